@@ -1,0 +1,75 @@
+"""Hot-page tracking and promotion for machines with two kinds of memory.
+
+The names are the command's: `replay` replays an access log, `convert` makes one, `Engine`
+takes one's own accesses.  They are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pghot.engine.array_memory import ArrayMemory as ArrayMemory
+    from pghot.engine.engine import Engine as Engine
+    from pghot.engine.errors import TunableError as TunableError
+    from pghot.engine.fidelity import IMPROVED as IMPROVED
+    from pghot.engine.fidelity import V7 as V7
+    from pghot.engine.fidelity import Fidelity as Fidelity
+    from pghot.engine.kmigrated import Batch as Batch
+    from pghot.engine.layout import DEFAULT as DEFAULT
+    from pghot.engine.layout import PRECISE as PRECISE
+    from pghot.engine.layout import Layout as Layout
+    from pghot.engine.memory import Folio as Folio
+    from pghot.engine.memory import Memory as Memory
+    from pghot.engine.memory import Node as Node
+    from pghot.errors import InputError as InputError
+    from pghot.errors import PghotError as PghotError
+    from pghot.log.convert import convert as convert
+    from pghot.log.machine import Machine as Machine
+    from pghot.log.read import open_log as open_log
+    from pghot.log.schema import Metadata as Metadata
+    from pghot.log.write import create_log as create_log
+    from pghot.replay.driver import Settings as Settings
+    from pghot.replay.driver import replay as replay
+    from pghot.replay.result import Result as Result
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ArrayMemory": "pghot.engine.array_memory",
+    "Batch": "pghot.engine.kmigrated",
+    "DEFAULT": "pghot.engine.layout",
+    "Engine": "pghot.engine.engine",
+    "Fidelity": "pghot.engine.fidelity",
+    "Folio": "pghot.engine.memory",
+    "IMPROVED": "pghot.engine.fidelity",
+    "InputError": "pghot.errors",
+    "Layout": "pghot.engine.layout",
+    "Machine": "pghot.log.machine",
+    "Memory": "pghot.engine.memory",
+    "Metadata": "pghot.log.schema",
+    "Node": "pghot.engine.memory",
+    "PRECISE": "pghot.engine.layout",
+    "PghotError": "pghot.errors",
+    "Result": "pghot.replay.result",
+    "Settings": "pghot.replay.driver",
+    "TunableError": "pghot.engine.errors",
+    "V7": "pghot.engine.fidelity",
+    "convert": "pghot.log.convert",
+    "create_log": "pghot.log.write",
+    "open_log": "pghot.log.read",
+    "replay": "pghot.replay.driver",
+}
+
+__all__ = [*_HOME]  # noqa: PLE0604 - names, all of them
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pghot' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME, "__version__"])

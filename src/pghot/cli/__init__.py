@@ -1,0 +1,76 @@
+"""The command line: one small module a command; only `main` prints errors and sets the status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType, ModuleType
+from typing import NoReturn
+
+COMMANDS = ("demo", "replay")
+"""Modules of this package; each has HELP, add_arguments and run, and imports little."""
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status: 0 ok, 1 failed, 2 usage or input.
+
+    An exception with an `exit_status` is for the user and becomes one line on stderr; any
+    other is a bug and keeps its traceback.
+    """
+    parser, commands = _parser()
+    args = parser.parse_args(arguments)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, _stop)
+    try:
+        status: int = commands[args.command].run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing was written", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read stdout has gone; keep the interpreter from flushing into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except MemoryError:
+        return _say("not enough memory", 1)
+    except Exception as error:
+        status = getattr(error, "exit_status", -1)
+        if status < 0:
+            raise
+        return _say(str(error), status)
+    return status
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
+    from pghot import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="pghot",
+        description="Hot-page tracking and promotion for machines with two kinds of memory.",
+        epilog="Exit status: 0 ok, 1 failed, 2 usage or input.",
+    )
+    parser.add_argument("--version", action="version", version=f"pghot {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = {}
+    for name in COMMANDS:
+        module = importlib.import_module(f"pghot.cli.{name}")
+        commands[name] = module
+        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(subparser)
+    return parser, commands
+
+
+def _say(line: str, status: int) -> int:
+    print(f"pghot: {line}", file=sys.stderr)
+    return status
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """Unwind as at Ctrl-C, so that nothing half-written stays behind."""
+    raise SystemExit(128 + number)

@@ -1,0 +1,46 @@
+"""`pghot demo`: the shipped log of a real program, replayed on a two-tier machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "replay the shipped log of a real program on a two-tier machine and show what came of it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    from pghot.cli.replay import add_engine_arguments
+
+    add_engine_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
+
+
+def shipped(name: str) -> Path:
+    """Give the path of a shipped example: in the installed package, or in the checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "data" / name
+    return installed if installed.exists() else package.parents[1] / "examples" / name
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay the shipped log."""
+    from pghot.cli import replay
+
+    more = {
+        "log": shipped("sqlite.parquet"),
+        "machine": shipped("two-tier.toml"),
+        "source": None,
+        "output": None,
+        "force": False,
+        "skip_bad": False,
+    }
+    status = replay.run(argparse.Namespace(**(vars(args) | more)))
+    if not args.json:
+        from pghot.report.table import print_hint
+
+        print_hint(
+            "The log: SQLite building an index and answering skewed queries (examples/README.md).\n"
+            "Your own: pghot convert --help, then pghot replay LOG --machine FILE."
+        )
+    return status

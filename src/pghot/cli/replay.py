@@ -1,0 +1,113 @@
+"""`pghot replay`: a log in, promotions and counters out (replay.md, "Command")."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.replay.driver import Settings
+
+HELP = "replay an access log on a machine: what would have been promoted, when, and the counters"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("log", metavar="LOG", type=Path, help="access log: Parquet, CSV, CSV.zst")
+    parser.add_argument(
+        "--machine", metavar="FILE", type=Path, help="machine file (default: the log's own)"
+    )
+    parser.add_argument(
+        "--source",
+        metavar="NAME,...",
+        help="enable these sources: hintfault, hwhint (default: those in the log)",
+    )
+    add_engine_arguments(parser)
+    parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
+    parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
+    parser.add_argument("--force", action="store_true", help="write to DIR though it is not empty")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="count and skip bad rows instead of stopping"
+    )
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that choose and tune the engine."""
+    parser.add_argument(
+        "--mode", choices=("default", "precise"), default="default", help="record layout"
+    )
+    parser.add_argument(
+        "--fidelity",
+        choices=("v7", "improved"),
+        default="v7",
+        help="the series as posted, or with its defects mended (default: v7)",
+    )
+    parser.add_argument(
+        "--set",
+        dest="tunables",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set a tunable by its kernel name; may be repeated",
+    )
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Give the replay settings that the options ask for; InputError where they cannot be."""
+    from pghot.engine.fidelity import FIDELITIES
+    from pghot.engine.layout import LAYOUTS
+    from pghot.errors import InputError
+    from pghot.log.schema import SOURCES
+    from pghot.replay.driver import Settings
+
+    tunables = {}
+    for text in args.tunables:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(f"--set {text}: wants NAME=VALUE")
+        tunables[name] = value
+    sources = None
+    if args.source is not None:
+        sources = tuple(name.strip() for name in args.source.split(","))
+        for name in sources:
+            if name not in SOURCES:
+                raise InputError(f"--source {name}: there are {', '.join(SOURCES)}")
+    return Settings(
+        layout=LAYOUTS[args.mode],
+        fidelity=FIDELITIES[args.fidelity],
+        tunables=tunables,
+        sources=sources,
+        skip_bad=args.skip_bad,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, write the files, and tell."""
+    from pghot.replay.driver import replay
+    from pghot.replay.output import output_directory
+    from pghot.report.progress import rows_progress
+
+    settings = settings_of(args)
+    with contextlib.ExitStack() as stack:
+        output = None
+        if args.output:
+            output = stack.enter_context(output_directory(args.output, force=args.force))
+        progress = stack.enter_context(rows_progress(args.log))
+        result = replay(
+            args.log, args.machine, settings, promotions=output, progress=progress
+        )
+        if output:
+            output.finish(result)
+    if result.skipped:
+        print(f"pghot: {args.log}: {result.skipped} bad rows skipped", file=sys.stderr)
+    if args.json:
+        print(json.dumps(result.summary(), indent=2))
+    else:
+        from pghot.report.table import print_result
+
+        print_result(result, str(args.log))
+    return 0

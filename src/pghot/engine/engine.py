@@ -1,0 +1,210 @@
+"""The engine as one object: hot maps, recorder, one kmigrated a lower-tier node, counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from errno import EINVAL
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine import recorder, throttle
+from pghot.engine.ageing import Ageing
+from pghot.engine.fidelity import V7, Fidelity
+from pghot.engine.hotmap import HotMap
+from pghot.engine.kmigrated import Batch, Kmigrated
+from pghot.engine.layout import DEFAULT, Layout, Rules
+from pghot.engine.memory import Memory
+from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
+from pghot.engine.units import HZ_RANGE, NID_MAX, jiffies_to_msecs
+from pghot.engine.vmstat import Vmstat
+
+
+class Engine:
+    """All of the series but its sources, over a `Memory`.
+
+    Time is jiffies, and an argument everywhere; it must not go backwards.  One thread at a
+    time may call in: records are updated with plain stores (behaviour.md 1, last rule).
+
+    `hz` is jiffies a second.  `tiering` False stands for a kernel that was built without
+    NUMA_BALANCING_TIERING.  Nothing is recorded before `start`.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        layout: Layout = DEFAULT,
+        *,
+        hz: int = 1000,
+        fidelity: Fidelity = V7,
+        tiering: bool = True,
+    ) -> None:
+        if hz not in HZ_RANGE:
+            raise ValueError(f"hz {hz} is not within {HZ_RANGE.start}..{HZ_RANGE.stop - 1}")
+        self.memory = memory
+        self.layout = layout
+        self.hz = hz
+        self.fidelity = fidelity
+        self.tunables = Tunables(memory, layout, hz, fidelity, tiering=tiering)
+        self.hot_map = HotMap(memory.mem_map, layout)
+        self.pgdat = throttle.make_pgdat()
+        self.vmstat = Vmstat(self.pgdat)
+        self.activate: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
+        self.kmigrated: dict[int, Kmigrated] = {}
+        """The running kmigrated by node id, ascending."""
+        self.refused: Counter[str] = Counter()
+        """Ready folios that did not move, by reason (`walk.OUTCOMES`)."""
+        self.memcg_promoted: Counter[int] = Counter()
+        """Pages promoted by memcg."""
+        self._counts: npt.NDArray[np.int64] = np.zeros(recorder.COUNTS, np.int64)
+        self._started = False
+        self._rules = self._rules_now()
+        self._table = self._make_table()
+        self._ageing = Ageing(self.hot_map, self._rules.window)
+        self._toptier: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
+        self._online: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
+        self.nodes_changed()
+
+    @property
+    def accesses_on_toptier(self) -> int:
+        """Accesses, of all that were offered, whose page was on a top-tier node."""
+        return int(self._counts[recorder.ON_TOPTIER])
+
+    @property
+    def accesses_born_on_toptier(self) -> int:
+        """How many of them would have been had no page ever moved."""
+        return int(self._counts[recorder.BORN_ON_TOPTIER])
+
+    def start(self) -> None:
+        """Boot: hot maps for the lower tier's sections, kmigrated for its nodes.
+
+        MemoryError where there is no memory for the hot maps; nothing is started then.
+        """
+        self.hot_map.setup(self.memory)
+        for nid in self.memory.nodes():
+            self._run_kmigrated(nid)
+        self._started = True
+
+    def write(self, name: str, text: str, now: int = 0) -> None:
+        """Write a tunable as `echo TEXT > FILE` would; TunableError where it is refused.
+
+        Switching `numa_balancing` to memory tiering resets the throttle (patch 5).
+        """
+        before = self.tunables["numa_balancing"]
+        self.tunables.write(name, text)
+        switched = self.tunables["numa_balancing"] & ~before & NUMA_BALANCING_MEMORY_TIERING
+        if switched:
+            throttle.reset(self.pgdat, jiffies_to_msecs(now, self.hz))
+        if self._rules != (rules := self._rules_now()):
+            self._rules = rules
+            self._table = self._make_table()
+            if self.fidelity.expire_records:
+                self._ageing.advance(now, rules.window)
+
+    def record(self, pfn: int, nid: int, source: int, now: int) -> int:
+        """Record one access at `now` jiffies: pghot_record_access(), 0 or -EINVAL.
+
+        `nid` is the node of the CPU, -1 where it is not known.
+        """
+        return -EINVAL if self.record_many(pfn, nid, source, now) else 0
+
+    def record_many(
+        self,
+        pfn: npt.ArrayLike,
+        nid: npt.ArrayLike,
+        source: npt.ArrayLike,
+        now: npt.ArrayLike,
+    ) -> int:
+        """Record accesses in time order; give how many were refused with EINVAL.
+
+        Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
+        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.
+        """
+        if not self._started:  # rule 1
+            return 0
+        columns = recorder.as_columns(pfn, nid, source, now)
+        refused = int(self._counts[recorder.REFUSED])
+        for rows in self._between_sweeps(columns[3]):
+            self._record_rows(*(column[rows] for column in columns))
+        return int(self._counts[recorder.REFUSED]) - refused
+
+    def look(self, now: int) -> Iterator[Batch]:
+        """Let every kmigrated, in node order, wake and look at its activate flag."""
+        if self.fidelity.expire_records:
+            self._ageing.advance(now, self._rules.window)
+        for kmigrated in list(self.kmigrated.values()):
+            yield from kmigrated.look(now)
+
+    @property
+    def work_requested(self) -> bool:
+        """Tell whether some kmigrated would work at its next wake-up."""
+        return any(kmigrated.work_requested for kmigrated in self.kmigrated.values())
+
+    def memory_going_online(self, start_pfn: int, pages: int) -> int:
+        """Take in memory that comes online (MEM_GOING_ONLINE): 0 or -ENOMEM.
+
+        A node that had none before gets no kmigrated: it records and never promotes
+        (defect 4).
+        """
+        self.nodes_changed()
+        return self.hot_map.going_online(start_pfn, pages)
+
+    def memory_offline(self, start_pfn: int, pages: int) -> None:
+        """Let go of memory that went offline, or whose coming online was cancelled."""
+        self.hot_map.offline(start_pfn, pages)
+        self.nodes_changed()
+
+    def nodes_changed(self) -> None:
+        """Read again which nodes are online and which are top tier."""
+        for nid in range(NID_MAX + 1):
+            self._toptier[nid] = self.memory.node_is_toptier(nid)
+            self._online[nid] = self.memory.node_online(nid)
+
+    def _run_kmigrated(self, nid: int) -> None:
+        if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
+            self.kmigrated[nid] = Kmigrated(self, nid)
+
+    def _rules_now(self) -> Rules:
+        return Rules.of(
+            self.tunables["pghot_promote_freq_window_ms"],
+            self.tunables["freq_threshold"],
+            self.hz,
+        )
+
+    def _make_table(self) -> npt.NDArray[np.uint8]:
+        """Give the default layout's table, or an empty one where the layout has none."""
+        if self.layout.nid_width:
+            return np.zeros(0, np.uint8)
+        return self.layout.table(self._rules).ravel()
+
+    def _between_sweeps(self, now: npt.NDArray[np.uint64]) -> Iterator[slice]:
+        """Split rows where records are due to be cleared, and clear them there."""
+        if not self.fidelity.expire_records:
+            yield slice(0, len(now))
+            return
+        at = 0
+        while at < len(now):
+            self._ageing.advance(int(now[at]), self._rules.window)
+            end = int(np.searchsorted(now, np.uint64(self._ageing.due)))
+            yield slice(at, end)
+            at = end
+
+    def _record_rows(
+        self,
+        pfns: npt.NDArray[np.uint64],
+        nids: npt.NDArray[np.int16],
+        sources: npt.NDArray[np.int8],
+        now: npt.NDArray[np.uint64],
+    ) -> None:
+        mem_map, hot_map = self.memory.mem_map, self.hot_map
+        recorder.record_many(
+            pfns, nids, sources, now,
+            mem_map.slot_of, mem_map.nid, mem_map.flags, mem_map.compound, mem_map.page_nid,
+            self._toptier, self._online,
+            hot_map.has_map, hot_map.records, hot_map.touched, hot_map.hot,
+            self.activate, self.vmstat.events, self._counts,
+            self.tunables["enabled_sources"], self.tunables["target_nid"],
+            self.layout.nid_width > 0, self._table, self._rules.window,
+            self._rules.freq_threshold,
+        )

@@ -1,0 +1,44 @@
+"""Where the two fidelities differ, all of it (numbers: the defects of the series).
+
+`V7` keeps every rule of the series.  `IMPROVED` mends what can be mended without changing
+what users know by name.  Nothing else in the engine asks which of the two it serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """One switch a mended defect; all off is the series as it was posted.
+
+    expire_records: records older than the window are cleared before their time field wraps
+        (defect 2); windows too long for the record are refused.
+    keep_refused: a candidate that the throttle, isolation or migration refuses keeps its
+        record and is looked at again at the next wake-up (defect 8).
+    hottest_first: a pass takes its candidates by frequency, then recency, not in PFN order,
+        and a batch moves them in that order (defect 9).
+    exact_batch: a batch holds `kmigrated_batch_nr` folios, not one more (defect 6).
+    check_target: a folio moves only to an online top-tier node, and the default
+        `target_nid` is one (defects 1 and 16).
+    """
+
+    name: str
+    expire_records: bool = False
+    keep_refused: bool = False
+    hottest_first: bool = False
+    exact_batch: bool = False
+    check_target: bool = False
+
+
+V7 = Fidelity("v7")
+IMPROVED = Fidelity(
+    "improved",
+    expire_records=True,
+    keep_refused=True,
+    hottest_first=True,
+    exact_batch=True,
+    check_target=True,
+)
+FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, IMPROVED)}

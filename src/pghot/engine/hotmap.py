@@ -1,0 +1,120 @@
+"""Records by section, section hot flags, hotplug (behaviour.md 1 and 6; patch 3)."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.layout import Layout
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import Memory
+from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+
+class HotMap:
+    """The hot maps of a machine's sections.
+
+    `records` (place) are the records, `has_map` and `hot` (slot) say whether a section has a
+    hot map and whether its hot flag is up, `touched` (slot) whether it may hold a record
+    that is not zero.  One thread at a time may change them; nothing here is atomic.
+    """
+
+    def __init__(self, mem_map: MemMap, layout: Layout) -> None:
+        self.mem_map = mem_map
+        self.layout = layout
+        self.records: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = np.zeros(0, layout.dtype)
+        self.has_map: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.hot: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.touched: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+
+    def setup(self, memory: Memory) -> None:
+        """Give every present section of a lower-tier node a hot map, as at boot.
+
+        MemoryError where there is no memory for one; then there is none at all.
+        """
+        self._follow()
+        present = np.flatnonzero(self.mem_map.section >= 0)
+        try:
+            for slot in present:
+                if not memory.node_is_toptier(int(self.mem_map.nid[slot])):
+                    self._allocate(int(slot))
+        except MemoryError:
+            self.free(present)
+            raise
+
+    def going_online(self, start_pfn: int, pages: int) -> int:
+        """Give the sections of a range hot maps, of any tier (defect 15): 0 or -ENOMEM.
+
+        All or nothing: where one cannot be had, those of the range before it are freed,
+        also ones that were there already.
+        """
+        self._follow()
+        slots = self._slots(start_pfn, pages)
+        for at, slot in enumerate(slots):
+            if slot < 0 or self.has_map[slot]:
+                continue
+            try:
+                self._allocate(int(slot))
+            except MemoryError:
+                self.free(slots[:at])
+                return -errno.ENOMEM
+        return 0
+
+    def offline(self, start_pfn: int, pages: int) -> None:
+        """Free the hot maps of a range: memory went offline, or coming online was cancelled."""
+        self._follow()
+        self.free(self._slots(start_pfn, pages))
+
+    def free(self, slots: npt.NDArray[np.int64]) -> None:
+        """Free hot maps, their records and their hot flags."""
+        for slot in slots[slots >= 0]:
+            self.records[slot * PAGES_PER_SECTION : (slot + 1) * PAGES_PER_SECTION] = 0
+            self.has_map[slot] = self.hot[slot] = self.touched[slot] = 0
+
+    def nonzero(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.unsignedinteger]]:
+        """Give the PFNs that have a record other than zero, ascending, and their records."""
+        found = []
+        for slot in self.mem_map_order(self.touched):
+            base = int(slot) * PAGES_PER_SECTION
+            records = self.records[base : base + PAGES_PER_SECTION]
+            at = np.flatnonzero(records)
+            start = int(self.mem_map.section[slot]) << PFN_SECTION_SHIFT
+            found.append((at.astype(np.uint64) + np.uint64(start), records[at]))
+        if not found:
+            return np.zeros(0, np.uint64), np.zeros(0, self.layout.dtype)
+        return (np.concatenate([pfns for pfns, _ in found]),
+                np.concatenate([records for _, records in found]))
+
+    def hot_sections(self) -> npt.NDArray[np.uint32]:
+        """Give the numbers of the sections whose hot flag is up, ascending."""
+        return self.mem_map.section[self.mem_map_order(self.hot)].astype(np.uint32)
+
+    def mem_map_order(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Give the slots that `mask` marks, in PFN order."""
+        slots = np.flatnonzero(mask)
+        return slots[np.argsort(self.mem_map.section[slots])]
+
+    def _allocate(self, slot: int) -> None:
+        """Give one section its records; they are zero, as kcalloc's are."""
+        self.has_map[slot] = 1
+
+    def _slots(self, start_pfn: int, pages: int) -> npt.NDArray[np.int64]:
+        first = start_pfn >> PFN_SECTION_SHIFT
+        last = -(-(start_pfn + pages) // PAGES_PER_SECTION)
+        known = self.mem_map.slot_of[first:last].astype(np.int64)
+        return known - 1
+
+    def _follow(self) -> None:
+        """Make room for sections that the machine has got since."""
+        more = self.mem_map.slots - len(self.has_map)
+        if more <= 0:
+            return
+        grow = np.zeros(more, np.uint8)
+        self.has_map = np.concatenate([self.has_map, grow])
+        self.hot = np.concatenate([self.hot, grow])
+        self.touched = np.concatenate([self.touched, grow])
+        records = np.zeros(self.mem_map.slots * PAGES_PER_SECTION, self.layout.dtype)
+        records[: len(self.records)] = self.records
+        self.records = records

@@ -1,0 +1,79 @@
+"""Compiled loops: Numba's njit with a cache that is found wherever pghot is installed."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile `function` at its first call and keep the machine code between runs.
+
+    Numba keeps it beside the source, or in the user's cache directory where the package is
+    read-only.  Where neither can be written (a service account without a home) it is kept
+    in a directory of this user under the temporary directory.
+    """
+    try:
+        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # Numba found no place to write
+        return _compiled_elsewhere(function)
+
+
+def _compiled_elsewhere(function: F) -> F:
+    directory = _private_directory()
+    if directory is None:
+        return numba.njit(function)  # type: ignore[no-any-return]
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(directory)
+    try:
+        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def _private_directory() -> Path | None:
+    """Give this user's own cache directory, or None where somebody else holds its name.
+
+    The cache is code that will be run, so nobody else may be able to write there.
+    """
+    path = Path(tempfile.gettempdir()) / f"pghot-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+    except OSError:
+        return None
+    ours = status.st_uid == os.getuid() and stat.S_ISDIR(status.st_mode)
+    return path if ours and not status.st_mode & 0o077 else None
+
+
+@intrinsic
+def prefetch(_typing: Any, array: Any, index: Any) -> Any:
+    """Ask the processor for the cache line of `array[index]`, soon to be written."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte_pointer = ir.IntType(8).as_pointer()
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte_pointer)
+        i32 = ir.IntType(32)
+        prefetch_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
+        # Named without the pointer's element type: LLVM's pointers have none since 15.
+        function = cgutils.get_or_insert_function(
+            builder.module, prefetch_type, "llvm.prefetch.p0"
+        )
+        write, keep_in_all_levels, data_cache = (ir.Constant(i32, n) for n in (1, 3, 1))
+        builder.call(function, [address, write, keep_in_all_levels, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen

@@ -1,0 +1,220 @@
+"""kmigrated, one per lower-tier node with memory (behaviour.md 3; patches 2, 3 and 5)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine import throttle, walk
+from pghot.engine.fidelity import Fidelity
+from pghot.engine.hotmap import HotMap
+from pghot.engine.layout import Layout
+from pghot.engine.memory import BoolArray, Memory, U64Array
+from pghot.engine.tunables import Tunables
+from pghot.engine.units import NID_MAX, jiffies_to_msecs, mb_to_pages
+from pghot.engine.vmstat import Vmstat
+
+RECENCY_SHIFT = 7
+"""Recency is compared in units of 128 jiffies: hottest first, but not in slivers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One call of promote_misplaced_memcg_folios(): folios in the order they were tried.
+
+    `pfns` (u64) are first PFNs, `pages` (i64) their sizes, `moved` (bool) which moved.  All
+    belong to one memcg, on one source and one target node.
+    """
+
+    from_nid: int
+    to_nid: int
+    memcg: int
+    pfns: U64Array
+    pages: npt.NDArray[np.int64]
+    moved: BoolArray
+
+    @property
+    def pages_moved(self) -> int:
+        """Pages that are on the target now."""
+        return int(self.pages[self.moved].sum())
+
+
+class Shared(Protocol):
+    """What every kmigrated of an engine works on; the engine itself."""
+
+    memory: Memory
+    layout: Layout
+    hz: int
+    fidelity: Fidelity
+    tunables: Tunables
+    hot_map: HotMap
+    vmstat: Vmstat
+    pgdat: npt.NDArray[np.void]
+    activate: npt.NDArray[np.uint8]
+    refused: Counter[str]
+    memcg_promoted: Counter[int]
+
+
+class Kmigrated:
+    """The thread of one node, without the thread: whoever keeps the time calls `look`."""
+
+    def __init__(self, engine: Shared, nid: int) -> None:
+        self._engine = engine
+        self.nid = nid
+        self._block = np.zeros(walk.BLOCK, walk.CANDIDATE)
+
+    @property
+    def work_requested(self) -> bool:
+        """Tell whether the node's activate flag is up."""
+        return bool(self._engine.activate[self.nid])
+
+    def look(self, now: int) -> Iterator[Batch]:
+        """Wake at `now` jiffies: work while work is requested, then sleep.
+
+        Gives each batch as it has moved; the pass goes on when the next is asked for.
+        """
+        again = False
+        while self.work_requested:
+            again |= yield from self._work(now)
+        if again:
+            self._engine.activate[self.nid] = 1
+
+    def _work(self, now: int) -> Iterator[Batch]:
+        """Make one pass; True where refused folios wait for the next wake-up."""
+        engine = self._engine
+        engine.activate[self.nid] = 0
+        blocks = self._ready(now)
+        if engine.fidelity.hottest_first:
+            blocks = self._by_heat(blocks)
+        kept = False
+        for candidates in blocks:
+            yield from self._promote(candidates, now)
+            if engine.fidelity.keep_refused:
+                kept |= self._keep(candidates)
+        return kept
+
+    def _ready(self, now: int) -> Iterator[npt.NDArray[np.void]]:
+        """Take the ready folios of the hot sections in PFN order, a block at a time."""
+        engine = self._engine
+        mem_map = engine.memory.mem_map
+        slots = mem_map.slots_of_node(self.nid)
+        slots = slots[engine.hot_map.hot[slots] > 0]
+        at = 0
+        while at < len(slots):
+            found, at = walk.take_ready(
+                slots, at, self.nid, now, engine.tunables["target_nid"],
+                walk.layout_row(engine.layout), mem_map.slot_of, mem_map.section, mem_map.nid,
+                mem_map.has_compound, mem_map.flags, mem_map.compound, mem_map.page_nid,
+                mem_map.memcg, engine.hot_map.records, engine.hot_map.hot, self._block,
+            )
+            yield self._block[:found]
+
+    def _by_heat(
+        self, blocks: Iterator[npt.NDArray[np.void]]
+    ) -> Iterator[npt.NDArray[np.void]]:
+        """Put all candidates of a pass in one block, hottest first (defect 9).
+
+        By frequency, then recency; then by target and memcg, so that batches stay large,
+        and by PFN.
+        """
+        candidates = np.concatenate([*(block.copy() for block in blocks), self._block[:0]])
+        layout = self._engine.layout
+        freq = candidates["record"] >> layout.freq_shift & layout.freq_max
+        age = candidates["latency"] >> RECENCY_SHIFT
+        order = np.lexsort(
+            (candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq)
+        )
+        candidates = candidates[order]
+        candidates["walk"] = 0
+        yield candidates
+
+    def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
+        """Judge candidates in order and move those that pass, batch by batch."""
+        engine = self._engine
+        tunables = engine.tunables
+        exact = engine.fidelity.exact_batch
+        # The series flushes when the count EXCEEDS the tunable (defect 6).
+        batch_max = max(tunables["kmigrated_batch_nr"] + (0 if exact else 1), 1)
+        chosen = np.zeros(min(batch_max, len(candidates)), np.int64)
+        state = walk.no_batch()
+        targets = _Targets(engine, np.unique(candidates["nid"]))
+        more = True
+        while more:
+            more = walk.fill_batch(
+                candidates, state, chosen, self.nid, engine.pgdat, targets.enough, targets.room,
+                targets.promotable, batch_max, tunables["pghot_promote_freq_window_ms"],
+                mb_to_pages(tunables["pghot_promote_rate_limit_MBps"]),
+                jiffies_to_msecs(now, engine.hz), engine.hz, not engine.fidelity.keep_refused,
+            )
+            if state[walk.COUNT]:
+                yield self._migrate(candidates, chosen[: state[walk.COUNT]])
+                state[walk.COUNT] = 0
+                targets.refresh()
+        self._count_refusals(candidates)
+
+    def _migrate(
+        self, candidates: npt.NDArray[np.void], chosen: npt.NDArray[np.int64]
+    ) -> Batch:
+        """Move one batch, as promote_misplaced_memcg_folios() does, and count it."""
+        engine = self._engine
+        # The series' list is a stack: the last folio isolated goes first.
+        order = chosen if engine.fidelity.hottest_first else chosen[::-1]
+        folios = candidates[order]
+        nid, memcg = int(folios["nid"][0]), int(folios["memcg"][0])
+        pfns = folios["pfn"].astype(np.uint64)
+        moved = engine.memory.migrate(pfns, nid)
+        candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
+        batch = Batch(self.nid, nid, memcg, pfns, folios["pages"].copy(), moved)
+        pages = batch.pages_moved
+        engine.vmstat.add("numa_pages_migrated", pages)
+        engine.pgdat["pgpromote_success"][nid] += pages
+        engine.memcg_promoted[memcg] += pages
+        return batch
+
+    def _keep(self, candidates: npt.NDArray[np.void]) -> bool:
+        """Give refused folios their records back (defect 8); True where there are any."""
+        outcome = candidates["outcome"]
+        kept = candidates[(outcome != walk.MOVED_OR_IN_BATCH) & (outcome != walk.ALREADY_THERE)]
+        if not len(kept):
+            return False
+        hot_map = self._engine.hot_map
+        hot_map.records[kept["place"]] = kept["record"]
+        slots = kept["place"] // walk.PAGES_PER_SECTION
+        hot_map.hot[slots] = 1
+        hot_map.touched[slots] = 1
+        return True
+
+    def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
+        counts = np.bincount(candidates["outcome"], minlength=max(walk.OUTCOMES) + 1)
+        for outcome, name in walk.OUTCOMES.items():
+            if counts[outcome]:
+                self._engine.refused[name] += int(counts[outcome])
+
+
+class _Targets:
+    """What a pass knows of its target nodes, by node id, until a batch moves."""
+
+    def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
+        self._memory = engine.memory
+        self._nids = [int(nid) for nid in nids]
+        self.enough = np.zeros(NID_MAX + 1, np.int64)
+        self.room = np.zeros(NID_MAX + 1, np.int64)
+        self.promotable = np.ones(NID_MAX + 1, np.uint8)
+        if engine.fidelity.check_target:
+            for nid in self._nids:
+                self.promotable[nid] = self._memory.node_online(
+                    nid
+                ) and self._memory.node_is_toptier(nid)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the zones again."""
+        for nid in self._nids:
+            self.enough[nid] = throttle.free_space_enough(self._memory, nid)
+            self.room[nid] = self._memory.room(nid)
+

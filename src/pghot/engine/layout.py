@@ -1,0 +1,165 @@
+"""The two record layouts, as data (behaviour.md 1; patches 3 and 4).  A third is one entry more.
+
+The functions here work on one record as a plain integer.  `records` holds the compiled
+loops over arrays of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.units import jiffies_to_msecs, jiffies_within
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of one record; `time` in units of `1 << time_bucket_shift` jiffies."""
+
+    freq: int
+    time: int
+    nid: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a record keeps its fields.
+
+    Frequency saturates.  Time is jiffies >> `time_bucket_shift`, its low `time_width` bits.
+    `nid_width` of 0 means that no target node is kept: the global `target_nid` is used.
+    """
+
+    name: str
+    dtype: type[np.unsignedinteger[npt.NBitBase]] | type[np.uint8] | type[np.uint32]
+    freq_shift: int
+    freq_width: int
+    time_shift: int
+    time_width: int
+    time_bucket_shift: int
+    nid_width: int
+    ready_bit: int
+    default_window_ms: int
+
+    @property
+    def freq_max(self) -> int:
+        """Where the frequency saturates, and the largest `freq_threshold`."""
+        return (1 << self.freq_width) - 1
+
+    @property
+    def time_max(self) -> int:
+        """Largest value of the time field."""
+        return (1 << self.time_width) - 1
+
+    @property
+    def wrap(self) -> int:
+        """Jiffies after which the time field repeats."""
+        return 1 << (self.time_width + self.time_bucket_shift)
+
+    @property
+    def ready_mask(self) -> int:
+        """The migrate-ready bit as a mask."""
+        return 1 << self.ready_bit
+
+    def time_of(self, now: int) -> int:
+        """Give the time field of a record touched at `now` jiffies."""
+        return now >> self.time_bucket_shift & self.time_max
+
+    def latency(self, time: int, now: int) -> int:
+        """Give the jiffies from a record's time field to `now`, modulo `wrap`.
+
+        In default mode the low 7 bits of `now` are masked off first (rule 1).
+        """
+        elapsed = self.time_of(now) - time & self.time_max
+        return elapsed << self.time_bucket_shift
+
+    def latency_ms(self, time: int, now: int, hz: int) -> int:
+        """Give the same in milliseconds: the series' pghot_access_latency()."""
+        return jiffies_to_msecs(self.latency(time, now), hz)
+
+    def fields(self, record: int) -> Fields:
+        """Take a record apart."""
+        return Fields(
+            freq=record >> self.freq_shift & self.freq_max,
+            time=record >> self.time_shift & self.time_max,
+            nid=record & (1 << self.nid_width) - 1 if self.nid_width else -1,
+            ready=bool(record & self.ready_mask),
+        )
+
+    def pack(self, fields: Fields) -> int:
+        """Put a record together."""
+        nid = fields.nid & (1 << self.nid_width) - 1
+        return (
+            nid
+            | fields.freq << self.freq_shift
+            | fields.time << self.time_shift
+            | (self.ready_mask if fields.ready else 0)
+        )
+
+    def update(self, record: int, now: int, nid: int, rules: Rules) -> int:
+        """Give the record after one access at `now` jiffies (rule 1, "Update").
+
+        `nid` is the target node; a layout that keeps none ignores it.
+        """
+        old = self.fields(record)
+        new_window = self.latency(old.time, now) > rules.window
+        freq = 1 if new_window else min(old.freq + 1, self.freq_max)
+        ready = old.ready or freq >= rules.freq_threshold
+        return self.pack(Fields(freq, self.time_of(now), nid, ready))
+
+    def table(self, rules: Rules) -> npt.NDArray[np.uint8]:
+        """Give the 8 KiB table of `update` for the default layout: row bucket, column record.
+
+        In default mode the next record depends on nothing but the time bucket and the old
+        record, so one look-up replaces the arithmetic (notes in docs/engine.md).
+        """
+        old = np.arange(256)
+        bucket = np.arange(self.time_max + 1)[:, None]
+        freq = old >> self.freq_shift & self.freq_max
+        age = (bucket - (old >> self.time_shift) & self.time_max) << self.time_bucket_shift
+        freq = np.where(age > rules.window, 1, np.minimum(freq + 1, self.freq_max))
+        ready = (old & self.ready_mask > 0) | (freq >= rules.freq_threshold)
+        new = freq << self.freq_shift | bucket << self.time_shift | ready * self.ready_mask
+        return new.astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an update goes by: the window in jiffies and the frequency that makes ready."""
+
+    window: int
+    freq_threshold: int
+
+    @classmethod
+    def of(cls, window_ms: int, freq_threshold: int, hz: int) -> Rules:
+        """Make them from the tunables; a latency in ms exceeds the window as jiffies do."""
+        return cls(jiffies_within(window_ms, hz), freq_threshold)
+
+
+DEFAULT = Layout(
+    name="default",
+    dtype=np.uint8,
+    freq_shift=0,
+    freq_width=2,
+    time_shift=2,
+    time_width=5,
+    time_bucket_shift=7,
+    nid_width=0,
+    ready_bit=7,
+    default_window_ms=3000,
+)
+PRECISE = Layout(
+    name="precise",
+    dtype=np.uint32,
+    freq_shift=10,
+    freq_width=3,
+    time_shift=13,
+    time_width=14,
+    time_bucket_shift=0,
+    nid_width=10,
+    ready_bit=31,
+    default_window_ms=5000,
+)
+LAYOUTS = {layout.name: layout for layout in (DEFAULT, PRECISE)}

@@ -1,0 +1,183 @@
+"""The facts of every page, by PFN: the sparse memory model as arrays.
+
+A section that is present has a slot; what is known of PFN p stands at
+`slot * PAGES_PER_SECTION + p % PAGES_PER_SECTION` of each array.  Hot maps use the same
+places, so one look-up finds a page's facts and its record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+# A page with no flag is online, referenced, on the LRU, of order 0, and on the node of its
+# section.  Flags of a compound folio stand at its first page, but for the first two.
+OFFLINE = 1
+ZONE_DEVICE = 2
+UNREFERENCED = 4
+OFF_LRU = 8
+COMPOUND = 16
+MOVED = 32
+UNMOVABLE = 64
+
+NOT_ONLINE = OFFLINE | ZONE_DEVICE
+
+
+class MemMap:
+    """Sections and pages of a machine.
+
+    Arrays by section number: `slot_of` (slot + 1; 0 where the section is not present).
+    Arrays by slot: `section` (its number, -1 for a free slot), `nid` (the node it belongs
+    to), `has_compound`.  Arrays by place: `flags` (the constants above), `compound` (pages
+    of the folio at its first page, minus the distance to it at the others), `page_nid`
+    (where MOVED is set), `memcg` (at the folio's first page).
+    """
+
+    def __init__(self) -> None:
+        self.slot_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self.section: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
+        self.has_compound: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.flags: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.compound: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self.page_nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
+        self.memcg: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+
+    @property
+    def slots(self) -> int:
+        """Slots there are, free ones too."""
+        return len(self.section)
+
+    def add_sections(self, start_pfn: int, pages: int, nid: int) -> None:
+        """Make the sections of a range present, all of node `nid`; whole sections only."""
+        numbers = np.arange(start_pfn >> PFN_SECTION_SHIFT,
+                            (start_pfn + pages) >> PFN_SECTION_SHIFT)
+        if not len(numbers):
+            return
+        self._reach(int(numbers[-1]))
+        if self.slot_of[numbers].any():
+            raise ValueError(f"sections from PFN {start_pfn} on are present already")
+        free = np.flatnonzero(self.section < 0)[: len(numbers)]
+        fresh = np.arange(self.slots, self.slots + len(numbers) - len(free))
+        slots = np.concatenate([free, fresh])
+        self._grow(len(fresh))
+        self.slot_of[numbers] = slots + 1
+        self.section[slots] = numbers
+        self.nid[slots] = nid
+
+    def remove_sections(self, start_pfn: int, pages: int) -> None:
+        """Forget the sections of a range and every fact of their pages."""
+        for number in range(start_pfn >> PFN_SECTION_SHIFT,
+                            (start_pfn + pages) >> PFN_SECTION_SHIFT):
+            slot = int(self.slot_of[number]) - 1
+            self.slot_of[number] = 0
+            self.section[slot] = -1
+            self.has_compound[slot] = 0
+            place = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
+            for facts in (self.flags, self.compound, self.page_nid, self.memcg):
+                facts[place] = 0
+
+    def slots_of_node(self, nid: int) -> npt.NDArray[np.int64]:
+        """Slots of the present sections that belong to a node, in PFN order."""
+        slots = np.flatnonzero((self.section >= 0) & (self.nid == nid))
+        return slots[np.argsort(self.section[slots])]
+
+    def place(self, pfn: int) -> int:
+        """Give the place of a PFN in the arrays, -1 where its section is not present."""
+        number = pfn >> PFN_SECTION_SHIFT
+        slot = int(self.slot_of[number]) - 1 if 0 <= number < len(self.slot_of) else -1
+        return -1 if slot < 0 else slot * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
+
+    def places(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Give the places of PFNs of which all are present."""
+        pfn = pfns.astype(np.int64)
+        slots = self.slot_of[pfn >> PFN_SECTION_SHIFT].astype(np.int64) - 1
+        return slots * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
+
+    def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
+        """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
+        head = self._present(pfn)
+        self.memcg[head] = memcg
+        self.set_flags(pfn, OFF_LRU, on=not lru)
+        if pages == 1:
+            return
+        self._present(pfn + pages - 1)
+        places = self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
+        self.compound[places] = -np.arange(pages, dtype=np.int32)
+        self.compound[head] = pages
+        self.flags[places] |= COMPOUND
+        self.has_compound[np.unique(places // PAGES_PER_SECTION)] = 1
+
+    def set_flags(self, pfn: int, flags: int, *, on: bool = True) -> None:
+        """Set or clear flags of one page (of a folio: at its first page)."""
+        place = self._present(pfn)
+        if on:
+            self.flags[place] |= flags
+        else:
+            self.flags[place] &= ~flags & 0xFF
+
+    def folio_pfn(self, pfn: int) -> int:
+        """Give the first PFN of the folio that `pfn` is in."""
+        return pfn + min(0, int(self.compound[self._present(pfn)]))
+
+    def folio_pages(self, pfn: int) -> int:
+        """Give the pages of the folio that `pfn` is in."""
+        return max(1, int(self.compound[self._present(self.folio_pfn(pfn))]))
+
+    def folio_nid(self, pfn: int) -> int:
+        """Give the node that a page is on now, -1 where its section is not present."""
+        place = self.place(pfn)
+        if place < 0:
+            return NUMA_NO_NODE
+        head = self._present(self.folio_pfn(pfn))
+        if self.flags[head] & MOVED:
+            return int(self.page_nid[head])
+        return int(self.nid[head // PAGES_PER_SECTION])
+
+    def pages_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Give the pages of the folios that start at `pfns`."""
+        return np.maximum(self.compound[self.places(pfns)].astype(np.int64), 1)
+
+    def nids_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int16]:
+        """Give the nodes that the folios that start at `pfns` are on now."""
+        places = self.places(pfns)
+        home = self.nid[places // PAGES_PER_SECTION]
+        return np.where(self.flags[places] & MOVED, self.page_nid[places], home)
+
+    def move(self, pfns: npt.NDArray[np.uint64], nid: int) -> None:
+        """Put the folios that start at `pfns` on another node; they keep their PFNs."""
+        places = self.places(pfns)
+        home = self.nid[places // PAGES_PER_SECTION] == nid
+        self.page_nid[places] = nid
+        self.flags[places[~home]] |= MOVED
+        self.flags[places[home]] &= ~MOVED & 0xFF
+
+    def _present(self, pfn: int) -> int:
+        place = self.place(pfn)
+        if place < 0:
+            raise ValueError(f"PFN {pfn} is in no section that is present")
+        return place
+
+    def _reach(self, number: int) -> None:
+        if number >= len(self.slot_of):
+            self.slot_of = _longer(self.slot_of, number + 1)
+
+    def _grow(self, slots: int) -> None:
+        first = self.slots
+        self.section = _longer(self.section, first + slots)
+        self.section[first:] = -1
+        self.nid = _longer(self.nid, first + slots)
+        self.has_compound = _longer(self.has_compound, first + slots)
+        for name in ("flags", "compound", "page_nid", "memcg"):
+            setattr(self, name, _longer(getattr(self, name), self.slots * PAGES_PER_SECTION))
+
+
+def _longer(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Give a copy with zeros after it (np.zeros: memory is taken where it is touched)."""
+    longer = np.zeros(length, array.dtype)
+    longer[: len(array)] = array
+    return longer

@@ -1,0 +1,219 @@
+"""Tunables with the kernel's names, defaults, ranges and parsing (behaviour.md 5; patches 3-5).
+
+Three parsers, each the one that the kernel uses behind the file:
+- pghot's own debugfs files: at most 15 characters, then kstrtouint;
+- debugfs u32 files: kstrtoull, any base;
+- sysctls: proc_dointvec_minmax, any base, 0 to INT_MAX.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from errno import EINVAL, ENOENT, EOPNOTSUPP
+
+from pghot.engine.errors import TunableError
+from pghot.engine.fidelity import Fidelity
+from pghot.engine.layout import Layout
+from pghot.engine.memory import Memory
+from pghot.engine.units import MSEC_PER_SEC, NID_MAX
+
+NUMA_BALANCING_MEMORY_TIERING = 2
+INT_MAX = (1 << 31) - 1
+UINT_MAX = (1 << 32) - 1
+ALL_SOURCES = 0b11
+EXPIRY_SLACK = 3 << 7
+"""Jiffies that the improved engine keeps free between a window and the wrap: three buckets,
+one for the sweep's period and two for the rounding of an age's ends (see `ageing`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tunable:
+    """One tunable: where the kernel shows it, how its text is read, what it accepts."""
+
+    name: str
+    where: str
+    parse: Callable[[str], int]
+    accepts: str
+
+
+def kstrtouint(text: str, base: int) -> int:
+    """Read an unsigned 32-bit number as the kernel's kstrtouint; ValueError otherwise.
+
+    A leading plus and one trailing newline are allowed; base 0 knows 0x and a leading 0.
+    """
+    digits = text.removeprefix("+").removesuffix("\n")
+    value = _parse_integer(digits, base)
+    if value > UINT_MAX:
+        raise ValueError("does not fit in 32 bits")
+    return value
+
+
+def debugfs_text(base: int) -> Callable[[str], int]:
+    """Give the parser of pghot's own debugfs files: 15 characters count, the rest is cut."""
+    return lambda text: kstrtouint(text[:15], base)
+
+
+def dointvec(text: str) -> int:
+    """Read a sysctl as proc_dointvec_minmax with a minimum of 0 does; ValueError otherwise.
+
+    White space may surround the number; what follows further on is ignored.
+    """
+    match = re.match(r"[ \t\n\v\f\r]*(-?)([0-9][^ \t\n]*)(?:[ \t\n]|$)", text)
+    if not match or len(match[0].strip()) > 20:
+        raise ValueError("is no number")
+    value = _parse_integer(match[2], 0)
+    if value > INT_MAX or (match[1] and value):
+        raise ValueError(f"is not within 0..{INT_MAX}")
+    return value
+
+
+def _parse_integer(digits: str, base: int) -> int:
+    if base == 0:
+        if re.match(r"0[xX][0-9a-fA-F]", digits):
+            base = 16
+        else:
+            base = 8 if digits.startswith("0") else 10
+    if base == 16:
+        digits = re.sub(r"^0[xX]", "", digits)
+    allowed = {8: "[0-7]+", 10: "[0-9]+", 16: "[0-9a-fA-F]+"}[base]
+    if not re.fullmatch(allowed, digits, re.ASCII) or len(digits) > 64:
+        raise ValueError("is no number")
+    return int(digits, base)
+
+
+_TABLE = (
+    Tunable("enabled_sources", "debugfs pghot/", debugfs_text(0),
+            "bits 0x1 (hint faults) and 0x2 (hardware hints)"),
+    Tunable("target_nid", "debugfs pghot/", debugfs_text(10), "an online top-tier node"),
+    Tunable("freq_threshold", "debugfs pghot/", debugfs_text(10), ""),
+    Tunable("kmigrated_sleep_ms", "debugfs pghot/", lambda text: kstrtouint(text, 0), "u32"),
+    Tunable("kmigrated_batch_nr", "debugfs pghot/", lambda text: kstrtouint(text, 0), "u32"),
+    Tunable("pghot_promote_freq_window_ms", "sysctl vm.", dointvec, f"0..{INT_MAX}"),
+    Tunable("pghot_promote_rate_limit_MBps", "sysctl vm.", dointvec, f"0..{INT_MAX}"),
+    Tunable("numa_balancing_promote_rate_limit_MBps", "sysctl vm.", dointvec, f"0..{INT_MAX}"),
+    Tunable("numa_balancing", "sysctl kernel.", dointvec, "0..4"),
+)
+TUNABLES = {tunable.name: tunable for tunable in _TABLE}
+_ALIAS = {"numa_balancing_promote_rate_limit_MBps": "pghot_promote_rate_limit_MBps"}
+
+
+class Tunables:
+    """The present values, and writes that are checked as the kernel checks them.
+
+    `tiering` False stands for a kernel without CONFIG_NUMA_BALANCING_TIERING.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        layout: Layout,
+        hz: int,
+        fidelity: Fidelity,
+        *,
+        tiering: bool = True,
+    ) -> None:
+        self._memory = memory
+        self._layout = layout
+        self._hz = hz
+        self._fidelity = fidelity
+        self._tiering = tiering
+        self._values = {
+            "enabled_sources": 0,
+            "target_nid": self._default_target(),
+            "freq_threshold": 2,
+            "kmigrated_sleep_ms": 100,
+            "kmigrated_batch_nr": 512,
+            "pghot_promote_freq_window_ms": self._default_window(),
+            "pghot_promote_rate_limit_MBps": 65536,
+            "numa_balancing": 0,
+        }
+        self._checks: dict[str, Callable[[int], None]] = {
+            "enabled_sources": self._check_sources,
+            "target_nid": self._check_target,
+            "freq_threshold": self._check_threshold,
+            "pghot_promote_freq_window_ms": self._check_window,
+            "numa_balancing": self._check_numa_balancing,
+        }
+
+    def __getitem__(self, name: str) -> int:
+        return self._values[_ALIAS.get(name, name)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TUNABLES)
+
+    def as_dict(self) -> dict[str, int]:
+        """Give every tunable's value, aliases too."""
+        return {name: self[name] for name in TUNABLES}
+
+    def read(self, name: str) -> str:
+        """Give what a read of the file gives, newline and all; TunableError for no such name."""
+        return f"{self[self._tunable(name).name]}\n"
+
+    def write(self, name: str, text: str) -> None:
+        """Set a tunable from text as the kernel does; TunableError says why it refuses."""
+        tunable = self._tunable(name)
+        try:
+            value = tunable.parse(text)
+            check = self._checks.get(name)
+            if check:
+                check(value)
+        except TunableError:
+            raise
+        except ValueError as error:
+            shown = text if len(text) <= 40 else text[:40] + "..."
+            raise TunableError(EINVAL, f"{name}: {shown!r} {error}") from error
+        self._values[_ALIAS.get(name, name)] = value
+
+    def _tunable(self, name: str) -> Tunable:
+        if name not in TUNABLES:
+            known = ", ".join(TUNABLES)
+            raise TunableError(ENOENT, f"{name}: no such tunable; there are {known}")
+        return TUNABLES[name]
+
+    def _default_target(self) -> int:
+        """PGHOT_DEFAULT_NODE is node 0, whatever its tier (defect 16)."""
+        if not self._fidelity.check_target:
+            return 0
+        return next((nid for nid in self._memory.nodes() if self._promotable(nid)), 0)
+
+    def _default_window(self) -> int:
+        if not self._fidelity.expire_records:
+            return self._layout.default_window_ms
+        return min(self._layout.default_window_ms, self._longest_window())
+
+    def _longest_window(self) -> int:
+        """Milliseconds of the longest window whose end a record can tell."""
+        return (self._layout.wrap - EXPIRY_SLACK) * MSEC_PER_SEC // self._hz
+
+    def _promotable(self, nid: int) -> bool:
+        return self._memory.node_online(nid) and self._memory.node_is_toptier(nid)
+
+    def _check_sources(self, value: int) -> None:
+        if value & ~ALL_SOURCES:
+            raise ValueError("has bits other than 0x1 (hint faults) and 0x2 (hardware hints)")
+
+    def _check_target(self, nid: int) -> None:
+        if nid > NID_MAX or not self._promotable(nid):
+            raise ValueError("is not an online top-tier node")
+
+    def _check_threshold(self, value: int) -> None:
+        if not 1 <= value <= self._layout.freq_max:
+            raise ValueError(f"is not within 1..{self._layout.freq_max}")
+
+    def _check_window(self, value: int) -> None:
+        """Refuse, where records expire, a window that the time field cannot tell apart."""
+        if self._fidelity.expire_records and value > self._longest_window():
+            raise ValueError(
+                f"is longer than a {self._layout.name} record can tell: "
+                f"{self._longest_window()} ms at HZ={self._hz}"
+            )
+
+    def _check_numa_balancing(self, value: int) -> None:
+        if value > 4:
+            raise ValueError("is not within 0..4")
+        if value & NUMA_BALANCING_MEMORY_TIERING and not self._tiering:
+            raise TunableError(
+                EOPNOTSUPP, "numa_balancing: memory tiering is not built in (EOPNOTSUPP)"
+            )

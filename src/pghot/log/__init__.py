@@ -1,0 +1,1 @@
+"""The access log: read, written, checked and made from other tools' files."""

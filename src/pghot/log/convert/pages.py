@@ -1,0 +1,102 @@
+"""Virtual pages get page frames in the order of their first touch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.jit import compiled
+from pghot.engine.units import PAGE_SHIFT
+from pghot.log.convert.samples import U64Array
+
+_FIRST_SLOTS = 1 << 12
+_STRETCH = 1 << 15
+"""Rows placed between two looks at how full the table is."""
+
+_KERNEL_HALF = 63
+
+
+class PageTable:
+    """Numbers (pid, virtual page) pairs 0, 1, 2, ... in the order they come.
+
+    An open-addressing hash table; it grows with the pairs it holds, 20 bytes a slot, at
+    least every second slot free.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Distinct pages so far."""
+        self._resize(_FIRST_SLOTS)
+
+    def place(self, pids: npt.NDArray[np.int32] | None, vaddrs: U64Array) -> U64Array:
+        """Give each row's page number; pages of the kernel's half are common to all pids."""
+        pages = vaddrs >> np.uint64(PAGE_SHIFT)
+        owners = np.zeros(len(pages), np.int32) if pids is None else pids
+        owners = np.where(vaddrs >> np.uint64(_KERNEL_HALF) == 0, owners, np.int32(-1))
+        numbers = np.empty(len(pages), dtype=np.uint64)
+        for start in range(0, len(pages), _STRETCH):
+            part = slice(start, start + _STRETCH)
+            wanted = 2 * (self.count + len(pages[part]))
+            if wanted > len(self._numbers):
+                self._grow(wanted)
+            self.count = _number(
+                owners[part],
+                pages[part],
+                self._owners,
+                self._pages,
+                self._numbers,
+                self.count,
+                numbers[part],
+            )
+        return numbers
+
+    def _resize(self, slots: int) -> None:
+        self._owners = np.zeros(slots, dtype=np.int32)
+        self._pages = np.zeros(slots, dtype=np.uint64)
+        self._numbers = np.full(slots, -1, dtype=np.int64)
+
+    def _grow(self, wanted: int) -> None:
+        """Make the table larger; the pairs are put in again with the numbers they had."""
+        used = np.flatnonzero(self._numbers >= 0)
+        used = used[np.argsort(self._numbers[used])]
+        owners, pages = self._owners[used], self._pages[used]
+        self._resize(1 << (wanted - 1).bit_length())
+        _number(
+            owners,
+            pages,
+            self._owners,
+            self._pages,
+            self._numbers,
+            0,
+            np.empty(len(used), dtype=np.uint64),
+        )
+
+
+@compiled
+def _number(
+    owners: npt.NDArray[np.int32],
+    pages: U64Array,
+    table_owners: npt.NDArray[np.int32],
+    table_pages: U64Array,
+    table_numbers: npt.NDArray[np.int64],
+    count: int,
+    out: U64Array,
+) -> int:
+    """Number every row into `out`; the table, a power of two, must have room for all."""
+    mask = np.uint64(len(table_numbers) - 1)
+    for row in range(len(pages)):
+        owner = owners[row]
+        page = pages[row]
+        mixed = (page ^ (np.uint64(owner) << np.uint64(40))) * np.uint64(0x9E3779B97F4A7C15)
+        slot = (mixed ^ (mixed >> np.uint64(29))) & mask
+        while table_numbers[slot] >= 0 and (
+            table_pages[slot] != page or table_owners[slot] != owner
+        ):
+            slot = (slot + np.uint64(1)) & mask
+        if table_numbers[slot] < 0:
+            table_owners[slot] = owner
+            table_pages[slot] = page
+            table_numbers[slot] = count
+            count += 1
+        out[row] = table_numbers[slot]
+    return count

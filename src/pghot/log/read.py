@@ -1,0 +1,281 @@
+"""Reading an access log in chunks: Parquet, CSV or CSV.zst (replay.md, "Access log").
+
+Columns come out with the types of `schema`, and with a mark for every row in which some
+value is missing or cannot be one; `check` turns marks into errors or counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from pghot.errors import InputError
+from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns, Metadata
+
+ROWS_A_CHUNK = 1 << 18
+"""Rows handed out at a time; small enough to stay in the processor's caches."""
+
+CSV_BLOCK = 4 << 20
+"""Bytes of CSV read at a time."""
+
+_BUFFER = 1 << 20
+_ARROW_ERRORS = (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of a log: `columns` by name, and why values are bad, column by column.
+
+    `bad` maps a column to a bool array, True where the row's value is missing or not of the
+    column's type; columns without bad values are not in it.  `first_row` counts from 1.
+    """
+
+    columns: Columns
+    bad: dict[str, npt.NDArray[np.bool_]]
+    first_row: int
+
+    def __len__(self) -> int:
+        return len(self.columns["time_us"])
+
+
+class Log:
+    """An open access log.  Made by `open_log`."""
+
+    def __init__(self, path: Path, form: _Form) -> None:
+        self.path = path
+        self._form = form
+        self.metadata = form.metadata
+        """What the log says of itself; None for CSV and for files that say nothing."""
+        self.rows = form.rows
+        """Rows in the file; None where only reading them would tell (CSV)."""
+        self.columns = form.columns
+        """Names of the columns that the contract knows, in its order."""
+
+    def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
+        """Read through the log; `columns` names what is wanted and there.
+
+        InputError where the file turns out to be truncated or corrupt.
+        """
+        row = 1
+        for batch in self._batches(columns):
+            for start in range(0, batch.num_rows, ROWS_A_CHUNK):
+                piece = batch.slice(start, ROWS_A_CHUNK)
+                chunk = self._chunk(piece, row)
+                row += len(chunk)
+                yield chunk
+
+    def _batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._form.batches(columns)
+        except pa.ArrowCancelled:  # pyarrow's way of passing on Ctrl-C
+            raise KeyboardInterrupt from None
+        except _ARROW_ERRORS as error:
+            raise InputError(f"{self.path}: truncated or corrupt: {one_line(error)}") from error
+
+    def _chunk(self, batch: pa.RecordBatch, first_row: int) -> Chunk:
+        columns: Columns = {}
+        bad = {}
+        for name in batch.schema.names:
+            try:
+                values, wrong = _values(name, batch.column(name))
+            except _ARROW_ERRORS as error:
+                raise InputError(
+                    f"{self.path}: column {name}: truncated or corrupt: {one_line(error)}"
+                ) from error
+            except TypeError as error:
+                raise InputError(f"{self.path}: column {name}: {error}") from error
+            columns[name] = values
+            if wrong is not None and wrong.any():
+                bad[name] = wrong
+        return Chunk(columns, bad, first_row)
+
+
+class _Form(Protocol):
+    """A file format: where rows come from."""
+
+    metadata: Metadata | None
+    rows: int | None
+    columns: tuple[str, ...]
+
+    def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]: ...
+
+
+@contextmanager
+def open_log(path: Path | str) -> Iterator[Log]:
+    """Open an access log by its content and name.
+
+    InputError, one line, where it cannot be read, lacks a column, or is truncated.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            magic = stream.read(4)
+            stream.seek(0)
+            csv = path.name.endswith((".csv", ".csv.zst")) and magic != b"PAR1"
+            form: _Form = _Csv(path) if csv else _Parquet(path, stream)
+            for name in REQUIRED:
+                if name not in form.columns:
+                    raise InputError(f"{path}: column {name} is missing")
+            yield Log(path, form)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or one_line(error)}") from error
+
+
+class _Parquet:
+    def __init__(self, path: Path, stream: Any) -> None:
+        try:
+            self._file = pa.parquet.ParquetFile(
+                stream, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+            )
+            schema = self._file.schema_arrow
+        except _ARROW_ERRORS as error:
+            raise InputError(
+                f"{path}: not a whole Parquet file (truncated?): {one_line(error)}"
+            ) from error
+        self.rows: int | None = self._file.metadata.num_rows
+        self.columns = tuple(name for name in DTYPES if name in schema.names)
+        raw = (schema.metadata or {}).get(b"pghot")
+        try:
+            self.metadata = Metadata.from_json(raw) if raw is not None else None
+        except ValueError as error:
+            raise InputError(f"{path}: its metadata {error}") from error
+
+    def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        wanted = [name for name in self.columns if name in columns]
+        yield from self._file.iter_batches(
+            batch_size=ROWS_A_CHUNK, columns=wanted, use_threads=False
+        )
+
+
+class _Csv:
+    """CSV is read as text, so that a bad value is known by its row and column."""
+
+    metadata: Metadata | None = None
+    rows: int | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with self._open([]) as reader:
+                names = reader.schema.names
+        except _ARROW_ERRORS as error:
+            raise InputError(f"{path}: not a CSV access log: {one_line(error)}") from error
+        self.columns = tuple(name for name in DTYPES if name in names)
+
+    def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        wanted = [name for name in self.columns if name in columns]
+        with self._open(wanted) as reader:
+            yield from reader
+
+    def _open(self, wanted: list[str]) -> Any:
+        compression = "zstd" if self._path.name.endswith(".zst") else None
+        stream = pa.input_stream(str(self._path), compression=compression)
+        return pa.csv.open_csv(
+            stream,
+            read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
+            parse_options=pa.csv.ParseOptions(invalid_row_handler=None),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(DTYPES, pa.string()),
+                include_columns=wanted,
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+
+
+def _values(
+    name: str, column: pa.Array[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """Give a column as its contract type, and which of its values cannot be one.
+
+    TypeError where the column as a whole is of a kind that cannot hold such values.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    missing = None
+    if column.null_count:
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        values, wrong = _from_text(name, column)
+    elif pa.types.is_integer(column.type):
+        values, wrong = _from_integers(name, column)
+    elif pa.types.is_boolean(column.type) and DTYPES[name] is np.bool_:
+        values, wrong = column.fill_null(False).to_numpy(zero_copy_only=False), None
+    elif pa.types.is_null(column.type):
+        values, wrong = np.zeros(len(column), DTYPES[name]), None
+    else:
+        raise TypeError(f"holds {column.type}, wants whole numbers")
+    if missing is None or wrong is None:
+        return values, wrong if missing is None else missing
+    return values, wrong | missing
+
+
+def _from_integers(
+    name: str, column: pa.Array[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    if column.null_count:
+        column = column.fill_null(0)
+    values = column.to_numpy(zero_copy_only=False)
+    dtype = np.dtype(DTYPES[name])
+    if values.dtype == dtype:
+        return values, None
+    if dtype == np.bool_:
+        return values != 0, None
+    limits = np.iinfo(dtype)
+    wrong = np.zeros(len(values), np.bool_)
+    held = np.iinfo(values.dtype)
+    if held.min < limits.min:
+        wrong |= values < limits.min
+    if held.max > limits.max:
+        wrong |= values > limits.max
+    return values.astype(dtype), wrong
+
+
+def _from_text(
+    name: str, column: pa.Array[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    if name in {"source", "write"}:
+        return _from_words(name, column)
+    text = column.fill_null("0")
+    try:
+        return _from_integers(name, text.cast(pa.int64()))
+    except pa.ArrowInvalid:  # some value is no number: find out which
+        text = pc.utf8_trim_whitespace(text)
+    # Eighteen digits fit every integer type; a longer number is no real time or PFN.
+    good = pc.match_substring_regex(text, r"^-?[0-9]{1,18}$")
+    numbers = pc.if_else(good, text, "0").cast(pa.int64())
+    values, wrong = _from_integers(name, numbers)
+    bad = ~good.to_numpy(zero_copy_only=False)
+    return values, bad if wrong is None else bad | wrong
+
+
+def _from_words(
+    name: str, column: pa.Array[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """Translate a column of few distinct words, each once."""
+    encoded = column.fill_null("").dictionary_encode()
+    words = [word.strip() for word in encoded.dictionary.to_pylist()]
+    known: dict[str, int] = (
+        SOURCES | {str(n): n for n in SOURCES.values()}
+        if name == "source"
+        else {"0": 0, "1": 1, "false": 0, "true": 1, "False": 0, "True": 1}
+    )
+    codes = np.array([known.get(word, -1) for word in words] or [0], np.int8)
+    values = codes[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.maximum(values, 0).astype(DTYPES[name]), values < 0
+
+
+def one_line(error: BaseException) -> str:
+    """Give an error's message as one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,97 @@
+"""The columns and the metadata of an access log (replay.md, "Access log")."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+PAGE_SIZE = 4096
+"""Bytes in the pages that the log's PFNs count."""
+
+SOURCES = {"hintfault": 0, "hwhint": 1}
+"""Names of the `source` column's values; the numbers are the series' enum pghot_src."""
+
+REQUIRED: dict[str, npt.DTypeLike] = {
+    "time_us": np.uint64,
+    "pfn": np.uint64,
+    "nid": np.int16,
+    "source": np.int8,
+}
+OPTIONAL: dict[str, npt.DTypeLike] = {
+    "pid": np.int32,
+    "vaddr": np.uint64,
+    "cpu": np.int16,
+    "write": np.bool_,
+    "weight": np.uint32,
+    "memcg": np.uint32,
+}
+DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Column name to array; every array of one `Columns` has the same length, one item a row."""
+
+
+def arrow_schema(columns: tuple[str, ...], metadata: Metadata | None = None) -> pa.Schema:
+    """Give the Arrow schema of a log with these columns, in the contract's order."""
+    fields = [
+        pa.field(name, pa.from_numpy_dtype(dtype), nullable=False)
+        for name, dtype in DTYPES.items()
+        if name in columns
+    ]
+    raw = {b"pghot": metadata.to_json().encode()} if metadata else None
+    return pa.schema(fields, metadata=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a log says of itself, under the Parquet metadata key `pghot`.
+
+    `taken` says how the log was taken, in words.  `hz` is the jiffies a second of the
+    machine.  `machine` is the machine file's content as plain data (replay.md, "Machine
+    file"), or empty where it is not known.  `extra` keeps what this version does not know.
+    """
+
+    taken: str = ""
+    hz: int = 1000
+    machine: dict[str, Any] = field(default_factory=dict)
+    page_size: int = PAGE_SIZE
+    version: int = FORMAT_VERSION
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Give the JSON text that is stored in the file."""
+        known = {
+            "version": self.version,
+            "taken": self.taken,
+            "hz": self.hz,
+            "page_size": self.page_size,
+            "machine": self.machine,
+        }
+        return json.dumps({**self.extra, **known}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Metadata:
+        """Read it back; ValueError with a short reason where it is not what it should be."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError("is not JSON") from error
+        if not isinstance(data, dict):
+            raise ValueError("is not a JSON object")  # noqa: TRY004 - one kind for one caller
+        known = {"taken": str, "hz": int, "machine": dict, "page_size": int, "version": int}
+        given = {key: data.pop(key) for key in known if key in data}
+        for key, value in given.items():
+            if not isinstance(value, known[key]) or isinstance(value, bool):
+                raise ValueError(f"holds {key!r} that is no {known[key].__name__}")
+        made = cls(**given, extra=data)
+        if made.version > FORMAT_VERSION:
+            raise ValueError(f"has format version {made.version}; this pghot reads {FORMAT_VERSION}")
+        if made.page_size != PAGE_SIZE:
+            raise ValueError(f"counts pages of {made.page_size} bytes; pghot replays {PAGE_SIZE}")
+        return made

@@ -1,0 +1,123 @@
+"""Writing an access log in chunks: Parquet, CSV or CSV.zst, by the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from pghot.errors import InputError
+from pghot.log.atomic import whole_file
+from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata, arrow_schema
+
+ROWS_A_GROUP = 1 << 20
+"""Rows kept in memory before they are written; a reader needs room for as many."""
+
+_WIDE = ("time_us", "pfn", "vaddr")
+"""Columns of 64-bit numbers that differ in few bytes: split by byte they take an eighth of
+the room and are read faster than any other way that was tried (bench/log.py)."""
+
+
+class _Sink(Protocol):
+    def write_batch(self, batch: pa.RecordBatch) -> None: ...
+
+
+class LogWriter:
+    """Takes rows in any number at a time and writes them in groups of `ROWS_A_GROUP`.
+
+    Made by `create_log`.  Rows must come in time order; the caller says so by calling.
+    """
+
+    def __init__(self, sink: _Sink, columns: tuple[str, ...], metadata: Metadata) -> None:
+        self.metadata = metadata
+        """May be replaced until the log is closed: some of it shows only at the last row."""
+        self._sink = sink
+        self._schema = arrow_schema(columns)
+        self._waiting: list[Columns] = []
+        self._waiting_rows = 0
+        self.rows = 0
+        """Rows taken so far."""
+
+    def write(self, rows: Columns) -> None:
+        """Add rows: one array a column named when the log was created, equal lengths."""
+        count = len(rows["time_us"])
+        if not count:
+            return
+        self._waiting.append(rows)
+        self._waiting_rows += count
+        self.rows += count
+        if self._waiting_rows >= ROWS_A_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what waits to the file."""
+        if not self._waiting:
+            return
+        arrays = [
+            pa.array(np.concatenate([np.asarray(rows[name]) for rows in self._waiting])
+                     .astype(DTYPES[name], copy=False))
+            for name in self._schema.names
+        ]
+        self._waiting.clear()
+        self._waiting_rows = 0
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        for start in range(0, batch.num_rows, ROWS_A_GROUP):
+            self._sink.write_batch(batch.slice(start, ROWS_A_GROUP))
+
+
+@contextmanager
+def create_log(
+    path: Path | str,
+    metadata: Metadata | None = None,
+    *,
+    optional: tuple[str, ...] = (),
+    force: bool = False,
+) -> Iterator[LogWriter]:
+    """Create an access log; it takes its name only once it is whole.
+
+    `optional` names the optional columns that every `write` will bring.  The suffix
+    chooses the form: `.csv`, `.csv.zst`, else Parquet.  CSV has no place for metadata.
+    InputError where the file exists (unless `force`) or the directory cannot be written.
+    """
+    path = Path(path)
+    unknown = set(optional) - set(DTYPES)
+    if unknown:
+        raise InputError(f"{path}: no such log column: {', '.join(sorted(unknown))}")
+    columns = (*REQUIRED, *optional)
+    with (
+        whole_file(path, force=force) as partial,
+        _open_sink(path, partial, columns) as sink,
+    ):
+        writer = LogWriter(sink, columns, metadata or Metadata())
+        yield writer
+        writer.flush()
+        if isinstance(sink, pa.parquet.ParquetWriter):
+            sink.add_key_value_metadata({"pghot": writer.metadata.to_json()})
+
+
+@contextmanager
+def _open_sink(path: Path, partial: Path, columns: tuple[str, ...]) -> Iterator[_Sink]:
+    schema = arrow_schema(columns)
+    if path.name.endswith((".csv", ".csv.zst")):
+        compression = "zstd" if path.name.endswith(".zst") else None
+        with (
+            pa.output_stream(str(partial), compression=compression) as stream,
+            pa.csv.CSVWriter(stream, schema) as writer,
+        ):
+            yield writer
+        return
+    with pa.parquet.ParquetWriter(
+        partial,
+        schema,
+        compression="lz4",
+        use_dictionary=[name for name in columns if name not in _WIDE],
+        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
+        write_page_checksum=True,
+    ) as writer:
+        yield writer

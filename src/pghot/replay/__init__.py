@@ -1,0 +1,1 @@
+"""Replaying an access log on a machine of arrays (replay.md)."""

@@ -1,0 +1,212 @@
+"""The replay itself: rows to the recorder, wake-ups to kmigrated, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.fidelity import V7, Fidelity
+from pghot.engine.kmigrated import Batch
+from pghot.engine.layout import DEFAULT, Layout
+from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
+from pghot.errors import InputError
+from pghot.log.check import RowCheck
+from pghot.log.machine import Machine
+from pghot.log.read import Log, open_log
+from pghot.log.schema import SOURCES, Columns
+from pghot.replay.result import BusyBatch, Result
+from pghot.sources.access_log import Rows, cut
+
+BUSIEST = 5
+"""Batches that the result remembers, by pages moved."""
+
+
+class Promotions(Protocol):
+    """Somebody who wants to know of every batch."""
+
+    def add(self, time_us: int, number: int, batch: Batch) -> None:
+        """Take the batch of this number, moved at `time_us`."""
+
+
+class _Nobody:
+    def add(self, time_us: int, number: int, batch: Batch) -> None:
+        """Take no notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to replay: the record layout, the fidelity, tunables as text, sources by name.
+
+    `sources` None enables those that the log holds.
+    """
+
+    layout: Layout = DEFAULT
+    fidelity: Fidelity = V7
+    tunables: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[str, ...] | None = None
+    skip_bad: bool = False
+
+
+def replay(
+    log_path: Path | str,
+    machine: Machine | Path | str | None = None,
+    settings: Settings | None = None,
+    *,
+    promotions: Promotions | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Result:
+    """Replay an access log: what would have been promoted, when, and every counter.
+
+    `machine` is a `Machine`, a machine file's path, or None for the one in the log's
+    metadata.  `promotions` is told every batch, `progress` the rows done so far.
+    InputError, one line, for a log, machine or tunable that cannot be used.
+    """
+    settings = settings or Settings()
+    with open_log(log_path) as log:
+        known = machine_of(log, machine)
+        check = RowCheck(log.path, known, skip_bad=settings.skip_bad)
+        run = _Replay(known, settings, promotions or _Nobody(), progress)
+        run.through(check.good_rows(chunk) for chunk in log.chunks())
+        return run.result(skipped=check.skipped)
+
+
+def machine_of(log: Log, machine: Machine | Path | str | None) -> Machine:
+    """Give the machine to replay a log on: the one named, else the log's own."""
+    if isinstance(machine, Machine):
+        return machine
+    if machine is not None:
+        return Machine.load(machine)
+    if log.metadata is None or not log.metadata.machine:
+        raise InputError(
+            f"{log.path}: says nothing of the machine it was taken on; name one with --machine"
+        )
+    data = {"hz": log.metadata.hz} | log.metadata.machine
+    return Machine.from_dict(data, f"{log.path}: machine in its metadata")
+
+
+class _Replay:
+    """One replay under way."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        settings: Settings,
+        promotions: Promotions,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._promotions = promotions
+        self._progress = progress
+        self._settings = settings
+        self._hz = machine.hz
+        self.memory = ArrayMemory(machine.nodes, machine.folios)
+        self.engine = Engine(
+            self.memory, settings.layout, hz=machine.hz, fidelity=settings.fidelity
+        )
+        self._sources_seen = 0
+        self._rows = 0
+        self._batches = 0
+        self._instant = 0
+        self._busiest: list[BusyBatch] = []
+        self._write_tunables()
+        self.engine.start()
+
+    def through(self, chunks: Iterable[Columns]) -> None:
+        """Record every row and let kmigrated look at every instant that can matter."""
+        # A sleep of 0 does not pause: the next look comes with the log's next microsecond.
+        step = max(self.engine.tunables["kmigrated_sleep_ms"] * 1000, 1)
+        for rows in cut(chunks, step, self._hz):
+            self._look_until(rows.instant, step)
+            self._record(rows)
+        if self._rows:
+            self._look()
+
+    def result(self, *, skipped: int) -> Result:
+        """Give what came of it."""
+        engine = self.engine
+        self._report_sources()
+        return Result(
+            engine=engine,
+            memory=self.memory,
+            accesses=self._rows,
+            skipped=skipped,
+            batches=self._batches,
+            elapsed_us=self._instant,
+            busiest=tuple(self._busiest),
+        )
+
+    def _write_tunables(self) -> None:
+        tunables = dict(self._settings.tunables)
+        sources = self._settings.sources
+        if sources is not None and "enabled_sources" in tunables:
+            raise InputError("give the sources by --source or by enabled_sources, not both")
+        bits = sum(1 << SOURCES[name] for name in set(sources or SOURCES))
+        self._sources_by_log = sources is None and "enabled_sources" not in tunables
+        tunables.setdefault("enabled_sources", str(bits))
+        for name, text in tunables.items():
+            self.engine.write(name, text)
+        target = self.engine.tunables["target_nid"]
+        if not self.memory.node_online(target):
+            raise InputError(
+                f"target_nid: the machine has no node {target}; name one with "
+                "--set target_nid=N"
+            )
+
+    def _report_sources(self) -> None:
+        """Say which sources were enabled: those seen, where the log chose.
+
+        All were, during the replay; one that brings nothing changes nothing.
+        """
+        if self._sources_by_log:
+            self.engine.write("enabled_sources", str(self._sources_seen))
+
+    def _look_until(self, instant: int, step: int) -> None:
+        """Make the wake-ups before `instant`; idle ones are no work and are passed over."""
+        while self._instant and self._instant < instant:
+            self._look()
+            if not self.engine.work_requested:
+                break
+            self._instant += step
+        self._instant = instant
+
+    def _look(self) -> None:
+        for batch in self.engine.look(usecs_to_jiffies(self._instant, self._hz)):
+            self._promotions.add(self._instant, self._batches, batch)
+            self._remember(batch)
+            self._batches += 1
+        if self._progress:
+            self._progress(self._rows)
+
+    def _remember(self, batch: Batch) -> None:
+        moved = batch.pages_moved
+        if len(self._busiest) == BUSIEST and moved <= self._busiest[-1].pages:
+            return
+        self._busiest.append(
+            BusyBatch(
+                number=self._batches,
+                time_us=self._instant,
+                from_nid=batch.from_nid,
+                to_nid=batch.to_nid,
+                memcg=batch.memcg,
+                folios=len(batch.pfns),
+                pages=moved,
+            )
+        )
+        self._busiest.sort(key=lambda busy: -busy.pages)
+        del self._busiest[BUSIEST:]
+
+    def _record(self, rows: Rows) -> None:
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies)
+        self._rows += len(rows.pfn)
+        if self._sources_by_log and self._sources_seen != (1 << len(SOURCES)) - 1:
+            for number in SOURCES.values():
+                if np.any(rows.source == number):
+                    self._sources_seen |= 1 << number
+
+
+__all__ = ["USEC_PER_SEC", "Promotions", "Result", "Settings", "machine_of", "replay"]

@@ -1,0 +1,169 @@
+"""The files of a replay (replay.md, "What it writes"): all of them at once, or none."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from pghot.engine.kmigrated import Batch
+from pghot.errors import InputError, PghotError
+from pghot.replay.result import Result
+
+SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
+_STAGING = ".pghot-unfinished"
+
+PROMOTIONS_SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in {
+            "time_us": pa.uint64(),
+            "pfn": pa.uint64(),
+            "pages": pa.uint32(),
+            "from_nid": pa.int16(),
+            "to_nid": pa.int16(),
+            "memcg": pa.uint32(),
+            "batch": pa.uint32(),
+        }.items()
+    ]
+)
+ROWS_A_GROUP = 1 << 18
+
+
+class Output:
+    """Writes promotions as they come and the rest at the end, out of sight until then."""
+
+    def __init__(self, staging: Path) -> None:
+        self._staging = staging
+        self._writer = pa.parquet.ParquetWriter(
+            staging / PROMOTIONS, PROMOTIONS_SCHEMA, compression="zstd"
+        )
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def add(self, time_us: int, number: int, batch: Batch) -> None:
+        """Take the folios of a batch that moved, in the order they were migrated."""
+        pfns, pages = batch.pfns[batch.moved], batch.pages[batch.moved]
+        if not len(pfns):
+            return
+        columns = {
+            "time_us": time_us,
+            "pfn": pfns,
+            "pages": pages,
+            "from_nid": batch.from_nid,
+            "to_nid": batch.to_nid,
+            "memcg": batch.memcg,
+            "batch": number,
+        }
+        arrays = [
+            pa.array(np.broadcast_to(columns[field.name], len(pfns)).astype(
+                field.type.to_pandas_dtype()))
+            for field in PROMOTIONS_SCHEMA
+        ]
+        self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=PROMOTIONS_SCHEMA))
+        self._rows += len(pfns)
+        if self._rows >= ROWS_A_GROUP:
+            self._flush()
+
+    def finish(self, result: Result) -> None:
+        """Write what is known only at the end."""
+        self._flush()
+        self._writer.close()
+        text = json.dumps(result.summary(), indent=2) + "\n"
+        (self._staging / SUMMARY).write_text(text)
+        with (self._staging / RECORDS).open("wb") as stream:
+            np.savez(stream, **result.records())
+
+    def abandon(self) -> None:
+        """Let go of the open file; a writer that has failed may fail to close as well."""
+        try:
+            self._writer.close()
+        except (OSError, pa.ArrowException):
+            pass
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+            self._waiting.clear()
+            self._rows = 0
+
+
+@contextmanager
+def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
+    """Give an `Output` whose files appear in `path` at a clean end, and only then.
+
+    InputError where the directory is not empty (unless `force`: files of those names are
+    replaced, others left alone) or another replay is writing to it; PghotError where the
+    disk is full or fails.
+    """
+    made = _make(path)
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    staging = path / _STAGING
+    output = None
+    done = False
+    try:
+        _claim(path, lock, force=force)
+        staging.mkdir()
+        output = Output(staging)
+        yield output
+        _publish(staging, path)
+        done = True
+    except (OSError, pa.ArrowException) as error:
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise PghotError(f"{path}: cannot be written: {why}") from error
+    finally:
+        if output and not done:
+            output.abandon()
+        if output:
+            shutil.rmtree(staging, ignore_errors=True)
+        if made and not done:
+            _remove_if_empty(path)
+        os.close(lock)
+
+
+def _make(path: Path) -> bool:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not path.is_dir():
+            raise InputError(f"{path}: is not a directory") from None
+        return False
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {error.strerror}") from error
+    return True
+
+
+def _claim(path: Path, lock: int, *, force: bool) -> None:
+    """Take the directory for this process; the lock goes with the descriptor."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{path}: another pghot is writing there; choose another -o") from None
+    # Left by a replay that was killed; whoever held the lock is gone.
+    shutil.rmtree(path / _STAGING, ignore_errors=True)
+    if not force and any(path.iterdir()):
+        raise InputError(f"{path}: is not empty; choose another -o or give --force")
+
+
+def _publish(staging: Path, path: Path) -> None:
+    """Put every file on disk before the first takes its name; the summary comes last."""
+    for name in (PROMOTIONS, RECORDS, SUMMARY):
+        with (staging / name).open("rb") as stream:
+            os.fsync(stream.fileno())
+    for name in (PROMOTIONS, RECORDS, SUMMARY):
+        (staging / name).replace(path / name)
+
+
+def _remove_if_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError:
+        pass

@@ -1,0 +1,93 @@
+"""What a replay ends with, and its summary as replay.md writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.units import USEC_PER_SEC
+from pghot.engine.vmstat import NODE_COUNTERS
+
+
+@dataclass(frozen=True, slots=True)
+class BusyBatch:
+    """A batch worth showing: its number, when it moved, how many folios and pages."""
+
+    number: int
+    time_us: int
+    from_nid: int
+    to_nid: int
+    memcg: int
+    folios: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The end of a replay.
+
+    `accesses` are rows replayed, `skipped` rows left out as bad, `elapsed_us` the virtual
+    time of the last wake-up, `busiest` the batches that moved most pages.
+    """
+
+    engine: Engine
+    memory: ArrayMemory
+    accesses: int
+    skipped: int
+    batches: int
+    elapsed_us: int
+    busiest: tuple[BusyBatch, ...]
+
+    @property
+    def pages_promoted(self) -> int:
+        """Pages that moved to a target node."""
+        return self.engine.vmstat["pgpromote_success"]
+
+    @property
+    def share_fast(self) -> float:
+        """Share of the accesses that the top tier served."""
+        return self.engine.accesses_on_toptier / self.accesses if self.accesses else 0.0
+
+    @property
+    def share_fast_without(self) -> float:
+        """The same share had nothing been promoted."""
+        return self.engine.accesses_born_on_toptier / self.accesses if self.accesses else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Give the content of summary.json; the same log gives the same."""
+        engine = self.engine
+        return {
+            "mode": engine.layout.name,
+            "fidelity": engine.fidelity.name,
+            "hz": engine.hz,
+            "tunables": engine.tunables.as_dict(),
+            "vmstat": engine.vmstat.as_dict(),
+            "nodes": {str(nid): self._node(nid) for nid in sorted(self.memory.free_pages)},
+            "batches": self.batches,
+            "accesses": self.accesses,
+            "skipped": self.skipped,
+            "refused": dict(sorted(engine.refused.items())),
+            "elapsed_s": self.elapsed_us / USEC_PER_SEC,
+        }
+
+    def records(self) -> dict[str, npt.NDArray[Any]]:
+        """Give the arrays of records.npz: PFNs and records that are not zero, hot sections."""
+        pfn, record = self.engine.hot_map.nonzero()
+        return {
+            "pfn": pfn.astype(np.uint64),
+            "record": record,
+            "hot_sections": self.engine.hot_map.hot_sections(),
+        }
+
+    def _node(self, nid: int) -> dict[str, int]:
+        pgdat = self.engine.pgdat[nid]
+        counters = {name: int(pgdat[name]) for name in NODE_COUNTERS}
+        return counters | {
+            "free_pages": self.memory.free_pages[nid],
+            "nbp_threshold": int(pgdat["nbp_threshold"]),
+        }

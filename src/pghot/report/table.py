@@ -1,0 +1,130 @@
+"""A replay's result as tables that a person reads."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
+from pghot.replay.result import Result
+
+_WHY = {
+    "threshold": "touched too long ago (threshold)",
+    "rate_limit": "rate limit reached",
+    "already_there": "already on the target node",
+    "no_target": "target is no online top-tier node",
+    "isolation": "no room on the target (isolation)",
+    "migration": "no room on the target when the batch moved",
+}
+
+
+def print_result(result: Result, name: str) -> None:
+    """Print what came of a replay to stdout."""
+    console = Console(highlight=False, soft_wrap=False)
+    engine = result.engine
+    console.print(
+        f"[bold]{name}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
+        f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",
+        soft_wrap=True,
+    )
+    console.print(_outcome(result))
+    console.print(_nodes(result))
+    console.print(_counters(result))
+    if result.busiest:
+        console.print(_busiest(result))
+    for line in _hints(result):
+        console.print(line, soft_wrap=True)
+
+
+def print_hint(text: str) -> None:
+    """Print lines that say where to go on."""
+    Console(highlight=False).print(text, style="dim", soft_wrap=True)
+
+
+def size(pages: int) -> str:
+    """Give pages as a size that a person reads."""
+    amount = float(pages << PAGE_SHIFT)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:,.1f} {unit}" if unit != "B" else f"{amount:.0f} B"
+        amount /= 1024
+    return f"{amount:,.1f} TiB"
+
+
+def _outcome(result: Result) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    promoted = result.pages_promoted
+    table.add_row("pages promoted", f"[bold]{promoted:,}[/bold]", size(promoted))
+    table.add_row("in batches", f"{result.batches:,}", "")
+    table.add_row(
+        "accesses served by the fast tier", f"{result.share_fast_without:.1%}", "nothing promoted"
+    )
+    table.add_row("", f"[bold]{result.share_fast:.1%}[/bold]", "with promotion")
+    for reason, count in sorted(result.engine.refused.items()):
+        table.add_row("ready folios refused", f"{count:,}", _WHY[reason])
+    if result.skipped:
+        table.add_row("bad rows skipped", f"{result.skipped:,}", "")
+    return table
+
+
+def _nodes(result: Result) -> Table:
+    table = Table("node", "tier", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for name in ("size", "free at the end", "pgpromote_success", "pgpromote_candidate",
+                 "pgpromote_candidate_nrl"):
+        table.add_column(name, justify="right")
+    nodes = result.summary()["nodes"]
+    for nid, node in nodes.items():
+        top = result.memory.node_is_toptier(int(nid))
+        table.add_row(
+            nid,
+            "top" if top else "lower",
+            size(result.memory.present_pages(int(nid))),
+            size(node["free_pages"]),
+            *(f"{node[name]:,}" for name in
+              ("pgpromote_success", "pgpromote_candidate", "pgpromote_candidate_nrl")),
+        )
+    return table
+
+
+def _counters(result: Result) -> Table:
+    table = Table("vmstat counter", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("count", justify="right")
+    for name, count in result.engine.vmstat.as_dict().items():
+        if count:
+            table.add_row(name, f"{count:,}")
+    return table
+
+
+def _busiest(result: Result) -> Table:
+    table = Table("busiest batches", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("at", "folios", "moved", "from", "to", "memcg"):
+        table.add_column(name, justify="right")
+    for batch in result.busiest:
+        table.add_row(
+            f"{batch.number}",
+            f"{batch.time_us / USEC_PER_SEC:,.1f} s",
+            f"{batch.folios:,}",
+            size(batch.pages),
+            f"node {batch.from_nid}",
+            f"node {batch.to_nid}",
+            f"{batch.memcg}",
+        )
+    return table
+
+
+def _hints(result: Result) -> list[str]:
+    """Say what to look at where nothing moved."""
+    if result.pages_promoted or not result.accesses:
+        return []
+    target = result.engine.tunables["target_nid"]
+    if not result.engine.memory.node_is_toptier(target):
+        return [f"target_nid is {target}, which is no top-tier node: --set target_nid=N"]
+    if not result.memory.free_pages.get(target):
+        return [f"node {target} has no free pages: give it some (free_pages in the machine file)"]
+    if not result.engine.vmstat["pghot_recorded_accesses"]:
+        return ["no access was to a page of a lower tier"]
+    return ["no page was touched often enough within the window: see freq_threshold"]

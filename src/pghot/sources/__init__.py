@@ -1,0 +1,1 @@
+"""Where accesses come from; one file each."""

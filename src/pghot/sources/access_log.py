@@ -1,0 +1,60 @@
+"""An access log as a source: its rows cut at the instants when kmigrated wakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.units import USEC_PER_SEC
+from pghot.log.schema import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that are recorded before the wake-up at `instant` (microseconds)."""
+
+    instant: int
+    pfn: npt.NDArray[np.uint64]
+    nid: npt.NDArray[np.int16]
+    source: npt.NDArray[np.int8]
+    jiffies: npt.NDArray[np.uint64]
+
+
+def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint64]:
+    """Give floor(time_us * hz / 1,000,000), also where that product has over 64 bits."""
+    second = np.uint64(USEC_PER_SEC)
+    rate = np.uint64(hz)
+    if USEC_PER_SEC % hz == 0:
+        return time_us // np.uint64(USEC_PER_SEC // hz)
+    return time_us // second * rate + time_us % second * rate // second
+
+
+def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
+    """Cut rows at the multiples of `step_us`, from 1 on.
+
+    A row at an instant is recorded before that instant's wake-up (replay.md).  The rows of
+    one instant may come in several pieces.
+    """
+    for columns in chunks:
+        time = columns["time_us"]
+        if not len(time):
+            continue
+        jiffies = jiffies_of(time, hz)
+        at = 0
+        while at < len(time):
+            instant = max(-(-int(time[at]) // step_us), 1) * step_us
+            end = len(time)
+            if int(time[-1]) > instant:
+                end = int(np.searchsorted(time, np.uint64(instant), side="right"))
+            rows = slice(at, end)
+            yield Rows(
+                instant,
+                columns["pfn"][rows],
+                columns["nid"][rows],
+                columns["source"][rows],
+                jiffies[rows],
+            )
+            at = end
