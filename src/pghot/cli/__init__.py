@@ -23,20 +23,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An exception with an `exit_status` is for the user and becomes one line on stderr; any
     other is a bug and keeps its traceback.
     """
-    parser, commands = _parser()
-    args = parser.parse_args(arguments)
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) is not signal.SIG_IGN:
-            signal.signal(name, _stop)
     try:
-        status: int = commands[args.command].run(args)
-        sys.stdout.flush()
+        try:
+            return _run(arguments)
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return _say("interrupted; nothing was written", INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read stdout has gone; keep the interpreter from flushing into it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read stdout has gone
+        _drop_stdout()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        _drop_stdout()
+        return _say(error.strerror or str(error), 1)
     except MemoryError:
         return _say("not enough memory", 1)
     except Exception as error:
@@ -44,6 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if status < 0:
             raise
         return _say(str(error), status)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser, commands = _parser()
+    args = parser.parse_args(arguments)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, _stop)
+    status: int = commands[args.command].run(args)
     return status
 
 
@@ -69,6 +78,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
 def _say(line: str, status: int) -> int:
     print(f"pghot: {line}", file=sys.stderr)
     return status
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from flushing into stdout again: nothing more gets through."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

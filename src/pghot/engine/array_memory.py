@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from pghot.engine.mem_map import MemMap
+from pghot.engine.jit import compiled
+from pghot.engine.mem_map import MOVED, MemMap
 from pghot.engine.memory import BoolArray, Folio, Node, U64Array, Zone
+from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
 
 class ArrayMemory:
@@ -19,8 +22,9 @@ class ArrayMemory:
 
     def __init__(self, nodes: Iterable[Node], folios: Iterable[Folio] = ()) -> None:
         self._nodes = {node.id: node for node in sorted(nodes, key=lambda node: node.id)}
-        self.free_pages = {nid: node.free_pages for nid, node in self._nodes.items()}
-        """Free pages by node id."""
+        self._free = np.zeros(NID_MAX + 1, np.int64)
+        for node in self._nodes.values():
+            self._free[node.id] = node.free_pages
         self.offline: set[int] = set()
         """Nodes that are not online."""
         self._mem_map = MemMap()
@@ -38,7 +42,7 @@ class ArrayMemory:
         """Hot-add a node, its memory not yet announced to an engine."""
         self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
         self._nodes[node.id] = node
-        self.free_pages[node.id] = node.free_pages
+        self._free[node.id] = node.free_pages
 
     def nodes(self) -> Sequence[int]:
         """Ids of the nodes that have memory, ascending."""
@@ -52,6 +56,10 @@ class ArrayMemory:
         """Tell whether the node is there and in the top tier."""
         return nid in self._nodes and self._nodes[nid].toptier
 
+    def free_pages(self, nid: int) -> int:
+        """Pages of the node that are free now; 0 for an id that names none."""
+        return int(self._free[nid]) if nid in self._nodes else 0
+
     def present_pages(self, nid: int) -> int:
         """Pages of the node; 0 for an id that names none."""
         return self._nodes[nid].pages if nid in self._nodes else 0
@@ -59,37 +67,49 @@ class ArrayMemory:
     def zones(self, nid: int) -> Iterable[Zone]:
         """Give the node's one zone."""
         if nid in self._nodes:
-            yield Zone(self.free_pages[nid], self._nodes[nid].promo_wmark)
+            yield Zone(self.free_pages(nid), self._nodes[nid].promo_wmark)
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that finds room on the node now."""
-        return self.free_pages.get(nid, 0)
+        return self.free_pages(nid)
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
-        pages = self._mem_map.pages_of(pfns)
-        moved = self._that_fit(pages, self.free_pages[nid])
-        for source, count in self._leaving(pfns[moved], pages[moved]):
-            self.free_pages[source] += count
-            self.free_pages[nid] -= count
-        self._mem_map.move(pfns[moved], nid)
-        return moved
-
-    def _that_fit(self, pages: np.ndarray[tuple[int], np.dtype[np.int64]], free: int) -> BoolArray:
-        """Say which folios find room when each that does takes its pages."""
-        moved = np.ones(len(pages), np.bool_)
-        if int(pages.sum()) <= free:
-            return moved
-        for at, count in enumerate(pages):
-            moved[at] = count <= free
-            free -= int(count) if moved[at] else 0
-        return moved
-
-    def _leaving(
-        self, pfns: U64Array, pages: np.ndarray[tuple[int], np.dtype[np.int64]]
-    ) -> Iterable[tuple[int, int]]:
-        """Give the nodes that folios leave and the pages that each gets back."""
         mem_map = self._mem_map
-        nids = mem_map.nids_of(pfns)
-        for nid in np.unique(nids):
-            yield int(nid), int(pages[nids == nid].sum())
+        moved = np.zeros(len(pfns), np.bool_)
+        _move(
+            pfns, nid, mem_map.slot_of, mem_map.nid, mem_map.flags, mem_map.compound,
+            mem_map.page_nid, self._free, moved,
+        )
+        return moved
+
+
+@compiled
+def _move(
+    pfns: Any,
+    nid: int,
+    slot_of: Any,
+    section_nid: Any,
+    flags: Any,
+    compound: Any,
+    page_nid: Any,
+    free: Any,
+    moved: Any,
+) -> None:
+    """Put folios on another node one after the other; `moved` says which found room."""
+    for i in range(len(pfns)):
+        pfn = np.int64(pfns[i])
+        slot = np.int64(slot_of[pfn >> PFN_SECTION_SHIFT]) - 1
+        place = (slot << PFN_SECTION_SHIFT) | (pfn & (PAGES_PER_SECTION - 1))
+        pages = max(np.int64(compound[place]), 1)
+        if pages > free[nid]:
+            continue
+        source = np.int64(page_nid[place] if flags[place] & MOVED else section_nid[slot])
+        free[source] += pages
+        free[nid] -= pages
+        page_nid[place] = nid
+        if section_nid[slot] == nid:
+            flags[place] &= 0xFF ^ MOVED
+        else:
+            flags[place] |= MOVED
+        moved[i] = True

@@ -123,6 +123,7 @@ class Engine:
         """
         if not self._started:  # rule 1
             return 0
+        self.hot_map.follow()
         columns = recorder.as_columns(pfn, nid, source, now)
         refused = int(self._counts[recorder.REFUSED])
         for rows in self._between_sweeps(columns[3]):
@@ -131,6 +132,7 @@ class Engine:
 
     def look(self, now: int) -> Iterator[Batch]:
         """Let every kmigrated, in node order, wake and look at its activate flag."""
+        self.hot_map.follow()
         if self.fidelity.expire_records:
             self._ageing.advance(now, self._rules.window)
         for kmigrated in list(self.kmigrated.values()):
@@ -144,11 +146,14 @@ class Engine:
     def memory_going_online(self, start_pfn: int, pages: int) -> int:
         """Take in memory that comes online (MEM_GOING_ONLINE): 0 or -ENOMEM.
 
-        A node that had none before gets no kmigrated: it records and never promotes
-        (defect 4).
+        In the series a node that had none before gets no kmigrated: it records and never
+        promotes (defect 4).
         """
         self.nodes_changed()
-        return self.hot_map.going_online(start_pfn, pages)
+        status = self.hot_map.going_online(start_pfn, pages)
+        if self.fidelity.follow_hotplug and not status:
+            self._run_kmigrated(self.memory.mem_map.folio_nid(start_pfn))
+        return status
 
     def memory_offline(self, start_pfn: int, pages: int) -> None:
         """Let go of memory that went offline, or whose coming online was cancelled."""
@@ -164,6 +169,7 @@ class Engine:
     def _run_kmigrated(self, nid: int) -> None:
         if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
             self.kmigrated[nid] = Kmigrated(self, nid)
+            self.kmigrated = dict(sorted(self.kmigrated.items()))
 
     def _rules_now(self) -> Rules:
         return Rules.of(

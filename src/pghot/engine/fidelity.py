@@ -20,6 +20,8 @@ class Fidelity:
     hottest_first: a pass takes its candidates by frequency, then recency, not in PFN order,
         and a batch moves them in that order (defect 9).
     exact_batch: a batch holds `kmigrated_batch_nr` folios, not one more (defect 6).
+    follow_hotplug: a lower-tier node that comes online after boot gets its kmigrated
+        (defect 4).
     check_target: a folio moves only to an online top-tier node, and the default
         `target_nid` is one (defects 1 and 16).
     """
@@ -29,6 +31,7 @@ class Fidelity:
     keep_refused: bool = False
     hottest_first: bool = False
     exact_batch: bool = False
+    follow_hotplug: bool = False
     check_target: bool = False
 
 
@@ -39,6 +42,7 @@ IMPROVED = Fidelity(
     keep_refused=True,
     hottest_first=True,
     exact_batch=True,
+    follow_hotplug=True,
     check_target=True,
 )
 FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, IMPROVED)}

@@ -34,7 +34,7 @@ class HotMap:
 
         MemoryError where there is no memory for one; then there is none at all.
         """
-        self._follow()
+        self.follow()
         present = np.flatnonzero(self.mem_map.section >= 0)
         try:
             for slot in present:
@@ -50,7 +50,7 @@ class HotMap:
         All or nothing: where one cannot be had, those of the range before it are freed,
         also ones that were there already.
         """
-        self._follow()
+        self.follow()
         slots = self._slots(start_pfn, pages)
         for at, slot in enumerate(slots):
             if slot < 0 or self.has_map[slot]:
@@ -64,7 +64,7 @@ class HotMap:
 
     def offline(self, start_pfn: int, pages: int) -> None:
         """Free the hot maps of a range: memory went offline, or coming online was cancelled."""
-        self._follow()
+        self.follow()
         self.free(self._slots(start_pfn, pages))
 
     def free(self, slots: npt.NDArray[np.int64]) -> None:
@@ -106,8 +106,8 @@ class HotMap:
         known = self.mem_map.slot_of[first:last].astype(np.int64)
         return known - 1
 
-    def _follow(self) -> None:
-        """Make room for sections that the machine has got since."""
+    def follow(self) -> None:
+        """Make room for sections that the machine has got since; they have no hot map yet."""
         more = self.mem_map.slots - len(self.has_map)
         if more <= 0:
             return

@@ -138,23 +138,11 @@ class MemMap:
             return int(self.page_nid[head])
         return int(self.nid[head // PAGES_PER_SECTION])
 
-    def pages_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Give the pages of the folios that start at `pfns`."""
-        return np.maximum(self.compound[self.places(pfns)].astype(np.int64), 1)
-
-    def nids_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int16]:
-        """Give the nodes that the folios that start at `pfns` are on now."""
-        places = self.places(pfns)
-        home = self.nid[places // PAGES_PER_SECTION]
-        return np.where(self.flags[places] & MOVED, self.page_nid[places], home)
-
-    def move(self, pfns: npt.NDArray[np.uint64], nid: int) -> None:
-        """Put the folios that start at `pfns` on another node; they keep their PFNs."""
-        places = self.places(pfns)
-        home = self.nid[places // PAGES_PER_SECTION] == nid
-        self.page_nid[places] = nid
-        self.flags[places[~home]] |= MOVED
-        self.flags[places[home]] &= ~MOVED & 0xFF
+    def move_folio(self, pfn: int, nid: int) -> None:
+        """Put the folio that starts at `pfn` on another node; it keeps its PFNs."""
+        place = self._present(pfn)
+        self.page_nid[place] = nid
+        self.set_flags(pfn, MOVED, on=int(self.nid[place // PAGES_PER_SECTION]) != nid)
 
     def _present(self, pfn: int) -> int:
         place = self.place(pfn)

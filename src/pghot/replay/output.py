@@ -36,6 +36,8 @@ PROMOTIONS_SCHEMA = pa.schema(
     ]
 )
 ROWS_A_GROUP = 1 << 18
+_U64_MAX = (1 << 64) - 1
+"""The wake-up after the last instant that a log can name has no name of its own."""
 
 
 class Output:
@@ -55,7 +57,7 @@ class Output:
         if not len(pfns):
             return
         columns = {
-            "time_us": time_us,
+            "time_us": min(time_us, _U64_MAX),
             "pfn": pfns,
             "pages": pages,
             "from_nid": batch.from_nid,
@@ -105,12 +107,13 @@ def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
     disk is full or fails.
     """
     made = _make(path)
-    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    lock = _open(path)
     staging = path / _STAGING
     output = None
-    done = False
+    claimed = done = False
     try:
         _claim(path, lock, force=force)
+        claimed = True
         staging.mkdir()
         output = Output(staging)
         yield output
@@ -122,7 +125,7 @@ def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
     finally:
         if output and not done:
             output.abandon()
-        if output:
+        if claimed:
             shutil.rmtree(staging, ignore_errors=True)
         if made and not done:
             _remove_if_empty(path)
@@ -139,6 +142,13 @@ def _make(path: Path) -> bool:
     except OSError as error:
         raise InputError(f"{path}: cannot be made: {error.strerror}") from error
     return True
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _claim(path: Path, lock: int, *, force: bool) -> None:

@@ -67,7 +67,7 @@ class Result:
             "hz": engine.hz,
             "tunables": engine.tunables.as_dict(),
             "vmstat": engine.vmstat.as_dict(),
-            "nodes": {str(nid): self._node(nid) for nid in sorted(self.memory.free_pages)},
+            "nodes": {str(nid): self._node(nid) for nid in self.memory.nodes()},
             "batches": self.batches,
             "accesses": self.accesses,
             "skipped": self.skipped,
@@ -88,6 +88,6 @@ class Result:
         pgdat = self.engine.pgdat[nid]
         counters = {name: int(pgdat[name]) for name in NODE_COUNTERS}
         return counters | {
-            "free_pages": self.memory.free_pages[nid],
+            "free_pages": self.memory.free_pages(nid),
             "nbp_threshold": int(pgdat["nbp_threshold"]),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
@@ -24,7 +25,7 @@ def print_result(result: Result, name: str) -> None:
     console = Console(highlight=False, soft_wrap=False)
     engine = result.engine
     console.print(
-        f"[bold]{name}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
+        f"[bold]{escape(name)}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
         f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",
         soft_wrap=True,
     )
@@ -73,9 +74,10 @@ def _outcome(result: Result) -> Table:
 
 def _nodes(result: Result) -> Table:
     table = Table("node", "tier", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    for name in ("size", "free at the end", "pgpromote_success", "pgpromote_candidate",
-                 "pgpromote_candidate_nrl"):
-        table.add_column(name, justify="right")
+    # Broken where it does not hurt: eighty columns must do, and names cut short are no names.
+    for name in ("size", "free at\nthe end", "pgpromote_\nsuccess", "pgpromote_\ncandidate",
+                 "pgpromote_\ncandidate_nrl"):
+        table.add_column(name, justify="right", no_wrap=True)
     nodes = result.summary()["nodes"]
     for nid, node in nodes.items():
         top = result.memory.node_is_toptier(int(nid))
@@ -123,7 +125,7 @@ def _hints(result: Result) -> list[str]:
     target = result.engine.tunables["target_nid"]
     if not result.engine.memory.node_is_toptier(target):
         return [f"target_nid is {target}, which is no top-tier node: --set target_nid=N"]
-    if not result.memory.free_pages.get(target):
+    if not result.memory.free_pages(target):
         return [f"node {target} has no free pages: give it some (free_pages in the machine file)"]
     if not result.engine.vmstat["pghot_recorded_accesses"]:
         return ["no access was to a page of a lower tier"]
