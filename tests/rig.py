@@ -70,4 +70,3 @@ class Rig:
 
     def stat(self, name: str) -> int:
         return self.engine.vmstat[name]
-

@@ -28,8 +28,11 @@ def pfns_of(batches):
 def three_nodes(slow_first=False):
     """Give two slow nodes and a fast one; the fast one is node 0, or node 2."""
     top, low = (2, 0) if slow_first else (0, 2)
-    return [node(top, 0, 1, top=True, free=1000), node(low, 2 * SECTION, 1, top=False, free=1000),
-            node(SLOW, SLOW_PFN, 1, top=False)]
+    return [
+        node(top, 0, 1, top=True, free=1000),
+        node(low, 2 * SECTION, 1, top=False, free=1000),
+        node(SLOW, SLOW_PFN, 1, top=False),
+    ]
 
 
 def test_1_v7_checks_a_target_when_it_is_written_and_never_again(rig):
@@ -71,8 +74,7 @@ def test_2_in_v7_touches_far_beyond_the_window_can_count_as_one(rig, gap_ms, one
 @pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])
 def test_2_in_improved_the_window_holds(rig, layout, gap_ms):
     for start in (10_001_000, 10_001_100, 10_003_333):
-        machine = rig(layout, fidelity=IMPROVED,
-                      tunables={"pghot_promote_freq_window_ms": "3000"})
+        machine = rig(layout, fidelity=IMPROVED, tunables={"pghot_promote_freq_window_ms": "3000"})
         machine.touch(SLOW_PFN, now=start)
         for step in range(0, gap_ms, 700):  # other pages keep the section alive
             machine.touch(SLOW_PFN + 1 + step % 97, now=start + step)
@@ -252,8 +254,11 @@ def test_10_a_candidate_that_cannot_be_isolated_has_used_up_the_rate_limit(rig):
 
 @BOTH
 def test_12_in_default_mode_every_page_goes_to_one_node_however_far(rig, fidelity):
-    nodes = [node(0, 0, 1, top=True, free=10), node(2, SECTION, 1, top=True, free=10),
-             node(SLOW, SLOW_PFN, 1, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True, free=10),
+        node(2, SECTION, 1, top=True, free=10),
+        node(SLOW, SLOW_PFN, 1, top=False),
+    ]
     default, precise = rig(nodes=nodes, fidelity=fidelity), rig(PRECISE, nodes=nodes)
     for machine in (default, precise):
         machine.touch(SLOW_PFN, now=10, times=2, nid=2)
@@ -262,9 +267,7 @@ def test_12_in_default_mode_every_page_goes_to_one_node_however_far(rig, fidelit
 
 
 @BOTH
-def test_13_a_fault_without_a_target_is_counted_in_default_and_refused_in_precision(
-    rig, fidelity
-):
+def test_13_a_fault_without_a_target_is_counted_in_default_and_refused_in_precision(rig, fidelity):
     # The fault handler then reports the page's own node.
     default, precise = rig(DEFAULT, fidelity=fidelity), rig(PRECISE, fidelity=fidelity)
     assert default.engine.record(SLOW_PFN, SLOW, HINTFAULT, 1) == 0
@@ -301,7 +304,7 @@ def test_16_the_default_target_is_node_0_whatever_its_tier_only_in_v7(rig, fidel
     assert rig.memory.node_is_toptier(batch.to_nid) is (fidelity is IMPROVED)
 
 
-def test_the_two_fidelities_differ_in_nothing_but_their_switches(rig):
+def test_the_two_fidelities_differ_in_nothing_but_their_switches():
     switches = [name for name in V7.__slots__ if name != "name"]
     assert not any(getattr(V7, name) for name in switches)
     assert all(getattr(IMPROVED, name) for name in switches)

@@ -21,8 +21,12 @@ def moved(batches):
 
 
 def test_there_is_one_kmigrated_for_each_lower_tier_node_with_memory(rig):
-    nodes = [node(0, 0, 1, top=True), node(3, 2 * SECTION, 1, top=False),
-             node(1, 4 * SECTION, 1, top=False), node(2, 0, 0, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True),
+        node(3, 2 * SECTION, 1, top=False),
+        node(1, 4 * SECTION, 1, top=False),
+        node(2, 0, 0, top=False),
+    ]
     assert list(rig(nodes=nodes).engine.kmigrated) == [1, 3]
 
 
@@ -73,8 +77,10 @@ def test_sections_are_walked_in_pfn_order_and_each_walk_ends_with_a_flush(rig):
     rig = rig()
     pfns = [SLOW_PFN + SECTION + 1, SLOW_PFN + 7, SLOW_PFN + SECTION, SLOW_PFN]
     heat(rig, pfns)
-    assert moved(rig.look(100)) == [[SLOW_PFN + 7, SLOW_PFN],
-                                    [SLOW_PFN + SECTION + 1, SLOW_PFN + SECTION]]
+    assert moved(rig.look(100)) == [
+        [SLOW_PFN + 7, SLOW_PFN],
+        [SLOW_PFN + SECTION + 1, SLOW_PFN + SECTION],
+    ]
 
 
 def test_in_a_batch_the_last_folio_isolated_goes_first(rig):
@@ -83,8 +89,9 @@ def test_in_a_batch_the_last_folio_isolated_goes_first(rig):
     assert moved(rig.look(100)) == [[SLOW_PFN + 3, SLOW_PFN + 2, SLOW_PFN + 1, SLOW_PFN]]
 
 
-@pytest.mark.parametrize(("batch_nr", "sizes"), [("0", [1] * 5), ("1", [2, 2, 1]),
-                                                 ("3", [4, 1]), ("512", [5])])
+@pytest.mark.parametrize(
+    ("batch_nr", "sizes"), [("0", [1] * 5), ("1", [2, 2, 1]), ("3", [4, 1]), ("512", [5])]
+)
 def test_a_batch_is_flushed_when_its_count_exceeds_the_tunable(rig, batch_nr, sizes):
     rig = rig(tunables={"kmigrated_batch_nr": batch_nr})
     heat(rig, range(SLOW_PFN, SLOW_PFN + 5))
@@ -114,8 +121,11 @@ def test_a_change_of_memcg_flushes_first_so_a_batch_has_one(rig):
 
 
 def test_a_change_of_target_flushes_first_so_a_batch_has_one(rig):
-    nodes = [node(0, 0, 1, top=True, free=100), node(2, SECTION, 1, top=True, free=100),
-             node(1, SLOW_PFN, 1, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True, free=100),
+        node(2, SECTION, 1, top=True, free=100),
+        node(1, SLOW_PFN, 1, top=False),
+    ]
     rig = rig(PRECISE, nodes=nodes)
     for at, nid in enumerate([0, 0, 2, 0]):
         rig.touch(SLOW_PFN + at, now=10, times=2, nid=nid)
@@ -123,8 +133,11 @@ def test_a_change_of_target_flushes_first_so_a_batch_has_one(rig):
 
 
 def test_in_default_mode_every_page_goes_to_target_nid(rig):
-    nodes = [node(0, 0, 1, top=True, free=100), node(2, SECTION, 1, top=True, free=100),
-             node(1, SLOW_PFN, 1, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True, free=100),
+        node(2, SECTION, 1, top=True, free=100),
+        node(1, SLOW_PFN, 1, top=False),
+    ]
     rig = rig(nodes=nodes, tunables={"target_nid": "2"})
     rig.touch(SLOW_PFN, now=10, times=2, nid=0)
     (batch,) = rig.look(100)
@@ -231,9 +244,15 @@ def test_after_work_it_looks_again_at_once_before_it_sleeps(rig):
 
 def test_millions_of_pages_are_promoted_across_blocks_as_within_one(rig):
     sections = 12
-    rig = rig(free=sections * SECTION, fast_sections=8, slow_sections=sections,
-              nodes=[node(0, 0, 16, top=True, free=sections * SECTION),
-                     node(1, 16 * SECTION, sections, top=False)])
+    rig = rig(
+        free=sections * SECTION,
+        fast_sections=8,
+        slow_sections=sections,
+        nodes=[
+            node(0, 0, 16, top=True, free=sections * SECTION),
+            node(1, 16 * SECTION, sections, top=False),
+        ],
+    )
     pfns = np.arange(16 * SECTION, 28 * SECTION).repeat(2)
     rig.engine.record_many(pfns, 0, 1, 10)
     batches = rig.look(100)

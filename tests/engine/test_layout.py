@@ -75,7 +75,7 @@ def test_microseconds_become_jiffies_rounded_down(time_us, hz):
 def test_an_access_within_the_window_adds_one_and_saturates():
     rules = Rules.of(3000, 3, 1000)
     record, seen = 0, []
-    for now in range(0, 5):
+    for now in range(5):
         record = DEFAULT.update(record, now, -1, rules)
         seen.append((DEFAULT.fields(record).freq, DEFAULT.fields(record).ready))
     assert seen == [(1, False), (2, False), (3, True), (3, True), (3, True)]
@@ -177,8 +177,11 @@ def test_a_million_updates_in_one_call_equal_the_same_in_many(layout, hz):
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @settings(max_examples=40, deadline=None)
-@given(density=st.sampled_from([0.0, 1e-3, 0.1, 1.0]), seed=st.integers(0, 1 << 32),
-       pages=st.integers(0, 40))
+@given(
+    density=st.sampled_from([0.0, 1e-3, 0.1, 1.0]),
+    seed=st.integers(0, 1 << 32),
+    pages=st.integers(0, 40),
+)
 def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, density, seed, pages):
     rng = np.random.default_rng(seed)
     found = np.zeros(64 * 8, np.int64)

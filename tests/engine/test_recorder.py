@@ -40,8 +40,11 @@ def test_2_precision_mode_refuses_an_offline_node(rig):
 
 
 def test_2_precision_mode_takes_an_unknown_node_for_target_nid(rig):
-    nodes = [node(0, 0, 1, top=True), node(2, SECTION, 1, top=True),
-             node(1, SLOW_PFN, 1, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True),
+        node(2, SECTION, 1, top=True),
+        node(1, SLOW_PFN, 1, top=False),
+    ]
     rig = rig(PRECISE, nodes=nodes, tunables={"target_nid": "2"})
     rig.touch(SLOW_PFN, now=1, nid=-1)
     assert PRECISE.fields(rig.record_of(SLOW_PFN)).nid == 2

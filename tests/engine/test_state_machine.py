@@ -47,8 +47,15 @@ class Machine(RuleBasedStateMachine):
     )
     def boot(self, layout, fidelity, hz, free):
         assert hz in HZ_RANGE
-        self.rig = Rig(LAYOUTS[layout], fidelity=FIDELITIES[fidelity], hz=hz, free=free,
-                       folios=FOLIOS, fast_sections=2, slow_sections=2)
+        self.rig = Rig(
+            LAYOUTS[layout],
+            fidelity=FIDELITIES[fidelity],
+            hz=hz,
+            free=free,
+            folios=FOLIOS,
+            fast_sections=2,
+            slow_sections=2,
+        )
         self.now = 0
         self.plugged = False
         self.seen = dict.fromkeys(ORDER, 0)
@@ -58,10 +65,14 @@ class Machine(RuleBasedStateMachine):
     def _total_free(self):
         return sum(self.rig.memory.free_pages(nid) for nid in self.rig.memory.nodes())
 
-    @rule(pages=st.lists(PAGES, min_size=1, max_size=30), gap=st.integers(0, 6000),
-          nid=st.sampled_from([-1, FAST, SLOW, 9]), source=st.integers(-1, 2),
-          times=st.integers(1, 3), where=st.sampled_from([SLOW_PFN, SLOW_PFN + SECTION,
-                                                          SLOW_PFN + 1000, PLUGGED, 0]))
+    @rule(
+        pages=st.lists(PAGES, min_size=1, max_size=30),
+        gap=st.integers(0, 6000),
+        nid=st.sampled_from([-1, FAST, SLOW, 9]),
+        source=st.integers(-1, 2),
+        times=st.integers(1, 3),
+        where=st.sampled_from([SLOW_PFN, SLOW_PFN + SECTION, SLOW_PFN + 1000, PLUGGED, 0]),
+    )
     def touch(self, pages, gap, nid, source, times, where):
         self.now += gap
         pfns = (np.array(pages) + where).repeat(times)

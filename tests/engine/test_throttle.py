@@ -26,11 +26,10 @@ class OneNode:
         return int(self.pgdat[0][name])
 
 
-@pytest.mark.parametrize(("pages", "present"), [(ENOUGH_PAGES, 64 * SECTION),
-                                                (16 * SECTION, 256 * SECTION)])
-def test_free_room_is_more_than_watermark_plus_the_larger_of_1_gib_and_a_sixteenth(
-    pages, present
-):
+@pytest.mark.parametrize(
+    ("pages", "present"), [(ENOUGH_PAGES, 64 * SECTION), (16 * SECTION, 256 * SECTION)]
+)
+def test_free_room_is_more_than_watermark_plus_the_larger_of_1_gib_and_a_sixteenth(pages, present):
     for free, enough in ((pages + 7, False), (pages + 8, True)):
         sections = present // SECTION
         memory = ArrayMemory([node(0, 0, sections, top=True, free=free, wmark=7)])
@@ -141,8 +140,11 @@ def test_the_milliseconds_clock_wraps_at_32_bits():
 
 
 def test_each_target_has_a_state_of_its_own(rig):
-    nodes = [node(0, 0, 1, top=True, free=100), node(2, SECTION, 1, top=True, free=100),
-             node(1, SLOW_PFN, 1, top=False)]
+    nodes = [
+        node(0, 0, 1, top=True, free=100),
+        node(2, SECTION, 1, top=True, free=100),
+        node(1, SLOW_PFN, 1, top=False),
+    ]
     rig = rig(nodes=nodes)
     rig.touch(SLOW_PFN, now=10, times=2)
     rig.look(100)
@@ -169,8 +171,10 @@ def test_switching_memory_tiering_on_resets_the_throttle(rig):
 
 def test_free_room_is_read_again_after_every_batch(rig):
     free = ENOUGH_PAGES + 5
-    rig = rig(nodes=[node(0, 0, 16, top=True, free=free), node(1, 16 * SECTION, 1, top=False)],
-              tunables={"kmigrated_batch_nr": "2"})
+    rig = rig(
+        nodes=[node(0, 0, 16, top=True, free=free), node(1, 16 * SECTION, 1, top=False)],
+        tunables={"kmigrated_batch_nr": "2"},
+    )
     rig.engine.record_many(np.arange(16 * SECTION, 16 * SECTION + 12).repeat(2), 0, 1, 10)
     rig.look(100)
     # Batches of three: 5, then 2 pages above the mark, then below it.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pghot.engine.jit import compiled
-from pghot.engine.mem_map import MOVED, MemMap
+from pghot.engine.mem_map import MOVED, MemMap, node_at, place_of
 from pghot.engine.memory import BoolArray, Folio, Node, U64Array, Zone
-from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, PFN_SECTION_SHIFT
+from pghot.engine.units import NID_MAX, PFN_SECTION_SHIFT
 
 
 class ArrayMemory:
@@ -75,41 +75,24 @@ class ArrayMemory:
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
-        mem_map = self._mem_map
         moved = np.zeros(len(pfns), np.bool_)
-        _move(
-            pfns, nid, mem_map.slot_of, mem_map.nid, mem_map.flags, mem_map.compound,
-            mem_map.page_nid, self._free, moved,
-        )
+        _move(pfns, nid, self._mem_map.arrays(), self._free, moved)
         return moved
 
 
 @compiled
-def _move(
-    pfns: Any,
-    nid: int,
-    slot_of: Any,
-    section_nid: Any,
-    flags: Any,
-    compound: Any,
-    page_nid: Any,
-    free: Any,
-    moved: Any,
-) -> None:
+def _move(pfns: Any, nid: int, pages: Any, free: Any, moved: Any) -> None:
     """Put folios on another node one after the other; `moved` says which found room."""
     for i in range(len(pfns)):
-        pfn = np.int64(pfns[i])
-        slot = np.int64(slot_of[pfn >> PFN_SECTION_SHIFT]) - 1
-        place = (slot << PFN_SECTION_SHIFT) | (pfn & (PAGES_PER_SECTION - 1))
-        pages = max(np.int64(compound[place]), 1)
-        if pages > free[nid]:
+        place = place_of(pages, pfns[i])
+        size = max(np.int64(pages.compound[place]), 1)
+        if size > free[nid]:
             continue
-        source = np.int64(page_nid[place] if flags[place] & MOVED else section_nid[slot])
-        free[source] += pages
-        free[nid] -= pages
-        page_nid[place] = nid
-        if section_nid[slot] == nid:
-            flags[place] &= 0xFF ^ MOVED
+        free[node_at(pages, place)] += size
+        free[nid] -= size
+        pages.page_nid[place] = nid
+        if pages.nid[place >> PFN_SECTION_SHIFT] == nid:
+            pages.flags[place] &= 0xFF ^ MOVED
         else:
-            flags[place] |= MOVED
+            pages.flags[place] |= MOVED
         moved[i] = True

@@ -62,8 +62,11 @@ class Engine:
         self._rules = self._rules_now()
         self._table = self._make_table()
         self._ageing = Ageing(self.hot_map, self._rules.window)
-        self._toptier: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
-        self._online: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
+        self._nodes = recorder.Nodes(
+            toptier=np.zeros(NID_MAX + 1, np.uint8),
+            online=np.zeros(NID_MAX + 1, np.uint8),
+            activate=self.activate,
+        )
         self.nodes_changed()
 
     @property
@@ -123,11 +126,10 @@ class Engine:
         """
         if not self._started:  # rule 1
             return 0
-        self.hot_map.follow()
-        columns = recorder.as_columns(pfn, nid, source, now)
+        accesses = recorder.as_accesses(pfn, nid, source, now)
         refused = int(self._counts[recorder.REFUSED])
-        for rows in self._between_sweeps(columns[3]):
-            self._record_rows(*(column[rows] for column in columns))
+        for rows in self._between_sweeps(accesses.now):
+            self._record_rows(_slice(accesses, rows))
         return int(self._counts[recorder.REFUSED]) - refused
 
     def look(self, now: int) -> Iterator[Batch]:
@@ -163,8 +165,8 @@ class Engine:
     def nodes_changed(self) -> None:
         """Read again which nodes are online and which are top tier."""
         for nid in range(NID_MAX + 1):
-            self._toptier[nid] = self.memory.node_is_toptier(nid)
-            self._online[nid] = self.memory.node_online(nid)
+            self._nodes.toptier[nid] = self.memory.node_is_toptier(nid)
+            self._nodes.online[nid] = self.memory.node_online(nid)
 
     def _run_kmigrated(self, nid: int) -> None:
         if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
@@ -196,21 +198,29 @@ class Engine:
             yield slice(at, end)
             at = end
 
-    def _record_rows(
-        self,
-        pfns: npt.NDArray[np.uint64],
-        nids: npt.NDArray[np.int16],
-        sources: npt.NDArray[np.int8],
-        now: npt.NDArray[np.uint64],
-    ) -> None:
-        mem_map, hot_map = self.memory.mem_map, self.hot_map
+    def _record_rows(self, accesses: recorder.Accesses) -> None:
         recorder.record_many(
-            pfns, nids, sources, now,
-            mem_map.slot_of, mem_map.nid, mem_map.flags, mem_map.compound, mem_map.page_nid,
-            self._toptier, self._online,
-            hot_map.has_map, hot_map.records, hot_map.touched, hot_map.hot,
-            self.activate, self.vmstat.events, self._counts,
-            self.tunables["enabled_sources"], self.tunables["target_nid"],
-            self.layout.nid_width > 0, self._table, self._rules.window,
-            self._rules.freq_threshold,
+            accesses,
+            self.memory.mem_map.arrays(),
+            self.hot_map.arrays(),
+            self._nodes,
+            self._settings(),
+            self.vmstat.events,
+            self._counts,
         )
+
+    def _settings(self) -> recorder.Settings:
+        return recorder.Settings(
+            enabled=self.tunables["enabled_sources"],
+            target_nid=self.tunables["target_nid"],
+            precise=self.layout.nid_width > 0,
+            window=self._rules.window,
+            threshold=self._rules.freq_threshold,
+            table=self._table,
+        )
+
+
+def _slice(accesses: recorder.Accesses, rows: slice) -> recorder.Accesses:
+    return recorder.Accesses(
+        accesses.pfn[rows], accesses.nid[rows], accesses.source[rows], accesses.now[rows]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,24 @@ from pghot.engine.layout import Layout
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
 from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+
+class Maps(NamedTuple):
+    """The arrays of a `HotMap` as compiled loops take them."""
+
+    records: npt.NDArray[Any]
+    has_map: npt.NDArray[np.uint8]
+    hot: npt.NDArray[np.uint8]
+    touched: npt.NDArray[np.uint8]
+
+
+class Maps(NamedTuple):
+    """The arrays of a `HotMap` as compiled loops take them."""
+
+    records: npt.NDArray[Any]
+    has_map: npt.NDArray[np.uint8]
+    hot: npt.NDArray[np.uint8]
+    touched: npt.NDArray[np.uint8]
 
 
 class HotMap:
@@ -24,10 +43,20 @@ class HotMap:
     def __init__(self, mem_map: MemMap, layout: Layout) -> None:
         self.mem_map = mem_map
         self.layout = layout
-        self.records: npt.NDArray[np.uint8] | npt.NDArray[np.uint32] = np.zeros(0, layout.dtype)
+        self.records: npt.NDArray[Any] = np.zeros(0, layout.dtype)
         self.has_map: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.hot: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.touched: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+
+    def arrays(self) -> Maps:
+        """Give the arrays for compiled loops, with room for every section there is."""
+        self.follow()
+        return Maps(self.records, self.has_map, self.hot, self.touched)
+
+    def arrays(self) -> Maps:
+        """Give the arrays for compiled loops, with room for every section there is."""
+        self.follow()
+        return Maps(self.records, self.has_map, self.hot, self.touched)
 
     def setup(self, memory: Memory) -> None:
         """Give every present section of a lower-tier node a hot map, as at boot.
@@ -84,8 +113,10 @@ class HotMap:
             found.append((at.astype(np.uint64) + np.uint64(start), records[at]))
         if not found:
             return np.zeros(0, np.uint64), np.zeros(0, self.layout.dtype)
-        return (np.concatenate([pfns for pfns, _ in found]),
-                np.concatenate([records for _, records in found]))
+        return (
+            np.concatenate([pfns for pfns, _ in found]),
+            np.concatenate([records for _, records in found]),
+        )
 
     def hot_sections(self) -> npt.NDArray[np.uint32]:
         """Give the numbers of the sections whose hot flag is up, ascending."""

@@ -7,7 +7,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 from llvmlite import ir
@@ -15,10 +15,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-F = TypeVar("F", bound=Callable[..., Any])
+Loop = Callable[..., Any]
+"""What `compiled` gives: types inside a loop are Numba's to find, not mypy's."""
 
 
-def compiled(function: F) -> F:
+def compiled(function: Loop) -> Loop:
     """Compile `function` at its first call and keep the machine code between runs.
 
     Numba keeps it beside the source, or in the user's cache directory where the package is
@@ -26,21 +27,22 @@ def compiled(function: F) -> F:
     in a directory of this user under the temporary directory.
     """
     try:
-        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True)(function)
     except RuntimeError:  # Numba found no place to write
         return _compiled_elsewhere(function)
 
 
-def _compiled_elsewhere(function: F) -> F:
+def _compiled_elsewhere(function: Loop) -> Loop:
     directory = _private_directory()
     if directory is None:
-        return numba.njit(function)  # type: ignore[no-any-return]
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(directory)
+        return numba.njit(function)
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(directory)
     try:
-        return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def _private_directory() -> Path | None:
@@ -58,9 +60,7 @@ def _private_directory() -> Path | None:
     return path if ours and not status.st_mode & 0o077 else None
 
 
-@intrinsic
-def prefetch(_typing: Any, array: Any, index: Any) -> Any:
-    """Ask the processor for the cache line of `array[index]`, soon to be written."""
+def _prefetch(_typing: Any, array: Any, _index: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -69,7 +69,7 @@ def prefetch(_typing: Any, array: Any, index: Any) -> Any:
         i32 = ir.IntType(32)
         prefetch_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
         # Named without the pointer's element type: LLVM's pointers have none since 15.
-        function = cgutils.get_or_insert_function(
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
             builder.module, prefetch_type, "llvm.prefetch.p0"
         )
         write, keep_in_all_levels, data_cache = (ir.Constant(i32, n) for n in (1, 3, 1))
@@ -77,3 +77,7 @@ def prefetch(_typing: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64), codegen
+
+
+prefetch: Loop = intrinsic(_prefetch)
+"""`prefetch(array, index)` asks the processor for that cache line, soon to be written."""

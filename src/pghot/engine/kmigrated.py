@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import Layout
 from pghot.engine.memory import BoolArray, Memory, U64Array
 from pghot.engine.tunables import Tunables
-from pghot.engine.units import NID_MAX, jiffies_to_msecs, mb_to_pages
+from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
 from pghot.engine.vmstat import Vmstat
 
 RECENCY_SHIFT = 7
@@ -80,11 +80,11 @@ class Kmigrated:
         """
         again = False
         while self.work_requested:
-            again |= yield from self._work(now)
+            again = (yield from self._work(now)) or again
         if again:
             self._engine.activate[self.nid] = 1
 
-    def _work(self, now: int) -> Iterator[Batch]:
+    def _work(self, now: int) -> Generator[Batch, None, bool]:
         """Make one pass; True where refused folios wait for the next wake-up."""
         engine = self._engine
         engine.activate[self.nid] = 0
@@ -101,22 +101,24 @@ class Kmigrated:
     def _ready(self, now: int) -> Iterator[npt.NDArray[np.void]]:
         """Take the ready folios of the hot sections in PFN order, a block at a time."""
         engine = self._engine
-        mem_map = engine.memory.mem_map
-        slots = mem_map.slots_of_node(self.nid)
+        slots = engine.memory.mem_map.slots_of_node(self.nid)
         slots = slots[engine.hot_map.hot[slots] > 0]
         at = 0
         while at < len(slots):
             found, at = walk.take_ready(
-                slots, at, self.nid, now, engine.tunables["target_nid"],
-                walk.layout_row(engine.layout), mem_map.slot_of, mem_map.section, mem_map.nid,
-                mem_map.has_compound, mem_map.flags, mem_map.compound, mem_map.page_nid,
-                mem_map.memcg, engine.hot_map.records, engine.hot_map.hot, self._block,
+                slots,
+                at,
+                self.nid,
+                now,
+                engine.tunables["target_nid"],
+                walk.layout_row(engine.layout),
+                engine.memory.mem_map.arrays(),
+                engine.hot_map.arrays(),
+                self._block,
             )
             yield self._block[:found]
 
-    def _by_heat(
-        self, blocks: Iterator[npt.NDArray[np.void]]
-    ) -> Iterator[npt.NDArray[np.void]]:
+    def _by_heat(self, blocks: Iterator[npt.NDArray[np.void]]) -> Iterator[npt.NDArray[np.void]]:
         """Put all candidates of a pass in one block, hottest first (defect 9).
 
         By frequency, then recency; then by target and memcg, so that batches stay large,
@@ -126,9 +128,7 @@ class Kmigrated:
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
-        order = np.lexsort(
-            (candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq)
-        )
+        order = np.lexsort((candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq))
         candidates = candidates[order]
         candidates["walk"] = 0
         yield candidates
@@ -136,20 +136,14 @@ class Kmigrated:
     def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
         """Judge candidates in order and move those that pass, batch by batch."""
         engine = self._engine
-        tunables = engine.tunables
-        exact = engine.fidelity.exact_batch
-        # The series flushes when the count EXCEEDS the tunable (defect 6).
-        batch_max = max(tunables["kmigrated_batch_nr"] + (0 if exact else 1), 1)
-        chosen = np.zeros(min(batch_max, len(candidates)), np.int64)
+        limits = self._limits(now)
+        chosen = np.zeros(min(limits.batch_max, len(candidates)), np.int64)
         state = walk.no_batch()
         targets = _Targets(engine, np.unique(candidates["nid"]))
         more = True
         while more:
             more = walk.fill_batch(
-                candidates, state, chosen, self.nid, engine.pgdat, targets.enough, targets.room,
-                targets.promotable, batch_max, tunables["pghot_promote_freq_window_ms"],
-                mb_to_pages(tunables["pghot_promote_rate_limit_MBps"]),
-                jiffies_to_msecs(now, engine.hz), engine.hz, not engine.fidelity.keep_refused,
+                candidates, state, chosen, self.nid, engine.pgdat, targets.arrays, limits
             )
             if state[walk.COUNT]:
                 yield self._migrate(candidates, chosen[: state[walk.COUNT]])
@@ -157,9 +151,20 @@ class Kmigrated:
                 targets.refresh()
         self._count_refusals(candidates)
 
-    def _migrate(
-        self, candidates: npt.NDArray[np.void], chosen: npt.NDArray[np.int64]
-    ) -> Batch:
+    def _limits(self, now: int) -> walk.Limits:
+        tunables, fidelity, hz = self._engine.tunables, self._engine.fidelity, self._engine.hz
+        # The series flushes when the count EXCEEDS the tunable (defect 6).
+        more = 0 if fidelity.exact_batch else 1
+        return walk.Limits(
+            batch_max=max(tunables["kmigrated_batch_nr"] + more, 1),
+            window_ms=tunables["pghot_promote_freq_window_ms"],
+            rate_limit=mb_to_pages(tunables["pghot_promote_rate_limit_MBps"]),
+            now_ms=jiffies_to_msecs(now, hz),
+            hz=hz,
+            count_refused=not fidelity.keep_refused,
+        )
+
+    def _migrate(self, candidates: npt.NDArray[np.void], chosen: npt.NDArray[np.int64]) -> Batch:
         """Move one batch, as promote_misplaced_memcg_folios() does, and count it."""
         engine = self._engine
         # The series' list is a stack: the last folio isolated goes first.
@@ -184,7 +189,7 @@ class Kmigrated:
             return False
         hot_map = self._engine.hot_map
         hot_map.records[kept["place"]] = kept["record"]
-        slots = kept["place"] // walk.PAGES_PER_SECTION
+        slots = kept["place"] // PAGES_PER_SECTION
         hot_map.hot[slots] = 1
         hot_map.touched[slots] = 1
         return True
@@ -197,24 +202,23 @@ class Kmigrated:
 
 
 class _Targets:
-    """What a pass knows of its target nodes, by node id, until a batch moves."""
+    """What a pass knows of its target nodes until a batch moves."""
 
     def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
         self._memory = engine.memory
         self._nids = [int(nid) for nid in nids]
-        self.enough = np.zeros(NID_MAX + 1, np.int64)
-        self.room = np.zeros(NID_MAX + 1, np.int64)
-        self.promotable = np.ones(NID_MAX + 1, np.uint8)
+        size = NID_MAX + 1
+        self.arrays = walk.Targets(
+            np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.uint8)
+        )
         if engine.fidelity.check_target:
             for nid in self._nids:
-                self.promotable[nid] = self._memory.node_online(
-                    nid
-                ) and self._memory.node_is_toptier(nid)
+                top = self._memory.node_is_toptier(nid)
+                self.arrays.promotable[nid] = top and self._memory.node_online(nid)
         self.refresh()
 
     def refresh(self) -> None:
         """Read the zones again."""
         for nid in self._nids:
-            self.enough[nid] = throttle.free_space_enough(self._memory, nid)
-            self.room[nid] = self._memory.room(nid)
-
+            self.arrays.enough[nid] = throttle.free_space_enough(self._memory, nid)
+            self.arrays.room[nid] = self._memory.room(nid)

@@ -7,11 +7,12 @@ places, so one look-up finds a page's facts and its record.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.jit import compiled
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
 # A page with no flag is online, referenced, on the LRU, of order 0, and on the node of its
@@ -25,6 +26,92 @@ MOVED = 32
 UNMOVABLE = 64
 
 NOT_ONLINE = OFFLINE | ZONE_DEVICE
+
+PFN_MASK = PAGES_PER_SECTION - 1
+
+PFN_MASK = PAGES_PER_SECTION - 1
+
+
+class Pages(NamedTuple):
+    """The arrays of a `MemMap` as compiled loops take them."""
+
+    slot_of: npt.NDArray[np.int32]
+    section: npt.NDArray[np.int64]
+    nid: npt.NDArray[np.int16]
+    has_compound: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    compound: npt.NDArray[np.int32]
+    page_nid: npt.NDArray[np.int16]
+    memcg: npt.NDArray[np.uint32]
+
+
+@compiled
+def place_of(pages: Any, pfn: Any) -> Any:
+    """Give the place of a PFN (u64), -1 where its section is not present."""
+    section = pfn >> np.uint64(PFN_SECTION_SHIFT)
+    if section >= np.uint64(len(pages.slot_of)):
+        return -1
+    slot = np.int64(pages.slot_of[section]) - 1
+    return (slot << PFN_SECTION_SHIFT) | np.int64(pfn & np.uint64(PFN_MASK)) if slot >= 0 else -1
+
+
+@compiled
+def head_of(pages: Any, place: int, pfn: int) -> Any:
+    """Give the place of the first page of the folio that has page `pfn`, which is at `place`."""
+    if not pages.flags[place] & COMPOUND or pages.compound[place] > 0:
+        return place
+    head = pfn + np.int64(pages.compound[place])
+    slot = np.int64(pages.slot_of[head >> PFN_SECTION_SHIFT]) - 1
+    return (slot << PFN_SECTION_SHIFT) | (head & PFN_MASK)
+
+
+@compiled
+def node_at(pages: Any, head: int) -> Any:
+    """Give the node that the folio whose first page is at `head` is on now."""
+    if pages.flags[head] & MOVED:
+        return np.int64(pages.page_nid[head])
+    return np.int64(pages.nid[head >> PFN_SECTION_SHIFT])
+
+
+class Pages(NamedTuple):
+    """The arrays of a `MemMap` as compiled loops take them."""
+
+    slot_of: npt.NDArray[np.int32]
+    section: npt.NDArray[np.int64]
+    nid: npt.NDArray[np.int16]
+    has_compound: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint8]
+    compound: npt.NDArray[np.int32]
+    page_nid: npt.NDArray[np.int16]
+    memcg: npt.NDArray[np.uint32]
+
+
+@compiled
+def place_of(pages: Any, pfn: Any) -> int:
+    """Give the place of a PFN (u64), -1 where its section is not present."""
+    section = pfn >> np.uint64(PFN_SECTION_SHIFT)
+    if section >= np.uint64(len(pages.slot_of)):
+        return -1
+    slot = np.int64(pages.slot_of[section]) - 1
+    return (slot << PFN_SECTION_SHIFT) | np.int64(pfn & np.uint64(PFN_MASK)) if slot >= 0 else -1
+
+
+@compiled
+def head_of(pages: Any, place: int, pfn: int) -> int:
+    """Give the place of the first page of the folio that has page `pfn`, which is at `place`."""
+    if not pages.flags[place] & COMPOUND or pages.compound[place] > 0:
+        return place
+    head = pfn + np.int64(pages.compound[place])
+    slot = np.int64(pages.slot_of[head >> PFN_SECTION_SHIFT]) - 1
+    return (slot << PFN_SECTION_SHIFT) | (head & PFN_MASK)
+
+
+@compiled
+def node_at(pages: Any, head: int) -> int:
+    """Give the node that the folio whose first page is at `head` is on now."""
+    if pages.flags[head] & MOVED:
+        return np.int64(pages.page_nid[head])
+    return np.int64(pages.nid[head >> PFN_SECTION_SHIFT])
 
 
 class MemMap:
@@ -47,6 +134,14 @@ class MemMap:
         self.page_nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self.memcg: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
 
+    def arrays(self) -> Pages:
+        """Give the arrays for compiled loops; they hold until sections are added."""
+        return Pages(*(getattr(self, name) for name in Pages._fields))
+
+    def arrays(self) -> Pages:
+        """Give the arrays for compiled loops; they hold until sections are added."""
+        return Pages(*(getattr(self, name) for name in Pages._fields))
+
     @property
     def slots(self) -> int:
         """Slots there are, free ones too."""
@@ -54,8 +149,9 @@ class MemMap:
 
     def add_sections(self, start_pfn: int, pages: int, nid: int) -> None:
         """Make the sections of a range present, all of node `nid`; whole sections only."""
-        numbers = np.arange(start_pfn >> PFN_SECTION_SHIFT,
-                            (start_pfn + pages) >> PFN_SECTION_SHIFT)
+        numbers = np.arange(
+            start_pfn >> PFN_SECTION_SHIFT, (start_pfn + pages) >> PFN_SECTION_SHIFT
+        )
         if not len(numbers):
             return
         self._reach(int(numbers[-1]))
@@ -71,8 +167,9 @@ class MemMap:
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
         """Forget the sections of a range and every fact of their pages."""
-        for number in range(start_pfn >> PFN_SECTION_SHIFT,
-                            (start_pfn + pages) >> PFN_SECTION_SHIFT):
+        for number in range(
+            start_pfn >> PFN_SECTION_SHIFT, (start_pfn + pages) >> PFN_SECTION_SHIFT
+        ):
             slot = int(self.slot_of[number]) - 1
             self.slot_of[number] = 0
             self.section[slot] = -1
@@ -95,7 +192,7 @@ class MemMap:
     def places(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """Give the places of PFNs of which all are present."""
         pfn = pfns.astype(np.int64)
-        slots = self.slot_of[pfn >> PFN_SECTION_SHIFT].astype(np.int64) - 1
+        slots: npt.NDArray[np.int64] = self.slot_of[pfn >> PFN_SECTION_SHIFT].astype(np.int64) - 1
         return slots * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
 
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:

@@ -81,7 +81,7 @@ class Memory(Protocol):
         """Pages of the node, holes left out."""
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Populated zones of the node; none for an id that names none."""
+        """Give the populated zones of the node; none for an id that names none."""
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that can be isolated now to move to the node."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.jit import compiled, prefetch
-from pghot.engine.mem_map import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
+from pghot.engine.mem_map import (
+    NOT_ONLINE,
+    OFF_LRU,
+    OFFLINE,
+    UNREFERENCED,
+    head_of,
+    node_at,
+    place_of,
+)
 from pghot.engine.records import AHEAD, next_precise
-from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, PFN_SECTION_SHIFT
-from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_HINTFAULTS, RECORDED_HWHINTS
+from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
+from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY
 
 PGHOT_HINTFAULTS = 0
 PGHOT_HWHINTS = 1
@@ -21,142 +29,128 @@ REFUSED, ON_TOPTIER, BORN_ON_TOPTIER = range(3)
 was on a top-tier node; accesses whose page would be there had nothing been promoted."""
 COUNTS = 3
 
-_IGNORED = UNREFERENCED | OFF_LRU
-_SECTION_MASK = PAGES_PER_SECTION - 1
+_IGNORED = NOT_ONLINE | UNREFERENCED | OFF_LRU
+
+
+class Accesses(NamedTuple):
+    """Accesses in time order, one item each; times in jiffies."""
+
+    pfn: npt.NDArray[np.uint64]
+    nid: npt.NDArray[np.int16]
+    source: npt.NDArray[np.int8]
+    now: npt.NDArray[np.uint64]
+
+
+class Nodes(NamedTuple):
+    """What the recorder knows of nodes, by id; it raises `activate`."""
+
+    toptier: npt.NDArray[np.uint8]
+    online: npt.NDArray[np.uint8]
+    activate: npt.NDArray[np.uint8]
+
+
+class Settings(NamedTuple):
+    """What a record is updated by; `table` is flat, and empty in precision mode."""
+
+    enabled: int
+    target_nid: int
+    precise: bool
+    window: int
+    threshold: int
+    table: npt.NDArray[np.uint8]
 
 
 @compiled
-def record_many(
-    pfns: Any,
-    nids: Any,
-    sources: Any,
-    now: Any,
-    slot_of: Any,
-    section_nid: Any,
-    flags: Any,
-    compound: Any,
-    page_nid: Any,
-    toptier: Any,
-    online: Any,
-    has_map: Any,
-    records: Any,
-    touched: Any,
-    hot: Any,
-    activate: Any,
-    events: Any,
-    counts: Any,
-    enabled: int,
-    target_nid: int,
-    precise: bool,
-    table: Any,
-    window: int,
-    threshold: int,
-) -> None:
-    """Record accesses in order.
+def refused(nid: int, source: int, nodes: Any, precise: bool) -> bool:
+    """Tell whether an access is EINVAL (rules 2 and 3)."""
+    known = precise and nid != NUMA_NO_NODE
+    if known and (nid < 0 or nid > NID_MAX or not nodes.online[nid] or not nodes.toptier[nid]):
+        return True
+    return source < PGHOT_HINTFAULTS or source > PGHOT_HWHINTS
 
-    `pfns` (u64), `nids` (i16), `sources` (i8) and `now` (u64, jiffies) are one item an
-    access; `toptier`, `online` and `activate` are by node id, the other arrays as in
-    `MemMap` and `HotMap`.  `events` and `counts` are added to.
-    """
-    count = len(pfns)
-    sections = np.uint64(len(slot_of))
-    shift = np.uint64(PFN_SECTION_SHIFT)
-    low = np.uint64(_SECTION_MASK)
+
+@compiled
+def update(records: Any, place: int, now: Any, nid: int, settings: Any) -> bool:
+    """Update one record for an access at `now`; tell whether it is ready."""
+    old = records[place]
+    if settings.precise:
+        target = settings.target_nid if nid == NUMA_NO_NODE else nid
+        new = next_precise(
+            np.int64(old), np.int64(now), target, settings.window, settings.threshold
+        )
+        records[place] = new
+        return (new >> 31) != 0
+    row = (now >> np.uint64(7)) & np.uint64(31)
+    byte = settings.table[(row << np.uint64(8)) | np.uint64(old)]
+    records[place] = byte
+    return (byte >> 7) != 0
+
+
+@compiled
+def record_many(  # noqa: C901 - nine rules, in the order that the series has them
+    accesses: Any, pages: Any, maps: Any, nodes: Any, settings: Any, events: Any, counts: Any
+) -> None:
+    """Record accesses in order, by the nine rules; `events` and `counts` are added to."""
+    count = len(accesses.pfn)
     for i in range(count):
         if i + AHEAD < count:
-            ahead = pfns[i + AHEAD]
-            section = ahead >> shift
-            if section < sections and slot_of[section]:
-                at = ((np.int64(slot_of[section]) - 1) << PFN_SECTION_SHIFT) | np.int64(
-                    ahead & low
-                )
-                prefetch(flags, at)
-                prefetch(records, at)
+            ahead = place_of(pages, accesses.pfn[i + AHEAD])
+            if ahead >= 0:
+                prefetch(pages.flags, ahead)
+                prefetch(maps.records, ahead)
 
-        section = pfns[i] >> shift
-        slot = np.int64(-1)
-        place = np.int64(0)
-        page_flags = np.int64(0)
+        pfn = accesses.pfn[i]
+        place = place_of(pages, pfn)
+        facts = np.int64(OFFLINE)  # what is in no section is not online
         node = np.int64(0)
-        if section < sections:
-            slot = np.int64(slot_of[section]) - 1
-        if slot >= 0:
-            place = (slot << PFN_SECTION_SHIFT) | np.int64(pfns[i] & low)
-            page_flags = np.int64(flags[place])
-            node = np.int64(section_nid[slot])
-            counts[BORN_ON_TOPTIER] += toptier[node]
-            if page_flags:
-                fact = page_flags & NOT_ONLINE
-                if page_flags & COMPOUND and compound[place] < 0:
-                    # Rule 7: the record, and the facts, of the folio's first PFN.
-                    head = np.int64(pfns[i]) + np.int64(compound[place])
-                    slot = np.int64(slot_of[head >> PFN_SECTION_SHIFT]) - 1
-                    place = (slot << PFN_SECTION_SHIFT) | (head & _SECTION_MASK)
-                page_flags = fact | (np.int64(flags[place]) & ~NOT_ONLINE)
-                if page_flags & MOVED:
-                    node = np.int64(page_nid[place])
-            counts[ON_TOPTIER] += toptier[node]
+        if place >= 0:
+            node = np.int64(pages.nid[place >> PFN_SECTION_SHIFT])
+            counts[BORN_ON_TOPTIER] += nodes.toptier[node]
+            facts = np.int64(pages.flags[place])
+            if facts:
+                # Rule 7: the record, and the facts, of the folio's first PFN.
+                place = head_of(pages, place, np.int64(pfn))
+                facts = (facts & NOT_ONLINE) | (np.int64(pages.flags[place]) & ~NOT_ONLINE)
+                node = node_at(pages, place)
+            counts[ON_TOPTIER] += nodes.toptier[node]
 
-        nid = np.int64(nids[i])
-        source = sources[i]
-        if precise and nid != -1:  # rule 2
-            if nid < 0 or nid > NID_MAX or not online[nid] or not toptier[nid]:
-                counts[REFUSED] += 1
-                continue
-        if source < PGHOT_HINTFAULTS or source > PGHOT_HWHINTS:  # rule 3
+        nid = np.int64(accesses.nid[i])
+        source = np.int64(accesses.source[i])
+        if refused(nid, source, nodes, settings.precise):
             counts[REFUSED] += 1
             continue
-        if not (enabled >> source) & 1:
+        if not (settings.enabled >> source) & 1:  # rule 3
             continue
-        if source == PGHOT_HINTFAULTS:  # rule 4
-            events[RECORDED_HINTFAULTS] += 1
-        else:
-            events[RECORDED_HWHINTS] += 1
-        if slot < 0:  # no such page, so none that is online
+        events[RECORDED_BY + source] += 1  # rule 4
+        if place < 0 or node == nid or nodes.toptier[node]:  # rule 5
             continue
-        if node == nid or toptier[node]:  # rule 5
+        if facts & _IGNORED:  # rule 6
             continue
-        if page_flags & (NOT_ONLINE | _IGNORED):  # rule 6
-            continue
-        if not has_map[slot]:  # rule 8
+        slot = place >> PFN_SECTION_SHIFT
+        if not maps.has_map[slot]:  # rule 8
             continue
         events[RECORDED_ACCESSES] += 1  # rule 9
-        touched[slot] = 1
-        if precise:
-            if nid == -1:
-                nid = target_nid
-            record = next_precise(
-                np.int64(records[place]), np.int64(now[i]), nid, window, threshold
-            )
-            records[place] = record
-            ready = record >> 31
-        else:
-            row = (now[i] >> np.uint64(7)) & np.uint64(31)
-            record = np.int64(table[(row << np.uint64(8)) | np.uint64(records[place])])
-            records[place] = record
-            ready = record >> 7
-        if ready:
-            hot[slot] = 1
-            activate[node] = 1
+        maps.touched[slot] = 1
+        if update(maps.records, place, accesses.now[i], nid, settings):
+            maps.hot[slot] = 1
+            nodes.activate[node] = 1
 
 
-def as_columns(
+def as_accesses(
     pfn: npt.ArrayLike, nid: npt.ArrayLike, source: npt.ArrayLike, now: npt.ArrayLike
-) -> tuple[
-    npt.NDArray[np.uint64], npt.NDArray[np.int16], npt.NDArray[np.int8], npt.NDArray[np.uint64]
-]:
+) -> Accesses:
     """Give four arrays of one length; a scalar stands for the same value in every row.
 
     A node id or source that its type cannot hold becomes one that is refused.
     """
     pfns = np.atleast_1d(np.asarray(pfn, dtype=np.uint64))
-    shape = pfns.shape
-    nids = np.clip(np.asarray(nid, dtype=np.int64), -2, NID_MAX + 1).astype(np.int16)
-    sources = np.clip(np.asarray(source, dtype=np.int64), -1, 127).astype(np.int8)
-    jiffies = np.asarray(now, dtype=np.uint64)
-    return (
+    return Accesses(
         np.ascontiguousarray(pfns),
-        np.ascontiguousarray(np.broadcast_to(nids, shape)),
-        np.ascontiguousarray(np.broadcast_to(sources, shape)),
-        np.ascontiguousarray(np.broadcast_to(jiffies, shape)),
+        _rows(np.clip(nid, -2, NID_MAX + 1), np.int16, pfns.shape),
+        _rows(np.clip(source, -1, 127), np.int8, pfns.shape),
+        _rows(now, np.uint64, pfns.shape),
     )
+
+
+def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=dtype), shape))

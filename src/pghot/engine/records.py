@@ -112,8 +112,14 @@ def find_ready(records: Any, start: int, end: int, ready: int, out: Any) -> int:
         if place + 8 * a_word <= end:
             # Eight words at a time: one branch for 64 bytes that are nearly always cold.
             some = (
-                words[word] | words[word + 1] | words[word + 2] | words[word + 3]
-                | words[word + 4] | words[word + 5] | words[word + 6] | words[word + 7]
+                words[word]
+                | words[word + 1]
+                | words[word + 2]
+                | words[word + 3]
+                | words[word + 4]
+                | words[word + 5]
+                | words[word + 6]
+                | words[word + 7]
             )
             if not some & mask:
                 place += 8 * a_word

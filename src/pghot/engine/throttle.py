@@ -56,7 +56,7 @@ def adjust_threshold(node: Any, rate_limit: int, window_ms: int, now_ms: int) ->
     expected = rate_limit * KMIGRATED_PROMOTION_THRESHOLD_WINDOW // MSEC_PER_SEC
     candidates = node.pgpromote_candidate - node.nbp_th_nr_cand
     step = ((window_ms * 2) & U32) // KMIGRATED_MIGRATION_ADJUST_STEPS
-    threshold = node.nbp_threshold if node.nbp_threshold else window_ms
+    threshold = node.nbp_threshold or window_ms
     if candidates > expected * 11 // 10:
         threshold = max((threshold - step) & U32, step)
     elif candidates < expected * 9 // 10:
@@ -66,9 +66,7 @@ def adjust_threshold(node: Any, rate_limit: int, window_ms: int, now_ms: int) ->
 
 
 @compiled
-def rate_limited(
-    node: Any, rate_limit: int, pages: int, now_ms: int, count_refused: bool
-) -> bool:
+def rate_limited(node: Any, rate_limit: int, pages: int, now_ms: int, count_refused: bool) -> bool:
     """Count a candidate, then tell whether the period's limit is reached (rule 4).
 
     Where `count_refused` is off, one that finds the limit reached is not counted: the
@@ -106,7 +104,7 @@ def judge(
         node.pgpromote_candidate_nrl += pages
         return ADMITTED
     adjust_threshold(node, rate_limit, window_ms, now_ms)
-    threshold = node.nbp_threshold if node.nbp_threshold else window_ms
+    threshold = node.nbp_threshold or window_ms
     if latency_ms >= threshold:
         return OVER_THRESHOLD
     if rate_limited(node, rate_limit, pages, now_ms, count_refused):

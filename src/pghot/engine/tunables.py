@@ -71,10 +71,8 @@ def dointvec(text: str) -> int:
 
 def _parse_integer(digits: str, base: int) -> int:
     if base == 0:
-        if re.match(r"0[xX][0-9a-fA-F]", digits):
-            base = 16
-        else:
-            base = 8 if digits.startswith("0") else 10
+        hexadecimal = re.match(r"0[xX][0-9a-fA-F]", digits)
+        base = 16 if hexadecimal else 8 if digits.startswith("0") else 10
     if base == 16:
         digits = re.sub(r"^0[xX]", "", digits)
     allowed = {8: "[0-7]+", 10: "[0-9]+", 16: "[0-9a-fA-F]+"}[base]
@@ -84,8 +82,12 @@ def _parse_integer(digits: str, base: int) -> int:
 
 
 _TABLE = (
-    Tunable("enabled_sources", "debugfs pghot/", debugfs_text(0),
-            "bits 0x1 (hint faults) and 0x2 (hardware hints)"),
+    Tunable(
+        "enabled_sources",
+        "debugfs pghot/",
+        debugfs_text(0),
+        "bits 0x1 (hint faults) and 0x2 (hardware hints)",
+    ),
     Tunable("target_nid", "debugfs pghot/", debugfs_text(10), "an online top-tier node"),
     Tunable("freq_threshold", "debugfs pghot/", debugfs_text(10), ""),
     Tunable("kmigrated_sleep_ms", "debugfs pghot/", lambda text: kstrtouint(text, 0), "u32"),

@@ -28,12 +28,9 @@ ORDER = (
 )
 """All counters, as behaviour.md lists them."""
 
-(
-    RECORDED_ACCESSES,
-    RECORDED_HINTFAULTS,
-    RECORDED_HWHINTS,
-) = range(3)
-"""Places in the event array that the compiled recorder counts at."""
+RECORDED_ACCESSES = 0
+RECORDED_BY = 1
+"""Places in the event array that the recorder counts at; the second plus the source."""
 
 PGDAT = np.dtype(
     [

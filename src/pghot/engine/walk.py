@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pghot.engine.jit import compiled
 from pghot.engine.layout import Layout
 from pghot.engine.mem_map import (
-    COMPOUND,
-    MOVED,
     NOT_ONLINE,
     OFF_LRU,
     UNMOVABLE,
     UNREFERENCED,
+    head_of,
+    node_at,
 )
 from pghot.engine.throttle import ADMITTED, judge
-from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
+from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
 CANDIDATE = np.dtype(
     [
@@ -57,27 +58,85 @@ BLOCK = 8 * PAGES_PER_SECTION
 """Candidates taken before they are judged, at the most, unless a pass sorts them all."""
 
 
-def layout_row(layout: Layout) -> tuple[int, int, int, int, int]:
-    """Give what the loops need of a layout: time shift, time mask, bucket shift, nid mask, ready."""
-    nid_mask = (1 << layout.nid_width) - 1
-    return (
-        layout.time_shift,
-        layout.time_max,
-        layout.time_bucket_shift,
-        nid_mask,
-        layout.ready_mask,
+class LayoutRow(NamedTuple):
+    """What the loops need of a layout, as plain numbers."""
+
+    time_shift: int
+    time_max: int
+    bucket_shift: int
+    nid_mask: int
+    ready: int
+
+
+def layout_row(layout: Layout) -> LayoutRow:
+    """Give a layout as the loops take it."""
+    return LayoutRow(
+        time_shift=layout.time_shift,
+        time_max=layout.time_max,
+        bucket_shift=layout.time_bucket_shift,
+        nid_mask=(1 << layout.nid_width) - 1,
+        ready=layout.ready_mask,
     )
+
+
+class Limits(NamedTuple):
+    """What a batch is filled by: `batch_max` folios, window in ms, pages a second, now in ms."""
+
+    batch_max: int
+    window_ms: int
+    rate_limit: int
+    now_ms: int
+    hz: int
+    count_refused: bool
+
+
+class Targets(NamedTuple):
+    """What is known of nodes as targets, by id, until the next batch has moved.
+
+    `enough`: free room lets every candidate pass.  `room`: pages of the largest folio that
+    can be isolated.  `promotable`: folios may move there at all.
+    """
+
+    enough: npt.NDArray[np.int64]
+    room: npt.NDArray[np.int64]
+    promotable: npt.NDArray[np.uint8]
 
 
 @compiled
 def cold_pages(words: Any, place: int, itemsize: int, ready: Any) -> int:
-    """Give 64 / itemsize where none of the records in 64 bytes from `place` on is ready, else 0."""
+    """Give how many records 64 bytes from `place` on hold where none is ready, else 0."""
     word = place * itemsize // 8
     some = (
-        words[word] | words[word + 1] | words[word + 2] | words[word + 3]
-        | words[word + 4] | words[word + 5] | words[word + 6] | words[word + 7]
+        words[word]
+        | words[word + 1]
+        | words[word + 2]
+        | words[word + 3]
+        | words[word + 4]
+        | words[word + 5]
+        | words[word + 6]
+        | words[word + 7]
     )
     return 0 if some & ready else 64 // itemsize
+
+
+@compiled
+def step_over(pages: Any, place: int, pfn: int, src_nid: int) -> Any:
+    """Look at the page the sweep stands on: how far to step, and its folio's first place.
+
+    The place is -1 where the folio is skipped: not online, cannot be referenced, on another
+    node, or off the LRU.
+    """
+    own = np.int64(pages.flags[place])
+    if own & NOT_ONLINE:
+        return 1, -1
+    head = head_of(pages, place, pfn)
+    facts = np.int64(pages.flags[head])
+    if facts & UNREFERENCED:
+        return 1, -1
+    size = max(np.int64(pages.compound[head]), 1)
+    if facts & OFF_LRU or node_at(pages, head) != src_nid:
+        return size, -1
+    return size, head
 
 
 @compiled
@@ -88,16 +147,8 @@ def take_ready(
     now: int,
     target_nid: int,
     layout: Any,
-    slot_of: Any,
-    section: Any,
-    section_nid: Any,
-    has_compound: Any,
-    flags: Any,
-    compound: Any,
-    page_nid: Any,
-    memcg: Any,
-    records: Any,
-    hot: Any,
+    pages: Any,
+    maps: Any,
     out: Any,
 ) -> tuple[int, int]:
     """Walk sections from `slots[first]` on and consume the ready records of movable folios.
@@ -106,70 +157,75 @@ def take_ready(
     where it stands on a tail page (defect 14).  Writes candidates to `out` as long as it
     has room for a whole section more; gives how many and the index of the next section.
     """
-    time_shift, time_max, bucket_shift, nid_mask, ready = layout
+    records = maps.records
     itemsize = records.itemsize
     words = records.view(np.uint64)
     ready_words = np.uint64(0)
     for _ in range(8 // itemsize):
-        ready_words = (ready_words << np.uint64(8 * itemsize)) | np.uint64(ready)
+        ready_words = (ready_words << np.uint64(8 * itemsize)) | np.uint64(layout.ready)
     block = 64 // itemsize
-    now_time = (now >> bucket_shift) & time_max
+    now_time = (now >> layout.bucket_shift) & layout.time_max
     found = 0
     at_slot = first
     while at_slot < len(slots) and found + PAGES_PER_SECTION <= len(out):
         slot = slots[at_slot]
         at_slot += 1
-        hot[slot] = 0
-        start = slot * PAGES_PER_SECTION
-        plain = not has_compound[slot]
+        maps.hot[slot] = 0
+        start_pfn = pages.section[slot] << PFN_SECTION_SHIFT
         at = 0
         while at < PAGES_PER_SECTION:
-            place = start + at
-            if plain and at % block == 0:
+            place = (slot << PFN_SECTION_SHIFT) + at
+            if at % block == 0 and not pages.has_compound[slot]:
                 cold = cold_pages(words, place, itemsize, ready_words)
                 if cold:
                     at += cold
                     continue
-            own = np.int64(flags[place])
-            if own & NOT_ONLINE:
-                at += 1
-                continue
-            head = place
-            pfn = (section[slot] << PFN_SECTION_SHIFT) + at
-            pages = 1
-            if own & COMPOUND:
-                if compound[place] < 0:
-                    pfn += np.int64(compound[place])
-                    head = (
-                        (np.int64(slot_of[pfn >> PFN_SECTION_SHIFT]) - 1) << PFN_SECTION_SHIFT
-                    ) | (pfn & (PAGES_PER_SECTION - 1))
-                pages = np.int64(compound[head])
-            facts = np.int64(flags[head])
-            if facts & UNREFERENCED:
-                at += 1
-                continue
-            at += pages
-            node = np.int64(page_nid[head]) if facts & MOVED else np.int64(section_nid[slot])
-            if node != src_nid or facts & OFF_LRU:
-                continue
+            pfn = start_pfn + at
+            size, head = step_over(pages, place, pfn, src_nid)
+            at += size
             record = np.int64(records[place])
-            if not record & ready:
+            if head < 0 or not record & layout.ready:
                 continue
             records[place] = 0
             candidate = out[found]
-            candidate.pfn = pfn
+            candidate.pfn = pfn + min(np.int64(pages.compound[place]), 0)
             candidate.place = place
             candidate.record = record
-            candidate.pages = pages
-            candidate.memcg = memcg[head]
-            candidate.nid = record & nid_mask if nid_mask else target_nid
-            age = (now_time - ((record >> time_shift) & time_max)) & time_max
-            candidate.latency = age << bucket_shift
+            candidate.pages = size
+            candidate.memcg = pages.memcg[head]
+            candidate.nid = record & layout.nid_mask if layout.nid_mask else target_nid
+            age = (now_time - ((record >> layout.time_shift) & layout.time_max)) & layout.time_max
+            candidate.latency = age << layout.bucket_shift
             candidate.walk = slot
-            candidate.movable = 0 if facts & UNMOVABLE else 1
+            candidate.movable = 0 if pages.flags[head] & UNMOVABLE else 1
             candidate.outcome = ADMITTED
             found += 1
     return found, at_slot
+
+
+@compiled
+def outcome_of(candidate: Any, src_nid: int, pgdat: Any, targets: Any, limits: Any) -> int:
+    """Judge and isolate one candidate."""
+    nid = candidate.nid
+    if nid == src_nid:
+        return ALREADY_THERE
+    if not targets.promotable[nid]:
+        return NO_TARGET
+    latency_ms = (candidate.latency * MSEC_PER_SEC + limits.hz - 1) // limits.hz
+    outcome = judge(
+        pgdat[nid],
+        targets.enough[nid],
+        candidate.pages,
+        latency_ms,
+        limits.window_ms,
+        limits.rate_limit,
+        limits.now_ms,
+        limits.count_refused,
+    )
+    if outcome != ADMITTED:
+        return outcome
+    isolated = candidate.movable and candidate.pages <= targets.room[nid]
+    return ADMITTED if isolated else NOT_ISOLATED
 
 
 @compiled
@@ -179,61 +235,36 @@ def fill_batch(
     batch: Any,
     src_nid: int,
     pgdat: Any,
-    enough: Any,
-    room: Any,
-    promotable: Any,
-    batch_max: int,
-    window_ms: int,
-    rate_limit: int,
-    now_ms: int,
-    hz: int,
-    count_refused: bool,
+    targets: Any,
+    limits: Any,
 ) -> bool:
     """Judge candidates in order and gather those that pass; True where a batch must go now.
 
     `batch` gets the candidates' indices, `state[COUNT]` of them.  A batch must go when it
     holds `batch_max` folios, and before a folio of another target, memcg or section walk.
-    That folio has been judged and isolated by then, as in the series.  `enough` and `room`
-    are by node id and hold until the batch has moved.
+    That of another target or memcg has been judged and isolated by then, as in the series.
     """
     while state[NEXT] < len(candidates):
         candidate = candidates[state[NEXT]]
-        nid = candidate.nid
         if state[COUNT] and candidate.walk != state[CUR_WALK]:
             return True
         if not state[JUDGED]:
-            outcome = ADMITTED
-            if nid == src_nid:
-                outcome = ALREADY_THERE
-            elif not promotable[nid]:
-                outcome = NO_TARGET
-            else:
-                latency_ms = (candidate.latency * 1000 + hz - 1) // hz
-                outcome = judge(
-                    pgdat[nid], enough[nid], candidate.pages, latency_ms, window_ms,
-                    rate_limit, now_ms, count_refused,
-                )
-                if outcome == ADMITTED and (
-                    not candidate.movable or candidate.pages > room[nid]
-                ):
-                    outcome = NOT_ISOLATED
-            candidate.outcome = outcome
-            if outcome != ADMITTED:
+            candidate.outcome = outcome_of(candidate, src_nid, pgdat, targets, limits)
+            if candidate.outcome != ADMITTED:
                 state[NEXT] += 1
                 continue
-            if state[COUNT] and (
-                nid != state[CUR_NID] or candidate.memcg != state[CUR_MEMCG]
-            ):
+            other = candidate.nid != state[CUR_NID] or candidate.memcg != state[CUR_MEMCG]
+            if state[COUNT] and other:
                 state[JUDGED] = 1
                 return True
         state[JUDGED] = 0
-        state[CUR_NID] = nid
+        state[CUR_NID] = candidate.nid
         state[CUR_MEMCG] = candidate.memcg
         state[CUR_WALK] = candidate.walk
         batch[state[COUNT]] = state[NEXT]
         state[COUNT] += 1
         state[NEXT] += 1
-        if state[COUNT] >= batch_max:
+        if state[COUNT] >= limits.batch_max:
             return True
     return False
 

@@ -153,8 +153,7 @@ class _Replay:
         target = self.engine.tunables["target_nid"]
         if not self.memory.node_online(target):
             raise InputError(
-                f"target_nid: the machine has no node {target}; name one with "
-                "--set target_nid=N"
+                f"target_nid: the machine has no node {target}; name one with --set target_nid=N"
             )
 
     def _report_sources(self) -> None:

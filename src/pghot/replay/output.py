@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,7 @@ class Output:
         pfns, pages = batch.pfns[batch.moved], batch.pages[batch.moved]
         if not len(pfns):
             return
-        columns = {
+        columns: dict[str, Any] = {
             "time_us": min(time_us, _U64_MAX),
             "pfn": pfns,
             "pages": pages,
@@ -66,8 +67,11 @@ class Output:
             "batch": number,
         }
         arrays = [
-            pa.array(np.broadcast_to(columns[field.name], len(pfns)).astype(
-                field.type.to_pandas_dtype()))
+            pa.array(
+                np.broadcast_to(columns[field.name], len(pfns)).astype(
+                    field.type.to_pandas_dtype()
+                )
+            )
             for field in PROMOTIONS_SCHEMA
         ]
         self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=PROMOTIONS_SCHEMA))
@@ -82,14 +86,12 @@ class Output:
         text = json.dumps(result.summary(), indent=2) + "\n"
         (self._staging / SUMMARY).write_text(text)
         with (self._staging / RECORDS).open("wb") as stream:
-            np.savez(stream, **result.records())
+            np.savez(stream, allow_pickle=False, **result.records())
 
     def abandon(self) -> None:
         """Let go of the open file; a writer that has failed may fail to close as well."""
-        try:
+        with suppress(OSError, pa.ArrowException):
             self._writer.close()
-        except (OSError, pa.ArrowException):
-            pass
 
     def _flush(self) -> None:
         if self._waiting:
@@ -173,7 +175,5 @@ def _publish(staging: Path, path: Path) -> None:
 
 
 def _remove_if_empty(path: Path) -> None:
-    try:
+    with suppress(OSError):
         path.rmdir()
-    except OSError:
-        pass
