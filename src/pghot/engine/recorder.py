@@ -23,6 +23,8 @@ from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY
 
 PGHOT_HINTFAULTS = 0
 PGHOT_HWHINTS = 1
+SOURCES = 2
+"""How many sources there are; a number from here on names none."""
 
 REFUSED, ON_TOPTIER, BORN_ON_TOPTIER = range(3)
 """Places in the recorder's own counts: accesses refused with EINVAL; accesses whose page
@@ -66,7 +68,7 @@ def refused(nid: int, source: int, nodes: Any, precise: bool) -> bool:
     known = precise and nid != NUMA_NO_NODE
     if known and (nid < 0 or nid > NID_MAX or not nodes.online[nid] or not nodes.toptier[nid]):
         return True
-    return source < PGHOT_HINTFAULTS or source > PGHOT_HWHINTS
+    return source < 0 or source >= SOURCES
 
 
 @compiled
@@ -145,12 +147,22 @@ def as_accesses(
     """
     pfns = np.atleast_1d(np.asarray(pfn, dtype=np.uint64))
     return Accesses(
-        np.ascontiguousarray(pfns),
-        _rows(np.clip(nid, -2, NID_MAX + 1), np.int16, pfns.shape),
-        _rows(np.clip(source, -1, 127), np.int8, pfns.shape),
+        _rows(pfns, np.uint64, pfns.shape),
+        _rows(_within(nid, np.int16, NID_MAX + 1), np.int16, pfns.shape),
+        _rows(_within(source, np.int8, SOURCES), np.int8, pfns.shape),
         _rows(now, np.uint64, pfns.shape),
     )
 
 
+def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLike:
+    """Bring what `dtype` could not hold to values that are refused: -2, or `above`."""
+    if isinstance(values, np.ndarray) and values.dtype == dtype:
+        return values
+    return np.clip(values, -2, above)
+
+
 def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=dtype), shape))
+    """Give a contiguous read-only array; one kind of array keeps to one compiled loop."""
+    rows = np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=dtype), shape))
+    rows.flags.writeable = False
+    return rows

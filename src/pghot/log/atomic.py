@@ -18,9 +18,9 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     At an error, a full disk or Ctrl-C the hidden file is removed and whatever stood under
     the final name is untouched.  An existing `path` is refused unless `force`.
     """
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists already; choose another name or give --force")
     try:
+        if path.exists() and not force:
+            raise InputError(f"{path}: exists already; choose another name or give --force")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error

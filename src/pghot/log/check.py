@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def first_bad(
     present: npt.NDArray[np.uint8],
     nodes: npt.NDArray[np.uint8],
     sources: int,
-) -> tuple[int, int, int]:
+) -> Any:
     """Find the first bad row from `start` on: its index, its kind, the time before it.
 
     `unreadable` marks rows that have a value of no use; it may be empty.  `present` is by
@@ -113,6 +114,8 @@ class RowCheck:
         if kind == UNREADABLE:
             column = next(name for name, wrong in chunk.bad.items() if wrong[at])
             what = "missing, or not a number that fits"
+            if column == "source":
+                what = f"missing, or {_KINDS[NO_SOURCE][1]}"
         else:
             column, what = _KINDS[kind]
             value = chunk.columns[column][at]

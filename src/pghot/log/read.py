@@ -6,11 +6,12 @@ value is missing or cannot be one; `check` turns marks into errors or counts the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,8 @@ class Log:
                 ) from error
             except TypeError as error:
                 raise InputError(f"{self.path}: column {name}: {error}") from error
+            values = values.view()
+            values.flags.writeable = False
             columns[name] = values
             if wrong is not None and wrong.any():
                 bad[name] = wrong
@@ -117,22 +120,27 @@ def open_log(path: Path | str) -> Iterator[Log]:
     InputError, one line, where it cannot be read, lacks a column, or is truncated.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            magic = stream.read(4)
-            stream.seek(0)
-            csv = path.name.endswith((".csv", ".csv.zst")) and magic != b"PAR1"
-            form: _Form = _Csv(path) if csv else _Parquet(path, stream)
-            for name in REQUIRED:
-                if name not in form.columns:
-                    raise InputError(f"{path}: column {name} is missing")
-            yield Log(path, form)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or one_line(error)}") from error
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            form = _form_of(path, stream)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or one_line(error)}") from error
+        for name in REQUIRED:
+            if name not in form.columns:
+                raise InputError(f"{path}: column {name} is missing")
+        yield Log(path, form)
+
+
+def _form_of(path: Path, stream: BinaryIO) -> _Form:
+    magic = stream.read(4)
+    stream.seek(0)
+    csv = path.name.endswith((".csv", ".csv.zst")) and magic != b"PAR1"
+    return _Csv(path) if csv else _Parquet(path, stream)
 
 
 class _Parquet:
-    def __init__(self, path: Path, stream: Any) -> None:
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
         try:
             self._file = pa.parquet.ParquetFile(
                 stream, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
@@ -144,7 +152,8 @@ class _Parquet:
             ) from error
         self.rows: int | None = self._file.metadata.num_rows
         self.columns = tuple(name for name in DTYPES if name in schema.names)
-        raw = (schema.metadata or {}).get(b"pghot")
+        # The file's own metadata: a writer that adds to it late leaves the schema's as it was.
+        raw = (self._file.metadata.metadata or {}).get(b"pghot")
         try:
             self.metadata = Metadata.from_json(raw) if raw is not None else None
         except ValueError as error:
@@ -179,7 +188,8 @@ class _Csv:
 
     def _open(self, wanted: list[str]) -> Any:
         compression = "zstd" if self._path.name.endswith(".zst") else None
-        stream = pa.input_stream(str(self._path), compression=compression)
+        file = pa.OSFile(os.fsencode(self._path))
+        stream = pa.input_stream(file, compression=compression)
         return pa.csv.open_csv(
             stream,
             read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
@@ -247,16 +257,30 @@ def _from_text(
     if name in {"source", "write"}:
         return _from_words(name, column)
     text = column.fill_null("0")
+    kind = pa.from_numpy_dtype(DTYPES[name])
     try:
-        return _from_integers(name, text.cast(pa.int64()))
+        return text.cast(kind).to_numpy(), None
     except pa.ArrowInvalid:  # some value is no number: find out which
         text = pc.utf8_trim_whitespace(text)
-    # Eighteen digits fit every integer type; a longer number is no real time or PFN.
-    good = pc.match_substring_regex(text, r"^-?[0-9]{1,18}$")
-    numbers = pc.if_else(good, text, "0").cast(pa.int64())
-    values, wrong = _from_integers(name, numbers)
-    bad = ~good.to_numpy(zero_copy_only=False)
-    return values, bad if wrong is None else bad | wrong
+    values = np.zeros(len(text), DTYPES[name])
+    wrong = np.zeros(len(text), np.bool_)
+    _read_numbers(text, kind, values, wrong)
+    return values, wrong
+
+
+def _read_numbers(
+    text: pa.Array[Any], kind: Any, values: npt.NDArray[Any], wrong: npt.NDArray[np.bool_]
+) -> None:
+    """Read what is a number; text that holds one that is none is halved until it stands alone."""
+    try:
+        values[:] = text.cast(kind).to_numpy()
+    except pa.ArrowInvalid:
+        if len(text) == 1:
+            wrong[0] = True
+            return
+        half = len(text) // 2
+        for piece in slice(half), slice(half, None):
+            _read_numbers(text[piece], kind, values[piece], wrong[piece])
 
 
 def _from_words(

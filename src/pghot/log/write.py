@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,17 +108,21 @@ def _open_sink(path: Path, partial: Path, columns: tuple[str, ...]) -> Iterator[
     if path.name.endswith((".csv", ".csv.zst")):
         compression = "zstd" if path.name.endswith(".zst") else None
         with (
-            pa.output_stream(str(partial), compression=compression) as stream,
+            pa.OSFile(os.fsencode(partial), "wb") as file,
+            pa.output_stream(file, compression=compression) as stream,
             pa.csv.CSVWriter(stream, schema) as writer,
         ):
             yield writer
         return
-    with pa.parquet.ParquetWriter(
-        partial,
-        schema,
-        compression="lz4",
-        use_dictionary=[name for name in columns if name not in _WIDE],
-        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
-        write_page_checksum=True,
-    ) as writer:
+    with (
+        pa.OSFile(os.fsencode(partial), "wb") as file,
+        pa.parquet.ParquetWriter(
+            file,
+            schema,
+            compression="lz4",
+            use_dictionary=[name for name in columns if name not in _WIDE],
+            column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
+            write_page_checksum=True,
+        ) as writer,
+    ):
         yield writer

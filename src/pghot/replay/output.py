@@ -46,8 +46,10 @@ class Output:
 
     def __init__(self, staging: Path) -> None:
         self._staging = staging
+        # A stream: pyarrow would take a name with a colon in it for a URI.
+        self._stream = pa.OSFile(os.fsencode(staging / PROMOTIONS), "wb")
         self._writer = pa.parquet.ParquetWriter(
-            staging / PROMOTIONS, PROMOTIONS_SCHEMA, compression="zstd"
+            self._stream, PROMOTIONS_SCHEMA, compression="zstd"
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
@@ -83,6 +85,7 @@ class Output:
         """Write what is known only at the end."""
         self._flush()
         self._writer.close()
+        self._stream.close()
         text = json.dumps(result.summary(), indent=2) + "\n"
         (self._staging / SUMMARY).write_text(text)
         with (self._staging / RECORDS).open("wb") as stream:

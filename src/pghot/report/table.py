@@ -24,6 +24,7 @@ def print_result(result: Result, name: str) -> None:
     """Print what came of a replay to stdout."""
     console = Console(highlight=False, soft_wrap=False)
     engine = result.engine
+    name = name.encode(errors="replace").decode()  # a file's name need not be text
     console.print(
         f"[bold]{escape(name)}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
         f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",

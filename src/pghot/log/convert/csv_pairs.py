@@ -8,9 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import Opened, Options, Tally, with_address
+from pghot.log.convert.samples import Opened, Options, Tally, U64Array, with_address
 from pghot.log.convert.source import Source
-from pghot.log.convert.text import Fields, LineKind, TimeOrder, match_block
+from pghot.log.convert.text import (
+    Fields,
+    LineKind,
+    TimeOrder,
+    decimal_numbers,
+    hex_numbers,
+    match_block,
+)
 from pghot.log.schema import Columns
 
 NAME = "csv"
@@ -19,9 +26,22 @@ NAME = "csv"
 # fit 64 bits.
 _FRACTION = {"s": 6, "ms": 3, "us": 0, "ns": 0}
 _WHOLE = {"s": 13, "ms": 16, "us": 19, "ns": 19}
-_ADDRESS = rb"(0[xX][0-9a-fA-F]{1,16}|1[0-7][0-9]{18}|[0-9]{1,19})"
+_MOST = str((1 << 64) - 1).encode()
+_PREFIXES = (b"x", b"X")
 _TIMES = ("time", "timestamp", "time_us", "time_ns", "time_ms", "time_s", "ts")
 _ADDRESSES = ("address", "addr", "vaddr", "paddr", "phys_addr", "physical", "virtual")
+
+
+def _up_to(most: bytes) -> bytes:
+    """Give a pattern of the decimal numbers up to `most`, none with more digits than it."""
+    ways = [most, rb"[0-9]{1,%d}" % (len(most) - 1)]
+    for at, digit in enumerate(most):
+        if digit > ord("0"):
+            ways.append(rb"%b[0-%c][0-9]{%d}" % (most[:at], digit - 1, len(most) - at - 1))
+    return b"|".join(ways)
+
+
+_ADDRESS = rb"(0[xX][0-9a-fA-F]{1,16}|" + _up_to(_MOST) + rb")"
 
 
 def looks_like_csv(line: bytes, options: Options) -> bool:
@@ -113,12 +133,21 @@ def _chunks(
 def _rows(found: list[Fields], unit: str, *, swapped: bool) -> Columns:
     columns = list(zip(*found, strict=True))
     whole, fraction, address = (*columns[1:], columns[0]) if swapped else columns
-    time = np.array([int(digits) for digits in whole], dtype=np.uint64)
+    time = decimal_numbers(whole, _WHOLE[unit])
     digits = _FRACTION[unit]
     if unit == "ns":
         time //= np.uint64(1000)
     elif digits:
         time *= np.uint64(10**digits)
-        time += np.array([int(f[:digits].ljust(digits, b"0")) for f in fraction], dtype=np.uint64)
-    numbers = [int(a, 16 if a[1:2] in b"xX" and len(a) > 2 else 10) for a in address]
-    return {"time_us": time, "address": np.array(numbers, dtype=np.uint64)}
+        time += decimal_numbers([f[:digits].ljust(digits, b"0") for f in fraction], digits)
+    return {"time_us": time, "address": _addresses(address)}
+
+
+def _addresses(texts: tuple[bytes, ...]) -> U64Array:
+    prefixed = [text[1:2] in _PREFIXES and len(text) > 2 for text in texts]
+    if all(prefixed):
+        return hex_numbers([text[2:] for text in texts])
+    if not any(prefixed):
+        return decimal_numbers(texts, 20)
+    numbers = [int(text, 16 if hexed else 10) for text, hexed in zip(texts, prefixed, strict=True)]
+    return np.array(numbers, dtype=np.uint64)

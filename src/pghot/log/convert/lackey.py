@@ -36,6 +36,7 @@ _CHATTER = re.compile(rb"(?:==|--|\*\*)[0-9]{1,10}(?:==|--|\*\*)")
 
 _INSTRUCTIONS, _TOUCHES, _LINES, _BAD, _FIRST_BAD = range(5)
 _NEWLINE, _RETURN, _COMMA, _SPACE = 10, 13, 44, 32
+_EQUALS, _DASH, _STAR = 61, 45, 42
 _I, _L, _M, _S = 73, 76, 77, 83
 
 
@@ -93,7 +94,7 @@ def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]
     tags = np.full((llc.size >> shift) // llc.ways * llc.ways, -1, dtype=np.int64)
     counts = np.zeros(5, dtype=np.int64)
     for _line, block in source.blocks():
-        for rows in _filtered(block, counts, tags, llc.ways, shift, options.skip_bad):
+        for rows in _filtered(block, counts, tags, llc.ways, shift):
             if counts[_BAD] and not options.skip_bad:
                 raise InputError(
                     f"{source.name}: line {counts[_FIRST_BAD]}: no lackey event such as "
@@ -119,7 +120,6 @@ def _filtered(
     tags: _I64Array,
     ways: int,
     shift: int,
-    skip_bad: bool,
 ) -> Iterator[tuple[U64Array, U64Array, BoolArray]]:
     """Give the misses of a block: instructions so far, address, whether written."""
     text = np.frombuffer(block, dtype=np.uint8)
@@ -129,13 +129,13 @@ def _filtered(
         addresses = np.empty(_ROWS, dtype=np.uint64)
         writes = np.empty(_ROWS, dtype=np.bool_)
         at, rows = scan(
-            text, at, counts, _DIGITS, tags, ways, shift, skip_bad, instructions, addresses, writes
+            text, at, counts, _DIGITS, tags, ways, shift, instructions, addresses, writes
         )
         yield instructions[:rows], addresses[:rows], writes[:rows]
 
 
 @compiled
-def _miss(tags: _I64Array, ways: int, line: int) -> bool:
+def _miss(tags: _I64Array, ways: int, line: np.int64) -> bool:
     """Touch a cache line; tags of a set stand in the order of use, the latest first."""
     if len(tags) == 0:
         return True
@@ -145,7 +145,7 @@ def _miss(tags: _I64Array, ways: int, line: int) -> bool:
     at = first + 1
     while at < first + ways and tags[at] != line:
         at += 1
-    missed = at == first + ways
+    missed: bool = at == first + ways
     if missed:
         at -= 1
     while at > first:
@@ -183,11 +183,35 @@ def _number(text: _Text, at: int, digits: _I64Array, base: int) -> tuple[int, np
 
 
 @compiled
-def _is_chatter(text: _Text, at: int) -> bool:
-    """Tell whether valgrind speaks: a blank line, or one that starts ==, -- or **."""
-    if text[at] == _NEWLINE or text[at] == _RETURN:
-        return True
-    return text[at + 1] == text[at] and (text[at] == 61 or text[at] == 45 or text[at] == 42)  # type: ignore[no-any-return]
+def _event(text: _Text, at: int, digits: _I64Array) -> tuple[int, int, np.uint64, np.uint64]:
+    """Read a line: where its newline is, its letter (0 for no event), address and size."""
+    kind = _kind(text, at)
+    address = size = np.uint64(0)
+    if kind:
+        first = at + 3
+        at, address = _number(text, first, digits, 16)
+        if at > first and text[at] == _COMMA:
+            at, size = _number(text, at + 1, digits, 10)
+        if text[at] == _RETURN:
+            at += 1
+    wraps = address + size - np.uint64(1) < address
+    if text[at] != _NEWLINE or size < 1 or size > MAX_ACCESS or wraps:
+        kind = 0
+    while text[at] != _NEWLINE:
+        at += 1
+    return at, kind, address, size
+
+
+@compiled
+def _note_bad(text: _Text, at: int, counts: _I64Array) -> None:
+    """Count the line at byte `at` as bad unless valgrind speaks: ==, -- or **, or nothing."""
+    if text[at] in (_NEWLINE, _RETURN):
+        return
+    if text[at + 1] == text[at] and text[at] in (_EQUALS, _DASH, _STAR):
+        return
+    counts[_BAD] += 1
+    if counts[_FIRST_BAD] == 0:
+        counts[_FIRST_BAD] = counts[_LINES]
 
 
 @compiled
@@ -199,7 +223,6 @@ def scan(
     tags: _I64Array,
     ways: int,
     shift: int,
-    skip_bad: bool,
     instructions: U64Array,
     addresses: U64Array,
     writes: BoolArray,
@@ -208,49 +231,25 @@ def scan(
 
     Gives where it stopped and how many rows it filled.
     """
-    end = len(text)
     full = len(addresses) - ((MAX_ACCESS >> shift) + 2)
-    offset = np.uint64((1 << shift) - 1)
     rows = 0
-    while at < end and rows < full:
+    while at < len(text) and rows < full:
         counts[_LINES] += 1
-        start = at
-        kind = _kind(text, at)
-        address = np.uint64(0)
-        first = last = 0
-        if kind:
-            at, address = _number(text, at + 3, digits, 16)
-            after = at
-            size = np.uint64(0)
-            if at > start + 3 and text[at] == _COMMA:
-                after, size = _number(text, at + 1, digits, 10)
-                at = after + 1 if text[after] == _RETURN else after
-            first = np.int64(address >> np.uint64(shift))
-            spanned = np.int64(((address & offset) + size - np.uint64(1)) >> np.uint64(shift))
-            last = first + spanned
-            too_high = last >> (64 - shift)
-            if text[at] != _NEWLINE or size < 1 or size > MAX_ACCESS or too_high:
-                kind = 0
-        if kind == _I:
+        newline, kind, address, size = _event(text, at, digits)
+        last = (address + size - np.uint64(1)) >> np.uint64(shift)
+        line = address >> np.uint64(shift)
+        if kind == 0:
+            _note_bad(text, at, counts)
+        elif kind == _I:
             counts[_INSTRUCTIONS] += 1
-        elif kind:
-            for line in range(first, last + 1):
+        else:
+            while line <= last:
                 counts[_TOUCHES] += 1
-                if _miss(tags, ways, line):
+                if _miss(tags, ways, np.int64(line)):
                     instructions[rows] = counts[_INSTRUCTIONS]
-                    addresses[rows] = (
-                        address if line == first else np.uint64(line) << np.uint64(shift)
-                    )
+                    addresses[rows] = max(address, line << np.uint64(shift))
                     writes[rows] = kind != _L
                     rows += 1
-        else:
-            while text[at] != _NEWLINE:
-                at += 1
-            if not _is_chatter(text, start):
-                counts[_BAD] += 1
-                if counts[_FIRST_BAD] == 0:
-                    counts[_FIRST_BAD] = counts[_LINES]
-                if not skip_bad:
-                    return end, rows
-        at += 1
+                line += np.uint64(1)
+        at = newline + 1
     return at, rows

@@ -82,7 +82,7 @@ def _number(
     count: int,
     out: U64Array,
 ) -> int:
-    """Number every row into `out`; the table, a power of two, must have room for all."""
+    """Write every row's number to `out`; the table, a power of two, must have room for all."""
     mask = np.uint64(len(table_numbers) - 1)
     for row in range(len(pages)):
         owner = owners[row]

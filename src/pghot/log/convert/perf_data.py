@@ -62,7 +62,7 @@ def open_perf_data(source: Source, options: Options, tally: Tally) -> Opened:
         raise InputError(f"{source.name}: perf.data is read from a file; give its name")
     data = _mapped(source)
     begin, end, attrs = _header(source, data)
-    rows = _samples(source, data, begin, end, attrs, options, tally)
+    rows, order = _samples(source, data, begin, end, attrs, options, tally)
     source.tick(source.size)
     physical = use_physical(
         source.name,
@@ -76,7 +76,7 @@ def open_perf_data(source: Source, options: Options, tally: Tally) -> Opened:
         NAME,
         physical,
         columns,
-        _chunks(rows, columns, tally, physical),
+        _chunks(rows, order, columns, tally, physical),
         "converted from perf.data",
     )
 
@@ -155,8 +155,8 @@ def _samples(
     attrs: list[_Attr],
     options: Options,
     tally: Tally,
-) -> Columns:
-    """Give all samples of events that have a time and an address, sorted by time."""
+) -> tuple[Columns, npt.NDArray[np.intp]]:
+    """Give all samples of events that have a time and an address, and their order in time."""
     layouts = _layouts(source, attrs)
     total, stopped, why = perf_samples.count(data, begin, end)
     if why:
@@ -174,8 +174,8 @@ def _samples(
     tally.leave_out("bad sample", bad)
     tally.leave_out("event without address or time", useless)
     tally.leave_out("unknown event", unknown)
-    order = np.argsort(rows["time"][:kept], kind="stable")
-    return {name: array[:kept][order] for name, array in rows.items()}
+    rows = {name: array[:kept] for name, array in rows.items()}
+    return rows, np.argsort(rows["time"], kind="stable")
 
 
 def _refuse_record(source: Source, at: int, why: int) -> None:
@@ -243,10 +243,14 @@ def _columns(attrs: list[_Attr], rows: Columns) -> tuple[str, ...]:
 
 
 def _chunks(
-    rows: Columns, columns: tuple[str, ...], tally: Tally, physical: bool
+    rows: Columns,
+    order: npt.NDArray[np.intp],
+    columns: tuple[str, ...],
+    tally: Tally,
+    physical: bool,
 ) -> Iterator[Columns]:
-    for start in range(0, len(rows["time"]), _ROWS):
-        part = {name: array[start : start + _ROWS] for name, array in rows.items()}
+    for start in range(0, len(order), _ROWS):
+        part = {name: array[order[start : start + _ROWS]] for name, array in rows.items()}
         chunk: Columns = {
             "time_us": part["time"] // np.uint64(1000),
             "address": part["phys"] if physical else part["vaddr"],

@@ -128,7 +128,7 @@ def _next(data: _Bytes, at: int, end: int) -> int:
         payload = _u64(data, at + 8)
         if payload > np.uint64(end - after):
             return -1
-        after += np.int64(payload)
+        after += int(payload)
     return after
 
 
@@ -142,7 +142,7 @@ def count(data: _Bytes, begin: int, end: int) -> tuple[int, int, int]:
         if after < 0:
             return samples, at, CORRUPT
         kind = _u32(data, at)
-        if kind == _COMPRESSED or kind == _COMPRESSED2:
+        if kind in (_COMPRESSED, _COMPRESSED2):
             return samples, at, COMPRESSED
         samples += kind == _SAMPLE
         at = after
@@ -296,7 +296,7 @@ def _event_of(data: _Bytes, at: int, end: int, layouts: Any) -> int:
     place = np.searchsorted(layouts.ids, ident)
     if place == len(layouts.ids) or layouts.ids[place] != ident:
         return -1
-    return layouts.id_events[place]  # type: ignore[no-any-return]
+    return layouts.id_events[place]
 
 
 @compiled

@@ -13,9 +13,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import Opened, Options, Tally, use_physical, with_address
+from pghot.log.convert.samples import Opened, Options, Tally, U64Array, use_physical, with_address
 from pghot.log.convert.source import Source
-from pghot.log.convert.text import Fields, LineKind, TimeOrder, match_block
+from pghot.log.convert.text import (
+    Fields,
+    LineKind,
+    SmallIntegers,
+    TimeOrder,
+    decimal_numbers,
+    hex_numbers,
+    match_block,
+)
 from pghot.log.schema import Columns
 
 NAME = "perf-script"
@@ -23,13 +31,13 @@ NAME = "perf-script"
 # The command name may hold spaces and digits, so the line is anchored on what follows it.
 # Every part is bounded: a hostile line costs no more than a long one.
 _SAMPLE = re.compile(
-    rb"^[^\n]{0,64}?(?<![^ \t\n])"
-    rb"(?:(-?[0-9]{1,9})(/-?[0-9]{1,9})?[ \t]+)?"  # pid, /tid
-    rb"(?:\[([0-9]{1,4})\][ \t]+)?"  # cpu
-    rb"([0-9]{1,11})\.([0-9]{6}|[0-9]{9}):[ \t]+"  # seconds, fraction
-    rb"(?:(?:[0-9]{1,20}[ \t]+)?[^ \t\n]{1,256}:[ \t]+)?"  # period, event
-    rb"([0-9a-f]{1,16})(?![^ \t\r\n])"  # address
-    rb"([^\n]*)$",
+    rb"^[ \t]*+(?:[^ \t\n]{1,32}+[ \t]++){0,9}?"
+    rb"(?:(-?[0-9]{1,9}+)(/-?[0-9]{1,9}+)?[ \t]++)?"  # pid, /tid
+    rb"(?:\[([0-9]{1,4})\][ \t]++)?"  # cpu
+    rb"([0-9]{1,11}+)\.([0-9]{6}|[0-9]{9}):[ \t]++"  # seconds, fraction
+    rb"(?:(?:[0-9]{1,20}+[ \t]++)?[^ \t\n]{1,256}+(?<=:)[ \t]++)?"  # period, event
+    rb"([0-9a-f]{1,16}+)(?![^ \t\r\n])"  # address
+    rb"([^\n]*+)$",
     re.MULTILINE,
 )
 _PID, _TID, _CPU, _SECONDS, _FRACTION, _ADDRESS, _REST = range(7)
@@ -40,8 +48,9 @@ _KIND = LineKind(
     "perf script sample with a time and an address "
     "(perf script -F comm,pid,tid,cpu,time,event,addr,phys_addr,data_src)",
 )
-_LAST_HEX = re.compile(rb"[ \t]([0-9a-f]{1,16})(?:[ \t]+(?:[0-9]{1,4}[BKMGT]?|N/A))?[ \t\r]*$")
-_DATA_SRC = re.compile(rb"[ \t]([0-9a-f]{1,16}) \|OP ")
+_HEX = re.compile(rb"[0-9a-f]{1,16}")
+_PAGE_SIZE = re.compile(rb"[0-9]{1,4}[BKMGT]|N/A")
+_DATA_SRC = b" |OP "
 # What `perf script` prints when it is not asked for addr: the instruction's own address.
 _ONLY_IP = re.compile(rb"^[ \t][^ \t][^\n]*\+0x[0-9a-f]+ \([^\n]*\)[ \t\r]*$")
 _HEX_COLUMN = re.compile(rb"[ \t][0-9a-f]{6,16}(?:[ \t\r]|$)")
@@ -98,16 +107,21 @@ def _has_physical(found: list[Fields]) -> bool:
     It looks like an instruction pointer, but has the same offset within the page as the
     virtual address, on every line; 0 stands for unknown.
     """
-    known = 0
+    last = _last_column(found)
+    addresses = hex_numbers([fields[_ADDRESS] for fields in found])
+    known = last != 0
+    return bool(known.any()) and not ((last ^ addresses)[known] & np.uint64(_OFFSET)).any()
+
+
+def _last_column(found: list[Fields]) -> U64Array:
+    """Give the last hex column of every sample, but for a page size; 0 where there is none."""
+    texts = []
     for fields in found:
-        last = _LAST_HEX.search(fields[_REST])
-        if not last:
-            continue
-        value = int(last[1], 16)
-        if value and (value ^ int(fields[_ADDRESS], 16)) & _OFFSET:
-            return False
-        known += value != 0
-    return known > 0
+        last = fields[_REST].rsplit(None, 2)
+        if last and _PAGE_SIZE.fullmatch(last[-1]):
+            last.pop()
+        texts.append(last[-1] if last and _HEX.fullmatch(last[-1]) else b"")
+    return hex_numbers(texts)
 
 
 def _columns(found: list[Fields]) -> tuple[str, ...]:
@@ -135,8 +149,9 @@ def _remark_on_pids(found: list[Fields], tally: Tally, *, physical: bool) -> Non
 
 def _operation(rest: bytes) -> int:
     """Give the operation bits of data_src; 0 where it is not printed."""
-    found = _DATA_SRC.search(rest)
-    return int(found[1], 16) & 0x1F if found else 0
+    before, found, _words = rest.partition(_DATA_SRC)
+    bits = before[before.rfind(b" ") + 1 :]
+    return int(bits, 16) & 0x1F if found and _HEX.fullmatch(bits) else 0
 
 
 def _chunks(
@@ -152,7 +167,7 @@ def _chunks(
         if not found:
             continue
         rows = _rows(found, columns)
-        rows["address"] = _physical(found) if physical else rows["vaddr"]
+        rows["address"] = _last_column(found) if physical else rows["vaddr"]
         keep = order.keep(line, block, rows["time_us"])
         if keep is not None:
             rows = {name: array[keep] for name, array in rows.items()}
@@ -161,22 +176,18 @@ def _chunks(
 
 def _rows(found: list[Fields], columns: tuple[str, ...]) -> Columns:
     fields = list(zip(*found, strict=True))
-    seconds = np.array([int(digits) for digits in fields[_SECONDS]], dtype=np.uint64)
-    micros = np.array([int(digits[:6]) for digits in fields[_FRACTION]], dtype=np.uint64)
+    seconds = decimal_numbers(fields[_SECONDS], 11)
+    micros = decimal_numbers([digits[:6] for digits in fields[_FRACTION]], 6)
     rows: Columns = {
         "time_us": seconds * np.uint64(1_000_000) + micros,
-        "vaddr": np.array([int(digits, 16) for digits in fields[_ADDRESS]], dtype=np.uint64),
+        "vaddr": hex_numbers(fields[_ADDRESS]),
     }
+    numbers = SmallIntegers()
     if "pid" in columns:
-        rows["pid"] = np.array([int(digits or b"-1") for digits in fields[_PID]], dtype=np.int32)
+        rows["pid"] = np.array([numbers[digits] for digits in fields[_PID]], dtype=np.int32)
     if "cpu" in columns:
-        rows["cpu"] = np.array([int(digits or b"-1") for digits in fields[_CPU]], dtype=np.int16)
+        rows["cpu"] = np.array([numbers[digits] for digits in fields[_CPU]], dtype=np.int16)
     if "write" in columns:
         operations = [_operation(rest) for rest in fields[_REST]]
         rows["write"] = (np.array(operations, dtype=np.uint8) & _OP_STORE) != 0
     return rows
-
-
-def _physical(found: list[Fields]) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    last = (_LAST_HEX.search(fields[_REST]) for fields in found)
-    return np.array([int(match[1], 16) if match else 0 for match in last], dtype=np.uint64)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import Node
-from pghot.engine.units import NUMA_NO_NODE, PAGE_SHIFT, PAGES_PER_SECTION
+from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.log.convert.pages import PageTable
 from pghot.log.convert.samples import Tally
@@ -108,6 +108,8 @@ def plan(
     skip_bad: bool,
 ) -> Placement:
     """Choose where the pages of a file go; InputError where the machine has no place."""
+    if nid is not None and not NUMA_NO_NODE <= nid <= NID_MAX:
+        raise InputError(f"--nid {nid}: wants -1 to {NID_MAX}")
     slow = _slow_node(machine) if machine and not physical else None
     synthetic = machine is None and not physical
     nodes = {0, 1} if synthetic else {node.id for node in machine.nodes} if machine else None

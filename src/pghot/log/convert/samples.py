@@ -63,7 +63,7 @@ class Opened:
     """A foreign file whose layout is known.
 
     Every item of `chunks` has `time_us` (of the file's own clock, never falling), `address`
-    (uint64, never 0) and the arrays of `columns`, all of one length.
+    (uint64) and the arrays of `columns`, all of one length.
     """
 
     format: str

@@ -38,7 +38,7 @@ class Source:
         """Report that `done` bytes are dealt with."""
         self._progress(done, self.size)
 
-    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, bytes]]:
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Give whole lines: the number of the first one, and bytes that end in a newline."""
         line = 1
         rest = b""
@@ -52,10 +52,10 @@ class Source:
                 line += whole.count(b"\n")
             if len(rest) > LONGEST_LINE:
                 raise InputError(
-                    f"{self.name}: line {line} is longer than {LONGEST_LINE} bytes; not a text trace"
+                    f"{self.name}: line {line}: longer than {LONGEST_LINE} bytes; not a text trace"
                 )
             self.tick(self._read)
-            fresh = self._fill(size)
+            fresh = self._fill(BLOCK)
         if rest:
             yield line, rest + b"\n"
 

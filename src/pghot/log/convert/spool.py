@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -17,7 +17,7 @@ from pghot.log.schema import Columns, arrow_schema
 class Spool:
     """A nameless temporary file of rows.  Made by `open_spool`."""
 
-    def __init__(self, stream: BinaryIO, columns: tuple[str, ...]) -> None:
+    def __init__(self, stream: Any, columns: tuple[str, ...]) -> None:
         self._stream = stream
         self._schema = arrow_schema(columns)
         options = pa.ipc.IpcWriteOptions(compression="lz4")

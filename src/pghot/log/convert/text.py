@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,7 @@ from pghot.log.convert.samples import BoolArray, Tally, U64Array
 from pghot.log.convert.source import Source
 
 Fields = tuple[bytes, ...]
+_HEX_DIGITS = 16
 NOT_BAD = "--skip-bad leaves such lines out"
 
 
@@ -53,6 +56,30 @@ def _bad_lines(first_line: int, block: bytes, kind: LineKind) -> list[int]:
         for number, line in enumerate(block[:-1].split(b"\n"), first_line)
         if not kind.sample.match(line) and not kind.chatter.match(line)
     ]
+
+
+def hex_numbers(texts: Sequence[bytes]) -> U64Array:
+    """Turn up to 16 hex digits each, without 0x, into numbers."""
+    padded = b"".join([text.rjust(_HEX_DIGITS, b"0") for text in texts])
+    return np.frombuffer(binascii.unhexlify(padded), dtype=">u8").astype(np.uint64)
+
+
+def decimal_numbers(texts: Sequence[bytes], width: int) -> U64Array:
+    """Turn up to `width` decimal digits each into numbers below 2**64; none is 0."""
+    padded = b"".join([text.rjust(width, b"0") for text in texts])
+    digits = np.frombuffer(padded, dtype=np.uint8).reshape(-1, width) - np.uint8(ord("0"))
+    numbers = np.zeros(len(texts), dtype=np.uint64)
+    for column in digits.T:
+        numbers = numbers * np.uint64(10) + column
+    return numbers
+
+
+class SmallIntegers(dict[bytes, int]):
+    """Texts to numbers, for columns with few different values; no text is -1."""
+
+    def __missing__(self, text: bytes) -> int:
+        number = self[text] = int(text or b"-1")
+        return number
 
 
 class TimeOrder:
