@@ -48,6 +48,10 @@ class ArrayMemory:
         """Ids of the nodes that have memory, ascending."""
         return sorted(nid for nid, node in self._nodes.items() if node.pages)
 
+    def node_ids(self) -> Sequence[int]:
+        """Ids of all nodes, also of those without memory, ascending."""
+        return sorted(self._nodes)
+
     def node_online(self, nid: int) -> bool:
         """Tell whether the node is there and online."""
         return nid in self._nodes and nid not in self.offline

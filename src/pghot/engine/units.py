@@ -44,5 +44,8 @@ def usecs_to_jiffies(usecs: int, hz: int) -> int:
 
 
 def mb_to_pages(megabytes: int) -> int:
-    """Give the pages in so many MiB: the kernel's MB_TO_PAGES."""
-    return megabytes << (20 - PAGE_SHIFT)
+    """Give the pages in so many MiB: the kernel's MB_TO_PAGES of an unsigned int.
+
+    The shift is made in 32 bits, so 16 TiB wrap to no page at all.
+    """
+    return megabytes << (20 - PAGE_SHIFT) & _U32

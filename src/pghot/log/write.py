@@ -40,36 +40,37 @@ class LogWriter:
         """May be replaced until the log is closed: some of it shows only at the last row."""
         self._sink = sink
         self._schema = arrow_schema(columns)
-        self._waiting: list[Columns] = []
-        self._waiting_rows = 0
+        self._waiting = {name: np.empty(ROWS_A_GROUP, DTYPES[name]) for name in columns}
+        self._filled = 0
         self.rows = 0
         """Rows taken so far."""
 
     def write(self, rows: Columns) -> None:
-        """Add rows: one array a column named when the log was created, equal lengths."""
+        """Add rows: one array a column named when the log was created, equal lengths.
+
+        They are copied, so that a few rows do not keep a large array of the caller's alive.
+        """
         count = len(rows["time_us"])
-        if not count:
-            return
-        self._waiting.append(rows)
-        self._waiting_rows += count
+        at = 0
+        while at < count:
+            taken = min(count - at, ROWS_A_GROUP - self._filled)
+            for name, waiting in self._waiting.items():
+                waiting[self._filled : self._filled + taken] = rows[name][at : at + taken]
+            at += taken
+            self._filled += taken
+            if self._filled == ROWS_A_GROUP:
+                self.flush()
         self.rows += count
-        if self._waiting_rows >= ROWS_A_GROUP:
-            self.flush()
 
     def flush(self) -> None:
         """Hand what waits to the file."""
-        if not self._waiting:
+        if not self._filled:
             return
         arrays = [
-            pa.array(np.concatenate([np.asarray(rows[name]) for rows in self._waiting])
-                     .astype(DTYPES[name], copy=False))
-            for name in self._schema.names
+            pa.array(self._waiting[name][: self._filled]) for name in self._schema.names
         ]
-        self._waiting.clear()
-        self._waiting_rows = 0
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
-        for start in range(0, batch.num_rows, ROWS_A_GROUP):
-            self._sink.write_batch(batch.slice(start, ROWS_A_GROUP))
+        self._sink.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._filled = 0
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class Result:
             "hz": engine.hz,
             "tunables": engine.tunables.as_dict(),
             "vmstat": engine.vmstat.as_dict(),
-            "nodes": {str(nid): self._node(nid) for nid in self.memory.nodes()},
+            "nodes": {str(nid): self._node(nid) for nid in self.memory.node_ids()},
             "batches": self.batches,
             "accesses": self.accesses,
             "skipped": self.skipped,
