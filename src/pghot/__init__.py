@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
-    from pghot.replay.driver import Settings as Settings
-    from pghot.replay.driver import replay as replay
-    from pghot.replay.result import Result as Result
+    from pghot.replaying.driver import Settings as Settings
+    from pghot.replaying.driver import replay as replay
+    from pghot.replaying.result import Result as Result
 
 __version__ = "0.1.0"
 
@@ -52,24 +52,25 @@ _HOME = {
     "Node": "pghot.engine.memory",
     "PRECISE": "pghot.engine.layout",
     "PghotError": "pghot.errors",
-    "Result": "pghot.replay.result",
-    "Settings": "pghot.replay.driver",
+    "Result": "pghot.replaying.result",
+    "Settings": "pghot.replaying.driver",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
     "convert": "pghot.log.convert",
     "create_log": "pghot.log.write",
     "open_log": "pghot.log.read",
-    "replay": "pghot.replay.driver",
+    "replay": "pghot.replaying.driver",
 }
 
 __all__ = [*_HOME]  # noqa: PLE0604 - names, all of them
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'pghot' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # or a type checker would take any name for one of ours
 
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'pghot' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
-def __dir__() -> list[str]:
-    return sorted([*_HOME, "__version__"])
+    def __dir__() -> list[str]:
+        return sorted([*_HOME, "__version__"])

@@ -138,6 +138,14 @@ def test_5_work_requested_during_work_is_done_at_once_and_not_after_the_sleep(ri
 
 
 @BOTH
+def test_5_a_sleep_of_0_never_rests_but_in_improved_there_is_a_floor(rig, fidelity):
+    rig = rig(fidelity=fidelity, tunables={"kmigrated_sleep_ms": "0"})
+    assert rig.engine.sleep_ms == (0 if fidelity is V7 else 10)
+    rig.engine.write("kmigrated_sleep_ms", "250")
+    assert rig.engine.sleep_ms == 250
+
+
+@BOTH
 def test_6_batches_are_one_folio_larger_than_asked_only_in_v7(rig, fidelity):
     rig = rig(fidelity=fidelity)
     rig.touch(*range(SLOW_PFN, SLOW_PFN + 1026), now=10, times=2)

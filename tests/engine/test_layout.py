@@ -193,6 +193,14 @@ def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, dens
     assert found[:count].tolist() == expected
 
 
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_only_a_ready_record_is_consumed_and_then_whole(layout):
+    waiting = layout.pack(Fields(1, 5, 0, ready=False))
+    ready = layout.pack(Fields(2, 5, 3, ready=True))
+    assert layout.consume(waiting) == (None, waiting)
+    assert layout.consume(ready) == (layout.fields(ready), 0)
+
+
 def test_consuming_gives_the_old_record_and_leaves_zero():
     values = np.array([5, 0x83, 0xFF], np.uint8)
     old = np.zeros(2, np.int64)

@@ -74,9 +74,9 @@ def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and say what came of it."""
-    from pghot.errors import InputError  # noqa: PLC0415 - imports wait until they are needed
-    from pghot.log.convert import Llc, convert  # noqa: PLC0415
-    from pghot.log.machine import parse_size  # noqa: PLC0415
+    from pghot.errors import InputError
+    from pghot.log.convert import Llc, convert
+    from pghot.log.machine import parse_size
 
     try:
         llc = Llc(parse_size(args.llc_size), args.llc_ways, args.llc_line)
@@ -101,13 +101,13 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     for note in report.notes:
-        print(f"note: {note}", file=sys.stderr)  # noqa: T201 - the command's output
+        print(f"note: {note}", file=sys.stderr)
     for reason, rows in report.left_out.items():
-        print(f"note: {rows} left out: {reason}", file=sys.stderr)  # noqa: T201
+        print(f"note: {rows} left out: {reason}", file=sys.stderr)
     if args.json:
-        print(json.dumps(dataclasses.asdict(report)))  # noqa: T201
+        print(json.dumps(dataclasses.asdict(report)))
     else:
-        print(  # noqa: T201
+        print(
             f"{args.output}: {report.rows_out} accesses to {report.pages} pages, from "
             f"{report.rows_in} in {report.format} ({report.addresses} addresses)"
         )
@@ -120,8 +120,8 @@ def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import (
         BarColumn,
         DownloadColumn,
         Progress,

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         from pghot.report.table import print_hint
 
         print_hint(
-            "The log: SQLite building an index and answering skewed queries (examples/README.md).\n"
+            "The log: SQLite makes an index and answers skewed queries (examples/README.md).\n"
             "Your own: pghot convert --help, then pghot replay LOG --machine FILE."
         )
     return status

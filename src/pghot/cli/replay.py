@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pghot.replay.driver import Settings
+    from pghot.replaying.driver import Settings
 
 HELP = "replay an access log on a machine: what would have been promoted, when, and the counters"
 
@@ -62,7 +62,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from pghot.engine.layout import LAYOUTS
     from pghot.errors import InputError
     from pghot.log.schema import SOURCES
-    from pghot.replay.driver import Settings
+    from pghot.replaying.driver import Settings
 
     tunables = {}
     for text in args.tunables:
@@ -87,8 +87,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write the files, and tell."""
-    from pghot.replay.driver import replay
-    from pghot.replay.output import output_directory
+    from pghot.replaying.driver import replay
+    from pghot.replaying.output import output_directory
     from pghot.report.progress import rows_progress
 
     settings = settings_of(args)
@@ -97,9 +97,7 @@ def run(args: argparse.Namespace) -> int:
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
         progress = stack.enter_context(rows_progress(args.log))
-        result = replay(
-            args.log, args.machine, settings, promotions=output, progress=progress
-        )
+        result = replay(args.log, args.machine, settings, promotions=output, progress=progress)
         if output:
             output.finish(result)
     if result.skipped:

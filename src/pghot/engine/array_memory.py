@@ -87,16 +87,18 @@ class ArrayMemory:
 @compiled
 def _move(pfns: Any, nid: int, pages: Any, free: Any, moved: Any) -> None:
     """Put folios on another node one after the other; `moved` says which found room."""
+    slot_of, _section, section_nid, _compounds, has_facts, flags, compound, page_nid, _m = pages
     for i in range(len(pfns)):
-        place = place_of(pages, pfns[i])
-        size = max(np.int64(pages.compound[place]), 1)
+        place = place_of(slot_of, pfns[i])
+        size = max(np.int64(compound[place]), 1)
         if size > free[nid]:
             continue
-        free[node_at(pages, place)] += size
+        free[node_at(flags, page_nid, section_nid, place)] += size
         free[nid] -= size
-        pages.page_nid[place] = nid
-        if pages.nid[place >> PFN_SECTION_SHIFT] == nid:
-            pages.flags[place] &= 0xFF ^ MOVED
+        page_nid[place] = nid
+        if section_nid[place >> PFN_SECTION_SHIFT] == nid:
+            flags[place] &= 0xFF ^ MOVED
         else:
-            pages.flags[place] |= MOVED
+            flags[place] |= MOVED
+            has_facts[place >> PFN_SECTION_SHIFT] = 1
         moved[i] = True

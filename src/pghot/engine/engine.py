@@ -141,6 +141,11 @@ class Engine:
             yield from kmigrated.look(now)
 
     @property
+    def sleep_ms(self) -> int:
+        """Milliseconds that kmigrated sleeps between two looks."""
+        return max(self.tunables["kmigrated_sleep_ms"], self.fidelity.least_sleep_ms)
+
+    @property
     def work_requested(self) -> bool:
         """Tell whether some kmigrated would work at its next wake-up."""
         return any(kmigrated.work_requested for kmigrated in self.kmigrated.values())

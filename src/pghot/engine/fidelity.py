@@ -17,6 +17,7 @@ class Fidelity:
         (defect 2); windows too long for the record are refused.
     keep_refused: a candidate that the throttle, isolation or migration refuses keeps its
         record and is looked at again at the next wake-up (defect 8).
+    least_sleep_ms: `kmigrated_sleep_ms` below this many pauses for this many (defect 5).
     hottest_first: a pass takes its candidates by frequency, then recency, not in PFN order,
         and a batch moves them in that order (defect 9).
     exact_batch: a batch holds `kmigrated_batch_nr` folios, not one more (defect 6).
@@ -29,6 +30,7 @@ class Fidelity:
     name: str
     expire_records: bool = False
     keep_refused: bool = False
+    least_sleep_ms: int = 0
     hottest_first: bool = False
     exact_batch: bool = False
     follow_hotplug: bool = False
@@ -40,6 +42,7 @@ IMPROVED = Fidelity(
     "improved",
     expire_records=True,
     keep_refused=True,
+    least_sleep_ms=10,
     hottest_first=True,
     exact_batch=True,
     follow_hotplug=True,

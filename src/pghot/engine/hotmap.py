@@ -23,15 +23,6 @@ class Maps(NamedTuple):
     touched: npt.NDArray[np.uint8]
 
 
-class Maps(NamedTuple):
-    """The arrays of a `HotMap` as compiled loops take them."""
-
-    records: npt.NDArray[Any]
-    has_map: npt.NDArray[np.uint8]
-    hot: npt.NDArray[np.uint8]
-    touched: npt.NDArray[np.uint8]
-
-
 class HotMap:
     """The hot maps of a machine's sections.
 
@@ -47,11 +38,6 @@ class HotMap:
         self.has_map: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.hot: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.touched: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-
-    def arrays(self) -> Maps:
-        """Give the arrays for compiled loops, with room for every section there is."""
-        self.follow()
-        return Maps(self.records, self.has_map, self.hot, self.touched)
 
     def arrays(self) -> Maps:
         """Give the arrays for compiled loops, with room for every section there is."""

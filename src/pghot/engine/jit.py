@@ -76,7 +76,7 @@ def _prefetch(_typing: Any, array: Any, _index: Any) -> Any:
         builder.call(function, [address, write, keep_in_all_levels, data_cache])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64), codegen
+    return types.void(array, types.uint64), codegen
 
 
 prefetch: Loop = intrinsic(_prefetch)

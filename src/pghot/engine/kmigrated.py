@@ -27,8 +27,9 @@ RECENCY_SHIFT = 7
 class Batch:
     """One call of promote_misplaced_memcg_folios(): folios in the order they were tried.
 
-    `pfns` (u64) are first PFNs, `pages` (i64) their sizes, `moved` (bool) which moved.  All
-    belong to one memcg, on one source and one target node.
+    `pfns` (u64) are first PFNs, `pages` (i64) their sizes, `moved` (bool) which moved,
+    `pages_moved` the pages that are on the target now.  All belong to one memcg, on one
+    source and one target node.
     """
 
     from_nid: int
@@ -37,11 +38,7 @@ class Batch:
     pfns: U64Array
     pages: npt.NDArray[np.int64]
     moved: BoolArray
-
-    @property
-    def pages_moved(self) -> int:
-        """Pages that are on the target now."""
-        return int(self.pages[self.moved].sum())
+    pages_moved: int
 
 
 class Shared(Protocol):
@@ -169,17 +166,19 @@ class Kmigrated:
         engine = self._engine
         # The series' list is a stack: the last folio isolated goes first.
         order = chosen if engine.fidelity.hottest_first else chosen[::-1]
-        folios = candidates[order]
-        nid, memcg = int(folios["nid"][0]), int(folios["memcg"][0])
-        pfns = folios["pfn"].astype(np.uint64)
+        nid, memcg = int(candidates["nid"][order[0]]), int(candidates["memcg"][order[0]])
+        pfns = candidates["pfn"][order].astype(np.uint64)
+        sizes = candidates["pages"][order]
         moved = engine.memory.migrate(pfns, nid)
-        candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
-        batch = Batch(self.nid, nid, memcg, pfns, folios["pages"].copy(), moved)
-        pages = batch.pages_moved
+        if moved.all():
+            pages = int(sizes.sum())
+        else:
+            candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
+            pages = int(sizes[moved].sum())
         engine.vmstat.add("numa_pages_migrated", pages)
         engine.pgdat["pgpromote_success"][nid] += pages
         engine.memcg_promoted[memcg] += pages
-        return batch
+        return Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
 
     def _keep(self, candidates: npt.NDArray[np.void]) -> bool:
         """Give refused folios their records back (defect 8); True where there are any."""

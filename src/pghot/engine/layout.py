@@ -109,6 +109,14 @@ class Layout:
         ready = old.ready or freq >= rules.freq_threshold
         return self.pack(Fields(freq, self.time_of(now), nid, ready))
 
+    def consume(self, record: int) -> tuple[Fields | None, int]:
+        """Take a record as kmigrated does: its fields and what is left of it.
+
+        One that is not ready gives None and stays; a ready one is zeroed whole (rule 1).
+        """
+        fields = self.fields(record)
+        return (fields, 0) if fields.ready else (None, record)
+
     def table(self, rules: Rules) -> npt.NDArray[np.uint8]:
         """Give the 8 KiB table of `update` for the default layout: row bucket, column record.
 

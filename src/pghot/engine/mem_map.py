@@ -29,8 +29,6 @@ NOT_ONLINE = OFFLINE | ZONE_DEVICE
 
 PFN_MASK = PAGES_PER_SECTION - 1
 
-PFN_MASK = PAGES_PER_SECTION - 1
-
 
 class Pages(NamedTuple):
     """The arrays of a `MemMap` as compiled loops take them."""
@@ -39,6 +37,7 @@ class Pages(NamedTuple):
     section: npt.NDArray[np.int64]
     nid: npt.NDArray[np.int16]
     has_compound: npt.NDArray[np.uint8]
+    has_facts: npt.NDArray[np.uint8]
     flags: npt.NDArray[np.uint8]
     compound: npt.NDArray[np.int32]
     page_nid: npt.NDArray[np.int16]
@@ -46,72 +45,33 @@ class Pages(NamedTuple):
 
 
 @compiled
-def place_of(pages: Any, pfn: Any) -> Any:
+def place_of(slot_of: Any, pfn: Any) -> Any:
     """Give the place of a PFN (u64), -1 where its section is not present."""
     section = pfn >> np.uint64(PFN_SECTION_SHIFT)
-    if section >= np.uint64(len(pages.slot_of)):
+    if section >= np.uint64(len(slot_of)):
         return -1
-    slot = np.int64(pages.slot_of[section]) - 1
+    slot = np.int64(slot_of[section]) - 1
     return (slot << PFN_SECTION_SHIFT) | np.int64(pfn & np.uint64(PFN_MASK)) if slot >= 0 else -1
 
 
 @compiled
-def head_of(pages: Any, place: int, pfn: int) -> Any:
+def head_of(slot_of: Any, flags: Any, compound: Any, place: int, pfn: int) -> Any:
     """Give the place of the first page of the folio that has page `pfn`, which is at `place`."""
-    if not pages.flags[place] & COMPOUND or pages.compound[place] > 0:
+    if not flags[place] & COMPOUND or compound[place] > 0:
         return place
-    head = pfn + np.int64(pages.compound[place])
-    slot = np.int64(pages.slot_of[head >> PFN_SECTION_SHIFT]) - 1
-    return (slot << PFN_SECTION_SHIFT) | (head & PFN_MASK)
+    return place_of(slot_of, np.uint64(pfn + np.int64(compound[place])))
 
 
 @compiled
-def node_at(pages: Any, head: int) -> Any:
+def node_at(flags: Any, page_nid: Any, section_nid: Any, head: int) -> Any:
     """Give the node that the folio whose first page is at `head` is on now."""
-    if pages.flags[head] & MOVED:
-        return np.int64(pages.page_nid[head])
-    return np.int64(pages.nid[head >> PFN_SECTION_SHIFT])
+    if flags[head] & MOVED:
+        return np.int64(page_nid[head])
+    return np.int64(section_nid[head >> PFN_SECTION_SHIFT])
 
 
-class Pages(NamedTuple):
-    """The arrays of a `MemMap` as compiled loops take them."""
-
-    slot_of: npt.NDArray[np.int32]
-    section: npt.NDArray[np.int64]
-    nid: npt.NDArray[np.int16]
-    has_compound: npt.NDArray[np.uint8]
-    flags: npt.NDArray[np.uint8]
-    compound: npt.NDArray[np.int32]
-    page_nid: npt.NDArray[np.int16]
-    memcg: npt.NDArray[np.uint32]
-
-
-@compiled
-def place_of(pages: Any, pfn: Any) -> int:
-    """Give the place of a PFN (u64), -1 where its section is not present."""
-    section = pfn >> np.uint64(PFN_SECTION_SHIFT)
-    if section >= np.uint64(len(pages.slot_of)):
-        return -1
-    slot = np.int64(pages.slot_of[section]) - 1
-    return (slot << PFN_SECTION_SHIFT) | np.int64(pfn & np.uint64(PFN_MASK)) if slot >= 0 else -1
-
-
-@compiled
-def head_of(pages: Any, place: int, pfn: int) -> int:
-    """Give the place of the first page of the folio that has page `pfn`, which is at `place`."""
-    if not pages.flags[place] & COMPOUND or pages.compound[place] > 0:
-        return place
-    head = pfn + np.int64(pages.compound[place])
-    slot = np.int64(pages.slot_of[head >> PFN_SECTION_SHIFT]) - 1
-    return (slot << PFN_SECTION_SHIFT) | (head & PFN_MASK)
-
-
-@compiled
-def node_at(pages: Any, head: int) -> int:
-    """Give the node that the folio whose first page is at `head` is on now."""
-    if pages.flags[head] & MOVED:
-        return np.int64(pages.page_nid[head])
-    return np.int64(pages.nid[head >> PFN_SECTION_SHIFT])
+# Compiled loops take arrays out of their tuple once, before the loop: Numba counts a
+# reference each time one is taken out, which costs more than the work in the loop.
 
 
 class MemMap:
@@ -119,9 +79,10 @@ class MemMap:
 
     Arrays by section number: `slot_of` (slot + 1; 0 where the section is not present).
     Arrays by slot: `section` (its number, -1 for a free slot), `nid` (the node it belongs
-    to), `has_compound`.  Arrays by place: `flags` (the constants above), `compound` (pages
-    of the folio at its first page, minus the distance to it at the others), `page_nid`
-    (where MOVED is set), `memcg` (at the folio's first page).
+    to), `has_compound`, `has_facts` (whether a page of it ever had a flag).  Arrays by
+    place: `flags` (the constants above), `compound` (pages of the folio at its first page,
+    minus the distance to it at the others), `page_nid` (where MOVED is set), `memcg` (at the
+    folio's first page).
     """
 
     def __init__(self) -> None:
@@ -129,17 +90,18 @@ class MemMap:
         self.section: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self.has_compound: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.has_facts: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.flags: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.compound: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self.page_nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self.memcg: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._arrays = self._gathered()
 
     def arrays(self) -> Pages:
         """Give the arrays for compiled loops; they hold until sections are added."""
-        return Pages(*(getattr(self, name) for name in Pages._fields))
+        return self._arrays
 
-    def arrays(self) -> Pages:
-        """Give the arrays for compiled loops; they hold until sections are added."""
+    def _gathered(self) -> Pages:
         return Pages(*(getattr(self, name) for name in Pages._fields))
 
     @property
@@ -164,6 +126,7 @@ class MemMap:
         self.slot_of[numbers] = slots + 1
         self.section[slots] = numbers
         self.nid[slots] = nid
+        self._arrays = self._gathered()
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
         """Forget the sections of a range and every fact of their pages."""
@@ -173,7 +136,7 @@ class MemMap:
             slot = int(self.slot_of[number]) - 1
             self.slot_of[number] = 0
             self.section[slot] = -1
-            self.has_compound[slot] = 0
+            self.has_compound[slot] = self.has_facts[slot] = 0
             place = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
             for facts in (self.flags, self.compound, self.page_nid, self.memcg):
                 facts[place] = 0
@@ -207,13 +170,15 @@ class MemMap:
         self.compound[places] = -np.arange(pages, dtype=np.int32)
         self.compound[head] = pages
         self.flags[places] |= COMPOUND
-        self.has_compound[np.unique(places // PAGES_PER_SECTION)] = 1
+        slots = np.unique(places // PAGES_PER_SECTION)
+        self.has_compound[slots] = self.has_facts[slots] = 1
 
     def set_flags(self, pfn: int, flags: int, *, on: bool = True) -> None:
         """Set or clear flags of one page (of a folio: at its first page)."""
         place = self._present(pfn)
         if on:
             self.flags[place] |= flags
+            self.has_facts[place // PAGES_PER_SECTION] = 1
         else:
             self.flags[place] &= ~flags & 0xFF
 
@@ -257,6 +222,7 @@ class MemMap:
         self.section[first:] = -1
         self.nid = _longer(self.nid, first + slots)
         self.has_compound = _longer(self.has_compound, first + slots)
+        self.has_facts = _longer(self.has_facts, first + slots)
         for name in ("flags", "compound", "page_nid", "memcg"):
             setattr(self, name, _longer(getattr(self, name), self.slots * PAGES_PER_SECTION))
 

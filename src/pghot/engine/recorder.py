@@ -9,15 +9,16 @@ import numpy.typing as npt
 
 from pghot.engine.jit import compiled, prefetch
 from pghot.engine.mem_map import (
+    COMPOUND,
+    MOVED,
     NOT_ONLINE,
     OFF_LRU,
     OFFLINE,
+    PFN_MASK,
     UNREFERENCED,
     head_of,
-    node_at,
-    place_of,
 )
-from pghot.engine.records import AHEAD, next_precise
+from pghot.engine.records import next_precise
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
 from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY
 
@@ -30,6 +31,23 @@ REFUSED, ON_TOPTIER, BORN_ON_TOPTIER = range(3)
 """Places in the recorder's own counts: accesses refused with EINVAL; accesses whose page
 was on a top-tier node; accesses whose page would be there had nothing been promoted."""
 COUNTS = 3
+
+BLOCK = 128
+"""Rows that are located, and their cache lines asked for, while as many are recorded."""
+
+_EINVAL, _DISABLED, _TAKEN = range(3)
+_FACTS, _TOP, _NO_MAP = np.uint8(1), np.uint8(2), np.uint8(4)
+_NOWHERE = np.uint64((1 << 64) - 1)
+"""The place of a PFN whose section is not present."""
+
+# Unsigned constants: Numba makes floats of unsigned and signed together, and tests signed
+# indices for being counted from the end.
+_SHIFT = np.uint64(PFN_SECTION_SHIFT)
+_MASK = np.uint64(PFN_MASK)
+_BUCKET = np.uint64(7)
+_BUCKETS = np.uint64(31)
+_BYTE = np.uint64(8)
+_LAST_COLD = np.uint8(127)
 
 _IGNORED = NOT_ONLINE | UNREFERENCED | OFF_LRU
 
@@ -63,79 +81,212 @@ class Settings(NamedTuple):
 
 
 @compiled
-def refused(nid: int, source: int, nodes: Any, precise: bool) -> bool:
-    """Tell whether an access is EINVAL (rules 2 and 3)."""
+def verdict(nid: int, source: int, enabled: int, precise: bool, toptier: Any, online: Any) -> int:
+    """Judge what an access says of itself (rules 2 and 3)."""
     known = precise and nid != NUMA_NO_NODE
-    if known and (nid < 0 or nid > NID_MAX or not nodes.online[nid] or not nodes.toptier[nid]):
-        return True
-    return source < 0 or source >= SOURCES
+    if known and (nid < 0 or nid > NID_MAX or not online[nid] or not toptier[nid]):
+        return _EINVAL
+    if source < 0 or source >= SOURCES:
+        return _EINVAL
+    return _TAKEN if (enabled >> source) & 1 else _DISABLED
 
 
 @compiled
-def update(records: Any, place: int, now: Any, nid: int, settings: Any) -> bool:
+def kinds_of(pages: Any, has_map: Any, toptier: Any) -> Any:
+    """Say of each slot what rules 5 to 8 can say against its pages, as bits.
+
+    _FACTS: a page's flags must tell.  _TOP: its node is top tier.  _NO_MAP: no hot map.
+    """
+    kinds = np.zeros(len(pages.nid), np.uint8)
+    for slot in range(len(kinds)):
+        if pages.section[slot] < 0:
+            continue
+        if pages.has_facts[slot]:
+            kinds[slot] |= _FACTS
+        if toptier[pages.nid[slot]]:
+            kinds[slot] |= _TOP
+        if not has_map[slot]:
+            kinds[slot] |= _NO_MAP
+    return kinds
+
+
+@compiled
+def locate(
+    pfns: Any,
+    first: Any,
+    end: Any,
+    slot_of: Any,
+    kinds: Any,
+    flags: Any,
+    page_nid: Any,
+    records: Any,
+    places: Any,
+    at: Any,
+) -> Any:
+    """Find the places of the rows [first, end) and ask for what is there.
+
+    Gives all that rules 5 to 8 can say against them, as in `kinds_of`.
+    """
+    sections = np.uint64(len(slot_of))
+    kind = np.uint8(0)
+    for i in range(first, end):
+        pfn = pfns[i]
+        section = pfn >> _SHIFT
+        place = _NOWHERE
+        if section < sections and slot_of[section]:
+            slot = np.uint64(slot_of[section] - 1)
+            place = (slot << _SHIFT) | (pfn & _MASK)
+            prefetch(records, place)
+            kind = np.uint8(kind | kinds[slot])
+            if kinds[slot] & _FACTS:
+                prefetch(flags, place)
+                prefetch(page_nid, place)
+        else:
+            kind = np.uint8(kind | _NO_MAP)
+        places[at + i - first] = place
+    return kind
+
+
+@compiled
+def uniform(
+    nids: Any, sources: Any, flags: Any, first: Any, end: Any, kind: int, places: Any, at: Any
+) -> bool:
+    """Tell whether the rows agree on node and source, and none of their pages has a flag."""
+    nid, source = nids[first], sources[first]
+    others = np.int16(0)
+    for i in range(first, end):
+        others |= (nids[i] ^ nid) | np.int16(sources[i] ^ source)
+    facts = np.uint8(0)
+    if kind & _FACTS:
+        for i in range(end - first):
+            facts |= flags[places[at + i]]
+    return not others and not facts
+
+
+@compiled
+def update(
+    records: Any,
+    place: Any,
+    now: Any,
+    target: int,
+    precise: bool,
+    window: int,
+    threshold: int,
+    table: Any,
+) -> bool:
     """Update one record for an access at `now`; tell whether it is ready."""
-    old = records[place]
-    if settings.precise:
-        target = settings.target_nid if nid == NUMA_NO_NODE else nid
-        new = next_precise(
-            np.int64(old), np.int64(now), target, settings.window, settings.threshold
-        )
-        records[place] = new
-        return (new >> 31) != 0
-    row = (now >> np.uint64(7)) & np.uint64(31)
-    byte = settings.table[(row << np.uint64(8)) | np.uint64(old)]
+    if precise:
+        record = next_precise(np.int64(records[place]), np.int64(now), target, window, threshold)
+        records[place] = record
+        return (record >> 31) != 0
+    row = (now >> _BUCKET) & _BUCKETS
+    byte = table[(row << _BYTE) | np.uint64(records[place])]
     records[place] = byte
-    return (byte >> 7) != 0
+    return byte > _LAST_COLD
 
 
 @compiled
-def record_many(  # noqa: C901 - nine rules, in the order that the series has them
+def record_many(  # noqa: C901, PLR0912, PLR0915 - nine rules, in the series' order
     accesses: Any, pages: Any, maps: Any, nodes: Any, settings: Any, events: Any, counts: Any
 ) -> None:
-    """Record accesses in order, by the nine rules; `events` and `counts` are added to."""
-    count = len(accesses.pfn)
-    for i in range(count):
-        if i + AHEAD < count:
-            ahead = place_of(pages, accesses.pfn[i + AHEAD])
-            if ahead >= 0:
-                prefetch(pages.flags, ahead)
-                prefetch(maps.records, ahead)
+    """Record accesses in order, by the nine rules; `events` and `counts` are added to.
 
-        pfn = accesses.pfn[i]
-        place = place_of(pages, pfn)
-        facts = np.int64(OFFLINE)  # what is in no section is not online
-        node = np.int64(0)
-        if place >= 0:
-            node = np.int64(pages.nid[place >> PFN_SECTION_SHIFT])
-            counts[BORN_ON_TOPTIER] += nodes.toptier[node]
-            facts = np.int64(pages.flags[place])
-            if facts:
-                # Rule 7: the record, and the facts, of the folio's first PFN.
-                place = head_of(pages, place, np.int64(pfn))
-                facts = (facts & NOT_ONLINE) | (np.int64(pages.flags[place]) & ~NOT_ONLINE)
-                node = node_at(pages, place)
-            counts[ON_TOPTIER] += nodes.toptier[node]
+    Rows go in blocks: the next block's records are asked for while one is recorded.  A
+    block whose rows agree and against which no rule can speak skips the rules; the rows of
+    any other go through them one by one.  tests/engine/test_recorder.py holds both together.
+    """
+    pfns, nids, sources, now = accesses
+    slot_of, _section, section_nid, _compounds, _facts, flags, compound, page_nid, _m = pages
+    records, has_map, hot, touched = maps
+    toptier, online, activate = nodes
+    enabled, target_nid, precise, window, threshold, table = settings
+    count = np.uint64(len(pfns))
+    block = np.uint64(BLOCK)
+    kinds = kinds_of(pages, has_map, toptier)
+    places = np.empty(2 * BLOCK, np.uint64)
+    first = at = np.uint64(0)
+    end = min(block, count)
+    coming = locate(pfns, first, end, slot_of, kinds, flags, page_nid, records, places, at)
+    born_on_toptier = on_toptier = refused = taken = hardware = recorded = np.int64(0)
+    nid = source = np.int64(-3)  # of no access
+    finding = _EINVAL
+    while first < count:
+        kind, here = coming, at
+        at = block - at
+        after = min(end + block, count)
+        coming = locate(pfns, end, after, slot_of, kinds, flags, page_nid, records, places, at)
 
-        nid = np.int64(accesses.nid[i])
-        source = np.int64(accesses.source[i])
-        if refused(nid, source, nodes, settings.precise):
-            counts[REFUSED] += 1
+        if nids[first] != nid or sources[first] != source:
+            nid, source = np.int64(nids[first]), np.int64(sources[first])
+            finding = verdict(nid, source, enabled, precise, toptier, online)
+        target = target_nid if nid == NUMA_NO_NODE else nid
+        # A node below the top tier may be the page's own: rule 5 has to look.
+        foreign = nid == NUMA_NO_NODE or (0 <= nid <= NID_MAX and toptier[nid] != 0)
+        plain = kind <= _FACTS and finding == _TAKEN and foreign
+        if plain and uniform(nids, sources, flags, first, end, kind, places, here):
+            taken += np.int64(end - first)
+            hardware += source * np.int64(end - first)
+            recorded += np.int64(end - first)
+            for i in range(end - first):
+                place = places[here + i]
+                ready = update(
+                    records, place, now[first + i], target, precise, window, threshold, table
+                )
+                slot = place >> _SHIFT
+                if not touched[slot]:
+                    touched[slot] = 1
+                if ready and not hot[slot]:
+                    hot[slot] = 1
+                    activate[np.uint64(section_nid[slot])] = 1
+            first, end = end, after
             continue
-        if not (settings.enabled >> source) & 1:  # rule 3
-            continue
-        events[RECORDED_BY + source] += 1  # rule 4
-        if place < 0 or node == nid or nodes.toptier[node]:  # rule 5
-            continue
-        if facts & _IGNORED:  # rule 6
-            continue
-        slot = place >> PFN_SECTION_SHIFT
-        if not maps.has_map[slot]:  # rule 8
-            continue
-        events[RECORDED_ACCESSES] += 1  # rule 9
-        maps.touched[slot] = 1
-        if update(maps.records, place, accesses.now[i], nid, settings):
-            maps.hot[slot] = 1
-            nodes.activate[node] = 1
+
+        for i in range(first, end):
+            place = places[here + i - first]
+            facts = np.uint8(OFFLINE)  # what is in no section is not online
+            node = np.int64(0)
+            if place != _NOWHERE:
+                born_on_toptier += (kinds[place >> _SHIFT] & _TOP) != 0
+                facts = flags[place]
+                if facts & COMPOUND:
+                    # Rule 7: the record, and the facts, of the folio's first PFN.
+                    head = head_of(slot_of, flags, compound, np.int64(place), np.int64(pfns[i]))
+                    place = np.uint64(head)
+                    facts = np.uint8((facts & NOT_ONLINE) | (flags[place] & ~NOT_ONLINE))
+                # Read in any case: whether a page has moved is a coin that nobody predicts.
+                moved_to = np.int64(page_nid[place])
+                home = np.int64(section_nid[place >> _SHIFT])
+                node = moved_to if facts & MOVED else home
+                on_toptier += toptier[node]
+
+            if nids[i] != nid or sources[i] != source:
+                nid, source = np.int64(nids[i]), np.int64(sources[i])
+                finding = verdict(nid, source, enabled, precise, toptier, online)
+            if finding != _TAKEN:  # rules 2 and 3
+                refused += finding == _EINVAL
+                continue
+            taken += 1  # rule 4
+            hardware += source
+            if place == _NOWHERE or node == nid or toptier[node]:  # rule 5
+                continue
+            if facts & _IGNORED:  # rule 6
+                continue
+            slot = place >> _SHIFT
+            if kinds[slot] & _NO_MAP:  # rule 8
+                continue
+            recorded += 1  # rule 9
+            target = target_nid if nid == NUMA_NO_NODE else nid
+            touched[slot] = 1
+            if update(records, place, now[i], target, precise, window, threshold, table):
+                hot[slot] = 1
+                activate[node] = 1
+        first, end = end, after
+    counts[BORN_ON_TOPTIER] += born_on_toptier
+    counts[ON_TOPTIER] += on_toptier
+    counts[REFUSED] += refused
+    events[RECORDED_BY + PGHOT_HWHINTS] += hardware
+    events[RECORDED_BY + PGHOT_HINTFAULTS] += taken - hardware
+    events[RECORDED_ACCESSES] += recorded
 
 
 def as_accesses(

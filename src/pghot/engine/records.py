@@ -18,6 +18,9 @@ from pghot.engine.units import NID_MAX
 AHEAD = 32
 """Accesses between the one being recorded and the one whose cache line is asked for."""
 
+BLOCK_BYTES = 64
+"""Bytes of records that a search looks at in one go: a cache line."""
+
 FREQ_SHIFT = 10
 TIME_SHIFT = 13
 TIME_MASK = 0x3FFF
@@ -52,10 +55,11 @@ def update_default(records: Any, places: Any, now: Any, table: Any) -> None:
 
     `table` is `Layout.table`, flattened.
     """
-    count = len(places)
+    count = np.uint64(len(places))
+    ahead = np.uint64(AHEAD)
     for i in range(count):
-        if i + AHEAD < count:
-            prefetch(records, np.int64(places[i + AHEAD]))
+        if i + ahead < count:
+            prefetch(records, np.uint64(places[i + ahead]))
         place = places[i]
         row = (now[i] >> np.uint64(7)) & np.uint64(31)
         records[place] = table[(row << np.uint64(8)) | np.uint64(records[place])]
@@ -66,10 +70,11 @@ def update_precise(
     records: Any, places: Any, now: Any, nids: Any, window: int, threshold: int
 ) -> None:
     """Update u32 records at `places`, one access each at `now` jiffies for node `nids`."""
-    count = len(places)
+    count = np.uint64(len(places))
+    ahead = np.uint64(AHEAD)
     for i in range(count):
-        if i + AHEAD < count:
-            prefetch(records, np.int64(places[i + AHEAD]))
+        if i + ahead < count:
+            prefetch(records, np.uint64(places[i + ahead]))
         place = places[i]
         records[place] = next_precise(
             np.int64(records[place]), np.int64(now[i]), np.int64(nids[i]), window, threshold
@@ -95,41 +100,48 @@ def update(
 
 
 @compiled
+def repeated(mask: int, itemsize: int) -> Any:
+    """Give a 64-bit word that holds `mask` in each of the records it spans."""
+    word = np.uint64(0)
+    for _ in range(8 // itemsize):
+        word = (word << np.uint64(8 * itemsize)) | np.uint64(mask)
+    return word
+
+
+@compiled
+def is_cold(words: Any, first: Any, ready_word: Any) -> bool:
+    """Tell whether none of the records in eight words from `first` (u64) on is ready.
+
+    One branch for 64 bytes that are nearly always cold.
+    """
+    some = np.uint64(0)
+    for at in range(np.uint64(8)):
+        some |= words[first + at]
+    return not some & ready_word
+
+
+@compiled
 def find_ready(records: Any, start: int, end: int, ready: int, out: Any) -> int:
     """Write the places in [start, end) whose record is ready to `out`; give their number.
 
     `start` is a multiple of 64 places; `out` has room for end - start.
     """
     found = 0
-    words = records.view(np.uint64)
-    a_word = 8 // records.itemsize
-    mask = np.uint64(0)
-    for _ in range(a_word):
-        mask = (mask << np.uint64(8 * records.itemsize)) | np.uint64(ready)
-    place = start
-    while place < end:
-        word = place // a_word
-        if place + 8 * a_word <= end:
-            # Eight words at a time: one branch for 64 bytes that are nearly always cold.
-            some = (
-                words[word]
-                | words[word + 1]
-                | words[word + 2]
-                | words[word + 3]
-                | words[word + 4]
-                | words[word + 5]
-                | words[word + 6]
-                | words[word + 7]
-            )
-            if not some & mask:
-                place += 8 * a_word
-                continue
-        stop = min(place + 8 * a_word, end)
-        while place < stop:
-            if records[place] & ready:
-                out[found] = place
-                found += 1
-            place += 1
+    block = BLOCK_BYTES // records.itemsize
+    ready_word = repeated(ready, records.itemsize)
+    whole = np.uint64((end - start) // block)
+    words = records[start:].view(np.uint64)
+    for number in range(whole):
+        if not is_cold(words, number * np.uint64(8), ready_word):
+            first = start + np.int64(number) * block
+            for place in range(first, first + block):
+                if records[place] & ready:
+                    out[found] = place
+                    found += 1
+    for place in range(start + np.int64(whole) * block, end):
+        if records[place] & ready:
+            out[found] = place
+            found += 1
     return found
 
 

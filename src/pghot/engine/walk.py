@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pghot.engine.jit import compiled
 from pghot.engine.layout import Layout
 from pghot.engine.mem_map import (
+    COMPOUND,
     NOT_ONLINE,
     OFF_LRU,
     UNMOVABLE,
@@ -17,6 +18,7 @@ from pghot.engine.mem_map import (
     head_of,
     node_at,
 )
+from pghot.engine.records import BLOCK_BYTES, is_cold, repeated
 from pghot.engine.throttle import ADMITTED, judge
 from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
@@ -103,38 +105,29 @@ class Targets(NamedTuple):
 
 
 @compiled
-def cold_pages(words: Any, place: int, itemsize: int, ready: Any) -> int:
-    """Give how many records 64 bytes from `place` on hold where none is ready, else 0."""
-    word = place * itemsize // 8
-    some = (
-        words[word]
-        | words[word + 1]
-        | words[word + 2]
-        | words[word + 3]
-        | words[word + 4]
-        | words[word + 5]
-        | words[word + 6]
-        | words[word + 7]
-    )
-    return 0 if some & ready else 64 // itemsize
-
-
-@compiled
-def step_over(pages: Any, place: int, pfn: int, src_nid: int) -> Any:
+def step_over(
+    slot_of: Any,
+    section_nid: Any,
+    flags: Any,
+    compound: Any,
+    page_nid: Any,
+    place: int,
+    pfn: int,
+    src_nid: int,
+) -> Any:
     """Look at the page the sweep stands on: how far to step, and its folio's first place.
 
     The place is -1 where the folio is skipped: not online, cannot be referenced, on another
     node, or off the LRU.
     """
-    own = np.int64(pages.flags[place])
-    if own & NOT_ONLINE:
+    if flags[place] & NOT_ONLINE:
         return 1, -1
-    head = head_of(pages, place, pfn)
-    facts = np.int64(pages.flags[head])
+    head = head_of(slot_of, flags, compound, place, pfn)
+    facts = flags[head]
     if facts & UNREFERENCED:
         return 1, -1
-    size = max(np.int64(pages.compound[head]), 1)
-    if facts & OFF_LRU or node_at(pages, head) != src_nid:
+    size = np.int64(compound[head]) if facts & COMPOUND else 1
+    if facts & OFF_LRU or node_at(flags, page_nid, section_nid, head) != src_nid:
         return size, -1
     return size, head
 
@@ -157,47 +150,57 @@ def take_ready(
     where it stands on a tail page (defect 14).  Writes candidates to `out` as long as it
     has room for a whole section more; gives how many and the index of the next section.
     """
-    records = maps.records
-    itemsize = records.itemsize
+    slot_of, section, section_nid, has_compound, _facts, flags, compound, page_nid, memcg = pages
+    records, _has_map, hot, _touched = maps
+    time_shift, time_max, bucket_shift, nid_mask, ready = layout
     words = records.view(np.uint64)
-    ready_words = np.uint64(0)
-    for _ in range(8 // itemsize):
-        ready_words = (ready_words << np.uint64(8 * itemsize)) | np.uint64(layout.ready)
-    block = 64 // itemsize
-    now_time = (now >> layout.bucket_shift) & layout.time_max
+    itemsize = records.itemsize
+    ready_word = repeated(ready, itemsize)
+    block = BLOCK_BYTES // itemsize
+    now_time = (now >> bucket_shift) & time_max
     found = 0
     at_slot = first
     while at_slot < len(slots) and found + PAGES_PER_SECTION <= len(out):
         slot = slots[at_slot]
         at_slot += 1
-        maps.hot[slot] = 0
-        start_pfn = pages.section[slot] << PFN_SECTION_SHIFT
+        hot[slot] = 0
+        start_pfn = section[slot] << PFN_SECTION_SHIFT
+        start = slot << PFN_SECTION_SHIFT
+        plain = not has_compound[slot]  # each step is one page
         at = 0
         while at < PAGES_PER_SECTION:
-            place = (slot << PFN_SECTION_SHIFT) + at
-            if at % block == 0 and not pages.has_compound[slot]:
-                cold = cold_pages(words, place, itemsize, ready_words)
-                if cold:
-                    at += cold
+            place = start + at
+            if plain:
+                if at % block == 0 and is_cold(
+                    words, np.uint64(place * itemsize) >> np.uint64(3), ready_word
+                ):
+                    at += block
+                    continue
+                if not records[place] & ready:
+                    at += 1
                     continue
             pfn = start_pfn + at
-            size, head = step_over(pages, place, pfn, src_nid)
+            size, head = step_over(
+                slot_of, section_nid, flags, compound, page_nid, place, pfn, src_nid
+            )
             at += size
             record = np.int64(records[place])
-            if head < 0 or not record & layout.ready:
+            if head < 0 or not record & ready:
                 continue
             records[place] = 0
             candidate = out[found]
-            candidate.pfn = pfn + min(np.int64(pages.compound[place]), 0)
+            candidate.pfn = pfn
+            if head != place:
+                candidate.pfn += np.int64(compound[place])
             candidate.place = place
             candidate.record = record
             candidate.pages = size
-            candidate.memcg = pages.memcg[head]
-            candidate.nid = record & layout.nid_mask if layout.nid_mask else target_nid
-            age = (now_time - ((record >> layout.time_shift) & layout.time_max)) & layout.time_max
-            candidate.latency = age << layout.bucket_shift
+            candidate.memcg = memcg[head]
+            candidate.nid = record & nid_mask if nid_mask else target_nid
+            age = (now_time - ((record >> time_shift) & time_max)) & time_max
+            candidate.latency = age << bucket_shift
             candidate.walk = slot
-            candidate.movable = 0 if pages.flags[head] & UNMOVABLE else 1
+            candidate.movable = 0 if flags[head] & UNMOVABLE else 1
             candidate.outcome = ADMITTED
             found += 1
     return found, at_slot

@@ -65,10 +65,20 @@ def first_bad(
 class RowCheck:
     """Checks a log's rows, chunk after chunk.
 
-    `skip_bad` counts bad rows in `skipped` instead of raising InputError at the first.
+    `ragged` is the log's list of rows that its chunks leave out.  `skip_bad` counts bad
+    rows in `skipped` instead of raising InputError at the first.
     """
 
-    def __init__(self, path: Path, machine: Machine, *, skip_bad: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        machine: Machine,
+        *,
+        ragged: list[int] | None = None,
+        skip_bad: bool = False,
+    ) -> None:
+        self._ragged = ragged if ragged is not None else []
+        self._ragged_seen = 0
         self._path = path
         self._skip_bad = skip_bad
         self.skipped = 0
@@ -83,6 +93,7 @@ class RowCheck:
 
     def good_rows(self, chunk: Chunk) -> Columns:
         """Give the chunk's columns without bad rows."""
+        self.look_for_ragged()
         bad_at = list(self._bad_rows(chunk))
         if not bad_at:
             return chunk.columns
@@ -90,6 +101,17 @@ class RowCheck:
         keep[bad_at] = False
         self.skipped += len(bad_at)
         return {name: values[keep] for name, values in chunk.columns.items()}
+
+    def look_for_ragged(self) -> None:
+        """Take note of rows that the log has left out; also to be called at its end."""
+        fresh = self._ragged[self._ragged_seen :]
+        if fresh and not self._skip_bad:
+            raise InputError(
+                f"{self._path}: row {fresh[0]}: has not as many columns as the header "
+                "(--skip-bad skips such rows)"
+            )
+        self.skipped += len(fresh)
+        self._ragged_seen += len(fresh)
 
     def _bad_rows(self, chunk: Chunk) -> Iterator[int]:
         columns = chunk.columns
@@ -99,8 +121,16 @@ class RowCheck:
         start = 0
         while start < len(chunk):
             at, kind, self._last_time = first_bad(
-                columns["time_us"], columns["pfn"], columns["nid"], columns["source"],
-                unreadable, start, self._last_time, self._present, self._nodes, len(SOURCES),
+                columns["time_us"],
+                columns["pfn"],
+                columns["nid"],
+                columns["source"],
+                unreadable,
+                start,
+                self._last_time,
+                self._present,
+                self._nodes,
+                len(SOURCES),
             )
             if kind == OK:
                 return

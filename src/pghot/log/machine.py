@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,8 +82,9 @@ class Machine:
         if parsed.hz not in HZ_RANGE:
             raise ValueError(f"hz = {parsed.hz}: wants {HZ_RANGE.start} to {HZ_RANGE.stop - 1}")
         toptier = _top_tier(parsed.node)
-        nodes = sorted((_node(table, toptier[table.id]) for table in parsed.node),
-                       key=lambda node: node.id)
+        nodes = sorted(
+            (_node(table, toptier[table.id]) for table in parsed.node), key=lambda node: node.id
+        )
         _check_nodes(nodes)
         folios = sorted((_folio(table) for table in parsed.folio), key=lambda folio: folio.pfn)
         _check_folios(folios, nodes)
@@ -165,9 +167,7 @@ def _top_tier(tables: list[_NodeTable]) -> dict[int, bool]:
         return {t.id: bool(t.cpus) if t.toptier is None else t.toptier for t in tables}
     with_cpus = [t.tier for t in tables if t.tier is not None and t.cpus.strip()]
     slowest_top = max(with_cpus) if with_cpus else min(tiers)
-    return {
-        t.id: bool(t.toptier) if t.tier is None else t.tier <= slowest_top for t in tables
-    }
+    return {t.id: bool(t.toptier) if t.tier is None else t.tier <= slowest_top for t in tables}
 
 
 def _node(table: _NodeTable, toptier: bool) -> Node:
@@ -202,11 +202,9 @@ def _check_nodes(nodes: list[Node]) -> None:
         if ids.count(nid) > 1:
             raise ValueError(f"node {nid} is given twice")
     by_pfn = sorted((node for node in nodes if node.pages), key=lambda node: node.start_pfn)
-    for low, high in zip(by_pfn, by_pfn[1:], strict=False):
+    for low, high in pairwise(by_pfn):
         if high.start_pfn < low.end_pfn:
-            raise ValueError(
-                f"nodes {low.id} and {high.id} overlap from PFN {high.start_pfn} on"
-            )
+            raise ValueError(f"nodes {low.id} and {high.id} overlap from PFN {high.start_pfn} on")
 
 
 def _folio(table: _FolioTable) -> Folio:

@@ -61,6 +61,9 @@ class Log:
         """Rows in the file; None where only reading them would tell (CSV)."""
         self.columns = form.columns
         """Names of the columns that the contract knows, in its order."""
+        self.ragged = form.ragged
+        """Numbers of the CSV rows met so far that have too few or too many values; they are
+        left out of the chunks."""
 
     def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
         """Read through the log; `columns` names what is wanted and there.
@@ -109,6 +112,7 @@ class _Form(Protocol):
     metadata: Metadata | None
     rows: int | None
     columns: tuple[str, ...]
+    ragged: list[int]
 
     def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]: ...
 
@@ -141,6 +145,7 @@ def _form_of(path: Path, stream: BinaryIO) -> _Form:
 
 class _Parquet:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.ragged: list[int] = []
         try:
             self._file = pa.parquet.ParquetFile(
                 stream, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
@@ -174,6 +179,7 @@ class _Csv:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.ragged: list[int] = []
         try:
             with self._open([]) as reader:
                 names = reader.schema.names
@@ -183,8 +189,14 @@ class _Csv:
 
     def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         wanted = [name for name in self.columns if name in columns]
+        self.ragged.clear()
         with self._open(wanted) as reader:
             yield from reader
+
+    def _leave_out(self, row: Any) -> str:
+        """Note a row that has not the header's number of values; its number counts the header."""
+        self.ragged.append((row.number or 1) - 1)
+        return "skip"
 
     def _open(self, wanted: list[str]) -> Any:
         compression = "zstd" if self._path.name.endswith(".zst") else None
@@ -193,7 +205,7 @@ class _Csv:
         return pa.csv.open_csv(
             stream,
             read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
-            parse_options=pa.csv.ParseOptions(invalid_row_handler=None),
+            parse_options=pa.csv.ParseOptions(invalid_row_handler=self._leave_out),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(DTYPES, pa.string()),
                 include_columns=wanted,

@@ -88,10 +88,13 @@ class Metadata:
         given = {key: data.pop(key) for key in known if key in data}
         for key, value in given.items():
             if not isinstance(value, known[key]) or isinstance(value, bool):
-                raise ValueError(f"holds {key!r} that is no {known[key].__name__}")
+                what = f"holds {key!r} that is no {known[key].__name__}"
+                raise ValueError(what)  # noqa: TRY004 - one kind for one caller
         made = cls(**given, extra=data)
         if made.version > FORMAT_VERSION:
-            raise ValueError(f"has format version {made.version}; this pghot reads {FORMAT_VERSION}")
+            raise ValueError(
+                f"has format version {made.version}; this pghot reads {FORMAT_VERSION}"
+            )
         if made.page_size != PAGE_SIZE:
             raise ValueError(f"counts pages of {made.page_size} bytes; pghot replays {PAGE_SIZE}")
         return made

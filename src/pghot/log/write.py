@@ -66,9 +66,7 @@ class LogWriter:
         """Hand what waits to the file."""
         if not self._filled:
             return
-        arrays = [
-            pa.array(self._waiting[name][: self._filled]) for name in self._schema.names
-        ]
+        arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
         self._sink.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._filled = 0
 

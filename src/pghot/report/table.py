@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
-from pghot.replay.result import Result
+from pghot.replaying.result import Result
 
 _WHY = {
     "threshold": "touched too long ago (threshold)",
@@ -76,8 +76,13 @@ def _outcome(result: Result) -> Table:
 def _nodes(result: Result) -> Table:
     table = Table("node", "tier", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
     # Broken where it does not hurt: eighty columns must do, and names cut short are no names.
-    for name in ("size", "free at\nthe end", "pgpromote_\nsuccess", "pgpromote_\ncandidate",
-                 "pgpromote_\ncandidate_nrl"):
+    for name in (
+        "size",
+        "free at\nthe end",
+        "pgpromote_\nsuccess",
+        "pgpromote_\ncandidate",
+        "pgpromote_\ncandidate_nrl",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     nodes = result.summary()["nodes"]
     for nid, node in nodes.items():
@@ -87,8 +92,10 @@ def _nodes(result: Result) -> Table:
             "top" if top else "lower",
             size(result.memory.present_pages(int(nid))),
             size(node["free_pages"]),
-            *(f"{node[name]:,}" for name in
-              ("pgpromote_success", "pgpromote_candidate", "pgpromote_candidate_nrl")),
+            *(
+                f"{node[name]:,}"
+                for name in ("pgpromote_success", "pgpromote_candidate", "pgpromote_candidate_nrl")
+            ),
         )
     return table
 

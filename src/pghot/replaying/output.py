@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from pghot.engine.kmigrated import Batch
 from pghot.errors import InputError, PghotError
-from pghot.replay.result import Result
+from pghot.replaying.result import Result
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
 _STAGING = ".pghot-unfinished"

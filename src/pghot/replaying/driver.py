@@ -14,13 +14,13 @@ from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
+from pghot.engine.units import usecs_to_jiffies
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import SOURCES, Columns
-from pghot.replay.result import BusyBatch, Result
+from pghot.replaying.result import BusyBatch, Result
 from pghot.sources.access_log import Rows, cut
 
 BUSIEST = 5
@@ -70,9 +70,10 @@ def replay(
     settings = settings or Settings()
     with open_log(log_path) as log:
         known = machine_of(log, machine)
-        check = RowCheck(log.path, known, skip_bad=settings.skip_bad)
+        check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         run = _Replay(known, settings, promotions or _Nobody(), progress)
         run.through(check.good_rows(chunk) for chunk in log.chunks())
+        check.look_for_ragged()
         return run.result(skipped=check.skipped)
 
 
@@ -119,7 +120,7 @@ class _Replay:
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
         # A sleep of 0 does not pause: the next look comes with the log's next microsecond.
-        step = max(self.engine.tunables["kmigrated_sleep_ms"] * 1000, 1)
+        step = max(self.engine.sleep_ms * 1000, 1)
         for rows in cut(chunks, step, self._hz):
             self._look_until(rows.instant, step)
             self._record(rows)
@@ -206,6 +207,3 @@ class _Replay:
             for number in SOURCES.values():
                 if np.any(rows.source == number):
                     self._sources_seen |= 1 << number
-
-
-__all__ = ["USEC_PER_SEC", "Promotions", "Result", "Settings", "machine_of", "replay"]

@@ -1,0 +1,149 @@
+"""A replay end to end from a Parquet log, and where its time goes, on one core.
+
+The log holds Zipf accesses to a lower node of 2 Mi pages, spread over a minute.  In the
+first case the top tier has room for few of the pages, so that nearly all rows go through
+the whole recorder to the end; in the second for all of them.  Each stage includes those
+before it: read the file, check the rows, record them, let kmigrated look as well.  A plain
+read of the same columns from memory is the yardstick.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from _measure import (
+    MI,
+    Row,
+    interleave,
+    one_core,
+    parser,
+    rows,
+    sequential_sum,
+    show,
+    zipf,
+)
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.layout import LAYOUTS
+from pghot.engine.memory import Node
+from pghot.engine.recorder import PGHOT_HWHINTS
+from pghot.log.check import RowCheck
+from pghot.log.machine import Machine
+from pghot.log.read import open_log
+from pghot.log.schema import Metadata
+from pghot.log.write import create_log
+from pghot.replaying.driver import Settings, replay
+from pghot.sources.access_log import cut
+
+TARGET_ROWS_A_SECOND = 20e6
+PAGES = 2 * MI
+SECONDS = 60
+FEW = 1 << 15
+STEP_US = 100_000
+"""Between two wake-ups of kmigrated: its default sleep."""
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--rows", type=int, help="rows of the log (default: 100 M)")
+    args = options.parse_args()
+    one_core()
+    count = args.rows or (2 * MI if args.quick else 100_000_000)
+    found: list[Row] = []
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log.parquet"
+        write_log(log, count)
+        for room, free in {"few promoted": FEW, "all promoted": PAGES}.items():
+            for mode in LAYOUTS:
+                found += measure(log, count, mode, free, f"{room}, {mode}")
+    pace = {
+        f"{row.case}, {row.variant}": round(1e3 / row.ns, 1)
+        for row in found
+        if row.variant != "memory"
+    }
+    missed = [
+        name
+        for name, millions in pace.items()
+        if name.endswith("replay") and millions * 1e6 < TARGET_ROWS_A_SECOND
+    ]
+    more = {"million rows a second": pace, "below 20 million rows a second": missed or "none"}
+    show(f"replay of {count} rows, ns a row", found, as_json=args.json, more=more)
+
+
+def machine(free_pages: int) -> Machine:
+    """Give the machine of the log, with so much room in the top tier."""
+    return Machine(
+        (
+            Node(0, 0, PAGES, toptier=True, cpus=(0, 1), free_pages=free_pages),
+            Node(1, PAGES, PAGES, toptier=False),
+        )
+    )
+
+
+def write_log(path: Path, count: int) -> None:
+    """Write the log, a million rows at a time."""
+    rng = np.random.default_rng(1)
+    with create_log(path, Metadata(taken="bench/replay.py")) as log:
+        for start in range(0, count, MI):
+            size = min(MI, count - start)
+            order = np.arange(start, start + size, dtype=np.uint64)
+            log.write(
+                {
+                    "time_us": order * np.uint64(SECONDS * 1_000_000) // np.uint64(count),
+                    "pfn": zipf(size, PAGES, rng).astype(np.uint64) + np.uint64(PAGES),
+                    "nid": np.zeros(size, np.int16),
+                    "source": np.full(size, PGHOT_HWHINTS, np.int8),
+                }
+            )
+
+
+def measure(path: Path, count: int, mode: str, free_pages: int, case: str) -> list[Row]:
+    """Time the stages, each with those before it."""
+    known = machine(free_pages)
+    layout = LAYOUTS[mode]
+    in_memory = np.ones(1 << 18, np.uint64)
+
+    def memory() -> None:
+        """Read as many bytes as the rows have, 19 each, from the processor's caches."""
+        for _ in range(0, count * 19, in_memory.nbytes):
+            sequential_sum(in_memory)
+
+    def read() -> None:
+        with open_log(path) as log:
+            for _ in log.chunks():
+                pass
+
+    def check() -> None:
+        with open_log(path) as log:
+            checked = RowCheck(path, known)
+            for chunk in log.chunks():
+                checked.good_rows(chunk)
+
+    def record() -> None:
+        engine = Engine(ArrayMemory(known.nodes), layout)
+        engine.write("enabled_sources", "3")
+        engine.start()
+        with open_log(path) as log:
+            checked = RowCheck(path, known)
+            for piece in cut(map(checked.good_rows, log.chunks()), STEP_US, known.hz):
+                engine.record_many(piece.pfn, piece.nid, piece.source, piece.jiffies)
+
+    def everything() -> None:
+        replay(path, known, Settings(layout=layout))
+
+    stages = {
+        "memory": memory,
+        "read": read,
+        "+ check": check,
+        "+ record": record,
+        "replay": everything,
+    }
+    timing = interleave(stages, 3)
+    return rows(case, timing, count, dict.fromkeys(stages, "memory"))
+
+
+if __name__ == "__main__":
+    main()

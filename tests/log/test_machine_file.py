@@ -1,0 +1,353 @@
+"""The machine file: what it takes, what it refuses and how (replay.md, "Machine file")."""
+
+from __future__ import annotations
+
+import random
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pghot.engine.memory import Folio, Node
+from pghot.errors import InputError
+from pghot.log.machine import MAX_PFN, Machine, format_cpus, parse_cpus, parse_size
+from tests.log.made import Run, log_rows, write_csv, write_machine
+
+EXAMPLE = """
+hz = 1000
+[[node]]
+id = 0
+start_pfn = 0           # section-aligned (multiple of 32768)
+pages = 262144          # or size = "1GiB"; a multiple of a section
+toptier = true          # or tier = <adistance>; nodes with CPUs and the fastest memory
+cpus = "0-3"            # may be empty
+free_pages = 200000     # before the log starts
+promo_wmark = 1000      # pages
+[[node]]
+id = 1
+start_pfn = 262144
+size = "8GiB"
+toptier = false
+cpus = ""
+free_pages = 0
+[[folio]]               # optional: compound folios and pages that are special
+pfn = 294912
+pages = 512             # order-9 folio
+memcg = 7
+lru = true
+"""
+"""The example of replay.md."""
+
+
+def node(nid: int, start: int = 0, pages: int = 32768, **more: Any) -> dict[str, Any]:
+    return {"id": nid, "start_pfn": start, "pages": pages} | more
+
+
+def machine(
+    *nodes: dict[str, Any], folio: tuple[dict[str, Any], ...] = (), **more: Any
+) -> Machine:
+    return Machine.from_dict({"node": [*nodes], "folio": [*folio]} | more, "m")
+
+
+def refusal(data: Any) -> str:
+    """Give the line that a machine file's content is refused with, without the name."""
+    with pytest.raises(InputError) as error:
+        Machine.from_dict(data, "m")
+    line = str(error.value)
+    assert line.startswith("m: ")
+    assert "\n" not in line
+    return line.removeprefix("m: ")
+
+
+def test_the_example_of_the_specification_loads(tmp_path: Path) -> None:
+    assert Machine.load(write_machine(tmp_path / "m.toml", EXAMPLE)) == Machine(
+        nodes=(
+            Node(0, 0, 262144, True, (0, 1, 2, 3), 200000, 1000),
+            Node(1, 262144, 8 << 18, False),
+        ),
+        folios=(Folio(294912, 512, 7, True),),
+        hz=1000,
+    )
+
+
+def test_what_is_not_given_has_the_values_of_an_ordinary_machine() -> None:
+    made = machine(node(0), folio=({"pfn": 5},))
+    assert made == Machine((Node(0, 0, 32768, False, (), 0, 0),), (Folio(5, 1, 0, True),), 1000)
+
+
+def test_a_machine_file_is_replayed_by_the_command(tmp_path: Path, run: Run) -> None:
+    log = write_csv(tmp_path / "log.csv", log_rows(1, 1))
+    example = write_machine(tmp_path / "m.toml", EXAMPLE)
+    assert run("replay", log, "--machine", example).status == 0
+
+
+def test_a_log_without_a_machine_asks_for_one(tmp_path: Path, run: Run) -> None:
+    log = write_csv(tmp_path / "log.csv", log_rows(1, 1))
+    line = run("replay", log, "-o", tmp_path / "out").refusal()
+    assert line == f"{log}: says nothing of the machine it was taken on; name one with --machine"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[[node]\n", "not TOML: "),
+        ("\xff\xfe", "not TOML: "),
+        ("id = " + "9" * 5000, "not TOML: "),
+        ("x = " + "[" * 100_000, "not TOML: "),
+        ("", "missing key 'node'"),
+        ("hz = 1000\n", "missing key 'node'"),
+        ("node = []\n", "node: "),
+    ],
+)
+def test_a_file_that_is_no_machine_is_one_line(
+    tmp_path: Path, run: Run, text: str, why: str
+) -> None:
+    path = tmp_path / "m.toml"
+    path.write_bytes(text.encode("latin-1"))
+    log = write_csv(tmp_path / "log.csv", log_rows(1, 1))
+    line = run("replay", log, "--machine", path).refusal()
+    assert line.startswith(f"{path}: {why}")
+
+
+@pytest.mark.parametrize("make", [Path.exists, Path.mkdir], ids=["missing", "directory"])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "m.toml")
+    with pytest.raises(InputError, match=r"m\.toml: (No such file|Is a directory)"):
+        Machine.load(tmp_path / "m.toml")
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"node": [node(0)], "colour": 1}, "unknown key 'colour'"),
+        ({"node": [node(0), node(1, 32768, colour=1)]}, "node 2: unknown key 'colour'"),
+        ({"node": [node(0)], "folio": [{"pfn": 1, "order": 9}]}, "folio 1: unknown key 'order'"),
+        ({"node": [node(0)], "nodes": []}, "unknown key 'nodes'"),
+        ({"node": [{"id": 0, "pages": 32768}]}, "node 1: missing key 'start_pfn'"),
+        ({"node": [{"start_pfn": 0, "pages": 32768}]}, "node 1: missing key 'id'"),
+        ({"node": [node(0)], "folio": [{}]}, "folio 1: missing key 'pfn'"),
+    ],
+)
+def test_unknown_and_missing_keys_are_named(data: dict[str, Any], line: str) -> None:
+    assert refusal(data) == line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id", "0"), ("id", 1.0), ("id", True), ("id", -1), ("id", 1024), ("id", 2**70),
+        ("start_pfn", "0"), ("start_pfn", -32768), ("start_pfn", 2**64),
+        ("pages", 32768.0), ("pages", "1GiB"), ("toptier", 1), ("toptier", "yes"),
+        ("cpus", 3), ("cpus", [0, 1]), ("free_pages", -1), ("free_pages", None),
+        ("promo_wmark", "low"), ("tier", "fast"), ("tier", 1.5),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_named_by_node_and_key(key: str, value: Any) -> None:
+    assert refusal({"node": [node(0) | {key: value}]}).startswith(f"node 1.{key}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("pfn", "1"), ("pfn", -1), ("pages", 0), ("pages", 1.5), ("memcg", 2**32), ("lru", 1)],
+)
+def test_a_folio_value_of_the_wrong_type_is_named(key: str, value: Any) -> None:
+    line = refusal({"node": [node(0)], "folio": [{"pfn": 1}, {"pfn": 9} | {key: value}]})
+    assert line.startswith(f"folio 2.{key}: ")
+
+
+@pytest.mark.parametrize("hz", [0, 11, 12288, -1, 2**70])
+def test_hz_for_which_no_kernel_builds_is_refused(hz: int) -> None:
+    assert "hz" in refusal({"node": [node(0)], "hz": hz})
+
+
+@pytest.mark.parametrize("hz", [12, 100, 250, 300, 1000, 12287])
+def test_hz_for_which_kernels_build_is_taken(hz: int) -> None:
+    assert machine(node(0), hz=hz).hz == hz
+
+
+@pytest.mark.parametrize(
+    ("nodes", "line"),
+    [
+        ((node(0, 1),), "node 0: start_pfn 1 is no multiple of a section (32768 pages)"),
+        ((node(0, 0, 32769),), "node 0: pages 32769 is no multiple of a section (32768 pages)"),
+        ((node(3, free_pages=32769),), "node 3: free_pages 32769 of 32768 pages"),
+        ((node(0), node(0, 32768)), "node 0 is given twice"),
+        ((node(0, 0, 65536), node(1, 32768)), "nodes 0 and 1 overlap from PFN 32768 on"),
+        ((node(1), node(0)), "nodes 0 and 1 overlap from PFN 0 on"),
+        ((node(0, MAX_PFN),),
+         f"node 0: ends above PFN {MAX_PFN}, the most that hardware addresses"),
+        ((node(0, toptier=True, tier=4),), "node 0: give toptier or tier, not both"),
+        ((node(0, size="128MiB"),), "node 0: give pages or size, one of them"),
+        (({"id": 0, "start_pfn": 0},), "node 0: give pages or size, one of them"),
+        (({"id": 0, "start_pfn": 0, "size": "many"},),
+         "node 0: size 'many': wants a number and KiB, MiB, GiB or TiB"),
+        (({"id": 0, "start_pfn": 0, "size": "134217729"},),
+         "node 0: size 134217729 is no whole number of sections (128 MiB)"),
+        ((node(0, cpus="3-0"),), "node 0: cpus '3-0': wants a list such as 0-3,8"),
+    ],
+)  # fmt: skip
+def test_nodes_that_cannot_be_are_refused(nodes: tuple[dict[str, Any], ...], line: str) -> None:
+    got = refusal({"node": [*nodes]})
+    assert got.replace("nodes 1 and 0", "nodes 0 and 1") == line
+
+
+def test_nodes_may_touch_leave_holes_and_come_in_any_order() -> None:
+    made = machine(node(2, 131072), node(0, 32768), node(1, 0))
+    assert [(n.id, n.start_pfn) for n in made.nodes] == [(0, 32768), (1, 0), (2, 131072)]
+
+
+@pytest.mark.parametrize(
+    ("folios", "line"),
+    [
+        (({"pfn": 65536},), "folio at PFN 65536: not within one node"),
+        (({"pfn": 32767, "pages": 2},), "folio at PFN 32767: not within one node"),
+        (({"pfn": 65535, "pages": 2},), "folio at PFN 65535: not within one node"),
+        (({"pfn": 32768 * 3 - 1},), "folio at PFN 98303: not within one node"),
+        (({"pfn": 8, "pages": 8}, {"pfn": 15}), "folio at PFN 15: overlaps the folio before it"),
+        (({"pfn": 9}, {"pfn": 9}), "folio at PFN 9: overlaps the folio before it"),
+    ],
+)
+def test_folios_outside_a_node_or_on_each_other_are_refused(
+    folios: tuple[dict[str, Any], ...], line: str
+) -> None:
+    nodes = [node(0), node(1, 32768), node(2, 98304)]
+    assert refusal({"node": nodes, "folio": [*folios]}) == line
+
+
+def test_folios_may_touch_and_come_in_any_order() -> None:
+    made = machine(node(0), folio=({"pfn": 24, "pages": 8}, {"pfn": 16, "pages": 8}))
+    assert [folio.pfn for folio in made.folios] == [16, 24]
+
+
+@pytest.mark.parametrize(
+    ("tiers", "top"),
+    [
+        ([(4, "0-3"), (5, "")], [True, False]),
+        ([(4, "0"), (5, "1"), (6, "")], [True, True, False]),  # at or above the slowest with CPUs
+        ([(3, ""), (4, "0"), (6, "")], [True, True, False]),  # HBM without CPUs is top tier
+        ([(5, ""), (4, ""), (4, "")], [False, True, True]),  # no CPUs: the fastest
+    ],
+)
+def test_tier_is_the_abstract_distance(tiers: list[tuple[int, str]], top: list[bool]) -> None:
+    made = machine(
+        *(node(i, i << 15, tier=tier, cpus=cpus) for i, (tier, cpus) in enumerate(tiers))
+    )
+    assert [n.toptier for n in made.nodes] == top
+
+
+def test_nodes_with_cpus_are_top_tier_where_nothing_else_is_said() -> None:
+    made = machine(node(0, cpus="0-3"), node(1, 32768), node(2, 65536, cpus="4", toptier=False))
+    assert [n.toptier for n in made.nodes] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("4096", 4096), ("7B", 7), ("1KiB", 1 << 10), ("512 MiB", 512 << 20),
+     (" 8GiB ", 8 << 30), ("2TiB", 2 << 40)],
+)  # fmt: skip
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "1GB", "-1", "1.5GiB", "1 GiB x", "\u0661GiB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="wants a number and"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cpus"),
+    [("", ()), (" ", ()), ("0", (0,)), ("0-3,8", (0, 1, 2, 3, 8)), ("3,1,1-2", (1, 2, 3))],
+)
+def test_cpu_lists_are_read(text: str, cpus: tuple[int, ...]) -> None:
+    assert parse_cpus(text) == cpus
+
+
+@pytest.mark.parametrize("text", [",", "0,", "a", "-1", "1-", "3-1", "0-3-5", "9999999"])
+def test_what_is_no_cpu_list_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="wants a list such as"):
+        parse_cpus(text)
+
+
+@given(st.sets(st.integers(0, 99)).map(lambda cpus: tuple(sorted(cpus))))
+def test_cpu_lists_make_the_round_trip(cpus: tuple[int, ...]) -> None:
+    assert parse_cpus(format_cpus(cpus)) == cpus
+
+
+def test_a_machine_makes_the_round_trip() -> None:
+    made = Machine.from_dict(tomllib.loads(EXAMPLE))
+    assert Machine.from_dict(made.to_dict()) == made
+
+
+SECTIONS = st.integers(0, 3)
+LIKELY = st.sampled_from(
+    ["id", "start_pfn", "pages", "size", "toptier", "tier", "cpus", "free_pages", "promo_wmark",
+     "pfn", "memcg", "lru", "hz", "node", "folio"]
+)  # fmt: skip
+LEAF = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
+    | st.sampled_from([0, 1, 32768, 65536, 1000, "1GiB", "0-3"])
+)  # fmt: skip
+DATA = st.dictionaries(
+    LIKELY | st.text(max_size=5),
+    LEAF | st.lists(st.dictionaries(LIKELY, LEAF, max_size=8) | LEAF, max_size=4),
+    max_size=5,
+)
+NEARLY = st.fixed_dictionaries(
+    {
+        "node": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "id": st.integers(0, 3),
+                    "start_pfn": SECTIONS.map(lambda n: n << 15),
+                    "pages": SECTIONS.map(lambda n: n << 15),
+                },
+                optional={"tier": LEAF, "cpus": LEAF, "free_pages": LEAF, "toptier": LEAF},
+            ),
+            max_size=4,
+        )
+    },
+    optional={
+        "hz": LEAF,
+        "folio": st.lists(
+            st.fixed_dictionaries(
+                {"pfn": st.integers(0, 1 << 17)}, optional={"pages": st.integers(0, 9)}
+            ),
+            max_size=4,
+        ),
+    },
+)
+
+
+@given(DATA | NEARLY)
+@settings(max_examples=300, deadline=None)
+def test_any_content_is_a_machine_or_one_line(data: dict[str, Any]) -> None:
+    try:
+        made = Machine.from_dict(data, "m")
+    except InputError as error:
+        assert re.fullmatch("m: .+", str(error), re.DOTALL)  # noqa: PT017 - either is right
+        return
+    assert Machine.from_dict(made.to_dict()) == made
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 6))
+@settings(max_examples=300, deadline=None)
+def test_any_damage_to_a_machine_file_is_one_line_or_none(
+    tmp_path_factory, chance: random.Random, times: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.toml"
+    text = bytearray(EXAMPLE.encode())
+    for _ in range(times):
+        at = chance.randrange(len(text))
+        text[at : at + chance.randrange(3)] = bytes(
+            chance.choice(b'0123456789=[]"#\n\\ .-x\xff\x00') for _ in range(chance.randrange(3))
+        )
+    path.write_bytes(text)
+    try:
+        Machine.load(path)
+    except InputError as error:
+        assert str(error).startswith(f"{path}: ")  # noqa: PT017 - either is right

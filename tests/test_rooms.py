@@ -1,0 +1,68 @@
+"""Data flows one way: each room of the package knows only those before it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pghot
+
+ROOT = Path(pghot.__file__).parent
+ROOMS = {
+    "engine": {"engine"},
+    "errors": set(),
+    "log": {"engine", "errors", "log"},
+    "sources": {"engine", "log", "errors", "sources"},
+    "replaying": {"engine", "log", "sources", "errors", "replaying"},
+    "report": {"engine", "log", "sources", "errors", "replaying", "report"},
+    "cli": {"engine", "log", "sources", "errors", "replaying", "report", "cli", ""},
+    "__main__": {"cli"},
+    "": {"engine", "log", "sources", "errors", "replaying", "report"},
+}
+"""What the modules of each room may import of pghot; "" is `pghot` itself."""
+
+MODULES = {
+    ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+
+def room(module: str) -> str:
+    """Give the room of `pghot.room.module`."""
+    return [*module.split("."), ""][1]
+
+
+def imports(module: str) -> Iterator[str]:
+    """Give the modules that a module imports, wherever in it and for whatever reason."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                yield inner if inner in MODULES else base
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_rooms_before_its_own(module: str) -> None:
+    ours = {name for name in imports(module) if name.split(".")[0] == "pghot"}
+    assert ours <= MODULES.keys()
+    assert {room(name) for name in ours} <= ROOMS[room(module)]
+
+
+def test_every_room_is_known() -> None:
+    assert {room(module) for module in MODULES} == ROOMS.keys()
+
+
+def test_imports_are_found() -> None:
+    """So that the tests above can fail."""
+    assert "pghot.log.schema" in set(imports("pghot.log.read"))
+    assert {"pghot.replaying.output", "pghot.report.table"} <= set(imports("pghot.cli.replay"))
+    assert "pghot" in set(imports("pghot.cli"))
