@@ -227,18 +227,27 @@ def test_a_column_of_nulls_only_is_bad_in_its_first_row(tmp_path: Path, run: Run
     assert f"{log}: row 1, column pfn: missing" in run("replay", log).refusal()
 
 
-RAGGED = "time_us,pfn,nid,source\n1,300,0,1\n2,300,0\n3,300,0,1,7\n4,300,0,1\n"
+RAGGED = "time_us,pfn,nid,source\n1,40000,0,1\n2,40000,0\n3,40000,0,1,7\n4,40000,0,1\n"
 
 
-def test_a_csv_row_with_too_few_or_too_many_values_is_named(run, tmp_path, machine):
+def test_a_csv_row_with_too_few_or_too_many_values_is_named(run: Run, tmp_path: Path) -> None:
+    machine = write_machine(tmp_path / "machine.toml")
     log = tmp_path / "log.csv"
     log.write_text(RAGGED)
     line = run("replay", log, "--machine", machine, "-o", tmp_path / "out").refusal()
     assert f"{log}: row 2: has not as many columns as the header" in line
 
 
-def test_skip_bad_counts_and_skips_ragged_csv_rows(run, tmp_path, machine):
+def test_skip_bad_counts_and_skips_ragged_csv_rows(run: Run, tmp_path: Path) -> None:
+    machine = write_machine(tmp_path / "machine.toml")
     log = tmp_path / "log.csv"
     log.write_text(RAGGED)
     summary = json.loads(run("replay", log, "--machine", machine, "--skip-bad", "--json").out)
     assert (summary["accesses"], summary["skipped"]) == (2, 2)
+
+
+def test_a_byte_order_mark_before_the_header_is_passed_over(run: Run, tmp_path: Path) -> None:
+    machine = write_machine(tmp_path / "machine.toml")
+    log = tmp_path / "log.csv"
+    log.write_bytes(b"\xef\xbb\xbftime_us,pfn,nid,source\n1,40000,0,1\n")
+    assert json.loads(run("replay", log, "--machine", machine, "--json").out)["accesses"] == 1

@@ -6,6 +6,7 @@ value is missing or cannot be one; `check` turns marks into errors or counts the
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -179,8 +180,10 @@ class _Csv:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._marked = False
         self.ragged: list[int] = []
         try:
+            self._marked = self._starts_with_mark()
             with self._open([]) as reader:
                 names = reader.schema.names
         except _ARROW_ERRORS as error:
@@ -193,6 +196,13 @@ class _Csv:
         with self._open(wanted) as reader:
             yield from reader
 
+    def _starts_with_mark(self) -> bool:
+        """Tell whether a spreadsheet has put a byte order mark before the header."""
+        compression = "zstd" if self._path.name.endswith(".zst") else None
+        file = pa.OSFile(os.fsencode(self._path))
+        with pa.input_stream(file, compression=compression) as stream:
+            return bool(stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8)
+
     def _leave_out(self, row: Any) -> str:
         """Note a row that has not the header's number of values; its number counts the header."""
         self.ragged.append((row.number or 1) - 1)
@@ -202,9 +212,14 @@ class _Csv:
         compression = "zstd" if self._path.name.endswith(".zst") else None
         file = pa.OSFile(os.fsencode(self._path))
         stream = pa.input_stream(file, compression=compression)
+        if self._marked:
+            stream.read(len(codecs.BOM_UTF8))
         return pa.csv.open_csv(
             stream,
-            read_options=pa.csv.ReadOptions(block_size=CSV_BLOCK, use_threads=False),
+            # Latin-1 takes any byte; what is no digit is found by its row and column later.
+            read_options=pa.csv.ReadOptions(
+                block_size=CSV_BLOCK, use_threads=False, encoding="latin-1"
+            ),
             parse_options=pa.csv.ParseOptions(invalid_row_handler=self._leave_out),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(DTYPES, pa.string()),
