@@ -22,7 +22,7 @@ SKEW = 0.9
 
 # The cache is as small, and the clock as slow, as the data are small: 8 MiB of rows stand
 # for the gigabytes of a real database, and a second of its work is stretched to a minute.
-CONVERT = ["--llc-size", "256KiB", "--ips", "4000000", "--nid", "0"]
+CONVERT = ["--llc-size", "256KiB", "--ips", "4000000", "--nid", "0", "--sample", "2"]
 
 TABLE = f"""
     CREATE TABLE item(id INTEGER PRIMARY KEY, name TEXT, body BLOB);

@@ -33,7 +33,7 @@ class Layout:
     """
 
     name: str
-    dtype: type[np.unsignedinteger[npt.NBitBase] | np.uint8 | np.uint32]
+    dtype: type[np.uint8 | np.uint32]
     freq_shift: int
     freq_width: int
     time_shift: int
