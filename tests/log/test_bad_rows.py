@@ -116,9 +116,6 @@ def test_skip_bad_gives_what_the_log_without_those_rows_gives(
         said = f"pghot: {log}: 3 bad rows skipped\n" if path == log else ""
         assert done.err == said, why
         files[path] = {file.name: file.read_bytes() for file in output.iterdir()}
-    ours, theirs = (json.loads(files[path].pop("summary.json")) for path in (log, clean))
-    assert (ours.pop("skipped"), theirs.pop("skipped")) == (3, 0)
-    assert ours == theirs
     assert files[log] == files[clean]
 
 
@@ -132,8 +129,9 @@ def test_time_goes_backwards_after_a_skipped_row_too(tmp_path: Path, run: Run) -
     rows = log_rows(1, 5)
     rows["time_us"][:] = [10, 9, 9, 10, 11]
     log = write_log(tmp_path / "log.parquet", rows)
-    summary = json.loads(run("replay", log, "--skip-bad", "--json").out)
-    assert (summary["accesses"], summary["skipped"]) == (3, 2)
+    done = run("replay", log, "--skip-bad", "--json")
+    assert json.loads(done.out)["accesses"] == 3
+    assert "2 bad rows skipped" in done.err
 
 
 def test_equal_times_are_no_going_backwards(tmp_path: Path, run: Run) -> None:
@@ -242,8 +240,9 @@ def test_skip_bad_counts_and_skips_ragged_csv_rows(run: Run, tmp_path: Path) -> 
     machine = write_machine(tmp_path / "machine.toml")
     log = tmp_path / "log.csv"
     log.write_text(RAGGED)
-    summary = json.loads(run("replay", log, "--machine", machine, "--skip-bad", "--json").out)
-    assert (summary["accesses"], summary["skipped"]) == (2, 2)
+    done = run("replay", log, "--machine", machine, "--skip-bad", "--json")
+    assert json.loads(done.out)["accesses"] == 2
+    assert "2 bad rows skipped" in done.err
 
 
 def test_a_byte_order_mark_before_the_header_is_passed_over(run: Run, tmp_path: Path) -> None:

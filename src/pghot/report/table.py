@@ -67,7 +67,7 @@ def _outcome(result: Result) -> Table:
     )
     table.add_row("", f"[bold]{result.share_fast:.1%}[/bold]", "with promotion")
     for reason, count in sorted(result.engine.refused.items()):
-        table.add_row("ready folios refused", f"{count:,}", _WHY[reason])
+        table.add_row("refusals of ready folios", f"{count:,}", _WHY[reason])
     if result.skipped:
         table.add_row("bad rows skipped", f"{result.skipped:,}", "")
     return table
