@@ -70,8 +70,9 @@ class ArrayMemory:
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """Give the node's one zone."""
-        if nid in self._nodes:
-            yield Zone(self.free_pages(nid), self._nodes[nid].promo_wmark)
+        if nid not in self._nodes:
+            return ()
+        return (Zone(int(self._free[nid]), self._nodes[nid].promo_wmark),)
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that finds room on the node now."""
@@ -80,14 +81,36 @@ class ArrayMemory:
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
         moved = np.zeros(len(pfns), np.bool_)
-        _move(pfns, nid, self._mem_map.arrays(), self._free, moved)
+        pages = self._mem_map.arrays()
+        _move(
+            pfns,
+            nid,
+            pages.slot_of,
+            pages.nid,
+            pages.has_facts,
+            pages.flags,
+            pages.compound,
+            pages.page_nid,
+            self._free,
+            moved,
+        )
         return moved
 
 
 @compiled
-def _move(pfns: Any, nid: int, pages: Any, free: Any, moved: Any) -> None:
+def _move(
+    pfns: Any,
+    nid: int,
+    slot_of: Any,
+    section_nid: Any,
+    has_facts: Any,
+    flags: Any,
+    compound: Any,
+    page_nid: Any,
+    free: Any,
+    moved: Any,
+) -> None:
     """Put folios on another node one after the other; `moved` says which found room."""
-    slot_of, _section, section_nid, _compounds, has_facts, flags, compound, page_nid, _m = pages
     for i in range(len(pfns)):
         place = place_of(slot_of, pfns[i])
         size = max(np.int64(compound[place]), 1)

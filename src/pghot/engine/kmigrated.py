@@ -136,6 +136,7 @@ class Kmigrated:
         limits = self._limits(now)
         chosen = np.zeros(min(limits.batch_max, len(candidates)), np.int64)
         state = walk.no_batch()
+        pfns, sizes = candidates["pfn"].astype(np.uint64), candidates["pages"].copy()
         targets = _Targets(engine, np.unique(candidates["nid"]))
         more = True
         while more:
@@ -143,7 +144,14 @@ class Kmigrated:
                 candidates, state, chosen, self.nid, engine.pgdat, targets.arrays, limits
             )
             if state[walk.COUNT]:
-                yield self._migrate(candidates, chosen[: state[walk.COUNT]])
+                order = chosen[: state[walk.COUNT]]
+                if not engine.fidelity.hottest_first:
+                    order = order[::-1]  # the series' list is a stack
+                nid, memcg = int(state[walk.CUR_NID]), int(state[walk.CUR_MEMCG])
+                batch = self._migrate(pfns[order], sizes[order], nid, memcg)
+                if np.count_nonzero(batch.moved) < len(order):
+                    candidates["outcome"][order[~batch.moved]] = walk.NOT_MIGRATED
+                yield batch
                 state[walk.COUNT] = 0
                 targets.refresh()
         self._count_refusals(candidates)
@@ -161,20 +169,13 @@ class Kmigrated:
             count_refused=not fidelity.keep_refused,
         )
 
-    def _migrate(self, candidates: npt.NDArray[np.void], chosen: npt.NDArray[np.int64]) -> Batch:
+    def _migrate(
+        self, pfns: U64Array, sizes: npt.NDArray[np.int64], nid: int, memcg: int
+    ) -> Batch:
         """Move one batch, as promote_misplaced_memcg_folios() does, and count it."""
         engine = self._engine
-        # The series' list is a stack: the last folio isolated goes first.
-        order = chosen if engine.fidelity.hottest_first else chosen[::-1]
-        nid, memcg = int(candidates["nid"][order[0]]), int(candidates["memcg"][order[0]])
-        pfns = candidates["pfn"][order].astype(np.uint64)
-        sizes = candidates["pages"][order]
         moved = engine.memory.migrate(pfns, nid)
-        if moved.all():
-            pages = int(sizes.sum())
-        else:
-            candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
-            pages = int(sizes[moved].sum())
+        pages = int(np.dot(sizes, moved))
         engine.vmstat.add("numa_pages_migrated", pages)
         engine.pgdat["pgpromote_success"][nid] += pages
         engine.memcg_promoted[memcg] += pages

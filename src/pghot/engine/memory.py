@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,9 +50,8 @@ class Folio:
     lru: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
-    """What the throttle reads of a zone, in pages."""
+class Zone(NamedTuple):
+    """What the throttle reads of a zone, in pages; made anew for every batch."""
 
     free_pages: int
     promo_wmark: int

@@ -28,6 +28,8 @@ ORDER = (
 )
 """All counters, as behaviour.md lists them."""
 
+_PLACE = {name: place for place, name in enumerate(EVENTS)}
+
 RECORDED_ACCESSES = 0
 RECORDED_BY = 1
 """Places in the event array that the recorder counts at; the second plus the source."""
@@ -60,11 +62,11 @@ class Vmstat:
     def __getitem__(self, name: str) -> int:
         if name in NODE_COUNTERS:
             return int(self._pgdat[name].sum())
-        return int(self.events[EVENTS.index(name)])
+        return int(self.events[_PLACE[name]])
 
     def add(self, name: str, count: int = 1) -> None:
         """Count events of the whole machine."""
-        self.events[EVENTS.index(name)] += count
+        self.events[_PLACE[name]] += count
 
     def as_dict(self) -> dict[str, int]:
         """Give every counter, in the order of behaviour.md."""
