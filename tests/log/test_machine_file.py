@@ -124,12 +124,15 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, make: Any) -> No
     ("data", "line"),
     [
         ({"node": [node(0)], "colour": 1}, "unknown key 'colour'"),
-        ({"node": [node(0), node(1, 32768, colour=1)]}, "node 2: unknown key 'colour'"),
-        ({"node": [node(0)], "folio": [{"pfn": 1, "order": 9}]}, "folio 1: unknown key 'order'"),
+        ({"node": [node(0), node(1, 32768, colour=1)]}, "[[node]] no. 2: unknown key 'colour'"),
+        (
+            {"node": [node(0)], "folio": [{"pfn": 1, "order": 9}]},
+            "[[folio]] no. 1: unknown key 'order'",
+        ),
         ({"node": [node(0)], "nodes": []}, "unknown key 'nodes'"),
-        ({"node": [{"id": 0, "pages": 32768}]}, "node 1: missing key 'start_pfn'"),
-        ({"node": [{"start_pfn": 0, "pages": 32768}]}, "node 1: missing key 'id'"),
-        ({"node": [node(0)], "folio": [{}]}, "folio 1: missing key 'pfn'"),
+        ({"node": [{"id": 0, "pages": 32768}]}, "[[node]] no. 1: missing key 'start_pfn'"),
+        ({"node": [{"start_pfn": 0, "pages": 32768}]}, "[[node]] no. 1: missing key 'id'"),
+        ({"node": [node(0)], "folio": [{}]}, "[[folio]] no. 1: missing key 'pfn'"),
     ],
 )
 def test_unknown_and_missing_keys_are_named(data: dict[str, Any], line: str) -> None:
@@ -147,7 +150,7 @@ def test_unknown_and_missing_keys_are_named(data: dict[str, Any], line: str) -> 
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_type_is_named_by_node_and_key(key: str, value: Any) -> None:
-    assert refusal({"node": [node(0) | {key: value}]}).startswith(f"node 1.{key}: ")
+    assert refusal({"node": [node(0) | {key: value}]}).startswith(f"[[node]] no. 1.{key}: ")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_a_value_of_the_wrong_type_is_named_by_node_and_key(key: str, value: Any
 )
 def test_a_folio_value_of_the_wrong_type_is_named(key: str, value: Any) -> None:
     line = refusal({"node": [node(0)], "folio": [{"pfn": 1}, {"pfn": 9} | {key: value}]})
-    assert line.startswith(f"folio 2.{key}: ")
+    assert line.startswith(f"[[folio]] no. 2.{key}: ")
 
 
 @pytest.mark.parametrize("hz", [0, 11, 12288, -1, 2**70])
@@ -176,6 +179,7 @@ def test_hz_for_which_kernels_build_is_taken(hz: int) -> None:
         ((node(0, 0, 32769),), "node 0: pages 32769 is no multiple of a section (32768 pages)"),
         ((node(3, free_pages=32769),), "node 3: free_pages 32769 of 32768 pages"),
         ((node(0), node(0, 32768)), "node 0 is given twice"),
+        ((node(0, cpus="0-3"), node(1, 32768, cpus="2")), "CPU 2 is on two nodes"),
         ((node(0, 0, 65536), node(1, 32768)), "nodes 0 and 1 overlap from PFN 32768 on"),
         ((node(1), node(0)), "nodes 0 and 1 overlap from PFN 0 on"),
         ((node(0, MAX_PFN),),

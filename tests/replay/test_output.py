@@ -336,9 +336,9 @@ def test_a_disk_that_fills_in_the_middle_is_no_fault_of_the_log(
 
 @pytest.fixture
 def long_log(tmp_path: Path) -> Path:
-    """A log that, with a wake-up every microsecond, is replayed for a good while."""
+    """A log that, with a wake-up every jiffy, is replayed for a good while."""
     rows = log_rows(1000, 1000)
-    rows["time_us"][:] = np.arange(10**6)
+    rows["time_us"][:] = np.arange(10**6) * 1000
     return write_log(tmp_path / "long.parquet", rows)
 
 

@@ -56,7 +56,8 @@ class Replay:
             case "kmigrated_batch_nr":
                 engine.batch_nr = value
             case "kmigrated_sleep_ms":
-                self.sleep_us = value * 1000 or 1  # no sleep at all: look every microsecond
+                # No sleep at all: a look at every tick of the clock.
+                self.sleep_us = value * 1000 or 1_000_000 // self.machine.hz
             case _:
                 raise AssertionError(name)
 

@@ -56,10 +56,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line, as for every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
     from pghot import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pghot",
         description="Hot-page tracking and promotion for machines with two kinds of memory.",
         epilog="Exit status: 0 ok, 1 failed, 2 usage or input.",

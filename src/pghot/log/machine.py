@@ -149,7 +149,7 @@ def _in_plain_words(message: str) -> str:
     what = what.replace("Object contains unknown field", "unknown key")
     what = what.replace("Object missing required field", "missing key").replace("`", "'")
     where = where.strip("`").removeprefix("$").lstrip(".")
-    where = re.sub(r"(node|folio)\[(\d+)\]", lambda m: f"{m[1]} {int(m[2]) + 1}", where)
+    where = re.sub(r"(node|folio)\[(\d+)\]", lambda m: f"[[{m[1]}]] no. {int(m[2]) + 1}", where)
     return f"{where}: {what}" if where else what
 
 
@@ -201,6 +201,10 @@ def _check_nodes(nodes: list[Node]) -> None:
     for nid in ids:
         if ids.count(nid) > 1:
             raise ValueError(f"node {nid} is given twice")
+    cpus = [cpu for node in nodes for cpu in node.cpus]
+    if len(set(cpus)) < len(cpus):
+        twice = next(cpu for cpu in cpus if cpus.count(cpu) > 1)
+        raise ValueError(f"CPU {twice} is on two nodes")
     by_pfn = sorted((node for node in nodes if node.pages), key=lambda node: node.start_pfn)
     for low, high in pairwise(by_pfn):
         if high.start_pfn < low.end_pfn:

@@ -173,52 +173,69 @@ class _Parquet:
 
 
 class _Csv:
-    """CSV is read as text, so that a bad value is known by its row and column."""
+    """CSV is read as text, so that a bad value is known by its row and column.
+
+    Whole lines go to Arrow's reader a block at a time: its own streaming reads ahead on a
+    thread that can outlive an early end and abort the process at its exit.
+    """
 
     metadata: Metadata | None = None
     rows: int | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._marked = False
         self.ragged: list[int] = []
+        self._names: list[str] = []
+        self._rows_before = 0
         try:
-            self._marked = self._starts_with_mark()
-            with self._open([]) as reader:
-                names = reader.schema.names
+            header = next(self._lines(), b"").partition(b"\n")[0]
         except _ARROW_ERRORS as error:
             raise InputError(f"{path}: not a CSV access log: {one_line(error)}") from error
-        self.columns = tuple(name for name in DTYPES if name in names)
+        if not header.strip():
+            raise InputError(f"{path}: not a CSV access log: it has no header")
+        text = header.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+        self._names = [name.strip(' \t\r"') for name in text.split(",")]
+        self.columns = tuple(name for name in DTYPES if name in self._names)
 
     def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         wanted = [name for name in self.columns if name in columns]
         self.ragged.clear()
-        with self._open(wanted) as reader:
-            yield from reader
+        self._rows_before = 0
+        blocks = self._lines()
+        yield from self._parsed(next(blocks, b"").partition(b"\n")[2], wanted)
+        for block in blocks:
+            yield from self._parsed(block, wanted)
 
-    def _starts_with_mark(self) -> bool:
-        """Tell whether a spreadsheet has put a byte order mark before the header."""
+    def _lines(self) -> Iterator[bytes]:
+        """Give the file in blocks of whole lines."""
         compression = "zstd" if self._path.name.endswith(".zst") else None
-        file = pa.OSFile(os.fsencode(self._path))
-        with pa.input_stream(file, compression=compression) as stream:
-            return bool(stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8)
+        rest = b""
+        with (
+            pa.OSFile(os.fsencode(self._path)) as file,
+            pa.input_stream(file, compression=compression) as stream,
+        ):
+            while fresh := stream.read(CSV_BLOCK):
+                whole, newline, rest_of_it = (rest + fresh).rpartition(b"\n")
+                if whole or newline:
+                    yield whole + newline
+                rest = rest_of_it
+                if len(rest) > CSV_BLOCK:
+                    raise InputError(f"{self._path}: a line of over {CSV_BLOCK} bytes; no CSV log")
+        if rest:
+            yield rest
 
-    def _leave_out(self, row: Any) -> str:
-        """Note a row that has not the header's number of values; its number counts the header."""
-        self.ragged.append((row.number or 1) - 1)
-        return "skip"
-
-    def _open(self, wanted: list[str]) -> Any:
-        compression = "zstd" if self._path.name.endswith(".zst") else None
-        file = pa.OSFile(os.fsencode(self._path))
-        stream = pa.input_stream(file, compression=compression)
-        if self._marked:
-            stream.read(len(codecs.BOM_UTF8))
-        return pa.csv.open_csv(
-            stream,
+    def _parsed(self, block: bytes, wanted: list[str]) -> list[pa.RecordBatch]:
+        if not block.strip():
+            return []
+        ragged_before = len(self.ragged)
+        table = pa.csv.read_csv(
+            pa.BufferReader(block),
             # Latin-1 takes any byte; what is no digit is found by its row and column later.
             read_options=pa.csv.ReadOptions(
-                block_size=CSV_BLOCK, use_threads=False, encoding="latin-1"
+                column_names=self._names,
+                block_size=2 * len(block) + 64,
+                use_threads=False,
+                encoding="latin-1",
             ),
             parse_options=pa.csv.ParseOptions(invalid_row_handler=self._leave_out),
             convert_options=pa.csv.ConvertOptions(
@@ -228,6 +245,13 @@ class _Csv:
                 null_values=[""],
             ),
         )
+        self._rows_before += table.num_rows + len(self.ragged) - ragged_before
+        return list(table.to_batches())
+
+    def _leave_out(self, row: Any) -> str:
+        """Note a row that has not the header's number of values."""
+        self.ragged.append(self._rows_before + (row.number or 0))
+        return "skip"
 
 
 def _values(

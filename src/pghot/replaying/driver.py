@@ -14,7 +14,7 @@ from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.engine.units import usecs_to_jiffies
+from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
@@ -119,8 +119,8 @@ class _Replay:
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
-        # A sleep of 0 does not pause: the next look comes with the log's next microsecond.
-        step = max(self.engine.sleep_ms * 1000, 1)
+        # A sleep of 0 does not pause: there is a look at every tick of the clock.
+        step = self.engine.sleep_ms * 1000 or USEC_PER_SEC // self._hz
         for rows in cut(chunks, step, self._hz):
             self._look_until(rows.instant, step)
             self._record(rows)

@@ -127,7 +127,9 @@ def _busiest(result: Result) -> Table:
 
 
 def _hints(result: Result) -> list[str]:
-    """Say what to look at where nothing moved."""
+    """Say what to look at: a machine without a top tier, or nothing that moved."""
+    if not any(result.memory.node_is_toptier(nid) for nid in result.memory.node_ids()):
+        return ["no node is top tier: pages went from one slow node to another, if anywhere"]
     if result.pages_promoted or not result.accesses:
         return []
     target = result.engine.tunables["target_nid"]
