@@ -211,15 +211,6 @@ def test_the_walk_steps_over_a_compound_folio_to_the_page_after_it(rig):
     assert rig.nid_of(SLOW_PFN + 11) == FAST
 
 
-def test_a_shared_executable_page_may_move_since_kmigrated_has_no_vma(rig):
-    # Nothing in the walk asks how a folio is mapped (patch 1): facts of mappings do not exist
-    # here, so any page on the LRU moves.
-    assert not any("EXEC" in name for name in dir(mem_map))
-    rig = rig()
-    heat(rig, [SLOW_PFN])
-    assert moved(rig.look(100)) == [[SLOW_PFN]]
-
-
 class RecordsWhileMoving(ArrayMemory):
     """A machine on which pages are touched while others move."""
 
