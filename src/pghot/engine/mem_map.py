@@ -186,10 +186,6 @@ class MemMap:
         """Give the first PFN of the folio that `pfn` is in."""
         return pfn + min(0, int(self.compound[self._present(pfn)]))
 
-    def folio_pages(self, pfn: int) -> int:
-        """Give the pages of the folio that `pfn` is in."""
-        return max(1, int(self.compound[self._present(self.folio_pfn(pfn))]))
-
     def folio_nid(self, pfn: int) -> int:
         """Give the node that a page is on now, -1 where its section is not present."""
         place = self.place(pfn)

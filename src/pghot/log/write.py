@@ -21,8 +21,8 @@ ROWS_A_GROUP = 1 << 20
 """Rows kept in memory before they are written; a reader needs room for as many."""
 
 _WIDE = ("time_us", "pfn", "vaddr")
-"""Columns of 64-bit numbers that differ in few bytes: split by byte they take an eighth of
-the room and are read faster than any other way that was tried (bench/log.py)."""
+"""Columns of 64-bit numbers that differ in few bytes: split by byte and packed with lz4 they
+take little room and are read fast (bench/log.py compares ways to store them)."""
 
 
 class _Sink(Protocol):
