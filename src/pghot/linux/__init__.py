@@ -1,0 +1,1 @@
+"""A Linux host: everything that touches one goes through `host.Host`."""

@@ -1,0 +1,88 @@
+"""The one object behind which a Linux host stands.
+
+Modules of this room take a `Host` and ask it for files and system calls by the names that
+the kernel gives them.  Tests hand them a `Host` whose root is a recorded tree of sysfs and
+proc files, or one that overrides the system calls.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.linux import syscalls
+
+
+class Host:
+    """Files and system calls of the host below `root`.
+
+    Names of files are absolute, as the kernel documents them: `/proc/zoneinfo`.  Errors are
+    the OSError of the call.  Whoever asks whether a feature is there asks for its file.
+    """
+
+    def __init__(self, root: Path | str = "/") -> None:
+        self.root = Path(root)
+
+    def path(self, name: str) -> Path:
+        """Give where a file of the host really is."""
+        return self.root / name.lstrip("/")
+
+    def exists(self, name: str) -> bool:
+        """Tell whether the file or directory is there and may be looked for."""
+        try:
+            return self.path(name).exists()
+        except OSError:
+            return False
+
+    def names(self, name: str) -> list[str]:
+        """Give the entries of a directory, sorted; none where it is not there."""
+        try:
+            return sorted(entry.name for entry in self.path(name).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def text(self, name: str) -> str:
+        """Read a text file, white space at its ends left out."""
+        return self.path(name).read_text(encoding="utf-8", errors="replace").strip()
+
+    def text_or(self, name: str, default: str = "") -> str:
+        """Read a text file, or give `default` where it cannot be read."""
+        try:
+            return self.text(name)
+        except OSError:
+            return default
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Read up to `size` bytes at `offset`; fewer where the file ends."""
+        descriptor = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, size, offset)
+        finally:
+            os.close(descriptor)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file that exists already, as `echo TEXT > FILE` does, in one write.
+
+        Host settings are changed through `guard`, which comes here.
+        """
+        descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(descriptor, text.encode() + b"\n")
+        finally:
+            os.close(descriptor)
+
+    def move_pages(
+        self, pid: int, addresses: npt.NDArray[np.uint64], nodes: npt.NDArray[np.int32] | None
+    ) -> npt.NDArray[np.int32]:
+        """Move pages of a process, or ask where they are, by the system call move_pages.
+
+        Gives a status a page, the node or a negative errno; `nodes` None only asks.
+        """
+        return syscalls.move_pages(pid, addresses, nodes)
+
+    def perf_event_open(self, attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
+        """Open a perf event and give its descriptor (close-on-exec)."""
+        return syscalls.perf_event_open(attr, pid, cpu, group)
