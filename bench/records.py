@@ -34,7 +34,7 @@ def measure(layout: Layout, kept: records.Records, draw: str, count: int, case: 
     places = DRAWS[draw](count, len(kept), np.random.default_rng(1))
     now = jiffies(count)
     nids = np.zeros(count, np.int16)
-    table = layout.table(rules).ravel() if layout is DEFAULT else None
+    table = layout.table(rules)
     a_pass = np.uint64(now[-1] + 1)
     kept[:] = 0
 
@@ -42,7 +42,7 @@ def measure(layout: Layout, kept: records.Records, draw: str, count: int, case: 
         if layout is DEFAULT:
             records.update_default(kept, places, now, table)
         else:
-            records.update_precise(kept, places, now, nids, rules.window, rules.freq_threshold)
+            records.update_precise(kept, places, now, nids, rules.window, table)
 
     def later(name: str, _round: int) -> None:
         if name != "read":

@@ -111,9 +111,12 @@ def test_a_precise_record_takes_the_reported_node_each_time():
 def test_the_precise_constants_of_the_compiled_loops_are_the_layouts():
     assert PRECISE.freq_shift == records.FREQ_SHIFT
     assert PRECISE.time_shift == records.TIME_SHIFT
-    assert PRECISE.time_max == records.TIME_MASK
+    assert PRECISE.time_width == records.TIME_WIDTH
     assert PRECISE.freq_max == records.FREQ_MAX
-    assert PRECISE.ready_mask == records.READY
+    assert records.KEPT & PRECISE.ready_mask
+    used = PRECISE.pack(Fields(PRECISE.freq_max, PRECISE.time_max, 1023, ready=False))
+    assert records.KEPT | used == (1 << 32) - 1
+    assert records.KEPT & used == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -124,7 +127,7 @@ def test_the_transition_table_holds_every_update_of_a_default_record(window, thr
     for bucket in range(0, 32, 5):
         for record in range(256):
             expected = DEFAULT.update(record, bucket << 7, -1, rules)
-            assert table[bucket, record] == expected
+            assert table[bucket << 8 | record] == expected
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

@@ -60,7 +60,7 @@ class Engine:
         self._counts: npt.NDArray[np.int64] = np.zeros(recorder.COUNTS, np.int64)
         self._started = False
         self._rules = self._rules_now()
-        self._table = self._make_table()
+        self._table = self.layout.table(self._rules)
         self._ageing = Ageing(self.hot_map, self._rules.window)
         self._nodes = recorder.Nodes(
             toptier=np.zeros(NID_MAX + 1, np.uint8),
@@ -101,7 +101,7 @@ class Engine:
             throttle.reset(self.pgdat, jiffies_to_msecs(now, self.hz))
         if self._rules != (rules := self._rules_now()):
             self._rules = rules
-            self._table = self._make_table()
+            self._table = self.layout.table(self._rules)
             if self.fidelity.expire_records:
                 self._ageing.advance(now, rules.window)
 
@@ -185,12 +185,6 @@ class Engine:
             self.hz,
         )
 
-    def _make_table(self) -> npt.NDArray[np.uint8]:
-        """Give the default layout's table, or an empty one where the layout has none."""
-        if self.layout.nid_width:
-            return np.zeros(0, np.uint8)
-        return self.layout.table(self._rules).ravel()
-
     def _between_sweeps(self, now: npt.NDArray[np.uint64]) -> Iterator[slice]:
         """Split rows where records are due to be cleared, and clear them there."""
         if not self.fidelity.expire_records:
@@ -220,7 +214,6 @@ class Engine:
             target_nid=self.tunables["target_nid"],
             precise=self.layout.nid_width > 0,
             window=self._rules.window,
-            threshold=self._rules.freq_threshold,
             table=self._table,
         )
 

@@ -117,12 +117,16 @@ class Layout:
         fields = self.fields(record)
         return (fields, 0) if fields.ready else (None, record)
 
-    def table(self, rules: Rules) -> npt.NDArray[np.uint8]:
-        """Give the 8 KiB table of `update` for the default layout: row bucket, column record.
+    def table(self, rules: Rules) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
+        """Give what the compiled loops look up instead of working `update` out, flat.
 
-        In default mode the next record depends on nothing but the time bucket and the old
-        record, so one look-up replaces the arithmetic (notes in docs/engine.md).
+        A layout of bytes: the next record, by time bucket and old record (8 KiB).  In
+        default mode it depends on nothing else (docs/engine.md).  A wider one: the next
+        frequency and ready bit, by whether the window is over and the old frequency.
         """
+        return self._transitions(rules) if self.dtype is np.uint8 else self._frequencies(rules)
+
+    def _transitions(self, rules: Rules) -> npt.NDArray[np.uint8]:
         old = np.arange(256)
         bucket = np.arange(self.time_max + 1)[:, None]
         freq = old >> self.freq_shift & self.freq_max
@@ -130,7 +134,13 @@ class Layout:
         freq = np.where(age > rules.window, 1, np.minimum(freq + 1, self.freq_max))
         ready = (old & self.ready_mask > 0) | (freq >= rules.freq_threshold)
         new = freq << self.freq_shift | bucket << self.time_shift | ready * self.ready_mask
-        return new.astype(np.uint8)
+        return new.astype(np.uint8).ravel()
+
+    def _frequencies(self, rules: Rules) -> npt.NDArray[np.uint32]:
+        old = np.arange(self.freq_max + 1)
+        freq = np.concatenate([np.minimum(old + 1, self.freq_max), np.ones_like(old)])
+        ready = (freq >= rules.freq_threshold) * self.ready_mask
+        return (freq << self.freq_shift | ready).astype(np.uint32)
 
 
 @dataclass(frozen=True, slots=True)

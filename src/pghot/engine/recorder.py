@@ -1,4 +1,9 @@
-"""Recording accesses: the nine rules of behaviour.md 2, in order (patches 3 and 4)."""
+"""Recording accesses, in blocks (behaviour.md 2; patches 3 and 4).
+
+The places of the next block are found, and its cache lines asked for, before or while one
+is recorded.  A block of which little is to be said goes as a whole (`quick`); the rows of
+any other go through the nine rules one by one (`rules`).
+"""
 
 from __future__ import annotations
 
@@ -7,25 +12,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled, prefetch
-from pghot.engine.mem_map import (
-    COMPOUND,
-    MOVED,
-    NOT_ONLINE,
-    OFF_LRU,
-    OFFLINE,
-    PFN_MASK,
-    UNREFERENCED,
-    head_of,
+from pghot.engine import quick
+from pghot.engine.jit import compiled
+from pghot.engine.records import all_equal, same_bucket
+from pghot.engine.rules import (
+    BORN,
+    EINVALS,
+    HARDWARE,
+    ON_TOP,
+    RECORDED,
+    SOURCES,
+    TAKE,
+    TAKEN,
+    TALLIES,
+    one_by_one,
+    verdict,
 )
-from pghot.engine.records import next_precise
-from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
+from pghot.engine.units import NID_MAX, NUMA_NO_NODE
 from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY
 
 PGHOT_HINTFAULTS = 0
 PGHOT_HWHINTS = 1
-SOURCES = 2
-"""How many sources there are; a number from here on names none."""
 
 REFUSED, ON_TOPTIER, BORN_ON_TOPTIER = range(3)
 """Places in the recorder's own counts: accesses refused with EINVAL; accesses whose page
@@ -33,27 +40,11 @@ was on a top-tier node; accesses whose page would be there had nothing been prom
 COUNTS = 3
 
 BLOCK = 128
-"""Rows that are located, and their cache lines asked for, while as many are recorded."""
-
-_EINVAL, _DISABLED, _TAKEN = range(3)
-_FACTS, _TOP, _NO_MAP = np.uint8(1), np.uint8(2), np.uint8(4)
-_NOWHERE = np.uint64((1 << 64) - 1)
-"""The place of a PFN whose section is not present."""
-
-# Unsigned constants: Numba makes floats of unsigned and signed together, and tests signed
-# indices for being counted from the end.
-_SHIFT = np.uint64(PFN_SECTION_SHIFT)
-_MASK = np.uint64(PFN_MASK)
-_BUCKET = np.uint64(7)
-_BUCKETS = np.uint64(31)
-_BYTE = np.uint64(8)
-_LAST_COLD = np.uint8(127)
-
-_IGNORED = NOT_ONLINE | UNREFERENCED | OFF_LRU
+"""Rows that are recorded together."""
 
 
 class Accesses(NamedTuple):
-    """Accesses in time order, one item each; times in jiffies."""
+    """Accesses in time order, one item each; times in jiffies, ascending."""
 
     pfn: npt.NDArray[np.uint64]
     nid: npt.NDArray[np.int16]
@@ -70,223 +61,100 @@ class Nodes(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a record is updated by; `table` is flat, and empty in precision mode."""
+    """What a record is updated by: the window in jiffies, and `Layout.table`."""
 
     enabled: int
     target_nid: int
     precise: bool
     window: int
-    threshold: int
-    table: npt.NDArray[np.uint8]
+    table: npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
 
 
 @compiled
-def verdict(nid: int, source: int, enabled: int, precise: bool, toptier: Any, online: Any) -> int:
-    """Judge what an access says of itself (rules 2 and 3)."""
-    known = precise and nid != NUMA_NO_NODE
-    if known and (nid < 0 or nid > NID_MAX or not online[nid] or not toptier[nid]):
-        return _EINVAL
-    if source < 0 or source >= SOURCES:
-        return _EINVAL
-    return _TAKEN if (enabled >> source) & 1 else _DISABLED
-
-
-@compiled
-def kinds_of(pages: Any, has_map: Any, toptier: Any) -> Any:
-    """Say of each slot what rules 5 to 8 can say against its pages, as bits.
-
-    _FACTS: a page's flags must tell.  _TOP: its node is top tier.  _NO_MAP: no hot map.
-    """
-    kinds = np.zeros(len(pages.nid), np.uint8)
-    for slot in range(len(kinds)):
-        if pages.section[slot] < 0:
-            continue
-        if pages.has_facts[slot]:
-            kinds[slot] |= _FACTS
-        if toptier[pages.nid[slot]]:
-            kinds[slot] |= _TOP
-        if not has_map[slot]:
-            kinds[slot] |= _NO_MAP
-    return kinds
-
-
-@compiled
-def locate(
-    pfns: Any,
-    first: Any,
-    end: Any,
-    slot_of: Any,
-    kinds: Any,
-    flags: Any,
-    page_nid: Any,
-    records: Any,
-    places: Any,
-    at: Any,
-) -> Any:
-    """Find the places of the rows [first, end) and ask for what is there.
-
-    Gives all that rules 5 to 8 can say against them, as in `kinds_of`.
-    """
-    sections = np.uint64(len(slot_of))
-    kind = np.uint8(0)
-    for i in range(first, end):
-        pfn = pfns[i]
-        section = pfn >> _SHIFT
-        place = _NOWHERE
-        if section < sections and slot_of[section]:
-            slot = np.uint64(slot_of[section] - 1)
-            place = (slot << _SHIFT) | (pfn & _MASK)
-            prefetch(records, place)
-            kind = np.uint8(kind | kinds[slot])
-            if kinds[slot] & _FACTS:
-                prefetch(flags, place)
-                prefetch(page_nid, place)
-        else:
-            kind = np.uint8(kind | _NO_MAP)
-        places[at + i - first] = place
-    return kind
-
-
-@compiled
-def uniform(
-    nids: Any, sources: Any, flags: Any, first: Any, end: Any, kind: int, places: Any, at: Any
-) -> bool:
-    """Tell whether the rows agree on node and source, and none of their pages has a flag."""
-    nid, source = nids[first], sources[first]
-    others = np.int16(0)
-    for i in range(first, end):
-        others |= (nids[i] ^ nid) | np.int16(sources[i] ^ source)
-    facts = np.uint8(0)
-    if kind & _FACTS:
-        for i in range(end - first):
-            facts |= flags[places[at + i]]
-    return not others and not facts
-
-
-@compiled
-def update(
-    records: Any,
-    place: Any,
-    now: Any,
-    target: int,
-    precise: bool,
-    window: int,
-    threshold: int,
-    table: Any,
-) -> bool:
-    """Update one record for an access at `now`; tell whether it is ready."""
-    if precise:
-        record = next_precise(np.int64(records[place]), np.int64(now), target, window, threshold)
-        records[place] = record
-        return (record >> 31) != 0
-    row = (now >> _BUCKET) & _BUCKETS
-    byte = table[(row << _BYTE) | np.uint64(records[place])]
-    records[place] = byte
-    return byte > _LAST_COLD
-
-
-@compiled
-def record_many(  # noqa: C901, PLR0912, PLR0915 - nine rules, in the series' order
+def record_many(
     accesses: Any, pages: Any, maps: Any, nodes: Any, settings: Any, events: Any, counts: Any
 ) -> None:
-    """Record accesses in order, by the nine rules; `events` and `counts` are added to.
-
-    Rows go in blocks: the next block's records are asked for while one is recorded.  A
-    block whose rows agree and against which no rule can speak skips the rules; the rows of
-    any other go through them one by one.  tests/engine/test_recorder.py holds both together.
-    """
+    """Record accesses in order, by the nine rules; `events` and `counts` are added to."""
     pfns, nids, sources, now = accesses
     slot_of, _section, section_nid, _compounds, _facts, flags, compound, page_nid, _m = pages
     records, has_map, hot, touched = maps
     toptier, online, activate = nodes
-    enabled, target_nid, precise, window, threshold, table = settings
-    count = np.uint64(len(pfns))
-    block = np.uint64(BLOCK)
-    kinds = kinds_of(pages, has_map, toptier)
+    enabled, target_nid, precise, window, table = settings
+    sections = quick.sections_of(pages, has_map, toptier)
+    marks = np.zeros(len(section_nid), np.uint8)
+    tally = np.zeros(TALLIES, np.int64)
     places = np.empty(2 * BLOCK, np.uint64)
+    kept, when = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+    count, block = np.uint64(len(pfns)), np.uint64(BLOCK)
     first = at = np.uint64(0)
     end = min(block, count)
-    coming = locate(pfns, first, end, slot_of, kinds, flags, page_nid, records, places, at)
-    born_on_toptier = on_toptier = refused = taken = hardware = recorded = np.int64(0)
-    nid = source = np.int64(-3)  # of no access
-    finding = _EINVAL
+    said = quick.locate(pfns, first, end, sections, flags, page_nid, records, places, at)
     while first < count:
-        kind, here = coming, at
-        at = block - at
-        after = min(end + block, count)
-        coming = locate(pfns, end, after, slot_of, kinds, flags, page_nid, records, places, at)
-
-        if nids[first] != nid or sources[first] != source:
-            nid, source = np.int64(nids[first]), np.int64(sources[first])
-            finding = verdict(nid, source, enabled, precise, toptier, online)
-        target = target_nid if nid == NUMA_NO_NODE else nid
+        size, after = end - first, min(end + block, count)
+        here, at = at, block - at
+        alike = all_equal(nids, first, end) and all_equal(sources, first, end)
+        nid, source = np.int64(nids[first]), np.int64(sources[first])
+        finding = verdict(nid, source, enabled, precise, toptier, online)
         # A node below the top tier may be the page's own: rule 5 has to look.
         foreign = nid == NUMA_NO_NODE or (0 <= nid <= NID_MAX and toptier[nid] != 0)
-        plain = kind <= _FACTS and finding == _TAKEN and foreign
-        if plain and uniform(nids, sources, flags, first, end, kind, places, here):
-            taken += np.int64(end - first)
-            hardware += source * np.int64(end - first)
-            recorded += np.int64(end - first)
-            for i in range(end - first):
-                place = places[here + i]
-                ready = update(
-                    records, place, now[first + i], target, precise, window, threshold, table
+        simple = alike and foreign and finding == TAKE and not said & quick.ABSENT
+        target = target_nid if nid == NUMA_NO_NODE else nid
+        staying, born = size, np.uint64(0)
+        if simple and not said and after - end == size and one_time(now, first, end, precise):
+            said = quick.update_and_locate(
+                records, places, here, at, now[first], pfns, end, size, sections, flags, page_nid,
+                target, precise, window, table, marks,
+            )  # fmt: skip
+        else:
+            said = quick.locate(pfns, end, after, sections, flags, page_nid, records, places, at)
+            if simple:
+                staying, born, simple = quick.settle(
+                    places, here, now, pfns, first, size, sections, flags, page_nid, toptier,
+                    kept, when,
+                )  # fmt: skip
+            if simple:
+                quick.update_rows(
+                    records, kept, when, staying, target, precise, window, table, marks
                 )
-                slot = place >> _SHIFT
-                if not touched[slot]:
-                    touched[slot] = 1
-                if ready and not hot[slot]:
-                    hot[slot] = 1
-                    activate[np.uint64(section_nid[slot])] = 1
-            first, end = end, after
-            continue
-
-        for i in range(first, end):
-            place = places[here + i - first]
-            facts = np.uint8(OFFLINE)  # what is in no section is not online
-            node = np.int64(0)
-            if place != _NOWHERE:
-                born_on_toptier += (kinds[place >> _SHIFT] & _TOP) != 0
-                facts = flags[place]
-                if facts & COMPOUND:
-                    # Rule 7: the record, and the facts, of the folio's first PFN.
-                    head = head_of(slot_of, flags, compound, np.int64(place), np.int64(pfns[i]))
-                    place = np.uint64(head)
-                    facts = np.uint8((facts & NOT_ONLINE) | (flags[place] & ~NOT_ONLINE))
-                # Read in any case: whether a page has moved is a coin that nobody predicts.
-                moved_to = np.int64(page_nid[place])
-                home = np.int64(section_nid[place >> _SHIFT])
-                node = moved_to if facts & MOVED else home
-                on_toptier += toptier[node]
-
-            if nids[i] != nid or sources[i] != source:
-                nid, source = np.int64(nids[i]), np.int64(sources[i])
-                finding = verdict(nid, source, enabled, precise, toptier, online)
-            if finding != _TAKEN:  # rules 2 and 3
-                refused += finding == _EINVAL
-                continue
-            taken += 1  # rule 4
-            hardware += source
-            if place == _NOWHERE or node == nid or toptier[node]:  # rule 5
-                continue
-            if facts & _IGNORED:  # rule 6
-                continue
-            slot = place >> _SHIFT
-            if kinds[slot] & _NO_MAP:  # rule 8
-                continue
-            recorded += 1  # rule 9
-            target = target_nid if nid == NUMA_NO_NODE else nid
-            touched[slot] = 1
-            if update(records, place, now[i], target, precise, window, threshold, table):
-                hot[slot] = 1
-                activate[node] = 1
+            else:
+                one_by_one(
+                    pfns, nids, sources, now, first, end, places, here, sections,
+                    slot_of, section_nid, flags, compound, page_nid,
+                    records, has_map, hot, touched, toptier, online, activate,
+                    enabled, target_nid, precise, window, table, tally,
+                )  # fmt: skip
+        if simple:
+            tally[TAKEN] += np.int64(size)
+            tally[HARDWARE] += source * np.int64(size)
+            tally[RECORDED] += np.int64(staying)
+            tally[ON_TOP] += np.int64(size - staying)
+            tally[BORN] += np.int64(born)
         first, end = end, after
-    counts[BORN_ON_TOPTIER] += born_on_toptier
-    counts[ON_TOPTIER] += on_toptier
-    counts[REFUSED] += refused
-    events[RECORDED_BY + PGHOT_HWHINTS] += hardware
-    events[RECORDED_BY + PGHOT_HINTFAULTS] += taken - hardware
-    events[RECORDED_ACCESSES] += recorded
+    raise_flags(marks, section_nid, touched, hot, activate)
+    counts[BORN_ON_TOPTIER] += tally[BORN]
+    counts[ON_TOPTIER] += tally[ON_TOP]
+    counts[REFUSED] += tally[EINVALS]
+    events[RECORDED_BY + PGHOT_HWHINTS] += tally[HARDWARE]
+    events[RECORDED_BY + PGHOT_HINTFAULTS] += tally[TAKEN] - tally[HARDWARE]
+    events[RECORDED_ACCESSES] += tally[RECORDED]
+
+
+@compiled
+def one_time(now: Any, first: Any, end: Any, precise: bool) -> bool:
+    """Tell whether the records of the rows [first, end) all get the same time."""
+    last = now[end - np.uint64(1)]
+    return now[first] == last if precise else same_bucket(now[first], last)
+
+
+@compiled
+def raise_flags(marks: Any, section_nid: Any, touched: Any, hot: Any, activate: Any) -> None:
+    """Raise the flags of sections, and of their nodes, that `quick` has left marks on."""
+    for slot in range(len(marks)):
+        if marks[slot]:
+            touched[slot] = 1
+        if marks[slot] & quick.READY:
+            hot[slot] = 1
+            activate[section_nid[slot]] = 1
 
 
 def as_accesses(

@@ -15,70 +15,153 @@ from pghot.engine.jit import compiled, prefetch
 from pghot.engine.layout import Layout, Rules
 from pghot.engine.units import NID_MAX
 
-AHEAD = 32
+AHEAD = 64
 """Accesses between the one being recorded and the one whose cache line is asked for."""
+
+BLOCK = 512
+"""Accesses that are looked at together: where all have one time it is read once."""
 
 BLOCK_BYTES = 64
 """Bytes of records that a search looks at in one go: a cache line."""
 
-FREQ_SHIFT = 10
 TIME_SHIFT = 13
-TIME_MASK = 0x3FFF
+TIME_WIDTH = 14
+FREQ_SHIFT = 10
 FREQ_MAX = 7
-READY = 1 << 31
-UNUSED = 0b1111 << 27
-# The precision layout again as constants: a compiled loop cannot read a Python object.
-# tests/engine/test_layout.py holds the two together.
+KEPT = 0b11111 << 27
+# The precision layout again as constants, KEPT its ready and unused bits: a compiled loop
+# cannot read a Python object.  tests/engine/test_layout.py holds the two together.
+
+# Unsigned, for Numba makes floats of unsigned and signed integers together.
+_NID_MAX = np.uint64(NID_MAX)
+_TIME_SHIFT = np.uint64(TIME_SHIFT)
+_TIME_MASK = np.uint64((1 << TIME_WIDTH) - 1)
+_FREQ_SHIFT = np.uint64(FREQ_SHIFT)
+_FREQ_MAX = np.uint64(FREQ_MAX)
+_KEPT = np.uint64(KEPT)
+_U32 = np.uint64(0xFFFF_FFFF)
+_TO_TOP = np.uint64(32 - TIME_SHIFT - TIME_WIDTH)
+"""Shift that brings a precision record's time to the top of 32 bits."""
+_TIME_TOP = np.uint64(32 - TIME_WIDTH)
+_BELOW_TIME = np.uint64((1 << (32 - TIME_WIDTH)) - 1)
+_BORROW = np.uint64(60)
+_LATE = np.uint64(FREQ_MAX + 1)
+_BUCKET = np.uint64(7)
+_BUCKETS = np.uint64(31)
+_BYTE = np.uint64(8)
 
 Records = npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
 
 
 @compiled
-def next_precise(old: int, now: int, nid: int, window: int, threshold: int) -> int:
-    """Give the precision record after an access at `now` jiffies for target node `nid`."""
-    time = now & TIME_MASK
-    freq = (old >> FREQ_SHIFT) & FREQ_MAX
-    if (time - ((old >> TIME_SHIFT) & TIME_MASK)) & TIME_MASK > window:
-        freq = 1
-    elif freq < FREQ_MAX:
-        freq += 1
-    ready = old & READY
-    if freq >= threshold:
-        ready = READY
-    return (nid & NID_MAX) | (freq << FREQ_SHIFT) | (time << TIME_SHIFT) | ready | (old & UNUSED)
+def row_of(now: Any) -> Any:
+    """Give where the default layout's table has the row for `now` jiffies."""
+    return ((now >> _BUCKET) & _BUCKETS) << _BYTE
+
+
+@compiled
+def same_bucket(first: Any, last: Any) -> bool:
+    """Tell whether default records made at the two times have one time field and row."""
+    return first >> _BUCKET == last >> _BUCKET
+
+
+@compiled
+def stamp_of(now: Any) -> Any:
+    """Give the time field of `now` at the top of 32 bits, all bits below it set."""
+    return ((now & _TIME_MASK) << _TIME_TOP) | _BELOW_TIME
+
+
+@compiled
+def limit_of(window: int) -> Any:
+    """Give a window in jiffies as `next_precise` compares it; one over 14 bits never ends."""
+    return (np.uint64(window) << _TIME_TOP) | _BELOW_TIME
+
+
+@compiled
+def base_of(now: Any, nid: int) -> Any:
+    """Give the bits of a precision record that follow from the access alone."""
+    return ((now & _TIME_MASK) << _TIME_SHIFT) | (np.uint64(nid) & _NID_MAX)
+
+
+@compiled
+def next_precise(old: Any, stamp: Any, base: Any, limit: Any, table: Any) -> Any:
+    """Give the precision record after an access, without a branch: none could be foretold.
+
+    All u64.  `table` is `Layout.table`.  With its time at the top of a word, an age and
+    what stands below it compare as the age alone; that it is too old shows as a borrow.
+    """
+    age = (stamp - (old << _TO_TOP)) & _U32
+    late = ((limit - age) >> _BORROW) & _LATE
+    return np.uint64(table[((old >> _FREQ_SHIFT) & _FREQ_MAX) | late]) | base | (old & _KEPT)
 
 
 @compiled
 def update_default(records: Any, places: Any, now: Any, table: Any) -> None:
-    """Update u8 records at `places`, one access each at `now` jiffies, in order.
+    """Update u8 records at `places`, one access each at `now` jiffies (ascending), in order.
 
-    `table` is `Layout.table`, flattened.
+    `table` is `Layout.table`.
     """
     count = np.uint64(len(places))
-    ahead = np.uint64(AHEAD)
-    for i in range(count):
-        if i + ahead < count:
-            prefetch(records, np.uint64(places[i + ahead]))
-        place = places[i]
-        row = (now[i] >> np.uint64(7)) & np.uint64(31)
-        records[place] = table[(row << np.uint64(8)) | np.uint64(records[place])]
+    first = np.uint64(0)
+    while first < count:
+        end, ahead = block_at(first, count)
+        if same_bucket(now[first], now[end - np.uint64(1)]):
+            row = row_of(now[first])
+            for i in range(first, end):
+                prefetch(records, np.uint64(places[i + ahead]))
+                place = np.uint64(places[i])
+                records[place] = table[row | np.uint64(records[place])]
+        else:
+            for i in range(first, end):
+                place = np.uint64(places[i])
+                records[place] = table[row_of(now[i]) | np.uint64(records[place])]
+        first = end
 
 
 @compiled
 def update_precise(
-    records: Any, places: Any, now: Any, nids: Any, window: int, threshold: int
+    records: Any, places: Any, now: Any, nids: Any, window: int, table: Any
 ) -> None:
-    """Update u32 records at `places`, one access each at `now` jiffies for node `nids`."""
+    """Update u32 records at `places`, one access each for node `nids`; the rest as above."""
     count = np.uint64(len(places))
-    ahead = np.uint64(AHEAD)
-    for i in range(count):
-        if i + ahead < count:
-            prefetch(records, np.uint64(places[i + ahead]))
-        place = places[i]
-        records[place] = next_precise(
-            np.int64(records[place]), np.int64(now[i]), np.int64(nids[i]), window, threshold
-        )
+    limit = limit_of(window)
+    first = np.uint64(0)
+    while first < count:
+        end, ahead = block_at(first, count)
+        if now[first] == now[end - np.uint64(1)] and all_equal(nids, first, end):
+            stamp, base = stamp_of(now[first]), base_of(now[first], nids[first])
+            for i in range(first, end):
+                prefetch(records, np.uint64(places[i + ahead]))
+                place = np.uint64(places[i])
+                old = np.uint64(records[place])
+                records[place] = next_precise(old, stamp, base, limit, table)
+        else:
+            for i in range(first, end):
+                place = np.uint64(places[i])
+                old = np.uint64(records[place])
+                base = base_of(now[i], nids[i])
+                records[place] = next_precise(old, stamp_of(now[i]), base, limit, table)
+        first = end
+
+
+@compiled
+def block_at(first: Any, count: Any) -> Any:
+    """Give the end of the block that starts at `first`, and how far ahead it can ask.
+
+    Near the end there is nothing to ask for but the access at hand.
+    """
+    end = min(first + np.uint64(BLOCK), count)
+    return end, np.uint64(AHEAD if end + np.uint64(AHEAD) <= count else 0)
+
+
+@compiled
+def all_equal(values: Any, first: Any, end: Any) -> bool:
+    """Tell whether values[first:end] are all the same."""
+    others = values[first] ^ values[first]
+    for i in range(first, end):
+        others |= values[i] ^ values[first]
+    return others == 0
 
 
 def update(
@@ -91,12 +174,13 @@ def update(
 ) -> None:
     """Update the records at `places` (unsigned), one access each, in order (rule 1).
 
-    `now` is in jiffies; `nids` are target nodes, used where the layout keeps one.
+    `now` is in jiffies, ascending; `nids` are target nodes, used where the layout keeps one.
     """
+    table = layout.table(rules)
     if layout.nid_width:
-        update_precise(records, places, now, nids, rules.window, rules.freq_threshold)
+        update_precise(records, places, now, nids, rules.window, table)
     else:
-        update_default(records, places, now, layout.table(rules).ravel())
+        update_default(records, places, now, table)
 
 
 @compiled
