@@ -193,7 +193,7 @@ def test_8_improved_looks_at_a_refused_candidate_again_at_the_next_wake_up(rig):
     rig = rig(fidelity=IMPROVED, free=0)
     rig.touch(SLOW_PFN, now=0, times=2)
     assert rig.look(100) == []
-    rig.memory._free[FAST] = 1
+    rig.memory.frames.free[FAST] = 1
     assert pfns_of(rig.look(200)) == [[SLOW_PFN]]
 
 
@@ -202,7 +202,7 @@ def test_8_improved_keeps_the_record_of_a_folio_whose_migration_failed(rig):
     rig.touch(SLOW_PFN, SLOW_PFN + 1, now=0, times=2)
     (batch,) = rig.look(100)
     assert batch.moved.tolist() == [True, False]
-    rig.memory._free[FAST] = 1
+    rig.memory.frames.free[FAST] = 1
     assert pfns_of(rig.look(200)) == [[SLOW_PFN + 1]]
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pghot.engine import mem_map
 from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.fidelity import IMPROVED, V7
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
-from tests.rig import FAST, SECTION, SLOW, SLOW_PFN, node
+from pghot.engine.throttle import ENOUGH_PAGES
+from tests.rig import FAST, SECTION, SLOW, SLOW_PFN, Rig, node
 
 
 def heat(rig, pfns, now=10):
@@ -212,7 +216,9 @@ def test_the_walk_steps_over_a_compound_folio_to_the_page_after_it(rig):
 
 
 class RecordsWhileMoving(ArrayMemory):
-    """A machine on which pages are touched while others move."""
+    """A machine on which pages are touched while others move, so that it moves each batch."""
+
+    frames = None
 
     def __init__(self, nodes):
         super().__init__(nodes)
@@ -231,6 +237,60 @@ def test_after_work_it_looks_again_at_once_before_it_sleeps(rig):
     rig.memory.meanwhile = [lambda: rig.touch(SLOW_PFN + 9, now=100, times=2)]
     heat(rig, [SLOW_PFN])
     assert moved(rig.look(100)) == [[SLOW_PFN], [SLOW_PFN + 9]]
+
+
+class AskedEachTime(ArrayMemory):
+    """A machine that does not say that it is nothing but arrays."""
+
+    frames = None
+
+
+@pytest.mark.parametrize("fidelity", [V7, IMPROVED], ids=["v7", "improved"])
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    free=st.sampled_from([0, 40, 300, ENOUGH_PAGES + 100, 2 * ENOUGH_PAGES]),
+    batch=st.sampled_from(["1", "7", "512"]),
+    rate=st.sampled_from(["0", "1", "65536"]),
+)
+def test_a_machine_of_arrays_moves_a_pass_as_it_would_batch_by_batch(
+    fidelity, seed, free, batch, rate
+):
+    rng = np.random.default_rng(seed)
+    folios = [
+        Folio(SLOW_PFN + 16 * at, int(rng.choice([1, 4, 16])), memcg=int(rng.integers(3)))
+        for at in range(60)
+    ]
+    pfns = np.sort(rng.choice(SLOW_PFN + np.arange(1200), 500)).repeat(2)
+    seen = []
+    for machine in ArrayMemory, AskedEachTime:
+        rig = Rig(
+            fidelity=fidelity,
+            nodes=[
+                node(FAST, 0, 8, top=True, free=free),
+                node(SLOW, SLOW_PFN, 4, top=False),
+            ],
+            folios=folios,
+            tunables={
+                "kmigrated_batch_nr": batch,
+                "pghot_promote_rate_limit_MBps": rate,
+            },
+        )
+        rig.memory.__class__ = machine
+        batches = []
+        for now in 100, 200:
+            rig.engine.record_many(pfns, FAST, 1, now - 50)
+            batches += [
+                (b.to_nid, b.memcg, b.pfns.tolist(), b.pages.tolist(), b.moved.tolist())
+                for b in rig.look(now)
+            ]
+        engine = rig.engine
+        seen.append((batches, engine.pgdat.tolist(), engine.refused, engine.memcg_promoted))
+        assert engine.vmstat["numa_pages_migrated"] == sum(
+            sum(size for size, went in zip(sizes, moved, strict=True) if went)
+            for *_, sizes, moved in batches
+        )
+    assert seen[0] == seen[1]
 
 
 def test_millions_of_pages_are_promoted_across_blocks_as_within_one(rig):

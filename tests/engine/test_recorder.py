@@ -6,11 +6,13 @@ from errno import EINVAL
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pghot.engine import mem_map
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
-from tests.rig import FAST, HINTFAULT, HWHINT, SECTION, SLOW, SLOW_PFN, node
+from tests.rig import FAST, HINTFAULT, HWHINT, SECTION, SLOW, SLOW_PFN, Rig, node
 
 COUNTED = ("pghot_recorded_hintfaults", "pghot_recorded_hwhints", "pghot_recorded_accesses")
 
@@ -162,3 +164,49 @@ def test_scalars_stand_for_every_row(rig):
     rig = rig()
     assert rig.engine.record_many([SLOW_PFN, SLOW_PFN], FAST, HWHINT, 5) == 0
     assert rig.stat("pghot_recorded_accesses") == 2
+
+
+NOWHERE = 1 << 30
+"""A PFN in no section: a block that holds one goes through the rules row by row."""
+
+
+@pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    pace=st.sampled_from([0, 0.01, 1, 50]),
+    moved=st.sampled_from([0, 0.5, 1]),
+    back=st.booleans(),
+    unmapped=st.booleans(),
+    nid=st.sampled_from([FAST, -1]),
+)
+def test_a_block_that_goes_as_a_whole_is_recorded_as_its_rows_are(
+    layout, seed, pace, moved, back, unmapped, nid
+):
+    rng = np.random.default_rng(seed)
+    count, pages = 1500, 300
+    pfns = np.concatenate([SLOW_PFN + np.arange(pages), SLOW_PFN - 1 - np.arange(40)])
+    pfns = rng.choice(pfns, count)
+    now = np.floor(np.arange(count) * pace).astype(np.uint64)
+    whole, rows = Rig(layout), Rig(layout)
+    for rig in whole, rows:
+        draw = np.random.default_rng(seed)
+        for pfn in SLOW_PFN + np.flatnonzero(draw.random(pages) < moved):
+            rig.memory.mem_map.move_folio(int(pfn), FAST)
+        if back:  # a page of the top tier that was demoted
+            rig.memory.mem_map.move_folio(SLOW_PFN - 7, SLOW)
+        if unmapped:
+            rig.engine.hot_map.offline(SLOW_PFN, SECTION)
+    whole.engine.record_many(pfns, nid, HWHINT, now)
+    at = np.arange(0, count, 20)
+    mixed = np.insert(pfns, at, NOWHERE)
+    rows.engine.record_many(mixed, nid, HWHINT, np.insert(now, at, now[at]))
+    hints = "pghot_recorded_hwhints"
+    assert whole.stat(hints) == count == rows.stat(hints) - len(at)
+    assert whole.stat(COUNTED[2]) == rows.stat(COUNTED[2])
+    assert whole.engine.accesses_on_toptier == rows.engine.accesses_on_toptier
+    assert whole.engine.accesses_born_on_toptier == rows.engine.accesses_born_on_toptier
+    for name in "records", "hot", "touched":
+        mine, theirs = (getattr(rig.engine.hot_map, name) for rig in (whole, rows))
+        assert np.array_equal(mine, theirs), name
+    assert np.array_equal(whole.engine.activate, rows.engine.activate)

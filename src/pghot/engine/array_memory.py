@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from pghot.engine.jit import compiled
-from pghot.engine.mem_map import MOVED, MemMap, node_at, place_of
+from pghot.engine.frames import Frames, move_all
+from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, Folio, Node, U64Array, Zone
-from pghot.engine.units import NID_MAX, PFN_SECTION_SHIFT
+from pghot.engine.units import NID_MAX
 
 
 class ArrayMemory:
@@ -22,9 +21,9 @@ class ArrayMemory:
 
     def __init__(self, nodes: Iterable[Node], folios: Iterable[Folio] = ()) -> None:
         self._nodes = {node.id: node for node in sorted(nodes, key=lambda node: node.id)}
-        self._free = np.zeros(NID_MAX + 1, np.int64)
+        self._frames = Frames(*(np.zeros(NID_MAX + 1, np.int64) for _ in Frames._fields))
         for node in self._nodes.values():
-            self._free[node.id] = node.free_pages
+            self._count(node)
         self.offline: set[int] = set()
         """Nodes that are not online."""
         self._mem_map = MemMap()
@@ -38,11 +37,16 @@ class ArrayMemory:
         """The facts of every page, by PFN."""
         return self._mem_map
 
+    @property
+    def frames(self) -> Frames | None:
+        """Pages by node, for kmigrated to move whole passes among."""
+        return self._frames
+
     def add_node(self, node: Node) -> None:
         """Hot-add a node, its memory not yet announced to an engine."""
         self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
         self._nodes[node.id] = node
-        self._free[node.id] = node.free_pages
+        self._count(node)
 
     def nodes(self) -> Sequence[int]:
         """Ids of the nodes that have memory, ascending."""
@@ -62,7 +66,7 @@ class ArrayMemory:
 
     def free_pages(self, nid: int) -> int:
         """Pages of the node that are free now; 0 for an id that names none."""
-        return int(self._free[nid]) if nid in self._nodes else 0
+        return int(self._frames.free[nid]) if nid in self._nodes else 0
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node; 0 for an id that names none."""
@@ -72,7 +76,7 @@ class ArrayMemory:
         """Give the node's one zone."""
         if nid not in self._nodes:
             return ()
-        return (Zone(int(self._free[nid]), self._nodes[nid].promo_wmark),)
+        return (Zone(int(self._frames.free[nid]), self._nodes[nid].promo_wmark),)
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that finds room on the node now."""
@@ -81,47 +85,10 @@ class ArrayMemory:
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
         moved = np.zeros(len(pfns), np.bool_)
-        pages = self._mem_map.arrays()
-        _move(
-            pfns,
-            nid,
-            pages.slot_of,
-            pages.nid,
-            pages.has_facts,
-            pages.flags,
-            pages.compound,
-            pages.page_nid,
-            self._free,
-            moved,
-        )
+        move_all(pfns, nid, self._mem_map.arrays(), self._frames.free, moved)
         return moved
 
-
-@compiled
-def _move(
-    pfns: Any,
-    nid: int,
-    slot_of: Any,
-    section_nid: Any,
-    has_facts: Any,
-    flags: Any,
-    compound: Any,
-    page_nid: Any,
-    free: Any,
-    moved: Any,
-) -> None:
-    """Put folios on another node one after the other; `moved` says which found room."""
-    for i in range(len(pfns)):
-        place = place_of(slot_of, pfns[i])
-        size = max(np.int64(compound[place]), 1)
-        if size > free[nid]:
-            continue
-        free[node_at(flags, page_nid, section_nid, place)] += size
-        free[nid] -= size
-        page_nid[place] = nid
-        if section_nid[place >> PFN_SECTION_SHIFT] == nid:
-            flags[place] &= 0xFF ^ MOVED
-        else:
-            flags[place] |= MOVED
-            has_facts[place >> PFN_SECTION_SHIFT] = 1
-        moved[i] = True
+    def _count(self, node: Node) -> None:
+        self._frames.free[node.id] = node.free_pages
+        self._frames.present[node.id] = node.pages
+        self._frames.promo_wmark[node.id] = node.promo_wmark

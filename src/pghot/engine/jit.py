@@ -81,3 +81,15 @@ def _prefetch(_typing: Any, array: Any, _index: Any) -> Any:
 
 prefetch: Loop = intrinsic(_prefetch)
 """`prefetch(array, index)` asks the processor for that cache line, soon to be written."""
+
+
+def _trailing_zeros(_typing: Any, _word: Any) -> Any:
+
+    def codegen(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), codegen
+
+
+trailing_zeros: Loop = intrinsic(_trailing_zeros)
+"""`trailing_zeros(word)` counts the zero bits below the lowest one that is set; 64 for 0."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pghot.engine import throttle, walk
 from pghot.engine.fidelity import Fidelity
+from pghot.engine.frames import MOVED_BATCH, Frames, promote_all
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import Layout
 from pghot.engine.memory import BoolArray, Memory, U64Array
@@ -132,12 +133,23 @@ class Kmigrated:
 
     def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
         """Judge candidates in order and move those that pass, batch by batch."""
+        targets = _Targets(self._engine, candidates["nid"])
+        frames: Frames | None = getattr(self._engine.memory, "frames", None)
+        if frames is None:
+            yield from self._promote_each(candidates, targets, now)
+        else:
+            yield from self._promote_all(candidates, targets, frames, now)
+        self._count_refusals(candidates)
+
+    def _promote_each(
+        self, candidates: npt.NDArray[np.void], targets: _Targets, now: int
+    ) -> Iterator[Batch]:
+        """Have the machine migrate each batch as it is full."""
         engine = self._engine
         limits = self._limits(now)
         chosen = np.zeros(min(limits.batch_max, len(candidates)), np.int64)
         state = walk.no_batch()
         pfns, sizes = candidates["pfn"].astype(np.uint64), candidates["pages"].copy()
-        targets = _Targets(engine, np.unique(candidates["nid"]))
         more = True
         while more:
             more = walk.fill_batch(
@@ -148,13 +160,43 @@ class Kmigrated:
                 if not engine.fidelity.hottest_first:
                     order = order[::-1]  # the series' list is a stack
                 nid, memcg = int(state[walk.CUR_NID]), int(state[walk.CUR_MEMCG])
-                batch = self._migrate(pfns[order], sizes[order], nid, memcg)
-                if np.count_nonzero(batch.moved) < len(order):
-                    candidates["outcome"][order[~batch.moved]] = walk.NOT_MIGRATED
-                yield batch
+                moved = engine.memory.migrate(pfns[order], nid)
+                candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
+                pages = int(np.dot(sizes[order], moved))
+                yield self._counted(nid, memcg, pfns[order], sizes[order], moved, pages)
                 state[walk.COUNT] = 0
                 targets.refresh()
-        self._count_refusals(candidates)
+
+    def _promote_all(
+        self, candidates: npt.NDArray[np.void], targets: _Targets, frames: Frames, now: int
+    ) -> Iterator[Batch]:
+        """Move every batch of the candidates at once, among the arrays of the machine."""
+        engine = self._engine
+        order = np.empty(len(candidates), np.int64)
+        moved = np.empty(len(candidates), np.bool_)
+        batches = np.empty(len(candidates), MOVED_BATCH)
+        count = promote_all(
+            candidates,
+            self.nid,
+            engine.pgdat,
+            targets.arrays,
+            self._limits(now),
+            not engine.fidelity.hottest_first,
+            engine.memory.mem_map.arrays(),
+            frames,
+            order,
+            moved,
+            batches,
+        )
+        batches = batches[:count]
+        order = order[: batches["folios"].sum()]
+        pfns, sizes = candidates["pfn"].astype(np.uint64)[order], candidates["pages"][order]
+        ends = np.cumsum(batches["folios"]).tolist()
+        done = []
+        for (folios, nid, memcg, pages), end in zip(batches.tolist(), ends, strict=True):
+            rows = slice(end - folios, end)
+            done.append(self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages))
+        yield from done
 
     def _limits(self, now: int) -> walk.Limits:
         tunables, fidelity, hz = self._engine.tunables, self._engine.fidelity, self._engine.hz
@@ -169,13 +211,17 @@ class Kmigrated:
             count_refused=not fidelity.keep_refused,
         )
 
-    def _migrate(
-        self, pfns: U64Array, sizes: npt.NDArray[np.int64], nid: int, memcg: int
+    def _counted(
+        self,
+        nid: int,
+        memcg: int,
+        pfns: U64Array,
+        sizes: npt.NDArray[np.int64],
+        moved: BoolArray,
+        pages: int,
     ) -> Batch:
-        """Move one batch, as promote_misplaced_memcg_folios() does, and count it."""
+        """Count a batch as promote_misplaced_memcg_folios() does, and give it."""
         engine = self._engine
-        moved = engine.memory.migrate(pfns, nid)
-        pages = int(np.dot(sizes, moved))
         engine.vmstat.add("numa_pages_migrated", pages)
         engine.pgdat["pgpromote_success"][nid] += pages
         engine.memcg_promoted[memcg] += pages
@@ -202,11 +248,11 @@ class Kmigrated:
 
 
 class _Targets:
-    """What a pass knows of its target nodes until a batch moves."""
+    """What a pass knows of its target nodes until a batch moves.  `nids`: of all candidates."""
 
     def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
         self._memory = engine.memory
-        self._nids = [int(nid) for nid in nids]
+        self._nids = np.flatnonzero(np.bincount(nids)).tolist()
         size = NID_MAX + 1
         self.arrays = walk.Targets(
             np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.uint8)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled, prefetch
+from pghot.engine.jit import compiled, prefetch, trailing_zeros
 from pghot.engine.layout import Layout, Rules
 from pghot.engine.units import NID_MAX
 
@@ -211,17 +211,22 @@ def find_ready(records: Any, start: int, end: int, ready: int, out: Any) -> int:
     `start` is a multiple of 64 places; `out` has room for end - start.
     """
     found = 0
+    bits = 8 * records.itemsize
     block = BLOCK_BYTES // records.itemsize
     ready_word = repeated(ready, records.itemsize)
     whole = np.uint64((end - start) // block)
     words = records[start:].view(np.uint64)
     for number in range(whole):
-        if not is_cold(words, number * np.uint64(8), ready_word):
-            first = start + np.int64(number) * block
-            for place in range(first, first + block):
-                if records[place] & ready:
-                    out[found] = place
-                    found += 1
+        first = number * np.uint64(8)
+        if is_cold(words, first, ready_word):
+            continue
+        for word in range(first, first + np.uint64(8)):
+            left = words[word] & ready_word
+            while left:  # as many rounds as there are ready records
+                bit = np.int64(word) * 64 + np.int64(trailing_zeros(left))
+                out[found] = start + bit // bits
+                found += 1
+                left &= left - np.uint64(1)
     for place in range(start + np.int64(whole) * block, end):
         if records[place] & ready:
             out[found] = place

@@ -30,13 +30,19 @@ def make_pgdat() -> npt.NDArray[np.void]:
     return np.zeros(NID_MAX + 1, PGDAT)
 
 
+@compiled
+def has_free_room(free_pages: int, promo_wmark: int, present_pages: int) -> bool:
+    """Tell whether a zone of a node of so many pages has free room (rule 4, "Free room")."""
+    return free_pages > promo_wmark + max(ENOUGH_PAGES, present_pages >> 4)
+
+
 def free_space_enough(memory: Memory, nid: int) -> bool:
-    """Tell whether some zone of the node has free room (rule 4, "Free room")."""
-    enough = max(ENOUGH_PAGES, memory.present_pages(nid) >> 4)
-    for free_pages, promo_wmark in memory.zones(nid):  # noqa: SIM110 - asked for every batch
-        if free_pages > promo_wmark + enough:
-            return True
-    return False
+    """Tell whether some zone of the node has free room."""
+    present = memory.present_pages(nid)
+    return any(
+        has_free_room(free_pages, promo_wmark, present)
+        for free_pages, promo_wmark in memory.zones(nid)
+    )
 
 
 def reset(pgdat: npt.NDArray[np.void], now_ms: int) -> None:

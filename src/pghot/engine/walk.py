@@ -18,7 +18,7 @@ from pghot.engine.mem_map import (
     head_of,
     node_at,
 )
-from pghot.engine.records import BLOCK_BYTES, is_cold, repeated
+from pghot.engine.records import find_ready
 from pghot.engine.throttle import ADMITTED, judge
 from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
@@ -147,63 +147,59 @@ def take_ready(
     """Walk sections from `slots[first]` on and consume the ready records of movable folios.
 
     Lowers each section's hot flag first, then steps through its PFNs by folio size, also
-    where it stands on a tail page (defect 14).  Writes candidates to `out` as long as it
-    has room for a whole section more; gives how many and the index of the next section.
+    where it stands on a tail page (defect 14); where all folios are pages, only through
+    those that are ready.  Writes candidates to `out` as long as it has room for a whole
+    section more; gives how many and the index of the next section.
     """
     slot_of, section, section_nid, has_compound, _facts, flags, compound, page_nid, memcg = pages
     records, _has_map, hot, _touched = maps
-    time_shift, time_max, bucket_shift, nid_mask, ready = layout
-    words = records.view(np.uint64)
-    itemsize = records.itemsize
-    ready_word = repeated(ready, itemsize)
-    block = BLOCK_BYTES // itemsize
-    now_time = (now >> bucket_shift) & time_max
+    ready = layout.ready
+    places = np.empty(PAGES_PER_SECTION, np.int64)
     found = 0
     at_slot = first
     while at_slot < len(slots) and found + PAGES_PER_SECTION <= len(out):
         slot = slots[at_slot]
         at_slot += 1
         hot[slot] = 0
-        start_pfn = section[slot] << PFN_SECTION_SHIFT
         start = slot << PFN_SECTION_SHIFT
-        plain = not has_compound[slot]  # each step is one page
-        at = 0
-        while at < PAGES_PER_SECTION:
-            place = start + at
+        to_pfn = (section[slot] << PFN_SECTION_SHIFT) - start
+        end = start + PAGES_PER_SECTION
+        plain = not has_compound[slot]
+        count = find_ready(records, start, end, ready, places) if plain else PAGES_PER_SECTION
+        place, at = start, 0
+        while at < count:
             if plain:
-                if at % block == 0 and is_cold(
-                    words, np.uint64(place * itemsize) >> np.uint64(3), ready_word
-                ):
-                    at += block
-                    continue
-                if not records[place] & ready:
-                    at += 1
-                    continue
-            pfn = start_pfn + at
+                place = places[at]
+            pfn = place + to_pfn
             size, head = step_over(
                 slot_of, section_nid, flags, compound, page_nid, place, pfn, src_nid
             )
-            at += size
             record = np.int64(records[place])
-            if head < 0 or not record & ready:
-                continue
-            records[place] = 0
-            candidate = out[found]
-            candidate.pfn = pfn
-            if head != place:
-                candidate.pfn += np.int64(compound[place])
-            candidate.place = place
-            candidate.record = record
-            candidate.pages = size
-            candidate.memcg = memcg[head]
-            candidate.nid = record & nid_mask if nid_mask else target_nid
-            age = (now_time - ((record >> time_shift) & time_max)) & time_max
-            candidate.latency = age << bucket_shift
-            candidate.walk = slot
-            candidate.movable = 0 if flags[head] & UNMOVABLE else 1
-            candidate.outcome = ADMITTED
-            found += 1
+            if head >= 0 and record & ready:
+                records[place] = 0
+                candidate = out[found]
+                candidate.pfn = pfn if head == place else pfn + np.int64(compound[place])
+                candidate.place = place
+                candidate.pages = size
+                candidate.memcg = memcg[head]
+                candidate.walk = slot
+                candidate.movable = 0 if flags[head] & UNMOVABLE else 1
+                judge_record(candidate, record, now, target_nid, layout)
+                found += 1
+            at += 1 if plain else size
+            place += size
     return found, at_slot
+
+
+@compiled
+def judge_record(candidate: Any, record: int, now: int, target_nid: int, layout: Any) -> None:
+    """Read off a candidate's record where it goes and how long ago it was touched."""
+    time_shift, time_max, bucket_shift, nid_mask, _ready = layout
+    candidate.record = record
+    candidate.nid = record & nid_mask if nid_mask else target_nid
+    age = ((now >> bucket_shift) - (record >> time_shift)) & time_max
+    candidate.latency = age << bucket_shift
+    candidate.outcome = ADMITTED
 
 
 @compiled
@@ -272,7 +268,8 @@ def fill_batch(
     return False
 
 
-def no_batch() -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+@compiled
+def no_batch() -> Any:
     """Give the state of `fill_batch` before a first candidate."""
     state = np.zeros(STATE, np.int64)
     state[CUR_NID] = NUMA_NO_NODE

@@ -9,13 +9,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.engine.kmigrated import Batch
+from pghot.engine.memory import U64Array
 from pghot.errors import InputError, PghotError
 from pghot.replaying.result import Result
 
@@ -51,33 +52,19 @@ class Output:
         self._writer = pa.parquet.ParquetWriter(
             self._stream, PROMOTIONS_SCHEMA, compression="zstd"
         )
-        self._waiting: list[pa.RecordBatch] = []
+        self._batches: list[tuple[int, ...]] = []
+        self._folios: list[tuple[U64Array, npt.NDArray[np.int64]]] = []
         self._rows = 0
 
     def add(self, time_us: int, number: int, batch: Batch) -> None:
         """Take the folios of a batch that moved, in the order they were migrated."""
-        pfns, pages = batch.pfns[batch.moved], batch.pages[batch.moved]
-        if not len(pfns):
+        folios = int(np.count_nonzero(batch.moved))
+        if not folios:
             return
-        columns: dict[str, Any] = {
-            "time_us": min(time_us, _U64_MAX),
-            "pfn": pfns,
-            "pages": pages,
-            "from_nid": batch.from_nid,
-            "to_nid": batch.to_nid,
-            "memcg": batch.memcg,
-            "batch": number,
-        }
-        arrays = [
-            pa.array(
-                np.broadcast_to(columns[field.name], len(pfns)).astype(
-                    field.type.to_pandas_dtype()
-                )
-            )
-            for field in PROMOTIONS_SCHEMA
-        ]
-        self._waiting.append(pa.RecordBatch.from_arrays(arrays, schema=PROMOTIONS_SCHEMA))
-        self._rows += len(pfns)
+        time_us = min(time_us, _U64_MAX)
+        self._batches.append((time_us, batch.from_nid, batch.to_nid, batch.memcg, number, folios))
+        self._folios.append((batch.pfns[batch.moved], batch.pages[batch.moved]))
+        self._rows += folios
         if self._rows >= ROWS_A_GROUP:
             self._flush()
 
@@ -97,10 +84,32 @@ class Output:
             self._writer.close()
 
     def _flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(pa.Table.from_batches(self._waiting))
-            self._waiting.clear()
-            self._rows = 0
+        if not self._rows:
+            return
+        time_us, from_nid, to_nid, memcg, number, folios = zip(*self._batches, strict=True)
+        pfns, pages = zip(*self._folios, strict=True)
+        columns = {
+            "pfn": np.concatenate(pfns),
+            "pages": np.concatenate(pages),
+            **{
+                name: np.repeat(np.array(values, np.uint64), folios)
+                for name, values in {
+                    "time_us": time_us,
+                    "from_nid": from_nid,
+                    "to_nid": to_nid,
+                    "memcg": memcg,
+                    "batch": number,
+                }.items()
+            },
+        }
+        arrays = [
+            pa.array(columns[field.name].astype(field.type.to_pandas_dtype()))
+            for field in PROMOTIONS_SCHEMA
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=PROMOTIONS_SCHEMA))
+        self._batches.clear()
+        self._folios.clear()
+        self._rows = 0
 
 
 @contextmanager
