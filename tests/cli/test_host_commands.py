@@ -116,7 +116,7 @@ def test_doctor_gives_1_and_the_first_missing_thing_and_commands(on: On, run: Ru
     host.pfn = 0
     done = run("doctor")
     assert (done.status, done.err) == (1, "")
-    assert "NUMA balancing: run pghot with sudo\n" in done.out
+    assert "NUMA balancing: sudo pghot run\n" in done.out
     assert done.out.splitlines()[-1] == (
         "pghot run cannot work here; first missing: NUMA balancing: numa_balancing is 0; "
         "only root with CAP_SYS_ADMIN may set it"

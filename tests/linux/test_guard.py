@@ -339,6 +339,16 @@ def test_a_signal_while_restoring_waits_until_all_is_back(
     assert values(root) == OLD
 
 
+def test_an_ignored_signal_stays_ignored(root: Path, state: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with SettingsGuard(KernelHost(root), state) as guard:
+            change_all(guard)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 # After a kill
 
 
@@ -454,6 +464,16 @@ def test_what_fails_stays_for_the_next_try(root: Path, state: Path) -> None:
     assert values(root) == OLD
 
 
+def test_how_a_value_read_back_is_kept_for_the_next_try(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SettingsGuard(Clamping(root), state) as guard:
+        guard.set(RATE_LIMIT, "70000")
+        monkeypatch.setattr(guard, "host", Refusing(root))
+    assert recover(Refusing(root), state).failed == {RATE_LIMIT: "Operation not permitted"}
+    assert recover(KernelHost(root), state) == Restored(back={RATE_LIMIT: "65536"})
+
+
 class Ignoring(KernelHost):
     def write(self, *_: str) -> None:
         """Take it and do nothing."""
@@ -519,6 +539,22 @@ def test_a_full_disk_changes_nothing_and_leaves_no_torn_line(
         assert (state / "journal").read_text() == whole
         assert values(root)[NUMA_BALANCING] == "0"
         guard.set(NUMA_BALANCING, "2")
+    assert values(root) == OLD
+
+
+def test_a_change_that_cannot_be_synced_is_not_made(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with SettingsGuard(KernelHost(root), state) as guard:
+        guard.set(RATE_LIMIT, "0")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fail)
+            with pytest.raises(PghotError, match=r"journal: Input/output error$"):
+                guard.set(NUMA_BALANCING, "2")
+        assert values(root)[NUMA_BALANCING] == "0"
     assert values(root) == OLD
 
 

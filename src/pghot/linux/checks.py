@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SUDO = "run pghot with sudo"
+SUDO = "sudo pghot run"
 
 
 class State(StrEnum):

@@ -121,13 +121,16 @@ def _append_whole(descriptor: int, line: bytes) -> None:
     """Append and sync; what a full disk leaves of a line is cut off again."""
     end = os.fstat(descriptor).st_size
     try:
-        written = os.write(descriptor, line)
+        _write_whole(descriptor, line)
         os.fsync(descriptor)
     except OSError:
-        written = 0
-    if written < len(line):
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, end)
+        raise
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    if os.write(descriptor, line) < len(line):
         raise OSError(errno.ENOSPC, "no room for the journal of changed settings")
 
 
