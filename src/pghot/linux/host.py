@@ -74,6 +74,10 @@ class Host:
         finally:
             os.close(descriptor)
 
+    def sysconf(self, name: str) -> int:
+        """Give a limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
+        return os.sysconf(name)
+
     def move_pages(
         self, pid: int, addresses: npt.NDArray[np.uint64], nodes: npt.NDArray[np.int32] | None
     ) -> npt.NDArray[np.int32]:

@@ -1,0 +1,35 @@
+"""`pghot restore`: host settings that a killed run left are put back."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+
+HELP = "put back the host settings that a killed pghot run changed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Put back, say what, and give 1 where something could not be."""
+    from pghot.errors import PghotError
+    from pghot.linux.guard import recover
+    from pghot.linux.host import Host
+    from pghot.linux.lock import refuse_unless_ours
+
+    refuse_unless_ours()
+    restored = recover(Host())
+    if args.json:
+        print(json.dumps(dataclasses.asdict(restored), indent=2))
+    else:
+        for line in restored.lines():
+            print(line)
+        if not restored.line():
+            print("nothing to put back")
+    if restored.failed:
+        raise PghotError("; ".join(restored.failures()))
+    return 0

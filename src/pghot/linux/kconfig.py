@@ -1,0 +1,36 @@
+"""The options that the running kernel was built with, where it or its package tells them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+from pghot.linux.host import Host
+
+_LARGEST = 1 << 22
+
+
+def read_kconfig(host: Host) -> dict[str, str] | None:
+    """Give the CONFIG_ options that are set, by name; None where the host does not tell.
+
+    From /proc/config.gz (CONFIG_IKCONFIG_PROC), else from the file of the kernel's package.
+    """
+    release = host.text_or("/proc/sys/kernel/osrelease")
+    text = _packed(host, "/proc/config.gz")
+    for name in (f"/boot/config-{release}", f"/lib/modules/{release}/config"):
+        text = text or (host.text_or(name) if release else "")
+    options = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
+    return {name: value.strip('"') for name, _, value in options} or None
+
+
+def read_hz(host: Host) -> int | None:
+    """Give CONFIG_HZ, which user space sees nowhere else, or None where it is not told."""
+    hz = (read_kconfig(host) or {}).get("CONFIG_HZ", "")
+    return int(hz) if hz.isdecimal() else None
+
+
+def _packed(host: Host, name: str) -> str:
+    try:
+        return gzip.decompress(host.read_at(name, 0, _LARGEST)).decode(errors="replace")
+    except (OSError, EOFError, zlib.error):
+        return ""

@@ -1,0 +1,70 @@
+"""One instance a host: a lock file that names who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from pghot.errors import PghotError
+
+STATE_DIR = Path("/run/pghot")
+JOURNAL = "journal"
+_NAME = "lock"
+
+
+def default_state_dir() -> Path:
+    """Give where the lock and the journal lie: of the host for root, else of the session."""
+    if os.geteuid() == 0:
+        return STATE_DIR
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if not runtime:
+        raise PghotError(f"no XDG_RUNTIME_DIR, and {STATE_DIR} is root's: run as root (sudo)")
+    return Path(runtime) / "pghot"
+
+
+def refuse_unless_ours() -> None:
+    """Refuse to look for what was left where only root may: PghotError that says so."""
+    if default_state_dir() != STATE_DIR and (STATE_DIR / JOURNAL).exists():
+        raise PghotError(f"{STATE_DIR / JOURNAL}: left by root: sudo pghot restore")
+
+
+class InstanceLock:
+    """The lock, held from `acquire` to `release` or to the end of the process, however it ends."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / _NAME
+        self._descriptor = -1
+
+    def acquire(self) -> None:
+        """Take the lock; PghotError that names the holder where there is one already."""
+        descriptor = _open(self.path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise PghotError(f"pghot runs here already: {holder or 'just started'}") from None
+        self._descriptor = descriptor
+        command = shlex.join(sys.orig_argv)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"pid {os.getpid()}, {command[:1000]}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the lock up.  The file stays: removing it would let two in at once."""
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path.parent.stat().st_uid != os.geteuid():
+            raise PghotError(f"{path.parent}: belongs to another user")
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise PghotError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pghot.linux.lists import format_list, parse_list
+
+
+@given(st.sets(st.integers(0, 300)))
+def test_what_is_written_reads_back(numbers: set[int]) -> None:
+    assert parse_list(format_list(numbers)) == tuple(sorted(numbers))
+
+
+def test_lists_are_written_as_the_kernel_writes_them() -> None:
+    assert format_list([8, 0, 1, 2, 3]) == "0-3,8"
+    assert format_list([]) == ""
+
+
+def test_an_empty_list_has_no_numbers() -> None:
+    assert parse_list(" \n") == ()
+
+
+@pytest.mark.parametrize("text", ["a", "3-1", "1,,2", "-1", "1-", "0-99999999", "1 2", "\u0661"])
+def test_what_is_no_list_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="wants a list such as 0-3,8"):
+        parse_list(text)

@@ -1,0 +1,123 @@
+"""A host as the machine of a log (replay.md, "Machine file")."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.errors import PghotError
+from pghot.linux.machine_form import machine_form
+from pghot.linux.pfns import PfnRange
+from pghot.linux.topology import NumaNode, Topology, read_topology
+from pghot.log.machine import Machine
+from tests.linux import host_trees as trees
+
+ALL = [trees.plain, trees.two_tier, trees.cxl, trees.old, trees.arm64]
+S = trees.SECTION
+
+
+def node(nid: int, *spans: tuple[int, int], toptier: bool = True) -> NumaNode:
+    pfns = tuple(PfnRange(*span) for span in spans)
+    return NumaNode(nid, (), 1 << 30, 0, {}, pfns, (), None, None, toptier, "")
+
+
+def spans(*nodes: NumaNode) -> tuple[dict[int, tuple[int, int]], list[str]]:
+    """Give start and pages of each node, in sections, and the notes."""
+    form = machine_form(Topology(nodes, 4096, 250))
+    Machine.from_dict(form.content)
+    return {n["id"]: (n["start_pfn"] // S, n["pages"] // S) for n in form.content["node"]}, list(
+        form.notes
+    )
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_every_host_makes_a_machine_file_that_reads_back(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    topology = read_topology(trees.host(make, tmp_path))
+    machine = Machine.from_dict(machine_form(topology).content)
+    assert [n.id for n in machine.nodes] == [n.id for n in topology.nodes]
+    assert [n.toptier for n in machine.nodes] == [n.toptier for n in topology.nodes]
+    assert [n.cpus for n in machine.nodes] == [n.cpus for n in topology.nodes]
+    assert machine.to_dict() == machine_form(topology).content | {"folio": []}
+
+
+def test_ranges_free_pages_and_watermarks(tmp_path: Path) -> None:
+    form = machine_form(read_topology(trees.host(trees.two_tier, tmp_path)))
+    assert form.content["hz"] == 250
+    assert form.content["node"] == [
+        {
+            "id": 0, "start_pfn": 0, "pages": 262144, "toptier": True, "cpus": "0-1",
+            "free_pages": 93000, "promo_wmark": 3090,
+        },
+        {
+            "id": 1, "start_pfn": 262144, "pages": 1048576, "toptier": False, "cpus": "",
+            "free_pages": 450000, "promo_wmark": 8100,
+        },
+    ]  # fmt: skip
+    assert form.notes == ()
+
+
+def test_pages_of_64_kib_are_counted_as_4_kib(tmp_path: Path) -> None:
+    first = machine_form(read_topology(trees.host(trees.arm64, tmp_path))).content["node"][0]
+    assert first["start_pfn"] == 32768 * 16
+    assert first["pages"] == 32768 * 16
+    assert first["free_pages"] == 10000 * 16
+    assert first["promo_wmark"] == 500 * 16
+
+
+def test_what_the_host_does_not_tell_is_noted(tmp_path: Path) -> None:
+    topology = read_topology(trees.host(trees.old, tmp_path))
+    form = machine_form(topology)
+    assert form.content["hz"] == 1000
+    assert form.notes == (
+        "CONFIG_HZ is not known here: 1000 is taken",
+        "node 0: this kernel shows no promo watermark: 0 is taken",
+        "node 1: this kernel shows no promo watermark: 0 is taken",
+    )
+    assert machine_form(topology, hz=100).content["hz"] == 100
+
+
+def test_ranges_are_rounded_out_to_sections() -> None:
+    assert spans(node(0, (1, S + 1))) == ({0: (0, 2)}, [])
+
+
+def test_a_hole_is_part_of_its_node() -> None:
+    assert spans(node(0, (0, S), (4 * S, 5 * S))) == ({0: (0, 5)}, [])
+
+
+def test_a_node_without_memory_has_no_pages() -> None:
+    found, _ = spans(node(0, (0, S)), dataclasses.replace(node(3), total_bytes=0))
+    assert found == {0: (0, 1), 3: (0, 0)}
+    machine = Machine.from_dict(machine_form(Topology((node(0, (0, S)), node(3)), 4096)).content)
+    assert ArrayMemory(machine.nodes).present_pages(3) == 0
+
+
+def test_a_shared_section_goes_to_the_node_that_has_more_of_it() -> None:
+    found, notes = spans(node(0, (0, S + 100)), node(1, (S + 100, 3 * S)))
+    assert found == {0: (0, 1), 1: (1, 2)}
+    assert notes == [
+        "node 0: what it has of the section at PFN 32768 counts as node 1's, which has more of it"
+    ]
+
+
+def test_a_node_within_a_section_that_others_have_more_of_has_no_pages() -> None:
+    found, notes = spans(
+        node(0, (0, S + 9000)), node(1, (S + 9000, S + 18000)), node(2, (S + 18000, 3 * S))
+    )
+    assert found == {0: (0, 1), 1: (0, 0), 2: (1, 2)}
+    assert len(notes) == 2
+
+
+def test_nodes_in_any_order_of_ids() -> None:
+    assert spans(node(0, (2 * S, 3 * S)), node(1, (0, 2 * S))) == ({0: (2, 1), 1: (0, 2)}, [])
+
+
+def test_interleaved_nodes_cannot_be_said() -> None:
+    around = node(0, (0, S), (2 * S, 3 * S))
+    with pytest.raises(PghotError, match="nodes 0 and 1: the memory of one lies on both sides"):
+        machine_form(Topology((around, node(1, (S, 2 * S))), 4096, 250))
