@@ -6,6 +6,7 @@ entry i is at byte 8 * i, in the machine's byte order.
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +60,7 @@ class EntryFile:
         values = np.zeros(len(wanted), np.uint64)
         there = np.zeros(len(wanted), np.bool_)
         starts = _starts(wanted)
-        for first, end in zip(starts, [*starts[1:], len(wanted)], strict=True):
+        for first, end in itertools.pairwise([*starts, len(wanted)]):
             run = wanted[first:end]
             entries = self._read(int(run[0]), int(run[-1]) + 1)
             offsets = run - run[0]

@@ -99,10 +99,7 @@ class Pagemap:
             file = self._file(key)
             if file is None:
                 break
-            try:
-                entries, there = file.gather(indices)
-            except ProcessLookupError:  # 6.16 and later say so; before, the file is empty
-                entries, there = np.zeros(len(indices), np.uint64), np.zeros(0, np.bool_)
+            entries, there = file.gather(indices)
             if there.any() or not len(indices):
                 return entries
             self._files.pop(key).close()
