@@ -1,0 +1,85 @@
+"""Control groups: where the memory controller's tree is, who is in a group, and its inode.
+
+Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/.  Version 2 where its tree has the
+memory controller, else version 1's memory tree, else version 2 for its processes alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pghot.errors import InputError
+from pghot.linux.host import Host
+
+MOUNT = "/sys/fs/cgroup"
+V1_MEMORY = f"{MOUNT}/memory"
+HYBRID = f"{MOUNT}/unified"
+
+
+def cgroup_root(host: Host) -> str:
+    """Give the directory below which groups are named; InputError where none is mounted."""
+    if "memory" in host.text_or(f"{MOUNT}/cgroup.controllers").split():
+        return MOUNT
+    for root in (V1_MEMORY, MOUNT, HYBRID):
+        if host.exists(f"{root}/cgroup.procs"):
+            return root
+    raise InputError(f"{MOUNT}: no control groups are mounted there")
+
+
+def find_cgroup(host: Host, name: str) -> str:
+    """Give the directory of a group by its path below the root, a leading slash optional.
+
+    The whole path below /sys/fs/cgroup is taken too.  InputError where there is no such
+    group.
+    """
+    root = cgroup_root(host)
+    for prefix in (root, MOUNT):
+        if name == prefix or name.startswith(f"{prefix}/"):
+            name = name[len(prefix) :]
+            break
+    parts = PurePosixPath(name.lstrip("/")).parts
+    directory = "/".join([root, *parts])
+    if ".." in parts or not host.exists(f"{directory}/cgroup.procs"):
+        raise InputError(f"-G {name}: no such control group below {root}")
+    return directory
+
+
+def cgroup_pids(host: Host, directory: str) -> list[int]:
+    """Give the processes of a group and of all below it; none once it has been removed."""
+    pids: set[int] = set()
+    for group in _tree(host, directory):
+        # A threaded group refuses this file; its domain lists the processes.
+        words = host.text_or(f"{group}/cgroup.procs").split()
+        pids.update(int(word) for word in words if word.isdigit())
+    pids.discard(0)  # a process of another pid namespace
+    return sorted(pids)
+
+
+def cgroup_inodes(host: Host) -> dict[int, str]:
+    """Give the path below the root of every group by the inode number of its directory.
+
+    The numbers of /proc/kpagecgroup.
+    """
+    root = cgroup_root(host)
+    inodes = {}
+    for group in _tree(host, root):
+        try:
+            inode = host.path(group).stat().st_ino
+        except OSError:  # removed meanwhile
+            continue
+        inodes[inode] = group[len(root) :] or "/"
+    return inodes
+
+
+def _tree(host: Host, directory: str) -> Iterator[str]:
+    """Give a group and all below it."""
+    yield directory
+    try:
+        with os.scandir(host.path(directory)) as entries:
+            below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:  # removed meanwhile
+        return
+    for name in below:
+        yield from _tree(host, f"{directory}/{name}")

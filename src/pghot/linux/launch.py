@@ -1,0 +1,186 @@
+"""Starting the command of `pghot run -- COMMAND`, held back until the sources are open.
+
+The child is forked here rather than by subprocess, which comes back only when the command
+already runs: it has to wait in between, and to be the very process that becomes the command.
+Until exec it makes system calls and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import shutil
+import signal
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn, Self
+
+from pghot.errors import PghotError
+from pghot.linux.account import Account, sudo_account
+
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+_GO = b"\n"
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class CommandError(PghotError):
+    """The command cannot be started; the status is the one that a shell gives."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+class Launched:
+    """A command: forked, waiting until `start`, then running until `poll` or `wait` say not.
+
+    It stays in our process group, so Ctrl-C at the terminal reaches it by the terminal;
+    other signals are passed on by `forward`.  As a context manager: one that was never
+    started is ended.
+    """
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+        """Fork; CommandError where no such program is found.
+
+        Under sudo it runs as the user who called sudo (see `account`).  `environ` is our own
+        where not given.
+        """
+        account, environment = sudo_account(os.environ if environ is None else environ)
+        find_program(argv[0], environment.get("PATH", os.defpath))
+        self.status: int | None = None
+        gate = os.pipe()
+        try:
+            self.pid = _fork(argv, environment, account, gate)
+        except OSError:
+            os.close(gate[1])
+            raise
+        finally:
+            os.close(gate[0])
+        self._gate = gate[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def start(self) -> None:
+        """Let the command go; again does nothing."""
+        if self._gate >= 0:
+            with contextlib.suppress(BrokenPipeError):  # killed while it waited
+                os.write(self._gate, _GO)
+            os.close(self._gate)
+            self._gate = -1
+
+    def cancel(self) -> None:
+        """End a child that was never started, and take its status; else do nothing."""
+        if self._gate >= 0:
+            os.close(self._gate)
+            self._gate = -1
+            self.wait()
+
+    def poll(self) -> int | None:
+        """Give the exit status, 128 + N for one ended by signal N; None while it runs."""
+        if self.status is None:
+            self._reap(os.WNOHANG)
+        return self.status
+
+    def wait(self) -> int:
+        """Wait for its end and give the exit status."""
+        while self.status is None:
+            self._reap(0)
+        return self.status
+
+    def forward(self, number: int) -> None:
+        """Send it a signal that we were sent; nothing once it has ended."""
+        if self.poll() is None:  # until it is waited for, the pid is nobody else's
+            os.kill(self.pid, number)
+
+    def _reap(self, options: int) -> None:
+        pid, raw = os.waitpid(self.pid, options)
+        if pid:
+            code = os.waitstatus_to_exitcode(raw)
+            self.status = code if code >= 0 else 128 - code
+
+
+def find_program(name: str, path: str) -> str:
+    """Give the file that a name stands for, as a shell finds it; CommandError where none."""
+    found = shutil.which(name, path=path)
+    if found is not None:
+        return found
+    places = [""] if "/" in name else path.split(os.pathsep)
+    for place in places:
+        if name and Path(place, name).exists():
+            raise CommandError(f"{name}: not an executable file", NOT_EXECUTABLE)
+    raise CommandError(f"{name}: command not found", NOT_FOUND)
+
+
+def _fork(
+    argv: Sequence[str],
+    environment: dict[str, str],
+    account: Account | None,
+    gate: tuple[int, int],
+) -> int:
+    """Fork the child that waits at `gate`; no signal gets in before it has left our handlers."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns where there are threads.  The child needs no lock of theirs.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _child(argv, environment, account, gate, mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _child(
+    argv: Sequence[str],
+    environment: dict[str, str],
+    account: Account | None,
+    gate: tuple[int, int],
+    mask: set[int],
+) -> NoReturn:
+    """Wait, become the user, then the command; never come back into our own program."""
+    status = 1
+    try:
+        gc.disable()
+        _default_signals(mask)
+        os.close(gate[1])  # or the end of our parent would not be seen
+        if os.read(gate[0], 1):
+            if account is not None:
+                account.become()
+            _execute(argv, environment)
+    except OSError as error:
+        missing = error.errno in {errno.ENOENT, errno.ENOTDIR}
+        status = NOT_FOUND if missing else NOT_EXECUTABLE
+        os.write(2, f"pghot: {argv[0]}: {error.strerror}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def _default_signals(mask: set[int]) -> None:
+    """Give up our handlers and what Python ignores; what the caller ignores (nohup) stays."""
+    for number in _HANDLED:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _execute(argv: Sequence[str], environment: dict[str, str]) -> NoReturn:
+    try:
+        os.execvpe(argv[0], list(argv), environment)  # noqa: S606 - what was asked for
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    # A script without "#!": execvp(3) and every shell hand it to sh.
+    script = find_program(argv[0], environment.get("PATH", os.defpath))
+    os.execve("/bin/sh", ["sh", script, *argv[1:]], environment)  # noqa: S606 - as execvp(3)

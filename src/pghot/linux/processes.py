@@ -1,0 +1,227 @@
+"""The processes that are pointed at: -p PID,... | -a | -G CGROUP | -- COMMAND.
+
+A process is known by (pid, starttime), so that a pid that comes again is not ours.  Samples
+carry the pid that all threads of a process share, so threads need no list.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.memory import BoolArray
+from pghot.errors import InputError
+from pghot.linux.cgroups import cgroup_pids, find_cgroup
+from pghot.linux.host import Host
+from pghot.linux.procstat import Stat, all_stats, read_stat
+
+MEMORYLESS = "is a kernel thread and has no memory of its own"
+
+
+def parse_pids(text: str) -> list[int]:
+    """Parse the PID[,PID...] of -p; InputError where it is not that."""
+    pids = []
+    for word in map(str.strip, text.split(",")):
+        if not (word.isascii() and word.isdigit() and int(word) > 0):
+            raise InputError(f"-p {text}: wants process ids, as in -p 4711,4712")
+        pids.append(int(word))
+    return list(dict.fromkeys(pids))
+
+
+class Targets(ABC):
+    """Which processes are watched.  `resolve` first; then `refresh` now and then.
+
+    Between refreshes `forked`, `exited` and `executed` take in what perf tells; each says
+    whether the process it is about is a target.
+    """
+
+    def __init__(self) -> None:
+        self._host = Host()
+        self._members: dict[int, int] = {}
+        self._sorted = np.zeros(0, np.int64)
+
+    @property
+    def everything(self) -> bool:
+        """Whether every process is a target, so that members are not listed."""
+        return False
+
+    @property
+    def members(self) -> dict[int, int]:
+        """The starttime of each target by its pid, as of the last refresh or event."""
+        return dict(self._members)
+
+    def resolve(self, host: Host) -> None:
+        """Find the targets on a host; InputError where what was named is not there."""
+        self._host = host
+        self._resolve()
+
+    def refresh(self) -> None:
+        """Look again: who has come, who has gone."""
+        self._set({stat.pid: stat.starttime for stat in self._look() if stat.lives})
+
+    def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
+        """Tell which of these pids are targets."""
+        return np.isin(pids, self._sorted)
+
+    def alive(self) -> bool:
+        """Tell whether there is still something to watch, as of the last refresh or event."""
+        return bool(self._members)
+
+    def starttime(self, pid: int) -> int:
+        """Give the starttime of a target; 0 of any other."""
+        return self._members.get(pid, 0)
+
+    def forked(self, parent: int, child: int) -> bool:
+        """Take in that a process was made (not a thread)."""
+        if parent not in self._members or parent == child:
+            return False
+        stat = read_stat(self._host, child)
+        if stat is None or not stat.lives:
+            return False
+        self._set({**self._members, child: stat.starttime})
+        return True
+
+    def exited(self, pid: int) -> bool:
+        """Take in that a process, or a thread of it, has exited."""
+        if pid not in self._members:
+            return False
+        stat = read_stat(self._host, pid)
+        if stat is None or not stat.lives or stat.starttime != self._members[pid]:
+            self._set({other: at for other, at in self._members.items() if other != pid})
+        return True
+
+    def executed(self, pid: int) -> bool:
+        """Take in that a process runs another program: the same process, all memory new."""
+        return pid in self._members
+
+    @abstractmethod
+    def _resolve(self) -> None:
+        """Check what was named and find the first members."""
+
+    @abstractmethod
+    def _look(self) -> Sequence[Stat]:
+        """Give the members of now, dead ones too."""
+
+    def _set(self, members: dict[int, int]) -> None:
+        if members != self._members:
+            self._members = members
+            self._sorted = np.array(sorted(members), np.int64)
+
+
+class Pids(Targets):
+    """Processes by their ids, and the children they fork.
+
+    Children are found by their parent (PPid); one whose parent has gone before the next
+    refresh is known only where `forked` told of it.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        super().__init__()
+        self._pids = pids
+
+    def _resolve(self) -> None:
+        self._set({pid: named_process(self._host, pid).starttime for pid in self._pids})
+        self.refresh()
+
+    def _look(self) -> list[Stat]:
+        stats = {stat.pid: stat for stat in all_stats(self._host)}
+        ours = [
+            stats[pid]
+            for pid, starttime in self._members.items()
+            if pid in stats and stats[pid].starttime == starttime
+        ]
+        children: dict[int, list[Stat]] = {}
+        for stat in stats.values():
+            children.setdefault(stat.ppid, []).append(stat)
+        found = {stat.pid: stat for stat in ours}
+        for stat in ours:  # grows while it is walked
+            for child in children.get(stat.pid, []):
+                if child.pid not in found:
+                    found[child.pid] = child
+                    ours.append(child)
+        return ours
+
+
+class Cgroup(Targets):
+    """The processes of a control group and of all below it; alive as long as the group is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.directory = ""
+
+    def alive(self) -> bool:
+        """Tell whether the group is still there."""
+        return self._host.exists(f"{self.directory}/cgroup.procs")
+
+    def _resolve(self) -> None:
+        self.directory = find_cgroup(self._host, self._name)
+        self.refresh()
+
+    def _look(self) -> list[Stat]:
+        stats = (read_stat(self._host, pid) for pid in cgroup_pids(self._host, self.directory))
+        return [stat for stat in stats if stat is not None]
+
+
+class Everything(Targets):
+    """Every process of the host."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether every process is a target: yes."""
+        return True
+
+    def refresh(self) -> None:
+        """Nothing to look for."""
+
+    def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
+        """Tell which are processes: every one but the idle task (0) and perf's unknown (-1)."""
+        return np.asarray(pids, np.int64) > 0
+
+    def alive(self) -> bool:
+        """Tell whether there is something to watch: always."""
+        return True
+
+    def forked(self, parent: int, child: int) -> bool:
+        """Take in that a process was made."""
+        return parent != child
+
+    def exited(self, pid: int) -> bool:
+        """Take in that a process has exited."""
+        return pid > 0
+
+    def executed(self, pid: int) -> bool:
+        """Take in that a process runs another program."""
+        return pid > 0
+
+    def _resolve(self) -> None:
+        pass
+
+    def _look(self) -> list[Stat]:
+        return []
+
+
+def named_process(host: Host, pid: int) -> Stat:
+    """Give the process that a person named by its id; InputError where it is none to watch."""
+    stat = read_stat(host, pid)
+    if stat is None:
+        raise InputError(f"-p {pid}: no such process")
+    leader = _thread_group(host, pid)
+    if leader != pid:
+        raise InputError(f"-p {pid}: a thread of process {leader}; give -p {leader}")
+    if stat.kernel_thread:
+        raise InputError(f"-p {pid}: {stat.comm} {MEMORYLESS}")
+    if not stat.lives:
+        raise InputError(f"-p {pid}: {stat.comm} has exited already")
+    return stat
+
+
+def _thread_group(host: Host, pid: int) -> int:
+    for line in host.text_or(f"/proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == "Tgid":
+            return int(value)
+    return pid
