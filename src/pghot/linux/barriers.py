@@ -19,7 +19,7 @@ from pghot.engine.jit import Loop, compiled
 _WORD_BYTES = 8
 
 
-def _load_acquire(_typing: Any, array: Any, index: Any) -> Any:
+def _load_acquire(_typing: Any, array: Any, _index: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -28,7 +28,7 @@ def _load_acquire(_typing: Any, array: Any, index: Any) -> Any:
     return types.uint64(array, types.intp), codegen
 
 
-def _store_release(_typing: Any, array: Any, index: Any, value: Any) -> Any:
+def _store_release(_typing: Any, array: Any, _index: Any, _value: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data

@@ -76,7 +76,7 @@ class Host:
             os.close(descriptor)
 
     def sysconf(self, name: str) -> int:
-        """Give a value that sysconf(3) knows by name: `SC_PAGE_SIZE`, in bytes."""
+        """Give a limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
         return os.sysconf(name)
 
     def move_pages(

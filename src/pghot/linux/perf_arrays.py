@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,26 +57,30 @@ their kind, `corrupt` rings whose records did not add up and were thrown away to
 
 AT_SAMPLES, AT_TASKS = 0, 1
 
-_Columns = TypeVar("_Columns", SampleColumns, TaskColumns)
-
 
 class Drained:
     """Columns with room, how far they are filled, and what was counted."""
 
     def __init__(self, samples: int = 4096, tasks: int = 64) -> None:
-        self.sample_room = SampleColumns(*(np.empty(samples, dtype) for dtype in _SAMPLE_DTYPES))
-        self.task_room = TaskColumns(*(np.empty(tasks, dtype) for dtype in _TASK_DTYPES))
+        self.sample_room = SampleColumns(*_room(_SAMPLE_DTYPES, samples))
+        self.task_room = TaskColumns(*_room(_TASK_DTYPES, tasks))
         self.tally = np.zeros(len(TALLIES), np.int64)
 
     @property
     def samples(self) -> SampleColumns:
         """The samples so far: views, good until `reset`."""
-        return SampleColumns(*(column[: self.tally[AT_SAMPLES]] for column in self.sample_room))
+        return SampleColumns(*_first(self.sample_room, self.tally[AT_SAMPLES]))
 
     @property
     def tasks(self) -> TaskColumns:
         """The task events so far: views, good until `reset`."""
-        return TaskColumns(*(column[: self.tally[AT_TASKS]] for column in self.task_room))
+        return TaskColumns(*_first(self.task_room, self.tally[AT_TASKS]))
+
+    def copy_tasks(self) -> TaskColumns:
+        """Give the task events in arrays that stay good."""
+        return TaskColumns(
+            *[column.copy() for column in _first(self.task_room, self.count("tasks"))]
+        )
 
     def count(self, name: str) -> int:
         """Give one of TALLIES since `reset`."""
@@ -98,5 +103,13 @@ _SAMPLE_DTYPES = (np.uint64, np.int32, np.int32, np.uint64, np.uint64, np.int32,
 _TASK_DTYPES = (np.uint64, np.uint8, np.int32, np.int32, np.int32)
 
 
-def _doubled(columns: _Columns) -> list[npt.NDArray[np.generic]]:
-    return [np.concatenate([column, np.empty_like(column)]) for column in columns]
+def _room(dtypes: Iterable[npt.DTypeLike], items: int) -> list[Any]:
+    return [np.empty(items, dtype) for dtype in dtypes]
+
+
+def _first(columns: Iterable[npt.NDArray[Any]], items: int) -> list[Any]:
+    return [column[:items] for column in columns]
+
+
+def _doubled(columns: Iterable[npt.NDArray[Any]]) -> list[Any]:
+    return [np.resize(column, max(2 * len(column), 1)) for column in columns]

@@ -80,6 +80,9 @@ class Flag(IntFlag):
     USE_CLOCKID = 1 << 25
 
 
+NO_SAMPLE, NO_FLAG = Sample(0), Flag(0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventAttr:
     """An event: its PMU's type, its config words, what to sample and how often.
@@ -95,8 +98,8 @@ class EventAttr:
     config2: int = 0
     config3: int = 0
     sample_period: int = 0
-    sample_type: Sample = Sample(0)
-    flags: Flag = Flag(0)
+    sample_type: Sample = NO_SAMPLE
+    flags: Flag = NO_FLAG
     precise_ip: int = 0
     wakeup_watermark: int = 0
     clockid: int | None = None

@@ -41,7 +41,7 @@ class Ring:
         """
         if pages < 1 or pages & pages - 1:
             raise ValueError(f"{pages} pages: wants a power of two")
-        self.asked = pages
+        self.descriptor = descriptor
         self.layout = layout
         self._map, self.pages = _map_shrinking(descriptor, pages)
         control = np.frombuffer(self._map, np.uint64, mmap.PAGESIZE // 8)

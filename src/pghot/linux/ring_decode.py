@@ -69,7 +69,7 @@ def decode(
         place = at & mask
         kind = ring.halves[2 * place]
         size = np.int64(ring.quarters[4 * place + 3])
-        words = size >> 3
+        words: Any = size >> 3
         if size & 7 or words == 0 or words > stop - at:
             tally[_N_CORRUPT] += 1
             return end, CORRUPT
@@ -146,9 +146,7 @@ def _task(
 
 
 @compiled
-def _other(
-    ring: RingViews, at: int, words: int, kind: int, tally: npt.NDArray[np.int64]
-) -> None:
+def _other(ring: RingViews, at: int, words: int, kind: int, tally: npt.NDArray[np.int64]) -> None:
     mask = len(ring.words) - 1
     if kind == _THROTTLE:
         tally[_N_THROTTLED] += 1
