@@ -148,7 +148,7 @@ def test_a_record_that_makes_no_sense_ends_the_drain_and_the_next_starts_clean(m
         assert into.count("corrupt") == 1
 
 
-@pytest.mark.parametrize("head", [4, mmap.PAGESIZE + 8, (1 << 63) - 8])
+@pytest.mark.parametrize("head", [4, mmap.PAGESIZE + 8, (1 << 63) - 8, 1 << 63, (1 << 64) - 8])
 def test_a_head_that_cannot_be_ends_the_drain(made, head):
     made.head = head
     made.write()
@@ -180,6 +180,14 @@ def test_a_drain_of_nothing_changes_nothing(made):
     into = drained(made)
     assert not into.tally.any()
     assert made.tail == 0
+
+
+def test_a_head_before_the_tail_ends_the_drain():
+    made = MadeRing(start=4096)
+    made.head = 48
+    made.write()
+    assert drained(made).count("corrupt") == 1
+    made.close()
 
 
 @pytest.mark.parametrize("start", range(mmap.PAGESIZE - 56, mmap.PAGESIZE + 8, 8))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+from contextlib import suppress
 from typing import Self
 
 import numpy as np
@@ -66,21 +67,25 @@ class Ring:
         at = int(control[_TAIL])  # nobody but us writes it
         if at == head:
             return
+        size = 8 * len(views.words)
+        start = at % size
+        end = start + min(head - at, size + 8) if head > at else -8  # what cannot be is corrupt
         why = SAMPLES_FULL
         while why in (SAMPLES_FULL, TASKS_FULL):
-            at, why = decode(
-                views, at, head, self.layout, into.sample_room, into.task_room, into.tally
+            start, why = decode(
+                views, start, end, self.layout, into.sample_room, into.task_room, into.tally
             )
             if why == SAMPLES_FULL:
                 into.grow_samples()
             elif why == TASKS_FULL:
                 into.grow_tasks()
-        store_release(control, _TAIL, head)  # after the last record was read
+        store_release(control, _TAIL, np.uint64(head))  # after the last record was read
 
     def close(self) -> None:
         """Unmap it; the event's descriptor is its opener's to close."""
         self._control = self._views = None  # the map cannot close under its views
-        self._map.close()
+        with suppress(BufferError):  # the frames of an exception hold some: it goes with them
+            self._map.close()
 
     def __enter__(self) -> Self:
         return self

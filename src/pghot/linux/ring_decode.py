@@ -55,57 +55,67 @@ def decode(
 ) -> Any:
     """Decode the records of bytes `begin` up to `end`, both counted from the ring's start.
 
-    Gives the byte after the last record taken, and why it ended there.  Columns are filled
+    `end` may lie up to a ring's length past `begin`, wherever the ring itself ends.  Gives
+    the byte after the last record taken, and why it ended there.  Columns are filled
     from where `tally` says; it gets what else there was.
     """
-    room = len(ring.words)
-    mask = room - 1
-    at = begin >> 3
-    stop = end >> 3
-    if (begin | end) & 7 or not 0 <= stop - at <= room:
+    words, halves, quarters = ring
+    time_ns, pid, tid, addr, phys, cpu, source = samples
+    at, stop = begin >> 3, end >> 3
+    if (begin | end) & 7 or not 0 <= stop - at <= len(words):
         tally[_N_CORRUPT] += 1
         return end, CORRUPT
+    # Unsigned: Numba takes a signed index for one that may count from the end.
+    zero, one, two, three, four = (
+        np.uint64(0),
+        np.uint64(1),
+        np.uint64(2),
+        np.uint64(3),
+        np.uint64(4),
+    )
+    mask = np.uint64(len(words) - 1)
+    at_time, at_addr = np.uint64(layout.time), np.uint64(layout.addr)
+    at_phys, at_source = np.uint64(layout.phys), np.uint64(layout.data_src)
+    at_ids, at_cpu = np.uint64(layout.tid), np.uint64(layout.cpu)
+    row: Any = np.uint64(tally[_N_SAMPLES])
+    rows = np.uint64(len(addr))
+    why = DONE
     while at < stop:
-        place = at & mask
-        kind = ring.halves[2 * place]
-        size = np.int64(ring.quarters[4 * place + 3])
-        words: Any = size >> 3
-        if size & 7 or words == 0 or words > stop - at:
-            tally[_N_CORRUPT] += 1
-            return end, CORRUPT
+        here = np.uint64(at)
+        place = here & mask
+        kind = halves[two * place]
+        size = np.int64(quarters[four * place + three])
+        length: Any = size >> 3
+        if size & 7 or length == 0 or length > stop - at:
+            why = CORRUPT
+            break
         if kind == _SAMPLE:
-            if words < layout.words:
+            if length < layout.words:
                 tally[_N_MALFORMED] += 1
-            elif tally[_N_SAMPLES] == len(samples.addr):
-                return at << 3, SAMPLES_FULL
+            elif row == rows:
+                why = SAMPLES_FULL
+                break
             else:
-                _sample(ring, at, mask, layout, samples, tally[_N_SAMPLES])
-                tally[_N_SAMPLES] += 1
+                time_ns[row] = words[(here + at_time) & mask] if layout.time else zero
+                addr[row] = words[(here + at_addr) & mask] if layout.addr else zero
+                phys[row] = words[(here + at_phys) & mask] if layout.phys else zero
+                source[row] = words[(here + at_source) & mask] if layout.data_src else zero
+                ids = two * ((here + at_ids) & mask)
+                pid[row] = halves[ids] if layout.tid else -1
+                tid[row] = halves[ids + one] if layout.tid else -1
+                cpu[row] = halves[two * ((here + at_cpu) & mask)] if layout.cpu else -1
+                row += one
         elif kind in (_FORK, _EXIT, _COMM):
             if tally[_N_TASKS] == len(tasks.pid):
-                return at << 3, TASKS_FULL
-            _task(ring, at, words, kind, layout, tasks, tally)
+                why = TASKS_FULL
+                break
+            _task(ring, at, length, kind, layout, tasks, tally)
         else:
-            _other(ring, at, words, kind, tally)
-        at += words
-    return end, DONE
-
-
-@compiled
-def _sample(
-    ring: RingViews, at: int, mask: int, layout: SampleLayout, samples: SampleColumns, row: int
-) -> None:
-    words = ring.words
-    halves = ring.halves
-    samples.time_ns[row] = words[(at + layout.time) & mask] if layout.time else np.uint64(0)
-    samples.addr[row] = words[(at + layout.addr) & mask] if layout.addr else np.uint64(0)
-    samples.phys[row] = words[(at + layout.phys) & mask] if layout.phys else np.uint64(0)
-    source = words[(at + layout.data_src) & mask] if layout.data_src else np.uint64(0)
-    samples.data_src[row] = source
-    ids = (at + layout.tid) & mask
-    samples.pid[row] = halves[2 * ids] if layout.tid else -1
-    samples.tid[row] = halves[2 * ids + 1] if layout.tid else -1
-    samples.cpu[row] = halves[2 * ((at + layout.cpu) & mask)] if layout.cpu else -1
+            _other(ring, at, length, kind, tally)
+        at += length
+    tally[_N_SAMPLES] = np.int64(row)
+    tally[_N_CORRUPT] += why == CORRUPT
+    return at << 3, why
 
 
 @compiled

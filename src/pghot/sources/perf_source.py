@@ -119,7 +119,8 @@ class PerfSource:
             access = self._is_access(raw)
             self.counts.not_memory += int(np.count_nonzero(keep & ~access))
             keep &= access
-        resolved = raw.phys != 0
+        pfn = raw.phys >> self._page_shift
+        resolved = pfn != 0  # perf gives address 0 where it does not know
         self.counts.unresolved += int(np.count_nonzero(keep & ~resolved))
         keep &= resolved
         kept = np.flatnonzero(keep)
@@ -130,7 +131,7 @@ class PerfSource:
             time_ns=raw.time_ns[kept],
             pid=raw.pid[kept],
             vaddr=raw.addr[kept],
-            pfn=raw.phys[kept] >> self._page_shift,
+            pfn=pfn[kept],
             nid=self._nid(cpu),
             cpu=cpu,
             write=write,
