@@ -7,6 +7,7 @@ proc files, or one that overrides the system calls.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -90,3 +91,7 @@ class Host:
     def perf_event_open(self, attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
         """Open a perf event and give its descriptor (close-on-exec)."""
         return syscalls.perf_event_open(attr, pid, cpu, group)
+
+    def perf_event_ioctl(self, descriptor: int, request: int, argument: int = 0) -> None:
+        """Ask something of an open perf event: PERF_EVENT_IOC_ENABLE and its like."""
+        fcntl.ioctl(descriptor, request, argument)

@@ -1,0 +1,82 @@
+"""Accesses that the processor samples by itself: AMD IBS, Intel PEBS.
+
+What is opened, `linux.mem_events` finds in sysfs.  Of the samples, those stay that are
+loads or stores which memory served (see `data_src`) and whose physical address is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.errors import PghotError
+from pghot.linux.event_rings import EVERY_PROCESS, Wanted
+from pghot.linux.host import Host
+from pghot.linux.mem_events import MemEvents, Periods, find_mem_events
+from pghot.linux.perf_arrays import SampleColumns
+from pghot.linux.perf_attr import EventAttr
+from pghot.linux.pmu import pmu_names
+from pghot.linux.ring import RING_PAGES
+from pghot.sources import data_src
+from pghot.sources.perf_source import PerfSource
+
+NAME = "hwhint"
+
+
+def why_not(host: Host) -> str | None:
+    """Say why there are no hardware samples here; None where there are, as sysfs shows it."""
+    if find_mem_events(host):
+        return None
+    if any(name.startswith("arm_spe") for name in pmu_names(host)):
+        return "only Arm SPE, which is not read yet"
+    return "no PMU with memory events (a virtual machine usually has none)"
+
+
+def open_source(
+    host: Host,
+    pid: int = EVERY_PROCESS,
+    *,
+    pages: int = RING_PAGES,
+    follow: bool = False,
+    periods: Periods | None = None,
+) -> PerfSource:
+    """Open what samples memory accesses on every CPU; PghotError where nothing does.
+
+    `periods` says how many events make a sample.  The PMUs of a hybrid machine are opened
+    each on its own CPUs.
+    """
+    found = find_mem_events(host, periods)
+    if not found:
+        raise PghotError(f"no hardware samples: {why_not(host)}")
+    watermark = pages * host.sysconf("SC_PAGE_SIZE") // 2
+    return PerfSource(
+        NAME,
+        host,
+        [Wanted(_waking(events, watermark), events.cpus) for events in found],
+        pid=pid,
+        pages=pages,
+        follow=follow,
+        is_access=_is_memory,
+        is_write=_is_write,
+    )
+
+
+def _waking(events: MemEvents, watermark: int) -> Sequence[Sequence[EventAttr]]:
+    return [
+        [
+            replace(event, wakeup_watermark=watermark) if event.sample_period else event
+            for event in group
+        ]
+        for group in events.groups
+    ]
+
+
+def _is_memory(samples: SampleColumns) -> npt.NDArray[np.bool_]:
+    return data_src.is_memory(samples.data_src)
+
+
+def _is_write(samples: SampleColumns) -> npt.NDArray[np.bool_]:
+    return data_src.is_write(samples.data_src)

@@ -1,0 +1,99 @@
+"""Hint faults of NUMA balancing, seen as minor faults by perf's software event.
+
+In tiering mode the kernel takes the mapping of slow pages away now and then; the next
+access faults, the kernel maps the page again and counts a minor fault.  The event fires
+after that, so the physical address of the access is known (mm/memory.c, do_numa_page();
+arch fault handlers, PERF_COUNT_SW_PAGE_FAULTS_MIN).  First touches come in the same stream.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pghot.linux.event_rings import EVERY_PROCESS, Wanted
+from pghot.linux.host import Host
+from pghot.linux.perf_attr import (
+    CLOCK_MONOTONIC,
+    NO_FLAG,
+    PERF_COUNT_SW_PAGE_FAULTS_MIN,
+    PERF_TYPE_SOFTWARE,
+    EventAttr,
+    Flag,
+    Sample,
+)
+from pghot.linux.ring import RING_PAGES
+from pghot.sources.perf_source import PerfSource
+
+NAME = "hintfault"
+SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
+
+NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
+RATE_LIMIT = "/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"
+SCAN = "/sys/kernel/debug/sched/numa_balancing"
+
+_TIERING = "2"
+"""NUMA_BALANCING_MEMORY_TIERING."""
+
+
+class Pace(NamedTuple):
+    """How fast the kernel looks for slow pages; None leaves a setting as it is.
+
+    Names are debugfs's: milliseconds, and MiB for `scan_size_mb`.
+    """
+
+    scan_delay_ms: int | None = None
+    scan_period_min_ms: int | None = None
+    scan_period_max_ms: int | None = None
+    scan_size_mb: int | None = None
+
+
+def settings(pace: Pace | None = None) -> list[tuple[str, str]]:
+    """Name the host settings that this source needs, as (path, value), in order.
+
+    The rate limit goes to 0 before the mode is switched on: the kernel detects, and leaves
+    promotion to us.  Writing them is the guard's work.
+    """
+    paces = [(f"{SCAN}/{name}", str(value)) for name, value in (pace or Pace())._asdict().items()]
+    return [
+        (RATE_LIMIT, "0"),
+        *((path, value) for path, value in paces if value != "None"),
+        (NUMA_BALANCING, _TIERING),
+    ]
+
+
+def event(pages: int = RING_PAGES, page_size: int = 4096, *, user_only: bool = True) -> EventAttr:
+    """Give the event: every minor fault, one sample each; readable at half a ring.
+
+    `user_only` leaves out faults that the kernel takes for a process, in read(2) say.
+    """
+    return EventAttr(
+        type=PERF_TYPE_SOFTWARE,
+        config=PERF_COUNT_SW_PAGE_FAULTS_MIN,
+        sample_period=1,
+        sample_type=SAMPLE_TYPE,
+        flags=Flag.DISABLED | Flag.SAMPLE_ID_ALL | (Flag.EXCLUDE_KERNEL if user_only else NO_FLAG),
+        wakeup_watermark=pages * page_size // 2,
+        clockid=CLOCK_MONOTONIC,
+    )
+
+
+def why_not(host: Host) -> str | None:
+    """Say why hint faults cannot be had here; None where they can, as far as files show."""
+    if not host.exists(NUMA_BALANCING):
+        return "this kernel has no NUMA balancing (CONFIG_NUMA_BALANCING)"
+    if not host.exists(RATE_LIMIT):
+        return "this kernel's NUMA balancing has no tiering mode with a rate limit"
+    return None
+
+
+def open_source(
+    host: Host,
+    pid: int = EVERY_PROCESS,
+    *,
+    pages: int = RING_PAGES,
+    follow: bool = False,
+    user_only: bool = True,
+) -> PerfSource:
+    """Open the event on every CPU, for all processes or for one; PghotError where refused."""
+    wanted = event(pages, host.sysconf("SC_PAGE_SIZE"), user_only=user_only)
+    return PerfSource(NAME, host, [Wanted([[wanted]])], pid=pid, pages=pages, follow=follow)

@@ -1,0 +1,85 @@
+"""What a source of accesses on a live host gives, whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.linux.perf_arrays import TaskColumns
+
+
+class Samples(NamedTuple):
+    """Accesses, one item each, in time order within one drain.
+
+    `time_ns` is CLOCK_MONOTONIC; `pfn` counts the machine's own pages and `nid` is the
+    node of the CPU, -1 unknown.  `write` is False where the source cannot tell.
+    """
+
+    time_ns: npt.NDArray[np.uint64]
+    pid: npt.NDArray[np.int32]
+    vaddr: npt.NDArray[np.uint64]
+    pfn: npt.NDArray[np.uint64]
+    nid: npt.NDArray[np.int16]
+    cpu: npt.NDArray[np.int32]
+    write: npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a source has seen since it was opened.
+
+    Of `seen` samples, `unresolved` had no physical address, `kernel` were of the kernel's
+    own addresses or of no process, and `not_memory` were served by a cache or are no load
+    or store; the rest was given out.  `lost` never came: the ring was full or the hardware
+    dropped them.  `throttled` is how often the kernel stopped an event until the next tick,
+    `corrupt` what of the rings made no sense.
+    """
+
+    seen: int = 0
+    unresolved: int = 0
+    kernel: int = 0
+    not_memory: int = 0
+    lost: int = 0
+    throttled: int = 0
+    corrupt: int = 0
+
+
+class LiveSource(Protocol):
+    """A source of accesses: opened stopped, drained whenever one likes."""
+
+    name: str
+    """As in an access log: `hintfault` or `hwhint`."""
+
+    counts: Counts
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know, a line each; it grows, and no line comes twice."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Files for poll(2): readable when there is much to drain."""
+
+    def enable(self) -> None:
+        """Start."""
+
+    def disable(self) -> None:
+        """Stop; what was seen until now can still be drained."""
+
+    def drain(self) -> Samples:
+        """Give the accesses since the last drain; arrays that stay good."""
+
+    def take_tasks(self) -> TaskColumns:
+        """Give what became of tasks up to the last drain, once, in time order.
+
+        Empty unless the source was opened with `follow`.
+        """
+
+    def follow_cpus(self) -> bool:
+        """See to CPUs that came or went; say whether any did."""
+
+    def close(self) -> None:
+        """Give everything back."""
