@@ -35,16 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that choose and tune the engine."""
+def add_engine_arguments(parser: argparse.ArgumentParser, fidelity: str = "v7") -> None:
+    """Declare the options that choose and tune the engine; `fidelity` is the default one."""
     parser.add_argument(
         "--mode", choices=("default", "precise"), default="default", help="record layout"
     )
     parser.add_argument(
         "--fidelity",
         choices=("v7", "improved"),
-        default="v7",
-        help="the series as posted, or with its defects mended (default: v7)",
+        default=fidelity,
+        help=f"the series as posted, or with its defects mended (default: {fidelity})",
     )
     parser.add_argument(
         "--set",

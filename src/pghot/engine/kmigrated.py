@@ -65,6 +65,9 @@ class Kmigrated:
         self._engine = engine
         self.nid = nid
         self._block = np.zeros(walk.BLOCK, walk.CANDIDATE)
+        self._waiting = 0
+        self.found = 0
+        """Folios that were found ready; one that waits for another pass is counted once."""
 
     @property
     def work_requested(self) -> bool:
@@ -89,12 +92,16 @@ class Kmigrated:
         blocks = self._ready(now)
         if engine.fidelity.hottest_first:
             blocks = self._by_heat(blocks)
-        kept = False
+        kept = 0
+        self.found -= self._waiting
+        self._waiting = 0
         for candidates in blocks:
+            self.found += len(candidates)
             yield from self._promote(candidates, now)
             if engine.fidelity.keep_refused:
-                kept |= self._keep(candidates)
-        return kept
+                kept += self._keep(candidates)
+        self._waiting = kept
+        return kept > 0
 
     def _ready(self, now: int) -> Iterator[npt.NDArray[np.void]]:
         """Take the ready folios of the hot sections in PFN order, a block at a time."""
@@ -227,18 +234,18 @@ class Kmigrated:
         engine.memcg_promoted[memcg] += pages
         return Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
 
-    def _keep(self, candidates: npt.NDArray[np.void]) -> bool:
-        """Give refused folios their records back (defect 8); True where there are any."""
+    def _keep(self, candidates: npt.NDArray[np.void]) -> int:
+        """Give refused folios their records back (defect 8), and how many there are."""
         outcome = candidates["outcome"]
         kept = candidates[(outcome != walk.MOVED_OR_IN_BATCH) & (outcome != walk.ALREADY_THERE)]
         if not len(kept):
-            return False
+            return 0
         hot_map = self._engine.hot_map
         hot_map.records[kept["place"]] = kept["record"]
         slots = kept["place"] // PAGES_PER_SECTION
         hot_map.hot[slots] = 1
         hot_map.touched[slots] = 1
-        return True
+        return len(kept)
 
     def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
         counts = np.bincount(candidates["outcome"], minlength=max(walk.OUTCOMES) + 1)

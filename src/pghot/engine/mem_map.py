@@ -158,6 +158,14 @@ class MemMap:
         slots: npt.NDArray[np.int64] = self.slot_of[pfn >> PFN_SECTION_SHIFT].astype(np.int64) - 1
         return slots * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
 
+    def nids_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Give the node whose section each PFN is in, -1 where it is in none."""
+        number = np.minimum(pfns >> np.uint64(PFN_SECTION_SHIFT), len(self.slot_of)).astype(
+            np.int64
+        )
+        slot = np.append(self.slot_of, 0)[number].astype(np.int64) - 1
+        return np.where(slot >= 0, self.nid[slot], NUMA_NO_NODE).astype(np.int64)
+
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
         head = self._present(pfn)
@@ -172,6 +180,41 @@ class MemMap:
         self.flags[places] |= COMPOUND
         slots = np.unique(places // PAGES_PER_SECTION)
         self.has_compound[slots] = self.has_facts[slots] = 1
+
+    def learn(
+        self,
+        pfns: npt.NDArray[np.uint64],
+        pages: npt.NDArray[np.int64],
+        memcgs: npt.NDArray[np.uint32],
+    ) -> npt.NDArray[np.bool_]:
+        """Take in that folios start at `pfns`, of so many pages and these memcgs.
+
+        Folios that were thought to be there and overlap them fall into pages.  Gives which
+        of the facts are new.  All PFNs are of sections that are present.
+        """
+        places = self.places(pfns)
+        size = np.where(self.flags[places] & COMPOUND, self.compound[places], 1)
+        resized = size != pages
+        new: npt.NDArray[np.bool_] = resized | (self.memcg[places] != memcgs)
+        self.memcg[places] = memcgs
+        for pfn, count, memcg in zip(
+            pfns[resized].tolist(), pages[resized].tolist(), memcgs[resized].tolist(), strict=True
+        ):
+            self._split(pfn, count)
+            self.set_folio(pfn, count, memcg)
+        return new
+
+    def _split(self, pfn: int, pages: int) -> None:
+        """Make pages of every folio that has one of these."""
+        places = self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
+        for at in np.flatnonzero(self.flags[places] & COMPOUND).tolist():
+            if not self.flags[places[at]] & COMPOUND:  # went with the one before
+                continue
+            head = self.folio_pfn(pfn + at)
+            size = int(self.compound[self._present(head)])
+            parts = self.places(np.arange(head, head + size, dtype=np.uint64))
+            self.compound[parts] = 0
+            self.flags[parts] &= 0xFF ^ COMPOUND
 
     def set_flags(self, pfn: int, flags: int, *, on: bool = True) -> None:
         """Set or clear flags of one page (of a folio: at its first page)."""

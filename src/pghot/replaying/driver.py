@@ -19,7 +19,8 @@ from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
-from pghot.log.schema import SOURCES, Columns
+from pghot.log.schema import SOURCES, Columns, Metadata
+from pghot.replaying.as_live import taped
 from pghot.replaying.result import BusyBatch, Result
 from pghot.sources.access_log import Rows, cut
 
@@ -71,7 +72,8 @@ def replay(
     with open_log(log_path) as log:
         known = machine_of(log, machine)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
-        run = _Replay(known, settings, promotions or _Nobody(), progress)
+        own = log.metadata if machine is None else None
+        run = _Replay(known, settings, promotions or _Nobody(), progress, own)
         run.through(check.good_rows(chunk) for chunk in log.chunks())
         check.look_for_ragged()
         return run.result(skipped=check.skipped)
@@ -100,21 +102,23 @@ class _Replay:
         settings: Settings,
         promotions: Promotions,
         progress: Callable[[int], None] | None,
+        metadata: Metadata | None,
     ) -> None:
         self._promotions = promotions
         self._progress = progress
         self._settings = settings
         self._hz = machine.hz
         self.memory = ArrayMemory(machine.nodes, machine.folios)
-        self.engine = Engine(
-            self.memory, settings.layout, hz=machine.hz, fidelity=settings.fidelity
-        )
+        self.engine = self._make_engine()
+        self._live = taped(metadata, self.engine)
+        if self._live is not None:
+            self.memory = self._live
+            self.engine = self._make_engine()
         self._sources_seen = 0
         self._rows = 0
         self._batches = 0
         self._instant = 0
         self._busiest: list[BusyBatch] = []
-        self._write_tunables()
         self.engine.start()
 
     def through(self, chunks: Iterable[Columns]) -> None:
@@ -123,8 +127,13 @@ class _Replay:
         step = self.engine.sleep_ms * 1000 or USEC_PER_SEC // self._hz
         for rows in cut(chunks, step, self._hz):
             self._look_until(rows.instant, step)
+            if self._live is not None:
+                self._live.before(rows.instant, self.engine)
             self._record(rows)
         if self._rows:
+            self._look()
+        while self._live is not None and not self._live.ended and self.engine.work_requested:
+            self._instant += step
             self._look()
 
     def result(self, *, skipped: int) -> Result:
@@ -139,9 +148,16 @@ class _Replay:
             batches=self._batches,
             elapsed_us=self._instant,
             busiest=tuple(self._busiest),
+            as_live=self._live is not None,
         )
 
-    def _write_tunables(self) -> None:
+    def _make_engine(self) -> Engine:
+        settings = self._settings
+        engine = Engine(self.memory, settings.layout, hz=self._hz, fidelity=settings.fidelity)
+        self._write_tunables(engine)
+        return engine
+
+    def _write_tunables(self, engine: Engine) -> None:
         tunables = dict(self._settings.tunables)
         sources = self._settings.sources
         if sources is not None and "enabled_sources" in tunables:
@@ -150,8 +166,8 @@ class _Replay:
         self._sources_by_log = sources is None and "enabled_sources" not in tunables
         tunables.setdefault("enabled_sources", str(bits))
         for name, text in tunables.items():
-            self.engine.write(name, text)
-        target = self.engine.tunables["target_nid"]
+            engine.write(name, text)
+        target = engine.tunables["target_nid"]
         if not self.memory.node_online(target):
             raise InputError(
                 f"target_nid: the machine has no node {target}; name one with --set target_nid=N"

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ import pyarrow.parquet
 from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
 from pghot.errors import InputError, PghotError
-from pghot.replaying.result import Result
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
 _STAGING = ".pghot-unfinished"
@@ -40,6 +40,16 @@ PROMOTIONS_SCHEMA = pa.schema(
 ROWS_A_GROUP = 1 << 18
 _U64_MAX = (1 << 64) - 1
 """The wake-up after the last instant that a log can name has no name of its own."""
+
+
+class Summarised(Protocol):
+    """A result that has a summary and records: of a replay, or of a live run."""
+
+    def summary(self) -> dict[str, Any]:
+        """Give the content of summary.json."""
+
+    def records(self) -> dict[str, npt.NDArray[Any]]:
+        """Give the arrays of records.npz."""
 
 
 class Output:
@@ -68,7 +78,7 @@ class Output:
         if self._rows >= ROWS_A_GROUP:
             self._flush()
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: Summarised) -> None:
         """Write what is known only at the end."""
         self._flush()
         self._writer.close()

@@ -32,7 +32,8 @@ class Result:
     """The end of a replay.
 
     `accesses` are rows replayed, `skipped` rows left out as bad, `elapsed_us` the virtual
-    time of the last wake-up, `busiest` the batches that moved most pages.
+    time of the last wake-up, `busiest` the batches that moved most pages.  `as_live`: the
+    log is of a live run with these settings, and the host's own answers were replayed.
     """
 
     engine: Engine
@@ -42,6 +43,7 @@ class Result:
     batches: int
     elapsed_us: int
     busiest: tuple[BusyBatch, ...]
+    as_live: bool = False
 
     @property
     def pages_promoted(self) -> int:

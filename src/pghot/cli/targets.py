@@ -1,0 +1,71 @@
+"""Options that `run` and `record` share: who is watched, by what, for how long."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.live.options import Options
+
+PACE = {
+    "scan_delay_ms": ("MS", "wait so long before a new process is scanned"),
+    "scan_period_min_ms": ("MS", "least time between two scans of a process"),
+    "scan_period_max_ms": ("MS", "most time between two scans of a process"),
+    "scan_size_mb": ("MIB", "memory scanned in one go"),
+}
+"""Settings of debugfs sched/numa_balancing, as options of the same names."""
+
+
+def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from pghot.cli.topology import TIERS_HELP
+
+    who = parser.add_argument_group("what to watch (one of these)")
+    who.add_argument("-p", dest="pids", metavar="PID,...", help="these processes and children")
+    who.add_argument("-a", dest="everything", action="store_true", help="every process")
+    who.add_argument("-G", dest="cgroup", metavar="CGROUP", help="a control group and all below")
+    who.add_argument(
+        "command", nargs="*", metavar="-- COMMAND", help="start this and watch it until it ends"
+    )
+    parser.add_argument(
+        "-d", "--duration", type=float, metavar="SECONDS", help="end after so long"
+    )
+    parser.add_argument("--tiers", metavar="NODES/NODES", help=TIERS_HELP)
+    parser.add_argument(
+        "--source",
+        metavar="NAME,...",
+        help="hintfault, hwhint (default: all that the host has)",
+    )
+    pace = parser.add_argument_group("pace of the kernel's scan for hint faults (put back)")
+    for name, (metavar, words) in PACE.items():
+        pace.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=int, metavar=metavar, help=words
+        )
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Give what the options ask for; InputError where they cannot be."""
+    from pghot.errors import InputError
+    from pghot.linux.processes import parse_pids
+    from pghot.live.options import Options, default_pace
+
+    given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.command)]
+    if sum(given) != 1:
+        raise InputError("name what to watch: one of -p PID, -a, -G CGROUP, -- COMMAND")
+    if args.duration is not None and not args.duration > 0:
+        raise InputError(f"--duration {args.duration}: wants seconds above 0")
+    pace = {name: getattr(args, name) for name in PACE if getattr(args, name) is not None}
+    for name, value in pace.items():
+        if value < 0:
+            raise InputError(f"--{name.replace('_', '-')} {value}: wants 0 or more")
+    return Options(
+        pids=tuple(parse_pids(args.pids)) if args.pids is not None else (),
+        everything=args.everything,
+        cgroup=args.cgroup,
+        command=tuple(args.command),
+        sources=tuple(args.source.split(",")) if args.source else (),
+        tiers=args.tiers,
+        pace=default_pace()._replace(**pace),
+        duration=args.duration,
+    )

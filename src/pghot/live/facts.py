@@ -1,0 +1,62 @@
+"""What the pages are that were just accessed: their folios, memcgs, and whose they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from pghot.engine.units import PAGE_SHIFT
+from pghot.linux.kpage import KPages
+from pghot.linux.kpf import movable
+from pghot.live.machine import HostMachine
+from pghot.live.owners import Owners
+from pghot.log.schema import Columns
+
+
+class Facts:
+    """Looks up the pages of rows before the engine records them.
+
+    `left_out` counts rows whose page is none that could ever move: off the LRU, hugetlb,
+    reserved (rule 6 of behaviour.md 2), or freed since.
+    """
+
+    def __init__(self, machine: HostMachine, kpages: KPages, owners: Owners) -> None:
+        self._machine = machine
+        self._kpages = kpages
+        self._owners = owners
+        self._scale = np.uint64(machine.topology.page_size >> PAGE_SHIFT)
+        self.left_out: Counter[str] = Counter()
+
+    def learn(self, instant: int, rows: Columns) -> Columns:
+        """Give the rows of pages that can move; the machine and the owners then know them."""
+        pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
+        flags = self._kpages.flags(pfns)
+        heads = self._kpages.heads(pfns, flags)
+        tails = heads != pfns
+        if tails.any():
+            flags[tails] = self._kpages.flags(heads[tails])
+        good = movable(flags)[at]
+        self.left_out["of pages that cannot move"] += int(np.count_nonzero(~good))
+        rows = {name: values[good] for name, values in rows.items()}
+        at = at[good]
+        heads, first = np.unique(heads[at], return_index=True)
+        self._machine.learn(
+            instant,
+            heads * self._scale,
+            self._kpages.folio_pages(heads, flags[at][first]) * self._scale,
+            self._kpages.cgroups(heads),
+        )
+        self._see(rows)
+        return rows
+
+    def _see(self, rows: Columns) -> None:
+        """Remember at each folio's first page who has it, and where its first page is."""
+        mem_map = self._machine.mem_map
+        places = mem_map.places(rows["pfn"])
+        before = np.minimum(mem_map.compound[places], 0)  # minus the distance to the head
+        heads = (rows["pfn"].astype(np.int64) + before).astype(np.uint64)
+        aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
+        vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
+        self._owners.grow(mem_map.slots)
+        self._owners.see(mem_map.places(heads), rows["pid"], vaddrs)

@@ -1,0 +1,100 @@
+"""The loop of a live run: rows up to each instant to whoever takes them, then the wake-up.
+
+It keeps to the instants of a replay (replay.md): the rows up to an instant, then a look at
+that instant, in order, whatever the real clock has got to meanwhile.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Protocol
+
+from pghot.linux.topology import Topology
+from pghot.live.clock import SETTLE_US, Clock
+from pghot.live.pump import Pump
+from pghot.live.session import Session
+from pghot.live.stopping import Stop, stopping
+from pghot.live.watch import Watch
+from pghot.log.schema import Columns
+
+STATUS_US = 1_000_000
+"""Microseconds between two calls of `status`."""
+
+
+class Stage(Protocol):
+    """Who takes the rows: a log, the engine, or both."""
+
+    @property
+    def step_us(self) -> int:
+        """Microseconds between two wake-ups."""
+
+    def wake(self, instant: int, rows: Columns) -> None:
+        """Take the rows up to `instant` and do what is to be done then."""
+
+    def renewed(self, pid: int) -> None:
+        """Take in that a process executes another program: its memory is new."""
+
+    def host_is(self, instant: int, topology: Topology) -> None:
+        """Take in how the host looks now."""
+
+
+def run(
+    session: Session,
+    pump: Pump,
+    clock: Clock,
+    stage: Stage,
+    tell: Callable[[str], None],
+    status: Callable[[int], None],
+) -> str:
+    """Run until the time is up, nothing is left to watch, or a signal; say which it was.
+
+    `tell` takes lines that a person should know, `status` the microseconds gone so far.
+    """
+    watch = Watch(session, tell)
+    watch.notes()
+    instant = 0
+    status_due = STATUS_US
+    why = ""
+    with stopping(session.launched) as stop:
+        for source in session.sources:
+            source.enable()
+        if session.launched is not None:
+            session.launched.start()
+        while not why:
+            instant += stage.step_us
+            _drain_until(session, pump, clock, stage, instant + SETTLE_US)
+            now_us = clock.now_us()
+            topology = watch.host_changed(now_us)
+            if topology is not None:
+                stage.host_is(instant, topology)
+            stage.wake(instant, pump.until(instant))
+            if now_us >= status_due:
+                status(now_us)
+                status_due = now_us + STATUS_US
+            why = _reason_to_end(session, watch, stop, now_us)
+        for source in session.sources:
+            source.disable()
+    return why
+
+
+def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> str:
+    """Say why it ends now; empty where it goes on."""
+    duration = session.options.duration
+    if stop.signal is not None:
+        return f"stopped by {signal.Signals(stop.signal).name}"
+    if duration is not None and now_us >= duration * 1_000_000:
+        return "the time was up"
+    if session.launched is not None:
+        return "the command ended" if session.launched.poll() is not None else ""
+    return "the targets ended" if watch.targets_gone(now_us) else ""
+
+
+def _drain_until(session: Session, pump: Pump, clock: Clock, stage: Stage, us: int) -> None:
+    """Wait until then and take in what the sources have, more than once if a ring fills."""
+    descriptors = [fd for source in session.sources for fd in source.descriptors]
+    due = False
+    while not due:
+        due = clock.wait_until(us, descriptors)
+        for pid in pump.drain():
+            stage.renewed(pid)

@@ -1,0 +1,174 @@
+"""A live host as the engine's `Memory`: frames stay where they are, folios move away.
+
+A replay keeps a page's PFN as its name; on a host a promoted page gets another frame, and
+its old one may come back with other content on it.  So no page here is ever "moved": its
+PFN says where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import BoolArray, U64Array, Zone
+from pghot.engine.units import NID_MAX, PAGE_SHIFT
+from pghot.linux.host import Host
+from pghot.linux.machine_form import MachineForm, machine_form
+from pghot.linux.topology import Topology
+from pghot.linux.zoneinfo import ZoneInfo, read_zoneinfo
+from pghot.log.tape import Kind, Tape
+
+
+class Mover(Protocol):
+    """Who moves folios, whatever that takes."""
+
+    def move(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Move the folios that start at `pfns` to the node; say which moved."""
+
+
+class HostMachine:
+    """Nodes, zones and page facts of a host; every answer goes to the tape.
+
+    All in 4 KiB pages, as the log and the engine count.
+    """
+
+    def __init__(self, host: Host, topology: Topology, mover: Mover, tape: Tape) -> None:
+        self._host = host
+        self._mover = mover
+        self._tape = tape
+        self._topology = topology
+        self._scale = topology.page_size >> PAGE_SHIFT
+        self._zones: dict[int, list[ZoneInfo]] = {}
+        self._mem_map = MemMap()
+        self._form = machine_form(topology)
+        self._ranges: dict[int, tuple[int, int]] = {}
+        for nid, start, pages in _ranges(self._form):
+            self._mem_map.add_sections(start, pages, nid)
+            self._ranges[nid] = (start, pages)
+
+    @property
+    def mem_map(self) -> MemMap:
+        """The facts of every page, by PFN."""
+        return self._mem_map
+
+    @property
+    def topology(self) -> Topology:
+        """The host as it was seen last."""
+        return self._topology
+
+    @property
+    def form(self) -> MachineForm:
+        """The machine file of the host as it was seen last."""
+        return self._form
+
+    def nids_of(self, pfns: U64Array) -> npt.NDArray[np.int64]:
+        """Give the node of each page, -1 where no node has it."""
+        return self._mem_map.nids_of(pfns)
+
+    @property
+    def toptier(self) -> BoolArray:
+        """Tell of each node id, and last of none, whether it is in the top tier."""
+        top = np.zeros(NID_MAX + 2, np.bool_)
+        for node in self._topology.nodes:
+            top[node.id] = node.toptier
+        return top
+
+    def nodes(self) -> Sequence[int]:
+        """Ids of the nodes that have memory, ascending."""
+        return [node.id for node in self._topology.nodes if node.has_memory]
+
+    def node_online(self, nid: int) -> bool:
+        """Tell whether the node is online."""
+        return self._topology.node(nid) is not None
+
+    def node_is_toptier(self, nid: int) -> bool:
+        """Tell whether the node is in the top tier."""
+        node = self._topology.node(nid)
+        return node is not None and node.toptier
+
+    def present_pages(self, nid: int) -> int:
+        """Pages of the node, holes left out."""
+        pages = sum(zone.present for zone in self._of_node(nid)) * self._scale
+        self._tape.note(Kind.PRESENT, nid, pages)
+        return pages
+
+    def zones(self, nid: int) -> Iterable[Zone]:
+        """Give the node's zones as they are now."""
+        zones = [
+            Zone(zone.free * self._scale, promo_wmark(zone) * self._scale)
+            for zone in self._of_node(nid)
+        ]
+        self._tape.note(Kind.ZONES, nid, zones)
+        return zones
+
+    def room(self, nid: int) -> int:
+        """Pages of the largest folio that leaves some zone above its high watermark.
+
+        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c).
+        """
+        pages = max((zone.free - zone.high for zone in self._of_node(nid)), default=0)
+        room = max(pages, 0) * self._scale
+        self._tape.note(Kind.ROOM, nid, room)
+        return room
+
+    def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Move folios to the node; say which moved."""
+        moved = self._mover.move(pfns, nid)
+        self._zones.clear()
+        self._tape.note(Kind.MOVED, nid, moved)
+        return moved
+
+    def look_again(self) -> None:
+        """Forget what was read of the zones: time has passed."""
+        self._zones.clear()
+
+    def learn(self, instant: int, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> None:
+        """Take in the folios that the accesses before the wake-up at `instant` fell on."""
+        sizes = pages.astype(np.int64)
+        new = self._mem_map.learn(pfns, sizes, memcgs.astype(np.uint32))
+        if new.any():
+            facts = np.column_stack([pfns[new], pages[new], memcgs[new].astype(np.uint32)])
+            self._tape.note(Kind.FOLIOS, instant, facts)
+
+    def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
+        """Take in how the host looks now: give (start PFN, pages, node) of new memory."""
+        form = machine_form(topology)
+        grown = []
+        for nid, start, pages in _ranges(form):
+            known_start, known = self._ranges.get(nid, (start, 0))
+            if start == known_start and pages > known:
+                grown.append((start + known, pages - known, nid))
+                self._ranges[nid] = (start, pages)
+        for start, pages, nid in grown:
+            self._mem_map.add_sections(start, pages, nid)
+            self._tape.note(Kind.ONLINE, instant, (start, pages, nid))
+        self._topology, self._form = topology, form
+        return grown
+
+    def _of_node(self, nid: int) -> list[ZoneInfo]:
+        if not self._zones:
+            for zone in read_zoneinfo(self._host):
+                self._zones.setdefault(zone.node, []).append(zone)
+        return self._zones.get(nid, [])
+
+
+def promo_wmark(zone: ZoneInfo) -> int:
+    """Give a zone's promotion watermark in host pages.
+
+    Where the kernel does not show it, it is made as the kernel makes it: as far above high
+    as high is above low (mm/page_alloc.c, __setup_per_zone_wmarks()).
+    """
+    return zone.promo if zone.promo is not None else zone.high + (zone.high - zone.low)
+
+
+def _ranges(form: MachineForm) -> list[tuple[int, int, int]]:
+    """Give (node, start PFN, pages) of the nodes that have memory."""
+    return [
+        (node["id"], node["start_pfn"], node["pages"])
+        for node in form.content["node"]
+        if node["pages"]
+    ]

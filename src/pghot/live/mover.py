@@ -1,0 +1,118 @@
+"""Moving folios of a host: first whether each is still what it was, then move_pages."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from pghot.engine.memory import BoolArray, U64Array
+from pghot.engine.units import PAGE_SHIFT
+from pghot.linux.host import Host
+from pghot.linux.kpage import KPages
+from pghot.linux.kpf import movable
+from pghot.linux.latency import LatencyBudget
+from pghot.linux.moves import REASONS, Outcome, move_batch
+from pghot.linux.pagemap import Pagemap
+from pghot.linux.processes import Targets
+from pghot.live.machine import HostMachine
+from pghot.live.owners import Owners
+
+NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
+BEFORE = {
+    NO_TARGET: "its process has gone, or is no target any more",
+    STALE: "freed, moved or mapped elsewhere since it was accessed",
+    UNMOVABLE: "off the LRU, hugetlb or reserved",
+}
+"""Why a folio was not even asked for, in the words of the final table."""
+
+
+class HostMover:
+    """Moves folios by the addresses that their owners have for them.
+
+    One process at a time, in batches that the latency budget allows.  With `dry_run` all is
+    checked and nothing moved: what would be asked for counts as moved.  `clock` gives ns.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        targets: Targets,
+        kpages: KPages,
+        owners: Owners,
+        budget: LatencyBudget,
+        *,
+        dry_run: bool = False,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._host = host
+        self._targets = targets
+        self._kpages = kpages
+        self._owners = owners
+        self._dry_run = dry_run
+        self._clock = clock
+        page_size = host.sysconf("SC_PAGE_SIZE")
+        self._scale = np.uint64(page_size >> PAGE_SHIFT)
+        self.pagemap = Pagemap(host, page_size)
+        self.budget = budget
+        self.outcome = Outcome()
+        self.before: Counter[str] = Counter()
+        """Folios that were not asked for, by the keys of BEFORE."""
+
+    def of(self, machine: HostMachine) -> HostMover:
+        """Take the machine whose folios these are."""
+        self._machine = machine
+        return self
+
+    def refusals(self) -> dict[str, tuple[int, str]]:
+        """Give how many folios did not move by reason, with the reason in words."""
+        found = {name: (count, BEFORE[name]) for name, count in self.before.items() if count}
+        asked = {
+            name: (self.outcome.counts[name], words)
+            for name, words in REASONS.items()
+            if self.outcome.counts[name] and name != "moved"
+        }
+        return found | asked
+
+    def move(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Move the folios that start at `pfns` to the node; say which moved."""
+        mem_map = self._machine.mem_map
+        places = mem_map.places(pfns)
+        owner = self._owners.of(places)
+        pages = np.maximum(mem_map.compound[places], 1).astype(np.uint64)
+        fit = self._fit(pfns)
+        moved = np.zeros(len(pfns), np.bool_)
+        for pid in np.unique(owner.pid).tolist():
+            rows = np.flatnonzero((owner.pid == pid) & fit)
+            rows = rows[self._mapped(pid, owner.vaddr[rows], pfns[rows])]
+            while len(rows):
+                batch = rows[: self.budget.fits(pages[rows])]
+                moved[batch] = self._move(pid, owner.vaddr[batch], int(pages[batch].sum()), nid)
+                rows = rows[len(batch) :]
+        return moved
+
+    def _fit(self, pfns: U64Array) -> BoolArray:
+        fit = movable(self._kpages.flags(pfns // self._scale))
+        self.before[UNMOVABLE] += int(np.count_nonzero(~fit))
+        return fit
+
+    def _mapped(self, pid: int, vaddrs: U64Array, pfns: U64Array) -> BoolArray:
+        """Tell which addresses of the process still have these pages."""
+        if not (pid and self._targets.contains(np.array([pid]))[0]):
+            self.before[NO_TARGET] += len(vaddrs)
+            return np.zeros(len(vaddrs), np.bool_)
+        mapped = self.pagemap.lookup(pid, vaddrs, self._targets.starttime(pid))
+        same: BoolArray = mapped.present & (mapped.pfn == pfns // self._scale)
+        self.before[STALE] += int(np.count_nonzero(~same))
+        return same
+
+    def _move(self, pid: int, vaddrs: U64Array, pages: int, nid: int) -> BoolArray:
+        if self._dry_run:
+            return np.ones(len(vaddrs), np.bool_)
+        begin = self._clock()
+        batch = move_batch(self._host, pid, vaddrs, nid)
+        self.budget.record(pages, self._clock() - begin)
+        self.outcome.add(batch)
+        return batch.moved

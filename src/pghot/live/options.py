@@ -1,0 +1,52 @@
+"""What a live command is asked to do, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pghot.engine.fidelity import IMPROVED, Fidelity
+from pghot.engine.layout import DEFAULT, Layout
+from pghot.sources.hint_faults import Pace
+
+
+def default_pace() -> Pace:
+    """Give the pace at which slow pages are looked for unless the user says otherwise.
+
+    The kernel's own (a second before it starts, then a second between two scans of 256 MiB)
+    would be the floor of how soon a page can be known to be hot.
+    """
+    return Pace(scan_delay_ms=100, scan_period_min_ms=100, scan_period_max_ms=1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Who is watched, by what, for how long.
+
+    One of `pids`, `everything`, `cgroup` and `command` names the targets.  `sources` empty:
+    all that the host has.  `pace` is the kernel's scan for hint faults.  `duration` in
+    seconds; None: as long as there is something to watch.
+    """
+
+    pids: tuple[int, ...] = ()
+    everything: bool = False
+    cgroup: str | None = None
+    command: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    tiers: str | None = None
+    pace: Pace = field(default_factory=default_pace)
+    duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How the engine runs: its layout, fidelity, tunables as text, the latency budget.
+
+    `dry_run` checks and judges everything and moves nothing.
+    """
+
+    layout: Layout = DEFAULT
+    fidelity: Fidelity = IMPROVED
+    tunables: Mapping[str, str] = field(default_factory=dict)
+    budget_ms: float = 20
+    dry_run: bool = False

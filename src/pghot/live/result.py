@@ -1,0 +1,143 @@
+"""What came of a live run, as plain values for a table and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.engine import Engine
+from pghot.linux.guard import SettingsGuard
+from pghot.live.facts import Facts
+from pghot.live.machine import HostMachine
+from pghot.live.mover import HostMover
+from pghot.live.pump import Pump
+from pghot.sources.live_source import LiveSource
+
+USEC_PER_SEC = 1_000_000
+
+ENGINE_REFUSALS = {
+    "threshold": "touched too long ago (threshold)",
+    "rate_limit": "rate limit reached",
+    "already_there": "already on the target node",
+    "no_target": "the target is no online top-tier node",
+    "isolation": "no room on the target node",
+}
+"""Reasons of the engine's own, by its names; `migration` is the host's and said in detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """A run of the engine on a host, under way or ended.
+
+    `elapsed_us` is real time; `why` says what ended it; `kernel_promoted` are pages that
+    the kernel itself promoted meanwhile (its pgpromote_success); `memcg_names` the control
+    groups of the memcgs that pages were promoted for, where they can be known.
+    """
+
+    engine: Engine
+    machine: HostMachine
+    sources: Sequence[LiveSource]
+    pump: Pump
+    facts: Facts
+    mover: HostMover
+    guard: SettingsGuard
+    reason: str
+    dry_run: bool
+    elapsed_us: int
+    instant: int
+    rows: int
+    batches: int
+    cpu_s: float
+    kernel_promoted: int
+    memcg_names: Mapping[int, str]
+    why: str = ""
+
+    @property
+    def found(self) -> int:
+        """Folios that were found hot."""
+        return sum(kmigrated.found for kmigrated in self.engine.kmigrated.values())
+
+    @property
+    def promoted(self) -> int:
+        """Pages that are on a top-tier node now through us."""
+        return self.engine.vmstat["pgpromote_success"]
+
+    @property
+    def cpu_share(self) -> float:
+        """Our own CPU time over real time, 1 for a whole CPU."""
+        return self.cpu_s * USEC_PER_SEC / self.elapsed_us if self.elapsed_us else 0.0
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Samples of which no access was recorded, by reason."""
+        return {name: n for name, n in (self.pump.left_out + self.facts.left_out).items() if n}
+
+    def refusals(self) -> dict[str, tuple[int, str]]:
+        """Give how many times a hot folio did not move by reason, with the reason in words."""
+        engine = {
+            name: (self.engine.refused[name], words)
+            for name, words in ENGINE_REFUSALS.items()
+            if self.engine.refused[name]
+        }
+        return engine | self.mover.refusals()
+
+    def summary(self) -> dict[str, Any]:
+        """Give the keys of a replay's summary.json, and under `live` what only a host has."""
+        engine = self.engine
+        return {
+            "mode": engine.layout.name,
+            "hz": engine.hz,
+            "tunables": engine.tunables.as_dict(),
+            "vmstat": engine.vmstat.as_dict(),
+            "nodes": {str(nid): self._node(nid) for nid in self.machine.nodes()},
+            "batches": self.batches,
+            "accesses": self.rows,
+            "elapsed_s": self.instant / USEC_PER_SEC,
+            "live": self._live(),
+        }
+
+    def records(self) -> dict[str, npt.NDArray[Any]]:
+        """Give the arrays of records.npz, as a replay does."""
+        pfn, record = self.engine.hot_map.nonzero()
+        return {
+            "pfn": pfn.astype(np.uint64),
+            "record": record,
+            "hot_sections": self.engine.hot_map.hot_sections(),
+        }
+
+    def _node(self, nid: int) -> dict[str, int]:
+        pgdat = self.engine.pgdat[nid]
+        names = (
+            "pgpromote_success",
+            "pgpromote_candidate",
+            "pgpromote_candidate_nrl",
+            "nbp_threshold",
+        )
+        node = self.machine.topology.node(nid)
+        free = node.free_bytes >> 12 if node else 0
+        return {name: int(pgdat[name]) for name in names} | {"free_pages": free}
+
+    def _live(self) -> dict[str, Any]:
+        budget = self.mover.budget
+        return {
+            "fidelity": self.engine.fidelity.name,
+            "sources": {s.name: dataclasses.asdict(s.counts) for s in self.sources},
+            "chosen": self.reason,
+            "found_hot": self.found,
+            "promoted_pages": self.promoted,
+            "refused": {name: count for name, (count, _) in self.refusals().items()},
+            "left_out": self.left_out,
+            "late_rows": self.pump.late,
+            "memcg_promoted": {str(m): n for m, n in self.engine.memcg_promoted.items() if n},
+            "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},
+            "kernel_promoted_pages": self.kernel_promoted,
+            "dry_run": self.dry_run,
+            "real_s": self.elapsed_us / USEC_PER_SEC,
+            "cpu_s": self.cpu_s,
+            "ended": self.why,
+        }

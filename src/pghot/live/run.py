@@ -1,0 +1,245 @@
+"""`pghot run` and `pghot record` without their command lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pghot.engine.engine import Engine
+from pghot.engine.kmigrated import Batch
+from pghot.engine.tunables import ALL_SOURCES
+from pghot.linux.cgroups import cgroup_inodes
+from pghot.linux.host import Host
+from pghot.linux.kpage import KPages
+from pghot.linux.latency import LatencyBudget
+from pghot.live import loop
+from pghot.live.clock import Clock
+from pghot.live.facts import Facts
+from pghot.live.machine import HostMachine
+from pghot.live.mover import HostMover
+from pghot.live.options import EngineOptions, Options
+from pghot.live.owners import Owners
+from pghot.live.pump import LOGGED, Pump
+from pghot.live.result import LiveResult
+from pghot.live.session import Session, open_session
+from pghot.live.stages import EngineStage, Log
+from pghot.log.parts import create_parts
+from pghot.log.schema import SOURCES, Metadata
+from pghot.log.tape import Tape
+
+Tell = Callable[[str], None]
+
+
+class Promotions(Protocol):
+    """Somebody who wants to know of every batch (`replaying.output`)."""
+
+    def add(self, time_us: int, number: int, batch: Batch) -> None:
+        """Take the batch of this number, moved at `time_us`."""
+
+
+def run_engine(
+    host: Host,
+    options: Options,
+    engine_options: EngineOptions,
+    *,
+    tell: Tell,
+    status: Callable[[LiveResult], None],
+    record: Path | None = None,
+    force: bool = False,
+    promotions: Promotions | None = None,
+) -> tuple[LiveResult, int]:
+    """Run the engine on the host until `options` say so; give what came of it.
+
+    And the exit status: the launched command's own, else 0.  `tell` takes lines for a
+    person, `status` the state of things once a second, `record` is a log to write as well.
+    """
+    with open_session(host, options) as session, ExitStack() as stack:
+        _introduce(session, tell)
+        live = _Live(session, engine_options, promotions)
+        stack.callback(live.close)
+        log = None
+        if record is not None:
+            writer = stack.enter_context(
+                _recording(record, live.machine, _run_metadata(live), force=force)
+            )
+            log = Log(writer, live.machine, live.tape)
+        clock = Clock()
+        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
+        stage = live.stage(log)
+        why = loop.run(
+            session, pump, clock, stage, tell, lambda us: status(live.result(pump, stage, us))
+        )
+        result = live.result(pump, stage, clock.now_us(), why)
+        if log is not None:
+            log.end()
+    launched = session.launched
+    return result, 0 if launched is None else launched.wait()
+
+
+def record_accesses(
+    host: Host, options: Options, path: Path, *, tell: Tell, force: bool = False
+) -> tuple[int, str, int]:
+    """Record the accesses of a host to a log: give rows, what ended it, the exit status."""
+    with open_session(host, options) as session:
+        _introduce(session, tell)
+        tape = Tape()
+        machine = HostMachine(host, session.topology, _Nobody(), tape)
+        metadata = Metadata(
+            taken=f"pghot record: {session.choice.reason}",
+            hz=machine.form.content["hz"],
+            machine=machine.form.content,
+            extra={"topology": session.topology.to_dict()},
+        )
+        with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
+            log = Log(writer, machine, tape)
+            clock = Clock()
+            pump = Pump(session.sources, session.targets, machine, clock.start_ns)
+            why = loop.run(session, pump, clock, log, tell, lambda _us: None)
+            rows: int = writer.rows
+    launched = session.launched
+    return rows, why, 0 if launched is None else launched.wait()
+
+
+class _Live:
+    """What a run of the engine is made of."""
+
+    def __init__(
+        self, session: Session, options: EngineOptions, promotions: Promotions | None
+    ) -> None:
+        host = session.host
+        self.session = session
+        self.options = options
+        self.tape = Tape()
+        self._promotions = promotions
+        self._batches = 0
+        self._cpu_before = time.process_time()
+        self._kernel_before = kernel_promoted(host)
+        self._kpages = KPages(host)
+        owners = Owners(0)
+        self.mover = HostMover(
+            host,
+            session.targets,
+            self._kpages,
+            owners,
+            LatencyBudget(options.budget_ms),
+            dry_run=options.dry_run,
+        )
+        self.machine = HostMachine(host, session.topology, self.mover, self.tape)
+        self.mover.of(self.machine)
+        owners.grow(self.machine.mem_map.slots)
+        self.facts = Facts(self.machine, self._kpages, owners)
+        self.engine = self._engine()
+
+    def stage(self, log: Log | None) -> EngineStage:
+        """Give the stage that the loop hands rows to."""
+        return EngineStage(
+            self.engine, self.machine, self.facts, self.mover, log, self._take_batch
+        )
+
+    def result(self, pump: Pump, stage: EngineStage, us: int, why: str = "") -> LiveResult:
+        """Give what came of it so far."""
+        session = self.session
+        return LiveResult(
+            engine=self.engine,
+            machine=self.machine,
+            sources=session.sources,
+            pump=pump,
+            facts=self.facts,
+            mover=self.mover,
+            guard=session.guard,
+            reason=session.choice.reason,
+            dry_run=self.options.dry_run,
+            elapsed_us=us,
+            instant=stage.instant,
+            rows=stage.rows,
+            batches=self._batches,
+            cpu_s=time.process_time() - self._cpu_before,
+            kernel_promoted=kernel_promoted(session.host) - self._kernel_before,
+            memcg_names=cgroup_inodes(session.host) if why else {},
+            why=why,
+        )
+
+    def close(self) -> None:
+        """Close the files of pages."""
+        self._kpages.close()
+        self.mover.pagemap.close()
+
+    def _engine(self) -> Engine:
+        engine = Engine(
+            self.machine,
+            self.options.layout,
+            hz=self.machine.form.content["hz"],
+            fidelity=self.options.fidelity,
+        )
+        enabled = sum(1 << SOURCES[name] for name in self.session.choice.names)
+        tunables = {
+            "enabled_sources": str(enabled & ALL_SOURCES),
+            "target_nid": str(self.session.topology.fast[0]),
+        }
+        for name, text in (tunables | dict(self.options.tunables)).items():
+            engine.write(name, text)
+        engine.start()
+        return engine
+
+    def _take_batch(self, instant: int, batch: Batch) -> None:
+        if self._promotions is not None:
+            self._promotions.add(instant, self._batches, batch)
+        self._batches += 1
+
+
+class _Nobody:
+    def move(self, pfns: Any, nid: int) -> Any:
+        """Move nothing: a recording has no engine."""
+        raise NotImplementedError
+
+
+def kernel_promoted(host: Host) -> int:
+    """Give the pages that the kernel has promoted itself since boot."""
+    for line in host.text_or("/proc/vmstat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "pgpromote_success":
+            return int(value)
+    return 0
+
+
+def _introduce(session: Session, tell: Tell) -> None:
+    """Say what was put back for a killed run, and which sources are used and why."""
+    if session.guard.recovered:
+        tell(f"put back what a killed pghot left: {session.guard.recovered.line()}")
+    tell(session.choice.reason)
+
+
+def _run_metadata(live: _Live) -> Metadata:
+    engine, form = live.engine, live.machine.form
+    run = {
+        "mode": engine.layout.name,
+        "fidelity": engine.fidelity.name,
+        "tunables": engine.tunables.as_dict(),
+        "machine": form.content,
+        "dry_run": live.options.dry_run,
+    }
+    return Metadata(
+        taken=f"pghot run: {live.session.choice.reason}",
+        hz=engine.hz,
+        machine=form.content,
+        extra={"run": run, "topology": live.session.topology.to_dict()},
+    )
+
+
+@contextmanager
+def _recording(
+    path: Path,
+    machine: HostMachine,
+    metadata: Metadata,
+    *,
+    force: bool,
+    optional: tuple[str, ...] = LOGGED,
+) -> Iterator[Any]:
+    """Open a log in parts, and let it know at the end how the machine looks by then."""
+    with create_parts(path, metadata, optional=optional, force=force) as writer:
+        yield writer
+        m = writer.metadata
+        writer.metadata = Metadata(m.taken, m.hz, machine.form.content, extra=m.extra)

@@ -1,0 +1,127 @@
+"""Who takes the rows of a live run: a log alone, or the engine with or without a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pghot.engine.engine import Engine
+from pghot.engine.kmigrated import Batch
+from pghot.engine.units import usecs_to_jiffies
+from pghot.linux.topology import Topology
+from pghot.live.facts import Facts
+from pghot.live.machine import HostMachine
+from pghot.live.mover import HostMover
+from pghot.log.schema import Columns
+from pghot.log.tape import Tape
+from pghot.sources.access_log import jiffies_of
+
+RECORD_STEP_US = 100_000
+"""Microseconds between two writes of a recording without an engine."""
+
+PART_US = 2_000_000
+"""Microseconds of a recording that a crash may cost at the most."""
+
+
+class Writer(Protocol):
+    """A log under way (`log.parts`)."""
+
+    def write(self, rows: Columns) -> None:
+        """Add rows."""
+
+    def add_tape(self, text: str) -> None:
+        """Add a piece of the tape to the part at hand."""
+
+    def end_part(self) -> None:
+        """Put on disk what was added since the last part."""
+
+
+class Log:
+    """A log that takes all rows, and a part every few seconds."""
+
+    step_us = RECORD_STEP_US
+
+    def __init__(self, writer: Writer, machine: HostMachine, tape: Tape) -> None:
+        self._writer = writer
+        self._machine = machine
+        self._tape = tape
+        self._part_due = PART_US
+
+    def wake(self, instant: int, rows: Columns) -> None:
+        """Write the rows, and end a part where it is time."""
+        if len(rows["time_us"]):
+            self._writer.write(rows)
+        if instant >= self._part_due:
+            self._part_due = instant + PART_US
+            self.end()
+
+    def end(self) -> None:
+        """Put all on disk that is known so far."""
+        text = self._tape.take()
+        if text:
+            self._writer.add_tape(text)
+        self._writer.end_part()
+
+    def renewed(self, pid: int) -> None:
+        """Nothing to do: what was written was so."""
+
+    def host_is(self, instant: int, topology: Topology) -> None:
+        """Take in how the host looks now."""
+        self._machine.follow(instant, topology)
+
+
+class EngineStage:
+    """The engine on the host: page facts, records, and every wake-up of kmigrated.
+
+    `batches` is told of each batch, as `replaying` tells of them.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        machine: HostMachine,
+        facts: Facts,
+        mover: HostMover,
+        log: Log | None,
+        batches: Callable[[int, Batch], None],
+    ) -> None:
+        self._engine = engine
+        self._machine = machine
+        self._facts = facts
+        self._mover = mover
+        self._log = log
+        self._batches = batches
+        self.rows = 0
+        self.instant = 0
+
+    @property
+    def step_us(self) -> int:
+        """Microseconds between two wake-ups: kmigrated's sleep, a tick where it has none."""
+        return self._engine.sleep_ms * 1000 or 1_000_000 // self._engine.hz
+
+    def wake(self, instant: int, rows: Columns) -> None:
+        """Record the rows, then let every kmigrated look."""
+        engine = self._engine
+        self.instant = instant
+        if len(rows["time_us"]):
+            rows = self._facts.learn(instant, rows)
+            self.rows += len(rows["time_us"])
+            if self._log is not None:
+                self._log.wake(instant, rows)
+            jiffies = jiffies_of(rows["time_us"], engine.hz)
+            engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
+        elif self._log is not None:
+            self._log.wake(instant, rows)
+        self._machine.look_again()
+        for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
+            self._batches(instant, batch)
+
+    def renewed(self, pid: int) -> None:
+        """Forget the old memory of a process that executes another program."""
+        self._mover.pagemap.forget(pid)
+
+    def host_is(self, instant: int, topology: Topology) -> None:
+        """Take in memory that came since."""
+        for start, pages, _nid in self._machine.follow(instant, topology):
+            self._engine.memory_going_online(start, pages)
+        self._engine.nodes_changed()

@@ -1,0 +1,47 @@
+"""Ending a live run by a signal: the first asks for it, the second does not ask."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from pghot.linux.launch import Launched
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stop:
+    """Which signal asked to stop, None so far."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+
+@contextmanager
+def stopping(launched: Launched | None) -> Iterator[Stop]:
+    """Note signals instead of dying of them; a launched command gets those it did not see.
+
+    Ctrl-C reaches the command by the terminal, and the run goes on until it ends.
+    """
+    stop = Stop()
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if launched is not None and number != signal.SIGINT:
+            launched.forward(number)
+        if stop.signal is not None:
+            before[number](number, frame)
+        if launched is None or number != signal.SIGINT:
+            stop.signal = number
+
+    try:
+        for number in _SIGNALS:
+            if callable(signal.getsignal(number)):
+                before[number] = signal.signal(number, note)
+        yield stop
+    finally:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)

@@ -1,0 +1,101 @@
+"""Replaying a live run with the host's own answers: its free pages, folios and refusals.
+
+`log.tape` holds them.  A page that moved got another frame on the host, so none moves here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.frames import Frames
+from pghot.engine.memory import BoolArray, Node, U64Array, Zone
+from pghot.log.machine import Machine
+from pghot.log.schema import Metadata
+from pghot.log.tape import Kind, TapeReader, texts
+
+
+class TapedMemory(ArrayMemory):
+    """The machine of a live run: it answers what the host answered, in the same order."""
+
+    def __init__(self, machine: Machine, tape: TapeReader) -> None:
+        super().__init__(machine.nodes, machine.folios)
+        self._tape = tape
+
+    @property
+    def frames(self) -> Frames | None:
+        """None: the host answered batch by batch."""
+        return None
+
+    def before(self, instant: int, engine: Engine) -> None:
+        """Take in what the host told before the rows of this wake-up were recorded."""
+        while (about := self._tape.next_about(Kind.ONLINE)) is not None and about <= instant:
+            start, pages, nid = self._tape.take(Kind.ONLINE, about, 3).tolist()
+            self._add(start, pages, nid)
+            engine.memory_going_online(start, pages)
+        if self._tape.next_about(Kind.FOLIOS) == instant:
+            facts = self._tape.take(Kind.FOLIOS, instant).reshape(-1, 3)
+            pfns, pages, memcgs = facts.T
+            self.mem_map.learn(pfns.astype(np.uint64), pages, memcgs.astype(np.uint32))
+
+    def present_pages(self, nid: int) -> int:
+        """Pages of the node, as the host said; outside a pass, as the machine file says."""
+        if self._tape.next_about(Kind.PRESENT) == nid:
+            return int(self._tape.take(Kind.PRESENT, nid, 1)[0])
+        return super().present_pages(nid)
+
+    def zones(self, nid: int) -> Iterable[Zone]:
+        """Give the node's zones as they were."""
+        values = self._tape.take(Kind.ZONES, nid).reshape(-1, 2)
+        zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
+        self._frames.free[nid] = sum(zone.free_pages for zone in zones)
+        return zones
+
+    def room(self, nid: int) -> int:
+        """Give the room as it was."""
+        return int(self._tape.take(Kind.ROOM, nid, 1)[0])
+
+    def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Say which folios moved then."""
+        moved: BoolArray = self._tape.take(Kind.MOVED, nid, len(pfns)) != 0
+        return moved
+
+    @property
+    def ended(self) -> bool:
+        """Whether all answers have been asked for."""
+        return self._tape.ended
+
+    def _add(self, start: int, pages: int, nid: int) -> None:
+        if nid in self._nodes:
+            self.mem_map.add_sections(start, pages, nid)
+        else:
+            self.add_node(Node(nid, start, pages, toptier=False))
+
+
+def taped(metadata: Metadata | None, engine: Engine) -> TapedMemory | None:
+    """Give the machine of the live run that a log was taken on; None where that was none.
+
+    And None where the run had another mode, fidelity or tunable than `engine`.  Which
+    sources were enabled does not matter: the log holds what those gave.
+    """
+    run = metadata.extra.get("run") if metadata else None
+    if metadata is None or not isinstance(run, dict):
+        return None
+    tunables = {
+        name: value
+        for name, value in engine.tunables.as_dict().items()
+        if name != "enabled_sources"
+    }
+    known = run.get("tunables")
+    known = known if isinstance(known, dict) else {}
+    same = all(known.get(name) == value for name, value in tunables.items())
+    if not same or (run.get("mode"), run.get("fidelity")) != (
+        engine.layout.name,
+        engine.fidelity.name,
+    ):
+        return None
+    machine = Machine.from_dict(run.get("machine", {}), "the log's live run")
+    return TapedMemory(machine, TapeReader(texts(metadata.extra.get("tape", []))))
