@@ -1,0 +1,51 @@
+"""The machine's shape: a fast node with the CPUs, a slow one without, room to add memory.
+
+Options are QEMU's (qemu(1)); the HMAT is what makes the kernel put the nodes into
+different memory tiers (Documentation/admin-guide/mm/numaperf.rst).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+FAST, SLOW, SPARE = 0, 1, 2
+"""Node ids; the spare node has no memory until some is added."""
+
+_DISTANCE = {FAST: 10, SLOW: 50, SPARE: 60}
+_LATENCY_NS = {FAST: 80, SLOW: 400}
+_BANDWIDTH = {FAST: "100G", SLOW: "20G"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Sizes of the two nodes in MiB, and how much may be added later."""
+
+    fast_mib: int = 1024
+    slow_mib: int = 2048
+    cpus: int = 2
+    slots: int = 4
+    extra_mib: int = 4096
+
+    @property
+    def memory_mib(self) -> int:
+        """What the machine starts with."""
+        return self.fast_mib + self.slow_mib
+
+    def options(self) -> Iterator[str]:
+        """Give QEMU's options."""
+        total = self.memory_mib + self.extra_mib
+        yield f"-m {self.memory_mib}M,slots={self.slots},maxmem={total}M"
+        yield "-machine q35,hmat=on"
+        yield f"-object memory-backend-ram,id=m0,size={self.fast_mib}M"
+        yield f"-object memory-backend-ram,id=m1,size={self.slow_mib}M"
+        yield f"-numa node,nodeid={FAST},memdev=m0,cpus=0-{self.cpus - 1}"
+        yield f"-numa node,nodeid={SLOW},memdev=m1,initiator={FAST}"
+        yield f"-numa node,nodeid={SPARE},initiator={FAST}"
+        for node in (SLOW, SPARE):
+            yield f"-numa dist,src={FAST},dst={node},val={_DISTANCE[node]}"
+        yield f"-numa dist,src={SLOW},dst={SPARE},val={_DISTANCE[SPARE]}"
+        for node, latency in _LATENCY_NS.items():
+            where = f"-numa hmat-lb,initiator={FAST},target={node},hierarchy=memory"
+            yield f"{where},data-type=access-latency,latency={latency}"
+            yield f"{where},data-type=access-bandwidth,bandwidth={_BANDWIDTH[node]}"
