@@ -26,7 +26,7 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("-a", dest="everything", action="store_true", help="every process")
     who.add_argument("-G", dest="cgroup", metavar="CGROUP", help="a control group and all below")
     who.add_argument(
-        "command", nargs="*", metavar="-- COMMAND", help="start this and watch it until it ends"
+        "words", nargs="*", metavar="-- COMMAND", help="start this and watch it until it ends"
     )
     parser.add_argument(
         "-d", "--duration", type=float, metavar="SECONDS", help="end after so long"
@@ -50,7 +50,7 @@ def options_of(args: argparse.Namespace) -> Options:
     from pghot.linux.processes import parse_pids
     from pghot.live.options import Options, default_pace
 
-    given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.command)]
+    given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.words)]
     if sum(given) != 1:
         raise InputError("name what to watch: one of -p PID, -a, -G CGROUP, -- COMMAND")
     if args.duration is not None and not args.duration > 0:
@@ -63,7 +63,7 @@ def options_of(args: argparse.Namespace) -> Options:
         pids=tuple(parse_pids(args.pids)) if args.pids is not None else (),
         everything=args.everything,
         cgroup=args.cgroup,
-        command=tuple(args.command),
+        command=tuple(args.words),
         sources=tuple(args.source.split(",")) if args.source else (),
         tiers=args.tiers,
         pace=default_pace()._replace(**pace),

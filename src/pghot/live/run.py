@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pghot.engine.engine import Engine
+from pghot.engine.fidelity import IMPROVED
 from pghot.engine.kmigrated import Batch
+from pghot.engine.layout import DEFAULT
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
@@ -26,6 +28,7 @@ from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log
+from pghot.live.warm import warm_up
 from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
@@ -58,6 +61,7 @@ def run_engine(
     """
     with open_session(host, options) as session, ExitStack() as stack:
         _introduce(session, tell)
+        warm_up(engine_options.layout, engine_options.fidelity, tell)
         live = _Live(session, engine_options, promotions)
         stack.callback(live.close)
         log = None
@@ -85,6 +89,7 @@ def record_accesses(
     """Record the accesses of a host to a log: give rows, what ended it, the exit status."""
     with open_session(host, options) as session:
         _introduce(session, tell)
+        warm_up(DEFAULT, IMPROVED, tell)
         tape = Tape()
         machine = HostMachine(host, session.topology, _Nobody(), tape)
         metadata = Metadata(

@@ -1,0 +1,83 @@
+"""Getting the compiled loops ready before the first access comes.
+
+Compiling takes seconds where the cache is empty, and loading a moment where it is not.
+Rings would overflow meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.fidelity import Fidelity
+from pghot.engine.frames import Frames
+from pghot.engine.layout import Layout
+from pghot.engine.memory import Node
+from pghot.engine.units import PAGES_PER_SECTION
+from pghot.linux.perf_arrays import Drained
+from pghot.linux.ring import Ring
+from pghot.linux.sample_layout import sample_layout
+from pghot.sources import hint_faults
+
+PATIENCE_S = 2.0
+"""Longer than that, and a person is told what is going on."""
+
+_DATA_HEAD = 1024
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class _AskedEachTime(ArrayMemory):
+    """A machine that moves each batch itself, as a host does."""
+
+    @property
+    def frames(self) -> Frames | None:
+        return None
+
+
+def warm_up(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
+    """Run every loop of a live run once, on a small machine and a ring of nobody's."""
+    patience = threading.Timer(
+        PATIENCE_S, tell, ["compiling the inner loops, once for this user and version"]
+    )
+    patience.daemon = True
+    patience.start()
+    try:
+        _warm_ring()
+        _warm_engine(layout, fidelity)
+    finally:
+        patience.cancel()
+
+
+def _warm_ring() -> None:
+    """Drain a ring that holds one record of no known kind."""
+    descriptor = os.memfd_create("pghot-ring", os.MFD_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, 2 * _PAGE)
+        os.pwrite(descriptor, np.array([8], "<u8").tobytes(), _DATA_HEAD)
+        os.pwrite(descriptor, np.array([0, 0x0008_0000], "<u4").tobytes(), _PAGE)
+        with Ring(descriptor, sample_layout(hint_faults.SAMPLE_TYPE), pages=1) as ring:
+            ring.drain(Drained())
+    finally:
+        os.close(descriptor)
+
+
+def _warm_engine(layout: Layout, fidelity: Fidelity) -> None:
+    """Promote two pages."""
+    section = PAGES_PER_SECTION
+    nodes = [
+        Node(0, 0, section, toptier=True, cpus=(0,), free_pages=section),
+        Node(1, section, section, toptier=False),
+    ]
+    engine = Engine(_AskedEachTime(nodes), layout, fidelity=fidelity)
+    engine.write("enabled_sources", "0x3")
+    engine.start()
+    pfns = np.full(4, section, np.uint64)
+    engine.record_many(pfns, 0, 0, np.zeros(4, np.uint64))
+    list(engine.look(100))
+    engine.record_many(pfns, -1, 0, np.arange(100_000, 100_004))
+    list(engine.look(200_000))
