@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.vm import qmp
 from tests.vm.kernels import Kernel
@@ -43,6 +44,8 @@ PROGRAMS = {
     "apt-get": "apt",
 }
 """Programs that booting needs, and their packages."""
+
+LOAD_FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static")
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -167,7 +170,7 @@ class _Follower:
         self.heard = heard
         self.offset = 0
 
-    def __enter__(self) -> _Follower:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -226,3 +229,6 @@ def _write_command(
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(str(ROOT))}", f"exec {shlex.join(command)}"]
     (shared / "command").write_text("\n".join(lines) + "\n")
+    subprocess.run(
+        ["gcc", *LOAD_FLAGS, str(ROOT / "tests/vm/load.c"), "-o", str(shared / "load")], check=True
+    )
