@@ -103,7 +103,7 @@ def run(
         _booted(kernel, shared, Path(scratch), layout or Layout(), log.fileno()) as process,
         _Follower(shared / "output", heard) as follower,
     ):
-        while process.poll() is None and time.monotonic() < began + timeout:
+        while not _ended(process) and time.monotonic() < began + timeout:
             time.sleep(0.05)
             if not boot_s and (shared / "uptime").exists():
                 boot_s = time.monotonic() - began
@@ -202,9 +202,14 @@ def _booted(
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the number is still ours
         process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a process has ended, without reaping it."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, flags) is not None
 
 
 def _environment(scratch: Path) -> dict[str, str]:

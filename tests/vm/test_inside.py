@@ -13,6 +13,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "test" in metafunc.fixturenames:
         tests = session.collect()
         metafunc.parametrize("test", tests, ids=[test.removeprefix(INSIDE) for test in tests])
+    if "which" in metafunc.fixturenames:
         metafunc.parametrize("which", kernels.WHICH)
 
 
@@ -24,3 +25,9 @@ def test_on_a_stock_kernel(boot: session.Boot, test: str) -> None:
     if said.outcome != "passed":
         pytest.fail(said.text, pytrace=False)
     print(said.text)
+
+
+@pytest.mark.vm
+def test_a_boot_takes_less_than_a_minute(boot: session.Boot) -> None:
+    assert 0 < boot.finished.boot_s < 60, boot.finished.explain()
+    print(f"booted in {boot.finished.boot_s:.1f} s")
