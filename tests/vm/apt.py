@@ -16,6 +16,9 @@ from pathlib import Path
 ETC = Path("/etc/apt")
 ATTEMPTS = 3
 
+_OPTIONS = {"arch": "Architectures", "lang": "Languages", "target": "Targets"}
+"""What sources.list(5) calls options of the one-line style in deb822 style, if not the same."""
+
 
 class AptError(Exception):
     """A package cannot be had; the message says which and why."""
@@ -106,7 +109,10 @@ def _one_line(line: str) -> dict[str, str]:
     if not found:
         return {}
     options = dict(item.split("=", 1) for item in (found.group(1) or "").split())
-    fields = {name.title(): value.replace(",", " ") for name, value in options.items()}
+    fields = {
+        _OPTIONS.get(name, name.title()): value.replace(",", " ")
+        for name, value in options.items()
+    }
     uri, suite, components = found.group(2, 3, 4)
     return fields | {"Types": "deb", "URIs": uri, "Suites": suite, "Components": components}
 

@@ -13,8 +13,8 @@ FAST, SLOW, SPARE = 0, 1, 2
 """Node ids; the spare node has no memory until some is added."""
 
 _DISTANCE = {FAST: 10, SLOW: 50, SPARE: 60}
-_LATENCY_NS = {FAST: 80, SLOW: 400}
-_BANDWIDTH = {FAST: "100G", SLOW: "20G"}
+_LATENCY_NS = {FAST: 80, SLOW: 400, SPARE: 400}
+_BANDWIDTH = {FAST: "100G", SLOW: "20G", SPARE: "20G"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.vm import qmp
 from tests.vm.kernels import Kernel
@@ -43,6 +44,8 @@ PROGRAMS = {
     "apt-get": "apt",
 }
 """Programs that booting needs, and their packages."""
+
+LOAD_FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static")
 
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -100,7 +103,7 @@ def run(
         _booted(kernel, shared, Path(scratch), layout or Layout(), log.fileno()) as process,
         _Follower(shared / "output", heard) as follower,
     ):
-        while process.poll() is None and time.monotonic() < began + timeout:
+        while not _ended(process) and time.monotonic() < began + timeout:
             time.sleep(0.05)
             if not boot_s and (shared / "uptime").exists():
                 boot_s = time.monotonic() - began
@@ -167,7 +170,7 @@ class _Follower:
         self.heard = heard
         self.offset = 0
 
-    def __enter__(self) -> _Follower:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -199,9 +202,14 @@ def _booted(
     try:
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the number is still ours
         process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a process has ended, without reaping it."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, process.pid, flags) is not None
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -226,3 +234,6 @@ def _write_command(
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(str(ROOT))}", f"exec {shlex.join(command)}"]
     (shared / "command").write_text("\n".join(lines) + "\n")
+    subprocess.run(
+        ["gcc", *LOAD_FLAGS, str(ROOT / "tests/vm/load.c"), "-o", str(shared / "load")], check=True
+    )
