@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.event_rings import (
+from pghot.linux.event_rings import EventRings, Wanted
+from pghot.linux.host import Host
+from pghot.linux.mem_events import find_mem_events
+from pghot.linux.open_events import (
     PERF_EVENT_IOC_DISABLE,
     PERF_EVENT_IOC_ENABLE,
     PERF_EVENT_IOC_SET_OUTPUT,
-    EventRings,
-    Wanted,
 )
-from pghot.linux.host import Host
-from pghot.linux.mem_events import find_mem_events
 from pghot.linux.perf_arrays import FORK, Drained
 from pghot.linux.perf_attr import EventAttr, Flag, Sample
 from pghot.sources.hint_faults import event
@@ -154,6 +153,18 @@ def test_cpus_that_come_are_opened_and_started_and_those_that_go_are_closed(tmp_
     rings.close()
 
 
+def test_a_cpu_that_comes_and_is_refused_stops_nobody(tmp_path):
+    codes = {}
+    on = host(tmp_path, refuse=lambda _attr, _pid, cpu, _group: codes.get(cpu))
+    rings = EventRings(on, FAULTS)
+    codes[2] = errno.EMFILE
+    put(tmp_path, ONLINE, "0-2")
+    assert rings.follow_cpus()
+    assert rings.cpus == (0, 1)
+    assert rings.notes == ["CPU 2: perf events cannot be opened (Too many open files)"]
+    rings.close()
+
+
 def test_of_one_process_every_thread_is_opened_and_inherited_into_one_ring_a_cpu(tmp_path):
     on = host(tmp_path)
     put(tmp_path, "/proc/70/task/70/stat", "")
@@ -181,7 +192,7 @@ def test_a_process_that_is_gone_is_an_error(tmp_path):
         EventRings(host(tmp_path), FAULTS, pid=70)
 
 
-def own_rings(sample_type):
+def own_rings(sample_type, pages=64):
     """Rings of this very process; skips where the kernel refuses even that."""
     attr = EventAttr(
         type=1,
@@ -192,7 +203,7 @@ def own_rings(sample_type):
         clockid=1,
     )
     try:
-        return EventRings(Host(), [Wanted([[attr]])], os.getpid())
+        return EventRings(Host(), [Wanted([[attr]])], os.getpid(), pages)
     except PghotError as error:
         pytest.skip(f"perf events of one's own process: {error}")
 
@@ -229,7 +240,7 @@ def test_a_real_ring_shows_every_fresh_page_that_this_process_touches(more):
     assert runs, "200 pages that follow each other, each seen"
     assert len(faults.addr) >= 250
     assert set(faults.pid.tolist()) == {os.getpid()}
-    assert len(set(faults.tid.tolist())) == 2
+    assert {threading.get_native_id(), worker.native_id} <= set(faults.tid.tolist())
     assert before < faults.time_ns.min() <= faults.time_ns.max() < after
     assert into.count("lost") == into.count("corrupt") == into.count("malformed") == 0
     assert FORK in into.tasks.kind.tolist()
@@ -239,6 +250,30 @@ def test_a_real_ring_shows_every_fresh_page_that_this_process_touches(more):
         offsets = faults.phys[known] % mmap.PAGESIZE
         assert (offsets == faults.addr[known] % mmap.PAGESIZE).all()
     touched.close()
+
+
+@pytest.fixture
+def one_cpu():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_real_ring_that_overflows_says_how_many_it_lost():
+    rings = own_rings(KINDS, pages=1)
+    into = Drained()
+    rings.enable()
+    touch(1000).close()
+    rings.drain(into)
+    kept = into.count("samples")
+    touch(100).close()  # the kernel tells of the loss before the next that fits
+    rings.drain(into)
+    rings.close()
+    assert kept < 1000
+    assert into.count("lost") >= 1000 - kept
+    assert into.count("samples") > kept
 
 
 def test_no_descriptor_is_left_behind():

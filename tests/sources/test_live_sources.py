@@ -1,5 +1,6 @@
 import mmap
 import os
+import select
 import time
 
 import numpy as np
@@ -238,3 +239,21 @@ def test_minor_faults_of_this_process_come_out_as_its_accesses():
     assert set(samples.pid[touched].tolist()) == {os.getpid()}
     assert (samples.nid >= 0).all()
     assert start < samples.time_ns[0]
+
+
+def test_a_real_source_is_readable_once_half_a_ring_is_full():
+    try:
+        source = hint_faults.open_source(Host(), os.getpid(), pages=2)
+    except PghotError as error:
+        pytest.skip(f"perf events of one's own process with physical addresses: {error}")
+    poll = select.poll()
+    for descriptor in source.descriptors:
+        poll.register(descriptor, select.POLLIN)
+    source.enable()
+    assert not any(event & select.POLLIN for _, event in poll.poll(0))
+    with mmap.mmap(-1, 500 * mmap.PAGESIZE) as fresh:
+        fresh.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(500):
+            fresh[page * mmap.PAGESIZE] = 1
+    assert any(event & select.POLLIN for _, event in poll.poll(1000))
+    source.close()

@@ -49,7 +49,7 @@ class MemEvents(NamedTuple):
 
 
 class Periods(NamedTuple):
-    """How many events make a sample, None for the default of each."""
+    """How many events make a sample, and the cycles that a load must take to be one."""
 
     ibs: int = IBS_PERIOD
     loads: int = LOAD_PERIOD

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import PghotError
-from pghot.linux.event_rings import EVERY_PROCESS, Wanted
+from pghot.linux.event_rings import Wanted
 from pghot.linux.host import Host
 from pghot.linux.mem_events import MemEvents, Periods, find_mem_events
+from pghot.linux.open_events import EVERY_PROCESS
 from pghot.linux.perf_arrays import SampleColumns
 from pghot.linux.perf_attr import EventAttr
 from pghot.linux.pmu import pmu_names

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pghot.linux.event_rings import EVERY_PROCESS, Wanted
+from pghot.linux.event_rings import Wanted
 from pghot.linux.host import Host
+from pghot.linux.open_events import EVERY_PROCESS
 from pghot.linux.perf_attr import (
     CLOCK_MONOTONIC,
     NO_FLAG,

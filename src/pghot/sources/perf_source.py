@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.linux.cpus import NO_NODE, nodes_of_cpus
-from pghot.linux.event_rings import EVERY_PROCESS, EventRings, Wanted
+from pghot.linux.event_rings import EventRings, Wanted
 from pghot.linux.host import Host
+from pghot.linux.open_events import EVERY_PROCESS
 from pghot.linux.perf_arrays import Drained, SampleColumns, TaskColumns
 from pghot.linux.perf_attr import Flag
 from pghot.linux.ring import RING_PAGES
@@ -93,7 +94,10 @@ class PerfSource:
         return TaskColumns(*(column[order] for column in columns))
 
     def follow_cpus(self) -> bool:
-        """Open CPUs that came online and close those that went; say whether any did."""
+        """Open CPUs that came online and close those that went; say whether any did.
+
+        Drain first: what the ring of a CPU that went still held is gone.
+        """
         changed = self._rings.follow_cpus()
         if changed:
             self._nodes = nodes_of_cpus(self._host)
