@@ -101,10 +101,17 @@ def locate(
         places[at + i - first] = place
         said |= section
         prefetch(records, place)
-        if section & FACTS:
-            prefetch(flags, place)
-            prefetch(page_nid, place)
+    if said & FACTS:
+        ask_for_facts(flags, page_nid, places, at, end - first)
     return said & _KIND
+
+
+@compiled
+def ask_for_facts(flags: Any, page_nid: Any, places: Any, at: Any, size: Any) -> None:
+    """Ask for what is known of the pages at `size` places from `at` on."""
+    for i in range(size):
+        prefetch(flags, places[at + i])
+        prefetch(page_nid, places[at + i])
 
 
 @compiled
@@ -211,9 +218,6 @@ def update_and_locate(
         places[at_next + i] = upcoming
         said |= section
         prefetch(records, upcoming)
-        if section & FACTS:
-            prefetch(flags, upcoming)
-            prefetch(page_nid, upcoming)
         place = places[at + i]
         old = np.uint64(records[place])
         if precise:
@@ -224,6 +228,8 @@ def update_and_locate(
             byte = table[row | old]
             records[place] = byte
             marks[place >> _SHIFT] |= np.uint8(byte)
+    if said & FACTS:
+        ask_for_facts(flags, page_nid, places, at_next, size)
     return said & _KIND
 
 

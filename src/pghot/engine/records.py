@@ -39,6 +39,7 @@ _TIME_MASK = np.uint64((1 << TIME_WIDTH) - 1)
 _FREQ_SHIFT = np.uint64(FREQ_SHIFT)
 _FREQ_MAX = np.uint64(FREQ_MAX)
 _KEPT = np.uint64(KEPT)
+_AHEAD = np.uint64(AHEAD)
 _U32 = np.uint64(0xFFFF_FFFF)
 _TO_TOP = np.uint64(32 - TIME_SHIFT - TIME_WIDTH)
 """Shift that brings a precision record's time to the top of 32 bits."""
@@ -105,11 +106,12 @@ def update_default(records: Any, places: Any, now: Any, table: Any) -> None:
     count = np.uint64(len(places))
     first = np.uint64(0)
     while first < count:
-        end, ahead = block_at(first, count)
-        if same_bucket(now[first], now[end - np.uint64(1)]):
+        end = min(first + np.uint64(BLOCK), count)
+        alike = end + _AHEAD <= count and same_bucket(now[first], now[end - np.uint64(1)])
+        if alike:
             row = row_of(now[first])
             for i in range(first, end):
-                prefetch(records, np.uint64(places[i + ahead]))
+                prefetch(records, np.uint64(places[i + _AHEAD]))
                 place = np.uint64(places[i])
                 records[place] = table[row | np.uint64(records[place])]
         else:
@@ -128,11 +130,12 @@ def update_precise(
     limit = limit_of(window)
     first = np.uint64(0)
     while first < count:
-        end, ahead = block_at(first, count)
-        if now[first] == now[end - np.uint64(1)] and all_equal(nids, first, end):
+        end = min(first + np.uint64(BLOCK), count)
+        alike = end + _AHEAD <= count and now[first] == now[end - np.uint64(1)]
+        if alike and all_equal(nids, first, end):
             stamp, base = stamp_of(now[first]), base_of(now[first], nids[first])
             for i in range(first, end):
-                prefetch(records, np.uint64(places[i + ahead]))
+                prefetch(records, np.uint64(places[i + _AHEAD]))
                 place = np.uint64(places[i])
                 old = np.uint64(records[place])
                 records[place] = next_precise(old, stamp, base, limit, table)
@@ -143,16 +146,6 @@ def update_precise(
                 base = base_of(now[i], nids[i])
                 records[place] = next_precise(old, stamp_of(now[i]), base, limit, table)
         first = end
-
-
-@compiled
-def block_at(first: Any, count: Any) -> Any:
-    """Give the end of the block that starts at `first`, and how far ahead it can ask.
-
-    Near the end there is nothing to ask for but the access at hand.
-    """
-    end = min(first + np.uint64(BLOCK), count)
-    return end, np.uint64(AHEAD if end + np.uint64(AHEAD) <= count else 0)
 
 
 @compiled
