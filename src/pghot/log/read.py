@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ ROWS_A_CHUNK = 1 << 18
 
 CSV_BLOCK = 4 << 20
 """Bytes of CSV read at a time."""
+
+PARTS_SUFFIX = ".parts"
+"""What a directory's name ends with in which a recording keeps its parts."""
+
+PART = re.compile(r"[0-9]{6,}\.parquet")
+"""The name of a part."""
 
 _BUFFER = 1 << 20
 _ARROW_ERRORS = (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError)
@@ -80,12 +87,8 @@ class Log:
                 yield chunk
 
     def _batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-        try:
+        with _reading(self.path):
             yield from self._form.batches(columns)
-        except pa.ArrowCancelled:  # pyarrow's way of passing on Ctrl-C
-            raise KeyboardInterrupt from None
-        except _ARROW_ERRORS as error:
-            raise InputError(f"{self.path}: truncated or corrupt: {one_line(error)}") from error
 
     def _chunk(self, batch: pa.RecordBatch, first_row: int) -> Chunk:
         columns: Columns = {}
@@ -107,6 +110,17 @@ class Log:
         return Chunk(columns, bad, first_row)
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in a file's rows into one line that names the file."""
+    try:
+        yield
+    except pa.ArrowCancelled:  # pyarrow's way of passing on Ctrl-C
+        raise KeyboardInterrupt from None
+    except _ARROW_ERRORS as error:
+        raise InputError(f"{path}: truncated or corrupt: {one_line(error)}") from error
+
+
 class _Form(Protocol):
     """A file format: where rows come from."""
 
@@ -122,13 +136,13 @@ class _Form(Protocol):
 def open_log(path: Path | str) -> Iterator[Log]:
     """Open an access log by its content and name.
 
-    InputError, one line, where it cannot be read, lacks a column, or is truncated.
+    A directory of a recording's parts (`parts`) is one log.  InputError, one line, where it
+    cannot be read, lacks a column, or is truncated.
     """
     path = Path(path)
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(path.open("rb"))
-            form = _form_of(path, stream)
+            form = _parts_in(path) or _form_of(path, stack.enter_context(path.open("rb")))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or one_line(error)}") from error
         for name in REQUIRED:
@@ -144,6 +158,71 @@ def _form_of(path: Path, stream: BinaryIO) -> _Form:
     return _Csv(path) if csv else _Parquet(path, stream)
 
 
+def _parts_in(path: Path) -> _Form | None:
+    """Give the log that a directory's parts make; None for what is no directory of parts."""
+    if not path.is_dir():
+        return None
+    parts = {int(name.stem): name for name in path.iterdir() if PART.fullmatch(name.name)}
+    if not parts:
+        if path.name.endswith(PARTS_SUFFIX):
+            raise InputError(f"{path}: holds no part of a recording")
+        return None
+    for number in range(min(parts), max(parts)):
+        if number not in parts:
+            raise InputError(f"{path}: part {part_name(number)} is missing")
+    return _Parts([parts[number] for number in sorted(parts)])
+
+
+def part_name(number: int) -> str:
+    """Give the name of a recording's part; the first has number 1."""
+    return f"{number:06}.parquet"
+
+
+class _NotWholeError(InputError):
+    """A Parquet file that does not end as one: its writer did not get there."""
+
+
+class _Parts:
+    """The parts of a recording, one after the other; one at most is open at a time.
+
+    The metadata is the last part's with the tape of all.  A last part that is not whole is
+    left out: the recording was stopped on it, and those before it are complete.
+    """
+
+    def __init__(self, parts: list[Path]) -> None:
+        self.ragged: list[int] = []
+        self.metadata: Metadata | None = None
+        self.columns: tuple[str, ...] = ()
+        self.rows: int | None = None
+        self._parts: list[Path] = []
+        tape: list[str] = []
+        for part in parts:
+            try:
+                with part.open("rb") as stream:
+                    form = _Parquet(part, stream)
+            except _NotWholeError:
+                if self._parts and part is parts[-1]:
+                    break
+                raise
+            self._add(part, form)
+            tape += form.metadata.tape if form.metadata else []
+        if self.metadata:
+            self.metadata = self.metadata.with_tape(tape)
+
+    def _add(self, part: Path, form: _Parquet) -> None:
+        if self._parts and form.columns != self.columns:
+            raise InputError(f"{part}: has not the columns of {self._parts[0].name}")
+        self.columns = form.columns
+        self.rows = (self.rows or 0) + (form.rows or 0)
+        self.metadata = form.metadata or self.metadata
+        self._parts.append(part)
+
+    def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        for part in self._parts:
+            with _reading(part), part.open("rb") as stream:
+                yield from _Parquet(part, stream).batches(columns)
+
+
 class _Parquet:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.ragged: list[int] = []
@@ -153,7 +232,7 @@ class _Parquet:
             )
             schema = self._file.schema_arrow
         except _ARROW_ERRORS as error:
-            raise InputError(
+            raise _NotWholeError(
                 f"{path}: not a whole Parquet file (truncated?): {one_line(error)}"
             ) from error
         self.rows: int | None = self._file.metadata.num_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ import pyarrow as pa
 FORMAT_VERSION = 1
 PAGE_SIZE = 4096
 """Bytes in the pages that the log's PFNs count."""
+
+_TAPE = "tape"
 
 SOURCES = {"hintfault": 0, "hwhint": 1}
 """Names of the `source` column's values; the numbers are the series' enum pghot_src."""
@@ -64,6 +66,19 @@ class Metadata:
     version: int = FORMAT_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def tape(self) -> list[str]:
+        """What a live recording kept beside its rows, in order; empty where it kept nothing.
+
+        The pieces are opaque here.  They are stored under the extra key `tape`.
+        """
+        return list(self.extra.get(_TAPE, ()))
+
+    def with_tape(self, tape: list[str]) -> Metadata:
+        """Give this metadata with these pieces of tape and no others."""
+        extra = {key: value for key, value in self.extra.items() if key != _TAPE}
+        return replace(self, extra=extra | {_TAPE: tape} if tape else extra)
+
     def to_json(self) -> str:
         """Give the JSON text that is stored in the file."""
         known = {
@@ -90,6 +105,9 @@ class Metadata:
             if not isinstance(value, known[key]) or isinstance(value, bool):
                 what = f"holds {key!r} that is no {known[key].__name__}"
                 raise ValueError(what)  # noqa: TRY004 - one kind for one caller
+        tape = data.get(_TAPE, [])
+        if not isinstance(tape, list) or not all(isinstance(piece, str) for piece in tape):
+            raise ValueError(f"holds {_TAPE!r} that is no list of texts")
         made = cls(**given, extra=data)
         if made.version > FORMAT_VERSION:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,16 +30,15 @@ class _Sink(Protocol):
     def write_batch(self, batch: pa.RecordBatch) -> None: ...
 
 
-class LogWriter:
-    """Takes rows in any number at a time and writes them in groups of `ROWS_A_GROUP`.
+class RowWriter(ABC):
+    """Takes rows in any number at a time and hands them on in groups of `ROWS_A_GROUP`.
 
-    Made by `create_log`.  Rows must come in time order; the caller says so by calling.
+    Rows must come in time order; the caller says so by calling.
     """
 
-    def __init__(self, sink: _Sink, columns: tuple[str, ...], metadata: Metadata) -> None:
+    def __init__(self, columns: tuple[str, ...], metadata: Metadata) -> None:
         self.metadata = metadata
         """May be replaced until the log is closed: some of it shows only at the last row."""
-        self._sink = sink
         self._schema = arrow_schema(columns)
         self._waiting = {name: np.empty(ROWS_A_GROUP, DTYPES[name]) for name in columns}
         self._filled = 0
@@ -62,12 +62,28 @@ class LogWriter:
                 self.flush()
         self.rows += count
 
+    @abstractmethod
+    def flush(self) -> None:
+        """Hand on what waits."""
+
+    def _batch(self) -> pa.RecordBatch:
+        """Give the rows that wait; they go on waiting."""
+        arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+class LogWriter(RowWriter):
+    """Writes rows to one file, a group at a time.  Made by `create_log`."""
+
+    def __init__(self, sink: _Sink, columns: tuple[str, ...], metadata: Metadata) -> None:
+        super().__init__(columns, metadata)
+        self._sink = sink
+
     def flush(self) -> None:
         """Hand what waits to the file."""
         if not self._filled:
             return
-        arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
-        self._sink.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._sink.write_batch(self._batch())
         self._filled = 0
 
 
@@ -86,10 +102,7 @@ def create_log(
     InputError where the file exists (unless `force`) or the directory cannot be written.
     """
     path = Path(path)
-    unknown = set(optional) - set(DTYPES)
-    if unknown:
-        raise InputError(f"{path}: no such log column: {', '.join(sorted(unknown))}")
-    columns = (*REQUIRED, *optional)
+    columns = log_columns(path, optional)
     with (
         whole_file(path, force=force) as partial,
         _open_sink(path, partial, columns) as sink,
@@ -101,23 +114,37 @@ def create_log(
             sink.add_key_value_metadata({"pghot": writer.metadata.to_json()})
 
 
+def log_columns(path: Path, optional: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the columns of a log with these optional ones; InputError where one is unknown."""
+    unknown = set(optional) - set(DTYPES)
+    if unknown:
+        raise InputError(f"{path}: no such log column: {', '.join(sorted(unknown))}")
+    return (*REQUIRED, *optional)
+
+
 @contextmanager
 def _open_sink(path: Path, partial: Path, columns: tuple[str, ...]) -> Iterator[_Sink]:
-    schema = arrow_schema(columns)
     if path.name.endswith((".csv", ".csv.zst")):
         compression = "zstd" if path.name.endswith(".zst") else None
         with (
             pa.OSFile(os.fsencode(partial), "wb") as file,
             pa.output_stream(file, compression=compression) as stream,
-            pa.csv.CSVWriter(stream, schema) as writer,
+            pa.csv.CSVWriter(stream, arrow_schema(columns)) as writer,
         ):
             yield writer
         return
+    with open_parquet(partial, columns) as writer:
+        yield writer
+
+
+@contextmanager
+def open_parquet(path: Path, columns: tuple[str, ...]) -> Iterator[pa.parquet.ParquetWriter]:
+    """Open a Parquet file for batches of a log's rows."""
     with (
-        pa.OSFile(os.fsencode(partial), "wb") as file,
+        pa.OSFile(os.fsencode(path), "wb") as file,
         pa.parquet.ParquetWriter(
             file,
-            schema,
+            arrow_schema(columns),
             compression="lz4",
             use_dictionary=[name for name in columns if name not in _WIDE],
             column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
