@@ -18,6 +18,7 @@ from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.linux.latency import LatencyBudget
 from pghot.live import loop
+from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
@@ -215,6 +216,8 @@ def _introduce(session: Session, tell: Tell) -> None:
     if session.guard.recovered:
         tell(f"put back what a killed pghot left: {session.guard.recovered.line()}")
     tell(session.choice.reason)
+    for line in cautions(session.host, session.topology, session.choice):
+        tell(line)
 
 
 def _run_metadata(live: _Live) -> Metadata:

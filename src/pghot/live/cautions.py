@@ -1,0 +1,54 @@
+"""What a person should know of a host before a run on it, a line each."""
+
+from __future__ import annotations
+
+from pghot.linux.host import Host
+from pghot.linux.lists import format_list
+from pghot.linux.topology import NumaNode, Topology, read_topology
+from pghot.live.machine import promo_wmark
+from pghot.sources import hint_faults
+from pghot.sources.choose import Choice
+
+_ENOUGH_BYTES = 1 << 30
+
+
+def cautions(host: Host, topology: Topology, choice: Choice) -> list[str]:
+    """Give what speaks against hint faults as the only eye on this host."""
+    if hint_faults.NAME not in choice.names:
+        return []
+    return [*_kernel_promotes(topology), *_kernel_disagrees(host, topology)]
+
+
+def _kernel_promotes(topology: Topology) -> list[str]:
+    """Tell of top-tier nodes with so much room that no rate limit holds the kernel back.
+
+    pgdat_free_space_enough() of kernel/sched/fair.c.
+    """
+    roomy = [node.id for node in topology.nodes if node.toptier and _roomy(node, topology)]
+    if not roomy:
+        return []
+    line = (
+        f"node {format_list(roomy)}: so much is free there that the kernel promotes by itself, "
+        "at the first hint fault; what it promotes is counted apart"
+    )
+    return [line]
+
+
+def _roomy(node: NumaNode, topology: Topology) -> bool:
+    present = sum(zone.present for zone in node.zones)
+    enough = max(_ENOUGH_BYTES // topology.page_size, present >> 4)
+    return any(zone.free > promo_wmark(zone) + enough for zone in node.zones)
+
+
+def _kernel_disagrees(host: Host, topology: Topology) -> list[str]:
+    """Tell of nodes that are slow by `--tiers` only: the kernel looks for slow pages by itself."""
+    if topology.tiers is None:
+        return []
+    unseen = sorted(set(topology.slow) - set(read_topology(host).slow))
+    if not unseen:
+        return []
+    line = (
+        f"node {format_list(unseen)}: slow by --tiers only; the kernel takes it for top tier and "
+        "shows no hint faults of its pages (hardware samples do not depend on that)"
+    )
+    return [line]
