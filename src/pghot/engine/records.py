@@ -134,11 +134,7 @@ def update_precise(
         alike = end + _AHEAD <= count and now[first] == now[end - np.uint64(1)]
         if alike and all_equal(nids, first, end):
             stamp, base = stamp_of(now[first]), base_of(now[first], nids[first])
-            for i in range(first, end):
-                prefetch(records, np.uint64(places[i + _AHEAD]))
-                place = np.uint64(places[i])
-                old = np.uint64(records[place])
-                records[place] = next_precise(old, stamp, base, limit, table)
+            update_precise_block(records, places, first, end, stamp, base, limit, table)
         else:
             for i in range(first, end):
                 place = np.uint64(places[i])
@@ -146,6 +142,18 @@ def update_precise(
                 base = base_of(now[i], nids[i])
                 records[place] = next_precise(old, stamp_of(now[i]), base, limit, table)
         first = end
+
+
+@compiled
+def update_precise_block(
+    records: Any, places: Any, first: Any, end: Any, stamp: Any, base: Any, limit: Any, table: Any
+) -> None:
+    """Update the records at `places[first:end]` for accesses that have all else in common."""
+    for i in range(first, end):
+        prefetch(records, np.uint64(places[i + _AHEAD]))
+        place = np.uint64(places[i])
+        old = np.uint64(records[place])
+        records[place] = next_precise(old, stamp, base, limit, table)
 
 
 @compiled
