@@ -17,9 +17,6 @@ from tests.vm import kernels, machine
 TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "1500"))
 """For one boot with all of its tests."""
 
-NUMBA = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-"""Machine code for any x86_64, so that what the host compiled serves the guest."""
-
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 
 
@@ -74,11 +71,11 @@ class Boots(dict[str, Boot]):
 
 def run(kernel: kernels.Kernel, tests: Iterable[str], shared: Path) -> Boot:
     """Boot `kernel` and run these tests in it."""
-    environment = NUMBA | {"NUMBA_CACHE_DIR": str(warm())}
+    warm()
     names = list(tests)
     (shared / "tests").write_text("".join(f"{test}\n" for test in names))
     command = [*PYTEST, f"@{shared}/tests"] if names else ["true"]
-    finished = machine.run(kernel, command, shared, timeout=TIMEOUT_S, environment=environment)
+    finished = machine.run(kernel, command, shared, timeout=TIMEOUT_S)
     results = shared / "results"
     lines = results.read_text().splitlines() if results.exists() else []
     said = {row["test"]: Said(row["outcome"], row["text"]) for row in map(json.loads, lines)}
@@ -86,14 +83,11 @@ def run(kernel: kernels.Kernel, tests: Iterable[str], shared: Path) -> Boot:
 
 
 @cache
-def warm() -> Path:
-    """Compile the loops of pghot on the host, where it is ten times faster; give where."""
-    directory = kernels.cache().parent / "numba-generic"
-    directory.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | NUMBA | {"NUMBA_CACHE_DIR": str(directory)}
+def warm() -> None:
+    """Compile the loops of pghot on the host, where it is ten times faster."""
+    environment = os.environ | machine.numba()
     warmer = [sys.executable, "-m", "tests.vm.warm"]
     subprocess.run(warmer, cwd=machine.ROOT, env=environment, check=True)
-    return directory
 
 
 @cache
