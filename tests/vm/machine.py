@@ -141,12 +141,17 @@ def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str
         "-fsdev local,id=pghot,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device virtio-9p-pci,fsdev=pghot,mount_tag=pghot-root",
     ]
-    guest = ["sh", str(ROOT / "tests/vm/guest.sh"), str(shared)]
+    guest = shlex.join(["sh", str(ROOT / "tests/vm/guest.sh"), str(shared)])
+    start = ["--exec", guest]
+    if (shared / "interactive").exists():  # with --exec the console would hear no keyboard
+        (shared / "shell").write_text(f"#!/bin/sh\nexec {guest}\n")
+        (shared / "shell").chmod(0o755)
+        start = ["--shell", str(shared / "shell")]
     return [
         *("vng", "--run", str(kernel.image), "--disable-kvm", "--disable-microvm", "--force-9p"),
         *("--verbose", "--user", "root", "--cpus", str(layout.cpus)),
         *("--memory", f"{layout.memory_mib}M", "--rwdir", str(shared)),
-        *("--exec", shlex.join(guest), f"--qemu-opts={' '.join(options)}"),
+        *(*start, f"--qemu-opts={' '.join(options)}"),
     ]
 
 
