@@ -42,7 +42,7 @@ class _AskedEachTime(ArrayMemory):
 def warm_up(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
     """Run every loop of a live run once, on a small machine and a ring of nobody's."""
     patience = threading.Timer(
-        PATIENCE_S, tell, ["compiling the inner loops, once for this user and version"]
+        PATIENCE_S, tell, ["getting the inner loops ready (compiled the first time)"]
     )
     patience.daemon = True
     patience.start()

@@ -62,10 +62,14 @@ def _outcome(result: Result) -> Table:
     promoted = result.pages_promoted
     table.add_row("pages promoted", f"[bold]{promoted:,}[/bold]", size(promoted))
     table.add_row("in batches", f"{result.batches:,}", "")
-    table.add_row(
-        "accesses served by the fast tier", f"{result.share_fast_without:.1%}", "nothing promoted"
-    )
-    table.add_row("", f"[bold]{result.share_fast:.1%}[/bold]", "with promotion")
+    if result.as_live:
+        table.add_row(
+            "as it went live", "", "with the free pages, folios and refusals of the host"
+        )
+    else:
+        without, promoted_share = result.share_fast_without, result.share_fast
+        table.add_row("accesses served by the fast tier", f"{without:.1%}", "nothing promoted")
+        table.add_row("", f"[bold]{promoted_share:.1%}[/bold]", "with promotion")
     for reason, count in sorted(result.engine.refused.items()):
         table.add_row("refusals of ready folios", f"{count:,}", _WHY[reason])
     if result.skipped:
