@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         if output:
             output.finish(result)
     line.end()
-    if result.guard.restored and result.guard.restored.back:
+    if result.guard.restored and result.guard.restored.line():
         line.say(result.guard.restored.line())
     if args.json:
         print(json.dumps(result.summary(), indent=2))

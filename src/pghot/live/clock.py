@@ -15,11 +15,19 @@ class Clock:
     """Microseconds since the start, on CLOCK_MONOTONIC as the sources' samples are."""
 
     def __init__(self) -> None:
-        self.start_ns = time.monotonic_ns()
+        self.start_ns = self.now_ns()
+
+    def start(self) -> None:
+        """Let it be 0 microseconds now."""
+        self.start_ns = self.now_ns()
+
+    def now_ns(self) -> int:
+        """Give CLOCK_MONOTONIC in nanoseconds."""
+        return time.monotonic_ns()
 
     def now_us(self) -> int:
         """Give the microseconds since the start."""
-        return (time.monotonic_ns() - self.start_ns) // NS_PER_US
+        return (self.now_ns() - self.start_ns) // NS_PER_US
 
     def wait_until(self, us: int, descriptors: Sequence[int]) -> bool:
         """Wait until then, or until a ring is half full: say whether it is time."""

@@ -36,7 +36,9 @@ class Facts:
         tails = heads != pfns
         if tails.any():
             flags[tails] = self._kpages.flags(heads[tails])
-        good = movable(flags)[at]
+        nids = self._machine.nids_of(pfns * self._scale)
+        whole = self._machine.nids_of(heads * self._scale) == nids  # not torn while it was read
+        good = (movable(flags) & whole)[at]
         self.left_out["of pages that cannot move"] += int(np.count_nonzero(~good))
         rows = {name: values[good] for name, values in rows.items()}
         at = at[good]

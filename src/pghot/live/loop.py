@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Protocol
 
+from pghot.errors import PghotError
 from pghot.linux.topology import Topology
 from pghot.live.clock import SETTLE_US, Clock
 from pghot.live.pump import Pump
@@ -20,6 +21,9 @@ from pghot.log.schema import Columns
 
 STATUS_US = 1_000_000
 """Microseconds between two calls of `status`."""
+
+LOOK_US = 250_000
+"""Microseconds that a signal, the targets' end or the end of the time waits at the most."""
 
 
 class Stage(Protocol):
@@ -62,13 +66,13 @@ def run(
         if session.launched is not None:
             session.launched.start()
         while not why:
-            instant += stage.step_us
-            _drain_until(session, pump, clock, stage, instant + SETTLE_US)
-            now_us = clock.now_us()
-            topology = watch.host_changed(now_us)
-            if topology is not None:
-                stage.host_is(instant, topology)
-            stage.wake(instant, pump.until(instant))
+            # A wake-up may be minutes away: there is something else to look after.
+            until = min(instant + stage.step_us + SETTLE_US, clock.now_us() + LOOK_US)
+            now_us = _drain_until(session, pump, clock, stage, until)
+            if now_us >= instant + stage.step_us + SETTLE_US:
+                instant += stage.step_us
+                _see_host(watch, stage, instant, now_us)
+                stage.wake(instant, pump.until(instant))
             if now_us >= status_due:
                 status(now_us)
                 status_due = now_us + STATUS_US
@@ -78,23 +82,38 @@ def run(
     return why
 
 
+def _see_host(watch: Watch, stage: Stage, instant: int, now_us: int) -> None:
+    topology = watch.host_changed(now_us)
+    if topology is None:
+        return
+    try:
+        stage.host_is(instant, topology)
+    except PghotError as error:  # memory came where a log cannot say it
+        watch.say(str(error))
+
+
 def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> str:
     """Say why it ends now; empty where it goes on."""
     duration = session.options.duration
+    gone = watch.targets_gone(now_us)
     if stop.signal is not None:
         return f"stopped by {signal.Signals(stop.signal).name}"
     if duration is not None and now_us >= duration * 1_000_000:
         return "the time was up"
     if session.launched is not None:
         return "the command ended" if session.launched.poll() is not None else ""
-    return "the targets ended" if watch.targets_gone(now_us) else ""
+    return "the targets ended" if gone else ""
 
 
-def _drain_until(session: Session, pump: Pump, clock: Clock, stage: Stage, us: int) -> None:
-    """Wait until then and take in what the sources have, more than once if a ring fills."""
+def _drain_until(session: Session, pump: Pump, clock: Clock, stage: Stage, us: int) -> int:
+    """Wait until then and take in what the sources have, more than once if a ring fills.
+
+    Gives the time by the clock.
+    """
     descriptors = [fd for source in session.sources for fd in source.descriptors]
     due = False
     while not due:
         due = clock.wait_until(us, descriptors)
         for pid in pump.drain():
             stage.renewed(pid)
+    return clock.now_us()

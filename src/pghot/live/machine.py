@@ -105,6 +105,10 @@ class HostMachine:
         self._tape.note(Kind.ZONES, nid, zones)
         return zones
 
+    def free_pages(self, nid: int) -> int:
+        """Pages of the node that are free now: for people, not for the engine."""
+        return sum(zone.free for zone in self._of_node(nid)) * self._scale
+
     def room(self, nid: int) -> int:
         """Pages of the largest folio that leaves some zone above its high watermark.
 
@@ -137,6 +141,7 @@ class HostMachine:
     def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
         """Take in how the host looks now: give (start PFN, pages, node) of new memory."""
         form = machine_form(topology)
+        self._topology, self._form = topology, form
         grown = []
         for nid, start, pages in _ranges(form):
             known_start, known = self._ranges.get(nid, (start, 0))
@@ -145,8 +150,8 @@ class HostMachine:
                 self._ranges[nid] = (start, pages)
         for start, pages, nid in grown:
             self._mem_map.add_sections(start, pages, nid)
-            self._tape.note(Kind.ONLINE, instant, (start, pages, nid))
-        self._topology, self._form = topology, form
+            toptier = self.node_is_toptier(nid)
+            self._tape.note(Kind.ONLINE, instant, (start, pages, nid, toptier))
         return grown
 
     def _of_node(self, nid: int) -> list[ZoneInfo]:

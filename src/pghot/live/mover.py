@@ -12,7 +12,7 @@ from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
-from pghot.linux.kpf import movable
+from pghot.linux.kpf import KPF_COMPOUND_TAIL, has, movable
 from pghot.linux.latency import LatencyBudget
 from pghot.linux.moves import REASONS, Outcome, move_batch
 from pghot.linux.pagemap import Pagemap
@@ -21,10 +21,12 @@ from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 
 NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
+RESIZED = "not that size"
 BEFORE = {
     NO_TARGET: "its process has gone, or is no target any more",
     STALE: "freed, moved or mapped elsewhere since it was accessed",
     UNMOVABLE: "off the LRU, hugetlb or reserved",
+    RESIZED: "its folio was split or became part of a larger one since it was accessed",
 }
 """Why a folio was not even asked for, in the words of the final table."""
 
@@ -82,7 +84,7 @@ class HostMover:
         places = mem_map.places(pfns)
         owner = self._owners.of(places)
         pages = np.maximum(mem_map.compound[places], 1).astype(np.uint64)
-        fit = self._fit(pfns)
+        fit = self._fit(pfns, pages)
         moved = np.zeros(len(pfns), np.bool_)
         for pid in np.unique(owner.pid).tolist():
             rows = np.flatnonzero((owner.pid == pid) & fit)
@@ -93,10 +95,19 @@ class HostMover:
                 rows = rows[len(batch) :]
         return moved
 
-    def _fit(self, pfns: U64Array) -> BoolArray:
-        fit = movable(self._kpages.flags(pfns // self._scale))
-        self.before[UNMOVABLE] += int(np.count_nonzero(~fit))
-        return fit
+    def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:
+        """Tell which folios can move now, and are as large as they were."""
+        heads = pfns // self._scale
+        flags = self._kpages.flags(heads)
+        tail = has(flags, KPF_COMPOUND_TAIL)
+        size = self._kpages.folio_pages(heads, flags) * self._scale
+        # What is smaller than a host's page was never a folio: `pages` 1 stands for its page.
+        same = ~tail & (size == np.maximum(pages, self._scale))
+        fit = movable(flags)
+        self.before[RESIZED] += int(np.count_nonzero(~same))
+        self.before[UNMOVABLE] += int(np.count_nonzero(same & ~fit))
+        both: BoolArray = fit & same
+        return both
 
     def _mapped(self, pid: int, vaddrs: U64Array, pfns: U64Array) -> BoolArray:
         """Tell which addresses of the process still have these pages."""

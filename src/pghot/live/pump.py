@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,11 +51,20 @@ class Pump:
     def drain(self) -> set[int]:
         """Take in what the sources have; give the pids whose memory is another since."""
         renewed: set[int] = set()
+        exited: set[int] = set()
         for source in self._sources:
             samples = source.drain()
-            renewed |= self._follow(source)
+            for kind, pid, ppid in _tasks(source):
+                if kind == FORK and pid != ppid:
+                    self._targets.forked(ppid, pid)
+                elif kind == EXIT:
+                    exited.add(pid)
+                elif kind == EXEC and self._targets.executed(pid):
+                    renewed.add(pid)
             if len(samples.time_ns):
                 self._hold(SOURCES[source.name], samples)
+        for pid in exited:  # only now: what it accessed before is in the samples
+            self._targets.exited(pid)
         return renewed
 
     def until(self, instant: int) -> Columns:
@@ -101,20 +110,11 @@ class Pump:
             }
         )
 
-    def _follow(self, source: LiveSource) -> set[int]:
-        """Tell the targets what became of tasks; give those that execute another program."""
-        tasks = source.take_tasks()
-        renewed = set()
-        for kind, pid, ppid in zip(
-            tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True
-        ):
-            if kind == FORK and pid != ppid:
-                self._targets.forked(ppid, pid)
-            elif kind == EXIT:
-                self._targets.exited(pid)
-            elif kind == EXEC and self._targets.executed(pid):
-                renewed.add(pid)
-        return renewed
+
+def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:
+    """Give kind, pid and parent of what became of tasks."""
+    tasks = source.take_tasks()
+    return zip(tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True)
 
 
 def no_rows() -> Columns:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
+from pghot.engine.vmstat import NODE_COUNTERS
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
@@ -94,7 +95,7 @@ class LiveResult:
             "hz": engine.hz,
             "tunables": engine.tunables.as_dict(),
             "vmstat": engine.vmstat.as_dict(),
-            "nodes": {str(nid): self._node(nid) for nid in self.machine.nodes()},
+            "nodes": {str(node.id): self._node(node.id) for node in self.machine.topology.nodes},
             "batches": self.batches,
             "accesses": self.rows,
             "elapsed_s": self.instant / USEC_PER_SEC,
@@ -112,15 +113,10 @@ class LiveResult:
 
     def _node(self, nid: int) -> dict[str, int]:
         pgdat = self.engine.pgdat[nid]
-        names = (
-            "pgpromote_success",
-            "pgpromote_candidate",
-            "pgpromote_candidate_nrl",
-            "nbp_threshold",
-        )
-        node = self.machine.topology.node(nid)
-        free = node.free_bytes >> 12 if node else 0
-        return {name: int(pgdat[name]) for name in names} | {"free_pages": free}
+        names = (*NODE_COUNTERS, "nbp_threshold")
+        return {name: int(pgdat[name]) for name in names} | {
+            "free_pages": self.machine.free_pages(nid)
+        }
 
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
 
 Tell = Callable[[str], None]
+Opened = Callable[[Host, Options], AbstractContextManager[Session]]
 
 
 class Promotions(Protocol):
@@ -54,24 +55,31 @@ def run_engine(
     record: Path | None = None,
     force: bool = False,
     promotions: Promotions | None = None,
+    opened: Opened = open_session,
+    clock: Clock | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
     person, `status` the state of things once a second, `record` is a log to write as well.
+    `opened` and `clock` are other than the host's own in virtual time.
     """
-    with open_session(host, options) as session, ExitStack() as stack:
+    clock = clock or Clock()
+    with opened(host, options) as session, ExitStack() as stack:
         _introduce(session, tell)
-        warm_up(engine_options.layout, engine_options.fidelity, tell)
-        live = _Live(session, engine_options, promotions)
+        tape = Tape(running=record is not None)
+        live = _Live(session, engine_options, tape, clock, promotions)
         stack.callback(live.close)
+        warm_up(engine_options.layout, engine_options.fidelity, tell)
         log = None
         if record is not None:
             writer = stack.enter_context(
                 _recording(record, live.machine, _run_metadata(live), force=force)
             )
-            log = Log(writer, live.machine, live.tape)
-        clock = Clock()
+            log = Log(writer, live.machine, tape)
+        for line in session.take_settings():
+            tell(line)
+        clock.start()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
         stage = live.stage(log)
         why = loop.run(
@@ -79,16 +87,24 @@ def run_engine(
         )
         result = live.result(pump, stage, clock.now_us(), why)
         if log is not None:
-            log.end()
+            log.end(stage.instant)
     launched = session.launched
     return result, 0 if launched is None else launched.wait()
 
 
 def record_accesses(
-    host: Host, options: Options, path: Path, *, tell: Tell, force: bool = False
+    host: Host,
+    options: Options,
+    path: Path,
+    *,
+    tell: Tell,
+    force: bool = False,
+    opened: Opened = open_session,
+    clock: Clock | None = None,
 ) -> tuple[int, str, int]:
     """Record the accesses of a host to a log: give rows, what ended it, the exit status."""
-    with open_session(host, options) as session:
+    clock = clock or Clock()
+    with opened(host, options) as session:
         _introduce(session, tell)
         warm_up(DEFAULT, IMPROVED, tell)
         tape = Tape()
@@ -101,9 +117,13 @@ def record_accesses(
         )
         with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
             log = Log(writer, machine, tape)
-            clock = Clock()
+            for line in session.take_settings():
+                tell(line)
+            clock.start()
             pump = Pump(session.sources, session.targets, machine, clock.start_ns)
             why = loop.run(session, pump, clock, log, tell, lambda _us: None)
+            pump.drain()
+            log.write(pump.until(clock.now_us()))
             rows: int = writer.rows
     launched = session.launched
     return rows, why, 0 if launched is None else launched.wait()
@@ -113,12 +133,16 @@ class _Live:
     """What a run of the engine is made of."""
 
     def __init__(
-        self, session: Session, options: EngineOptions, promotions: Promotions | None
+        self,
+        session: Session,
+        options: EngineOptions,
+        tape: Tape,
+        clock: Clock,
+        promotions: Promotions | None,
     ) -> None:
         host = session.host
         self.session = session
         self.options = options
-        self.tape = Tape()
         self._promotions = promotions
         self._batches = 0
         self._cpu_before = time.process_time()
@@ -132,8 +156,9 @@ class _Live:
             owners,
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
+            clock=clock.now_ns,
         )
-        self.machine = HostMachine(host, session.topology, self.mover, self.tape)
+        self.machine = HostMachine(host, session.topology, self.mover, tape)
         self.mover.of(self.machine)
         owners.grow(self.machine.mem_map.slots)
         self.facts = Facts(self.machine, self._kpages, owners)

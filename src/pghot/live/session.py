@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -17,10 +17,12 @@ from pghot.sources import hardware, hint_faults
 from pghot.sources.choose import Choice, choose
 from pghot.sources.live_source import LiveSource
 
+OpenSource = Callable[[str, Host], LiveSource]
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A host whose sources are open and stopped, whose settings are as they need them."""
+    """A host whose sources are open and stopped, whose settings are still its own."""
 
     host: Host
     options: Options
@@ -31,6 +33,24 @@ class Session:
     guard: SettingsGuard
     launched: Launched | None
 
+    def take_settings(self) -> list[str]:
+        """Set what the sources need of the host; give what a person should know, a line each.
+
+        Before anything else may fail for what was asked: nothing is changed for a mistake.
+        """
+        if hint_faults.NAME not in self.choice.names:
+            return []
+        missing = []
+        for path, value in hint_faults.settings(self.options.pace):
+            if path.startswith(hint_faults.SCAN) and not self.host.exists(path):
+                missing.append(path.rpartition("/")[2])
+            else:
+                self.guard.set(path, value)
+        if not missing:
+            return []
+        lacks = f"{hint_faults.SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
+        return [f"{lacks}: the kernel's own pace, so hot pages are known later"]
+
     @property
     def notes(self) -> list[str]:
         """What the sources have to say, a line each."""
@@ -38,11 +58,14 @@ class Session:
 
 
 @contextmanager
-def open_session(host: Host, options: Options) -> Iterator[Session]:
-    """Find out what is there, take the settings, fork the command, open the sources.
+def open_session(
+    host: Host, options: Options, open_source: OpenSource | None = None
+) -> Iterator[Session]:
+    """Find out what is there, fork the command, let no other instance in, open the sources.
 
-    At the end all of it is given back, in reverse.  PghotError or InputError, one line,
-    where something is missing; then nothing is left changed.
+    At the end all of it is given back, in reverse, and every setting taken meanwhile.
+    PghotError or InputError, one line, where something is missing.  `open_source` opens a
+    source by its name.
     """
     topology = read_topology(host, options.tiers)
     _need_two_tiers(topology)
@@ -54,10 +77,10 @@ def open_session(host: Host, options: Options) -> Iterator[Session]:
         targets = _targets(options, launched)
         targets.resolve(host)
         guard = stack.enter_context(SettingsGuard(host))
-        sources = [stack.enter_context(_opened(name, host)) for name in choice.names]
-        if hint_faults.NAME in choice.names:
-            for path, value in hint_faults.settings(options.pace):
-                guard.set(path, value)
+        sources = []
+        for name in choice.names:
+            sources.append((open_source or _open)(name, host))
+            stack.callback(sources[-1].close)
         yield Session(host, options, topology, choice, sources, targets, guard, launched)
 
 
@@ -77,11 +100,7 @@ def _targets(options: Options, launched: Launched | None) -> Targets:
     return Everything() if options.everything else Pids(options.pids)
 
 
-@contextmanager
-def _opened(name: str, host: Host) -> Iterator[LiveSource]:
+def _open(name: str, host: Host) -> LiveSource:
     module = {hint_faults.NAME: hint_faults, hardware.NAME: hardware}[name]
     source: LiveSource = module.open_source(host, follow=True)
-    try:
-        yield source
-    finally:
-        source.close()
+    return source

@@ -13,7 +13,7 @@ from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.log.schema import Columns
-from pghot.log.tape import Tape
+from pghot.log.tape import Kind, Tape
 from pghot.sources.access_log import jiffies_of
 
 RECORD_STEP_US = 100_000
@@ -49,14 +49,26 @@ class Log:
 
     def wake(self, instant: int, rows: Columns) -> None:
         """Write the rows, and end a part where it is time."""
+        self.write(rows)
+        self.woken(instant)
+
+    def write(self, rows: Columns) -> None:
+        """Write rows."""
         if len(rows["time_us"]):
             self._writer.write(rows)
+
+    def woken(self, instant: int) -> None:
+        """End a part where it is time: rows, and what the machine answered for them."""
         if instant >= self._part_due:
             self._part_due = instant + PART_US
-            self.end()
+            self._end_part()
 
-    def end(self) -> None:
-        """Put all on disk that is known so far."""
+    def end(self, instant: int) -> None:
+        """Put on disk what is left: the last wake-up was at `instant`."""
+        self._tape.note(Kind.END, instant, ())
+        self._end_part()
+
+    def _end_part(self) -> None:
         text = self._tape.take()
         if text:
             self._writer.add_tape(text)
@@ -107,14 +119,14 @@ class EngineStage:
             rows = self._facts.learn(instant, rows)
             self.rows += len(rows["time_us"])
             if self._log is not None:
-                self._log.wake(instant, rows)
+                self._log.write(rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
             engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
-        elif self._log is not None:
-            self._log.wake(instant, rows)
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
             self._batches(instant, batch)
+        if self._log is not None:
+            self._log.woken(instant)
 
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""

@@ -29,17 +29,18 @@ def stopping(launched: Launched | None) -> Iterator[Stop]:
     stop = Stop()
     before: dict[int, Any] = {}
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: int, _frame: FrameType | None) -> None:
         if launched is not None and number != signal.SIGINT:
             launched.forward(number)
         if stop.signal is not None:
-            before[number](number, frame)
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
         if launched is None or number != signal.SIGINT:
             stop.signal = number
 
     try:
         for number in _SIGNALS:
-            if callable(signal.getsignal(number)):
+            if signal.getsignal(number) not in {signal.SIG_IGN, None}:
                 before[number] = signal.signal(number, note)
         yield stop
     finally:

@@ -28,8 +28,9 @@ class Kind(IntEnum):
     ZONES: (free, promo watermark) of each zone of node `about`.  ROOM, PRESENT: pages, of
     node `about`.  MOVED: 1 for each folio of a batch for node `about` that moved, else 0.
     FOLIOS: (first PFN, pages, memcg) of folios that turned out to be so before the rows of
-    the wake-up at `about` (microseconds) were recorded.  ONLINE: (start PFN, pages, node)
-    of memory that came before them.
+    the wake-up at `about` (microseconds) were recorded.  ONLINE: (start PFN, pages, node,
+    1 where that is top tier) of memory that came before them.  END: the last wake-up of a
+    run that ended in good order; no values.
     """
 
     ZONES = 1
@@ -38,16 +39,23 @@ class Kind(IntEnum):
     MOVED = 4
     FOLIOS = 5
     ONLINE = 6
+    END = 7
 
 
 class Tape:
-    """Takes entries; `take` gives those since the last call as text."""
+    """Takes entries; `take` gives those since the last call as text.
 
-    def __init__(self) -> None:
+    One that is not `running` keeps nothing: nobody would ever take it.
+    """
+
+    def __init__(self, *, running: bool = True) -> None:
+        self._running = running
         self._pieces: list[Values] = []
 
     def note(self, kind: Kind, about: int, values: npt.ArrayLike) -> None:
         """Add an entry."""
+        if not self._running:
+            return
         flat = np.asarray(values).astype(np.int64).ravel()
         self._pieces += [np.array([kind, about, len(flat)], np.int64), flat]
 
@@ -73,13 +81,16 @@ class TapeReader:
             )
             self._values = np.frombuffer(raw, "<i8").astype(np.int64)
         except (ValueError, TypeError, binascii.Error, zlib.error) as error:
-            raise InputError(f"the log's tape of a live run is damaged: {error}") from error
+            raise damaged(str(error)) from error
         self._at = 0
+        self.end_us = self._look_through()
+        """The last wake-up of the run; None where it did not end in good order."""
 
     def next_about(self, kind: Kind) -> int | None:
         """Give what the next entry is about where it is of this kind, else None."""
-        head = self._values[self._at : self._at + 2]
-        return int(head[1]) if len(head) == 2 and head[0] == kind else None
+        if self._at >= len(self._values) or self._values[self._at] != kind:
+            return None
+        return int(self._values[self._at + 1])
 
     def take(self, kind: Kind, about: int, count: int | None = None) -> Values:
         """Take the next entry, which must be this one, of `count` values where that is known.
@@ -93,16 +104,41 @@ class TapeReader:
             )
         start = self._at + 3
         length = int(self._values[self._at + 2])
-        values = self._values[start : start + length]
-        if len(values) < length or (count is not None and length != count):
-            raise InputError(f"the log's tape of a live run is damaged at {kind.name} of {about}")
+        if count is not None and length != count:
+            raise damaged(f"{length} values at {kind.name} of {about}, not {count}")
         self._at = start + length
-        return values
+        return self._values[start : self._at]
+
+    def take_rows(self, kind: Kind, about: int, width: int) -> Values:
+        """Take the next entry, whose values are rows of `width`."""
+        values = self.take(kind, about)
+        if len(values) % width:
+            raise damaged(f"{len(values)} values at {kind.name} of {about}")
+        return values.reshape(-1, width)
 
     @property
     def ended(self) -> bool:
-        """Whether all entries have been taken."""
-        return self._at >= len(self._values)
+        """Whether all entries have been taken, but for the END."""
+        return self._at >= len(self._values) or self._values[self._at] == Kind.END
+
+    def _look_through(self) -> int | None:
+        """See that entries follow each other to the end; give what the END is about."""
+        at, end_us = 0, None
+        while at < len(self._values):
+            head = self._values[at : at + 3].tolist()
+            if len(head) < 3 or head[0] not in set(Kind) or head[2] < 0 or end_us is not None:
+                raise damaged(f"no entry at {at}")
+            if head[0] == Kind.END:
+                end_us = int(head[1])
+            at += 3 + head[2]
+        if at > len(self._values):
+            raise damaged("its last entry is cut off")
+        return end_us
+
+
+def damaged(why: str) -> InputError:
+    """Give the error for a tape that is none."""
+    return InputError(f"the log's tape of a live run is damaged: {why}")
 
 
 def texts(pieces: object) -> Sequence[str]:

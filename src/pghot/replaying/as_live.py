@@ -15,7 +15,7 @@ from pghot.engine.frames import Frames
 from pghot.engine.memory import BoolArray, Node, U64Array, Zone
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
-from pghot.log.tape import Kind, TapeReader, texts
+from pghot.log.tape import Kind, TapeReader, Values, damaged, texts
 
 
 class TapedMemory(ArrayMemory):
@@ -33,13 +33,11 @@ class TapedMemory(ArrayMemory):
     def before(self, instant: int, engine: Engine) -> None:
         """Take in what the host told before the rows of this wake-up were recorded."""
         while (about := self._tape.next_about(Kind.ONLINE)) is not None and about <= instant:
-            start, pages, nid = self._tape.take(Kind.ONLINE, about, 3).tolist()
-            self._add(start, pages, nid)
+            start, pages, nid, toptier = self._tape.take(Kind.ONLINE, about, 4).tolist()
+            self._add(start, pages, nid, toptier=bool(toptier))
             engine.memory_going_online(start, pages)
         if self._tape.next_about(Kind.FOLIOS) == instant:
-            facts = self._tape.take(Kind.FOLIOS, instant).reshape(-1, 3)
-            pfns, pages, memcgs = facts.T
-            self.mem_map.learn(pfns.astype(np.uint64), pages, memcgs.astype(np.uint32))
+            self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, as the host said; outside a pass, as the machine file says."""
@@ -49,7 +47,7 @@ class TapedMemory(ArrayMemory):
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """Give the node's zones as they were."""
-        values = self._tape.take(Kind.ZONES, nid).reshape(-1, 2)
+        values = self._tape.take_rows(Kind.ZONES, nid, 2)
         zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
         self._frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
@@ -68,18 +66,36 @@ class TapedMemory(ArrayMemory):
         """Whether all answers have been asked for."""
         return self._tape.ended
 
-    def _add(self, start: int, pages: int, nid: int) -> None:
-        if nid in self._nodes:
-            self.mem_map.add_sections(start, pages, nid)
-        else:
-            self.add_node(Node(nid, start, pages, toptier=False))
+    @property
+    def end_us(self) -> int | None:
+        """The last wake-up of the run; None where it did not end in good order."""
+        return self._tape.end_us
+
+    def _add(self, start: int, pages: int, nid: int, *, toptier: bool) -> None:
+        try:
+            if nid in self._nodes:
+                self.mem_map.add_sections(start, pages, nid)
+            else:
+                self.add_node(Node(nid, start, pages, toptier=toptier))
+        except (ValueError, IndexError, OverflowError, MemoryError) as error:
+            raise damaged(f"node {nid} cannot have got memory at PFN {start}") from error
+
+    def _learn(self, facts: Values) -> None:
+        pfns, pages, memcgs = facts.T
+        last = (pfns + pages - 1).astype(np.uint64)
+        known = (self.mem_map.nids_of(pfns.astype(np.uint64)) >= 0) & (
+            self.mem_map.nids_of(last) >= 0
+        )
+        if not known.all() or (pages < 1).any():
+            raise damaged("it tells of folios where there is no memory")
+        self.mem_map.learn(pfns.astype(np.uint64), pages, memcgs.astype(np.uint32))
 
 
 def taped(metadata: Metadata | None, engine: Engine) -> TapedMemory | None:
     """Give the machine of the live run that a log was taken on; None where that was none.
 
-    And None where the run had another mode, fidelity or tunable than `engine`.  Which
-    sources were enabled does not matter: the log holds what those gave.
+    And None where the run had another mode, fidelity or tunable than `engine`, or a source
+    that `engine` has not: the log holds what those gave that the run had.
     """
     run = metadata.extra.get("run") if metadata else None
     if metadata is None or not isinstance(run, dict):
@@ -92,6 +108,9 @@ def taped(metadata: Metadata | None, engine: Engine) -> TapedMemory | None:
     known = run.get("tunables")
     known = known if isinstance(known, dict) else {}
     same = all(known.get(name) == value for name, value in tunables.items())
+    sources = known.get("enabled_sources")
+    if isinstance(sources, int) and sources & ~engine.tunables["enabled_sources"]:
+        same = False
     if not same or (run.get("mode"), run.get("fidelity")) != (
         engine.layout.name,
         engine.fidelity.name,

@@ -130,8 +130,11 @@ class _Replay:
             if self._live is not None:
                 self._live.before(rows.instant, self.engine)
             self._record(rows)
-        if self._rows:
+        if self._live is not None and (end := self._live.end_us) is not None:
+            self._look_until(max(end, self._instant), step)
+        if self._instant:
             self._look()
+        # A log that ends before its run did (a crash) tells no end.
         while self._live is not None and not self._live.ended and self.engine.work_requested:
             self._instant += step
             self._look()
@@ -191,6 +194,8 @@ class _Replay:
         self._instant = instant
 
     def _look(self) -> None:
+        if self._live is not None:
+            self._live.before(self._instant, self.engine)
         for batch in self.engine.look(usecs_to_jiffies(self._instant, self._hz)):
             self._promotions.add(self._instant, self._batches, batch)
             self._remember(batch)

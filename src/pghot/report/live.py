@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pghot.live.result import USEC_PER_SEC, LiveResult
@@ -39,7 +41,8 @@ class StatusLine:
     def show(self, result: LiveResult) -> None:
         """Write how things are, where it is time."""
         if self._terminal:
-            line = status_line(result)
+            # A longer one would go on in the next row, and the next status leave it there.
+            line = status_line(result)[: get_terminal_size().columns - 1]
             self._stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
         elif result.elapsed_us >= self._due:
@@ -57,6 +60,7 @@ class StatusLine:
         """Leave the status line."""
         if self._terminal and self._width:
             self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
             self._width = 0
 
 
@@ -140,7 +144,7 @@ def _memcgs(result: LiveResult) -> Table:
     table.add_column("pages", justify="right")
     table.add_column("control group", style="dim")
     for memcg, pages in result.engine.memcg_promoted.most_common():
-        table.add_row(f"{memcg}", f"{pages:,}", result.memcg_names.get(memcg, ""))
+        table.add_row(f"{memcg}", f"{pages:,}", escape(result.memcg_names.get(memcg, "")))
     return table
 
 
