@@ -1,0 +1,106 @@
+"""The real `pghot run`, started in the guest as a user starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pghot.linux.host import Host
+
+PGHOT = str(Path(sys.executable).parent / "pghot")
+START_S = 120
+"""Python starts some ten times slower in the guest than on the host."""
+
+SCAN = Path("/sys/kernel/debug/sched/numa_balancing")
+SETTINGS = (
+    Path("/proc/sys/kernel/numa_balancing"),
+    Path("/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"),
+    *(SCAN / name for name in ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms")),
+    SCAN / "scan_size_mb",
+)
+"""All that pghot may change on a host."""
+
+
+def settings() -> dict[str, str]:
+    """Give the value of each."""
+    return {str(path): path.read_text().strip() for path in SETTINGS}
+
+
+def pghot(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [PGHOT, *words], check=False, capture_output=True, text=True, timeout=START_S
+    )
+
+
+class Daemon:
+    """A running `pghot run`; what it says goes to files, so that no pipe can fill."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def said(self) -> str:
+        """What it has told on stderr so far."""
+        return self._err.read_text()
+
+    def wait_for(self, start: str) -> str:
+        """Wait for a line of stderr that starts so, from the launched command; give the rest."""
+        end = time.monotonic() + START_S
+        while True:
+            for line in self.said.splitlines():
+                if line.startswith(start):
+                    return line.removeprefix(start)
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, f"no {start!r} after {START_S} s: {self.said}"
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> dict[str, Any]:
+        """Send it a signal and give its result."""
+        self.process.send_signal(number)
+        return self.result()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for its end and give what it prints as JSON."""
+        status = self.process.wait(START_S)
+        assert status == 0, self.said
+        result: dict[str, Any] = json.loads(self._out.read_text())
+        return result
+
+
+@contextlib.contextmanager
+def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[Daemon]:
+    """Start `pghot run --json WORDS`, and kill it at the end if it still runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out, err = Path(scratch, "out"), Path(scratch, "err")
+        with (
+            out.open("wb") as stdout,
+            err.open("wb") as stderr,
+            subprocess.Popen(
+                [PGHOT, "run", "--json", *words],
+                stdout=stdout,
+                stderr=stderr,
+                env=os.environ | (environment or {}),
+            ) as process,
+        ):
+            try:
+                yield Daemon(process, out, err)
+            finally:
+                process.kill()
+
+
+def kernel_promoted() -> int:
+    """Give the pages that the kernel has promoted itself since boot."""
+    rows = dict(line.split() for line in Host().text("/proc/vmstat").splitlines())
+    return int(rows["pgpromote_success"])

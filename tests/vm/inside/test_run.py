@@ -1,0 +1,185 @@
+"""`pghot run` on a stock kernel with two tiers: what it moves, and what it leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.vm import daemon, load
+from tests.vm.layout import FAST, SLOW
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@pytest.fixture(autouse=True)
+def _settings_come_back() -> Iterator[None]:
+    """Whatever a test does, all settings are in the end what they were."""
+    before = daemon.settings()
+    yield
+    after = daemon.settings()
+    for path, value in before.items():
+        Path(path).write_text(value)  # the next test starts from here in any case
+    assert after == before
+
+
+def share_fast(process: load.Load, addresses: np.ndarray) -> float:
+    return float(np.mean(process.nodes(addresses) == FAST))
+
+
+def wait_until_fast(process: load.Load, hot: np.ndarray, timeout: float = 30) -> float:
+    """Wait until 99 % of the hot addresses are fast; give when, in seconds from its start."""
+    end = time.monotonic() + timeout
+    while (share := share_fast(process, hot)) < 0.99:
+        assert time.monotonic() < end, f"{share:.1%} of the hot pages fast after {timeout} s"
+        time.sleep(0.02)
+    return time.monotonic() - process.started
+
+
+def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Path) -> None:
+    before = daemon.kernel_promoted()
+    prefix = (daemon.PGHOT, "run", "-o", str(tmp_path / "result"), "--")
+    with load.running(64, 16, options=("--write",), prefix=prefix) as process:
+        hot, cold = process.addresses(64)
+        seconds = wait_until_fast(process, hot)
+        assert process.verify().startswith("checksum ok")
+        cold_moved = int(np.count_nonzero(process.nodes(cold) == FAST))
+        assert process.stop().startswith("checksum ok")
+    assert cold_moved <= 0.01 * len(cold)
+    live = json.loads((tmp_path / "result/summary.json").read_text())["live"]
+    assert live["kernel_promoted_pages"] == 0
+    assert daemon.kernel_promoted() == before
+    assert live["promoted_pages"] >= 0.99 * len(hot)
+    assert 0 < live["cpu_s"] < live["real_s"]
+    assert live["batch_latency"]["count"] > 0
+    lost = live["sources"]["hintfault"]["lost"]
+    print(f"99 % of the hot pages fast after {seconds:.2f} s, {cold_moved} cold pages moved")
+    print(f"cpu {live['cpu_s'] / live['real_s']:.1%}, lost {lost}, {live['batch_latency']}")
+
+
+def test_huge_folios_move_whole_and_stay_huge() -> None:
+    with load.running(64, 16, options=("--huge",)) as process:
+        hot, cold = process.addresses(64)
+        huge = _huge_kib(process.pid)
+        with daemon.running("-p", str(process.pid)) as pghot:
+            wait_until_fast(process, hot, timeout=daemon.START_S)
+            pages = hot[:, None] + np.arange(512, dtype=np.uint64) * np.uint64(load.PAGE)
+            assert set(process.nodes(pages.ravel())) == {FAST}
+            assert share_fast(process, cold) == 0
+            assert _huge_kib(process.pid) == huge == 64 << 10
+            pghot.stop(signal.SIGINT)
+        assert process.stop().startswith("checksum ok")
+
+
+def _huge_kib(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(text.split("AnonHugePages:")[1].split()[0])
+
+
+def test_of_two_control_groups_only_the_chosen_one_is_moved_and_counted() -> None:
+    with (
+        _group("pghot-yes") as yes,
+        _group("pghot-no") as no,
+        load.running(32, 8, prefix=_inside(yes)) as ours,
+        load.running(32, 8, prefix=_inside(no)) as other,
+    ):
+        hot, _cold = ours.addresses(32)
+        with daemon.running("-G", yes.name) as pghot:
+            wait_until_fast(ours, hot, timeout=daemon.START_S)
+            others = np.concatenate(other.addresses(32))
+            assert set(other.nodes(others)) == {SLOW}
+            live = pghot.stop(signal.SIGHUP)["live"]
+    assert live["memcg_promoted"] == {str(yes.inode): live["promoted_pages"]}
+    assert live["left_out"]["of other processes"] > 0
+
+
+class _Group:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.path = CGROUPS / name
+        (CGROUPS / "cgroup.subtree_control").write_text("+memory")
+        self.path.mkdir()
+        self.inode = self.path.stat().st_ino
+
+
+@contextlib.contextmanager
+def _group(name: str) -> Iterator[_Group]:
+    group = _Group(name)
+    try:
+        yield group
+    finally:
+        end = time.monotonic() + 10
+        while group.path.exists():  # its last process may not be reaped yet
+            try:
+                group.path.rmdir()
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
+
+def _inside(group: _Group) -> tuple[str, ...]:
+    return ("sh", "-c", f'echo $$ > {group.path}/cgroup.procs; exec "$@"', "sh")
+
+
+def test_what_kills_leave_is_put_back_by_the_next_run_and_by_restore() -> None:
+    before = daemon.settings()
+    command = ("--", "sh", "-c", "echo up $$ >&2; exec sleep 1000")
+    for number, instant in enumerate((0.0, 1.3)):
+        with daemon.running(*command) as pghot:
+            launched = pghot.wait_for("up ")
+            told = "put back what a killed pghot left: " in pghot.said
+            assert told == (number > 0), pghot.said
+            assert daemon.settings() != before
+            if not number:
+                second = daemon.pghot("run", "-a")
+                assert second.returncode == 1
+                assert f"pghot runs here already: pid {pghot.process.pid}," in second.stderr
+                assert second.stderr.count("\n") == 1
+            time.sleep(instant)
+            pghot.process.kill()
+            pghot.process.wait()
+            os.kill(int(launched), signal.SIGKILL)
+    restored = daemon.pghot("restore")
+    assert restored.returncode == 0, restored.stderr
+    assert "/proc/sys/kernel/numa_balancing: " in restored.stdout
+    assert daemon.settings() == before
+
+
+def test_a_launched_command_is_the_sudo_users_and_its_status_comes_through() -> None:
+    user = {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
+    script = "test $(id -u) = 65534 && test $(id -g) = 65534 && exit 7"
+    with daemon.running("--", "sh", "-c", script, environment=user) as pghot:
+        assert pghot.process.wait(daemon.START_S) == 7, pghot.said
+
+
+def test_a_target_killed_in_the_middle_ends_the_run_cleanly() -> None:
+    with (
+        load.running(32, 8) as process,
+        daemon.running("-p", str(process.pid)) as pghot,
+    ):
+        wait_until_fast(process, process.addresses(32)[0], timeout=daemon.START_S)
+        process.process.kill()
+        process.process.wait()
+        assert pghot.result()["live"]["ended"] == "the targets ended"
+
+
+def test_beside_it_the_kernels_own_promotion_takes_this_long() -> None:
+    balancing, before = daemon.SETTINGS[0], daemon.kernel_promoted()
+    kept = balancing.read_text()
+    balancing.write_text("2")
+    try:
+        with load.running(64, 16) as process:
+            hot, cold = process.addresses(64)
+            seconds = wait_until_fast(process, hot)
+            moved = int(np.count_nonzero(process.nodes(cold) == FAST))
+    finally:
+        balancing.write_text(kept)
+    assert daemon.kernel_promoted() > before
+    print(f"kernel alone: 99 % fast after {seconds:.2f} s, {moved} cold pages moved")
