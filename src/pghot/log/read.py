@@ -228,7 +228,11 @@ class _Parquet:
         self.ragged: list[int] = []
         try:
             self._file = pa.parquet.ParquetFile(
-                stream, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+                stream,
+                buffer_size=_BUFFER,
+                pre_buffer=False,
+                page_checksum_verification=True,
+                thrift_string_size_limit=_footer_limit(stream),
             )
             schema = self._file.schema_arrow
         except _ARROW_ERRORS as error:
@@ -249,6 +253,14 @@ class _Parquet:
         yield from self._file.iter_batches(
             batch_size=ROWS_A_CHUNK, columns=wanted, use_threads=False
         )
+
+
+def _footer_limit(stream: BinaryIO) -> int:
+    """Give the bytes that a text of the footer may have: a long recording's tape is long.
+
+    Arrow's own limit is 100 MB; what a corrupt length claims beyond the file is no text.
+    """
+    return max(100_000_000, min(os.fstat(stream.fileno()).st_size, (1 << 31) - 1))
 
 
 class _Csv:
