@@ -24,6 +24,7 @@ PATH = os.environ.get("PATH", os.defpath)
 
 def run(*argv: str, environ: dict[str, str] | None = None) -> int:
     with Launched(argv, environ) as launched:
+        launched.fork()
         launched.start()
         return launched.wait()
 
@@ -41,6 +42,7 @@ def written(tmp_path: Path, script: str, environ: dict[str, str] | None = None) 
 def test_the_command_runs_only_once_started(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with Launched(["touch", str(out)]) as launched:
+        launched.fork()
         time.sleep(0.05)
         assert launched.poll() is None
         assert not out.exists()
@@ -53,6 +55,7 @@ def test_the_command_runs_only_once_started(tmp_path: Path) -> None:
 def test_the_process_that_waits_becomes_the_command(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with Launched(["sh", "-c", f"echo $$ >{out}"]) as launched:
+        launched.fork()
         launched.start()
         assert launched.wait() == 0
     assert int(out.read_text()) == launched.pid
@@ -60,7 +63,7 @@ def test_the_process_that_waits_becomes_the_command(tmp_path: Path) -> None:
 
 def test_one_that_is_never_started_never_runs(tmp_path: Path) -> None:
     with Launched(["touch", str(tmp_path / "out")]) as launched:
-        pass
+        launched.fork()
     assert launched.status == 1
     assert not (tmp_path / "out").exists()
 
@@ -76,6 +79,7 @@ def test_a_signal_is_128_and_its_number() -> None:
 
 def test_a_signal_is_passed_on_and_one_to_an_ended_command_is_nothing() -> None:
     with Launched(["sleep", "60"]) as launched:
+        launched.fork()
         launched.start()
         launched.forward(signal.SIGTERM)
         assert launched.wait() == 128 + signal.SIGTERM
@@ -91,6 +95,7 @@ def test_a_signal_before_the_start_ends_it_without_running_our_handlers(
     signal.signal(number, lambda *_: pytest.fail("handled"))
     try:
         with Launched(["sleep", "60"]) as launched:
+            launched.fork()
             launched.forward(number)
             assert launched.wait() == 128 + number
             launched.start()
@@ -171,7 +176,9 @@ def test_when_we_die_before_the_start_the_command_never_runs(tmp_path: Path) -> 
     code = textwrap.dedent(f"""
         import os
         from pghot.linux.launch import Launched
-        print(Launched(["touch", {str(out)!r}]).pid, flush=True)
+        launched = Launched(["touch", {str(out)!r}])
+        launched.fork()
+        print(launched.pid, flush=True)
         os.kill(os.getpid(), 9)
     """)
     done = subprocess.run(

@@ -490,7 +490,7 @@ def test_nothing_is_left_where_no_part_could_be_written(
 
     monkeypatch.setattr(pghot.log.parts, "open_parquet", full)
     with (
-        pytest.raises(PghotError, match="cannot be written: No space left on device$"),
+        pytest.raises(PghotError, match=r"cannot be written: No space left on device$"),
         create_parts(tmp_path / "log", METADATA) as writer,
     ):
         writer.write(log_rows())

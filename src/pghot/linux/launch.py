@@ -37,7 +37,10 @@ class CommandError(PghotError):
 
 
 class Launched:
-    """A command: forked, waiting until `start`, then running until `poll` or `wait` say not.
+    """A command: found, forked by `fork`, let go by `start`, over when `poll` or `wait` say so.
+
+    A fork inherits how soon NUMA balancing first looks at it (`scan_delay_ms`, sched_fork()),
+    so a setting that is to hold for the command is made before `fork`.
 
     It stays in our process group, so Ctrl-C at the terminal reaches it by the terminal;
     other signals are passed on by `forward`.  As a context manager: one that was never
@@ -45,17 +48,26 @@ class Launched:
     """
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
-        """Fork; CommandError where no such program is found.
+        """Find the program; CommandError where there is none.
 
         Under sudo it runs as the user who called sudo (see `account`).  `environ` is our own
         where not given.
         """
-        account, environment = sudo_account(os.environ if environ is None else environ)
-        find_program(argv[0], environment.get("PATH", os.defpath))
+        self._argv = argv
+        self._account, self._environment = sudo_account(os.environ if environ is None else environ)
+        find_program(argv[0], self._environment.get("PATH", os.defpath))
         self.status: int | None = None
+        self.pid = 0
+        """The command's process; 0 before `fork`."""
+        self._gate = -1
+
+    def fork(self) -> None:
+        """Make its process, which waits until `start`; again does nothing."""
+        if self.pid:
+            return
         gate = os.pipe()
         try:
-            self.pid = _fork(argv, environment, account, gate)
+            self.pid = _fork(self._argv, self._environment, self._account, gate)
         except OSError:
             os.close(gate[1])
             raise
@@ -70,7 +82,8 @@ class Launched:
         self.cancel()
 
     def start(self) -> None:
-        """Let the command go; again does nothing."""
+        """Let the command go, forked or not; again does nothing."""
+        self.fork()
         if self._gate >= 0:
             with contextlib.suppress(BrokenPipeError):  # killed while it waited
                 os.write(self._gate, _GO)
@@ -86,19 +99,19 @@ class Launched:
 
     def poll(self) -> int | None:
         """Give the exit status, 128 + N for one ended by signal N; None while it runs."""
-        if self.status is None:
+        if self.status is None and self.pid:
             self._reap(os.WNOHANG)
         return self.status
 
     def wait(self) -> int:
-        """Wait for its end and give the exit status."""
+        """Wait for the end of what was forked and give the exit status."""
         while self.status is None:
             self._reap(0)
         return self.status
 
     def forward(self, number: int) -> None:
         """Send it a signal that we were sent; nothing once it has ended."""
-        if self.poll() is None:  # until it is waited for, the pid is nobody else's
+        if self.pid and self.poll() is None:  # until it is waited for, the pid is nobody else's
             os.kill(self.pid, number)
 
     def _reap(self, options: int) -> None:

@@ -122,6 +122,10 @@ class Pids(Targets):
         super().__init__()
         self._pids = pids
 
+    def add(self, pid: int) -> None:
+        """Take in one more; InputError where there is no such process."""
+        self._set({**self._members, pid: named_process(self._host, pid).starttime})
+
     def _resolve(self) -> None:
         self._set({pid: named_process(self._host, pid).starttime for pid in self._pids})
         self.refresh()

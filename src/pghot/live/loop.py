@@ -63,8 +63,7 @@ def run(
     with stopping(session.launched) as stop:
         for source in session.sources:
             source.enable()
-        if session.launched is not None:
-            session.launched.start()
+        session.launch()
         while not why:
             # A wake-up may be minutes away: there is something else to look after.
             until = min(instant + stage.step_us + SETTLE_US, clock.now_us() + LOOK_US)

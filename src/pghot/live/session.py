@@ -51,6 +51,13 @@ class Session:
         lacks = f"{hint_faults.SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
         return [f"{lacks}: the kernel's own pace, so hot pages are known later"]
 
+    def launch(self) -> None:
+        """Fork the command, watch it, and let it go; nothing where there is none."""
+        if self.launched is not None and isinstance(self.targets, Pids):
+            self.launched.fork()
+            self.targets.add(self.launched.pid)
+            self.launched.start()
+
     @property
     def notes(self) -> list[str]:
         """What the sources have to say, a line each."""
@@ -61,7 +68,7 @@ class Session:
 def open_session(
     host: Host, options: Options, open_source: OpenSource | None = None
 ) -> Iterator[Session]:
-    """Find out what is there, fork the command, let no other instance in, open the sources.
+    """Find out what is there, find the command, let no other instance in, open the sources.
 
     At the end all of it is given back, in reverse, and every setting taken meanwhile.
     PghotError or InputError, one line, where something is missing.  `open_source` opens a
@@ -74,7 +81,7 @@ def open_session(
         launched = None
         if options.command:
             launched = stack.enter_context(Launched(options.command))
-        targets = _targets(options, launched)
+        targets = _targets(options)
         targets.resolve(host)
         guard = stack.enter_context(SettingsGuard(host))
         sources = []
@@ -92,9 +99,7 @@ def _need_two_tiers(topology: Topology) -> None:
         raise PghotError(f"this host has no {kind}: {advice}")
 
 
-def _targets(options: Options, launched: Launched | None) -> Targets:
-    if launched is not None:
-        return Pids([launched.pid])
+def _targets(options: Options) -> Targets:
     if options.cgroup is not None:
         return Cgroup(options.cgroup)
     return Everything() if options.everything else Pids(options.pids)

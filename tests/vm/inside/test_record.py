@@ -1,0 +1,112 @@
+"""Recordings of a live host, and that a replay of a run is the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pghot.log.read import open_log
+from tests.vm import load
+from tests.vm.layout import SLOW
+from tests.vm.machine import SHARED
+
+PGHOT = str(Path(sys.executable).parent / "pghot")
+WAIT_S = 180
+
+
+def pghot(*words: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [PGHOT, *map(str, words)], check=False, capture_output=True, text=True, timeout=WAIT_S
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("mode", ["default", "precise"])
+def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(tmp_path, mode):
+    log = tmp_path / "log.parquet"
+    settings = ("--fidelity", "v7", "--mode", mode, "--set", "kmigrated_batch_nr=100")
+    program = Path(os.environ[SHARED]) / "load"
+    said = pghot(
+        "run", *settings, "--json", "--record", log, "-o", tmp_path / "live",
+        "--", program, "32", "8", "8", "1", "--node", SLOW,
+    )  # fmt: skip
+    live = json.loads(said.stdout[said.stdout.index("{") :])
+    assert live["live"]["promoted_pages"] >= 2048 * 0.99, json.dumps(live["live"]) + said.stderr
+    pghot("replay", log, *settings, "-o", tmp_path / "replay")
+    results = [tmp_path / name for name in ("live", "replay")]
+    for name in ("pfn", "record", "hot_sections"):
+        one, other = (np.load(path / "records.npz")[name] for path in results)
+        assert np.array_equal(one, other), name
+    one, other = (pq.read_table(path / "promotions.parquet") for path in results)
+    assert one.num_rows
+    assert one.equals(other)
+    one, other = (json.loads((path / "summary.json").read_text()) for path in results)
+    for name in ("vmstat", "batches", "accesses", "tunables", "mode", "hz"):
+        assert one[name] == other[name], name
+    for nid, node in one["nodes"].items():
+        for name in ("pgpromote_success", "pgpromote_candidate", "pgpromote_candidate_nrl"):
+            assert node[name] == other["nodes"][nid][name], (nid, name)
+
+
+@pytest.fixture
+def _kernel_leaves_pages_alone():
+    """NUMA balancing off, as it was after: it would bring pages nearer before we record."""
+    balancing = Path("/proc/sys/kernel/numa_balancing")
+    before = balancing.read_text()
+    balancing.write_text("0")
+    yield
+    balancing.write_text(before)
+
+
+@pytest.mark.usefixtures("_kernel_leaves_pages_alone")
+def test_a_recording_names_process_and_address_and_replays_on_its_own_machine(tmp_path):
+    log = tmp_path / "log.parquet"
+    with load.running(32, 8, options=("--pause-us", "0")) as process:
+        pghot("record", "-p", process.pid, "-d", "12", "-o", log)
+        hot, _cold = process.addresses(32)
+    with open_log(log) as opened:
+        rows = np.concatenate([
+            chunk.columns["vaddr"][chunk.columns["pid"] == process.pid]
+            for chunk in opened.chunks(("time_us", "pfn", "nid", "source", "pid", "vaddr"))
+        ])  # fmt: skip
+    pages = np.unique(rows >> np.uint64(12) << np.uint64(12))
+    assert np.isin(hot, pages).mean() >= 0.99
+    summary = json.loads(pghot("replay", log, "--json").stdout)
+    assert summary["accesses"] == len(rows)
+    assert not log.with_name("log.parquet.parts").exists()
+
+
+@pytest.mark.usefixtures("_kernel_leaves_pages_alone")
+def test_a_recording_that_is_killed_is_readable_up_to_its_last_part(tmp_path):
+    log = tmp_path / "log.parquet"
+    parts = tmp_path / "log.parquet.parts"
+    with load.running(32, 8, options=("--pause-us", "0")) as process:
+        recording = subprocess.Popen(
+            [PGHOT, "record", "-p", str(process.pid), "-o", log],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            end = time.monotonic() + WAIT_S
+            while not (parts.exists() and any(parts.glob("0*.parquet"))):
+                assert recording.poll() is None, recording.communicate()[1]
+                assert time.monotonic() < end, "no part was written"
+                time.sleep(0.1)
+        finally:
+            recording.send_signal(signal.SIGKILL)
+            recording.communicate()
+    assert not log.exists()
+    summary = json.loads(pghot("replay", parts, "--json").stdout)
+    assert summary["accesses"] > 0
+    pghot("restore")
