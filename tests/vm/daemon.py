@@ -21,8 +21,9 @@ START_S = 120
 """Python starts some ten times slower in the guest than on the host."""
 
 SCAN = Path("/sys/kernel/debug/sched/numa_balancing")
+BALANCING = Path("/proc/sys/kernel/numa_balancing")
 SETTINGS = (
-    Path("/proc/sys/kernel/numa_balancing"),
+    BALANCING,
     Path("/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"),
     *(SCAN / name for name in ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms")),
     SCAN / "scan_size_mb",

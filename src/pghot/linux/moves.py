@@ -123,9 +123,11 @@ def move_batch(host: Host, pid: int, addresses: U64Array, nid: int) -> Batch:
         try:
             answers = _move(host, pid, addresses[trying], nid)
         except OSError as error:
-            if error.errno not in _CALL_ERRORS:
+            # EINVAL is of a process that has no memory any more: find_mm_struct().
+            code = errno.ESRCH if error.errno == errno.EINVAL else error.errno
+            if code not in _CALL_ERRORS:
                 raise
-            return _failed(host, pid, addresses, nid, statuses, error.errno)
+            return _failed(host, pid, addresses, nid, statuses, code)
         statuses[trying] = answers
         trying = trying[answers == NOT_TRIED]
     return Batch(statuses, nid)

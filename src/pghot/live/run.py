@@ -13,6 +13,7 @@ from pghot.engine.fidelity import IMPROVED
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT
 from pghot.engine.tunables import ALL_SOURCES
+from pghot.errors import InputError
 from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
@@ -189,7 +190,7 @@ class _Live:
             batches=self._batches,
             cpu_s=time.process_time() - self._cpu_before,
             kernel_promoted=kernel_promoted(session.host) - self._kernel_before,
-            memcg_names=cgroup_inodes(session.host) if why else {},
+            memcg_names=_memcg_names(session.host) if why else {},
             why=why,
         )
 
@@ -227,6 +228,14 @@ class _Nobody:
         raise NotImplementedError
 
 
+def _memcg_names(host: Host) -> dict[int, str]:
+    """Give the control groups by their memcg's number; none where none are mounted."""
+    try:
+        return cgroup_inodes(host)
+    except InputError:
+        return {}
+
+
 def kernel_promoted(host: Host) -> int:
     """Give the pages that the kernel has promoted itself since boot."""
     for line in host.text_or("/proc/vmstat").splitlines():
@@ -238,7 +247,7 @@ def kernel_promoted(host: Host) -> int:
 
 def _introduce(session: Session, tell: Tell) -> None:
     """Say what was put back for a killed run, and which sources are used and why."""
-    if session.guard.recovered:
+    if session.guard.recovered and session.guard.recovered.lines():
         tell(f"put back what a killed pghot left: {session.guard.recovered.line()}")
     tell(session.choice.reason)
     for line in cautions(session.host, session.topology, session.choice):

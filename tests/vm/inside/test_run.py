@@ -17,11 +17,18 @@ from tests.vm import daemon, load
 from tests.vm.layout import FAST, SLOW
 
 CGROUPS = Path("/sys/fs/cgroup")
+BUSY = ("--pause-us", "0")
+"""The kernel first looks at a process after a second of its CPU time."""
 
 
 @pytest.fixture(autouse=True)
 def _settings_come_back() -> Iterator[None]:
-    """Whatever a test does, all settings are in the end what they were."""
+    """Whatever a test does, all settings are in the end what they were.
+
+    NUMA balancing is off at first: it would bring the load's pages nearer while Python starts,
+    and look at it less and less often.
+    """
+    Path(daemon.BALANCING).write_text("0")
     before = daemon.settings()
     yield
     after = daemon.settings()
@@ -65,7 +72,7 @@ def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Pat
 
 
 def test_huge_folios_move_whole_and_stay_huge() -> None:
-    with load.running(64, 16, options=("--huge",)) as process:
+    with load.running(64, 16, options=("--huge", *BUSY)) as process:
         hot, cold = process.addresses(64)
         huge = _huge_kib(process.pid)
         with daemon.running("-p", str(process.pid)) as pghot:
@@ -87,7 +94,7 @@ def test_of_two_control_groups_only_the_chosen_one_is_moved_and_counted() -> Non
     with (
         _group("pghot-yes") as yes,
         _group("pghot-no") as no,
-        load.running(32, 8, prefix=_inside(yes)) as ours,
+        load.running(32, 8, options=BUSY, prefix=_inside(yes)) as ours,
         load.running(32, 8, prefix=_inside(no)) as other,
     ):
         hot, _cold = ours.addresses(32)
@@ -161,7 +168,7 @@ def test_a_launched_command_is_the_sudo_users_and_its_status_comes_through() -> 
 
 def test_a_target_killed_in_the_middle_ends_the_run_cleanly() -> None:
     with (
-        load.running(32, 8) as process,
+        load.running(32, 8, options=BUSY) as process,
         daemon.running("-p", str(process.pid)) as pghot,
     ):
         wait_until_fast(process, process.addresses(32)[0], timeout=daemon.START_S)

@@ -1,0 +1,153 @@
+"""A replay of a run, with its settings, is the run (log.tape, replaying.as_live)."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import pghot
+from pghot.engine.fidelity import FIDELITIES
+from pghot.engine.layout import LAYOUTS
+from pghot.errors import InputError
+from pghot.live.options import Options
+from pghot.log.read import open_log
+from pghot.log.schema import Metadata
+from pghot.log.tape import Kind, Tape, TapeReader
+from pghot.log.write import create_log
+from pghot.replaying.driver import replay
+from tests.live.world import FAST, HUGE, MS, Heard, World, run, state_in
+
+
+@pytest.fixture
+def worlds(tmp_path, monkeypatch):
+    """Give a maker of hosts, one after the other in the same place."""
+    state_in(tmp_path / "state", monkeypatch)
+
+    def make() -> World:
+        shutil.rmtree(tmp_path / "host", ignore_errors=True)
+        world = World(tmp_path / "host")
+        world.process(40)
+        return world
+
+    return make
+
+
+def stir(world: World, rng: np.random.Generator) -> None:
+    """Let pages be hot, cold, huge, busy, freed and reused; let room come and go."""
+    for page in range(100, 220):
+        world.map(40, page, memcg=int(rng.integers(3)))
+    for page in range(1, 3):
+        world.map(40, page * 1024, pages=HUGE)
+    pages = [*range(100, 220), 1024, 1030, 2050]
+    for page in rng.choice(pages, 60, replace=False).tolist():
+        start, each = int(rng.integers(1, 1500)), int(rng.integers(1, 400))
+        world.heat(40, page, start_ms=start, times=int(rng.integers(1, 6)), each_ms=each)
+    world.busy = {(40, page) for page in rng.choice(pages, 10).tolist()}
+    for at in rng.integers(1, 2000, 4).tolist():
+        world.clock.at(at * MS, partial(world.free.__setitem__, FAST, int(rng.integers(400))))
+    for at in rng.integers(1, 2000, 6).tolist():
+        world.clock.at(at * MS, partial(reuse, world, int(rng.integers(100, 220))))
+
+
+def reuse(world: World, page: int) -> None:
+    if page in world.tables[40]:
+        world.unmap(40, page)
+        world.map(40, page + 5000)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    seed=st.integers(0, 1 << 32),
+    layout=st.sampled_from(sorted(LAYOUTS)),
+    fidelity=st.sampled_from(sorted(FIDELITIES)),
+    batch=st.sampled_from(["3", "512"]),
+)
+def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
+    worlds, tmp_path_factory, seed, layout, fidelity, batch
+):
+    log = tmp_path_factory.mktemp("log") / "log.parquet"
+    world = worlds()
+    stir(world, np.random.default_rng(seed))
+    tunables = {"kmigrated_batch_nr": batch}
+    live, heard, _status = run(
+        world,
+        Options(pids=(40,), duration=2),
+        record=log,
+        layout=LAYOUTS[layout],
+        fidelity=FIDELITIES[fidelity],
+        tunables=tunables,
+    )
+    if not live.rows:
+        return
+    again = Heard()
+    settings_ = pghot.Settings(
+        layout=LAYOUTS[layout], fidelity=FIDELITIES[fidelity], tunables=tunables
+    )
+    result = replay(log, settings=settings_, promotions=again)
+    assert result.as_live
+    assert again.batches == heard.batches
+    mine, theirs = live.records(), result.records()
+    for name, values in mine.items():
+        assert np.array_equal(values, theirs[name]), name
+    one, other = live.summary(), result.summary()
+    for name in ("vmstat", "batches", "accesses", "mode", "hz"):
+        assert one[name] == other[name], name
+    for nid, node in one["nodes"].items():
+        for name in ("pgpromote_success", "pgpromote_candidate", "nbp_threshold"):
+            assert node[name] == other["nodes"][nid][name], (nid, name)
+
+
+def test_with_other_tunables_it_is_a_replay_as_any_other(worlds, tmp_path):
+    log = tmp_path / "log.parquet"
+    world = worlds()
+    for page in range(100, 120):
+        world.map(40, page)
+    world.heat(40, *range(100, 120))
+    run(world, record=log)
+    result = replay(log, settings=pghot.Settings(tunables={"freq_threshold": "1"}))
+    assert not result.as_live
+    assert result.pages_promoted == 20
+
+
+def test_a_tape_gives_back_what_it_took_in_pieces():
+    tape = Tape()
+    tape.note(Kind.ROOM, 0, 7)
+    first = tape.take()
+    tape.note(Kind.MOVED, 1, np.array([True, False]))
+    reader = TapeReader([first, tape.take()])
+    assert tape.take() == ""
+    assert reader.take(Kind.ROOM, 0, 1).tolist() == [7]
+    assert reader.take(Kind.MOVED, 1, 2).tolist() == [1, 0]
+    assert reader.ended
+
+
+def test_a_tape_that_does_not_fit_is_one_line():
+    tape = Tape()
+    tape.note(Kind.ROOM, 0, 7)
+    with pytest.raises(InputError, match="the replay asks for MOVED of 0"):
+        TapeReader([tape.take()]).take(Kind.MOVED, 0)
+
+
+def test_a_damaged_tape_is_one_line(worlds, tmp_path):
+    log, damaged = tmp_path / "log.parquet", tmp_path / "damaged.parquet"
+    world = worlds()
+    world.map(40, 100)
+    world.heat(40, 100)
+    live, _heard, _status = run(world, record=log)
+    with open_log(log) as opened:
+        said, columns = opened.metadata, next(opened.chunks()).columns
+    metadata = Metadata(said.taken, said.hz, said.machine, extra=said.extra | {"tape": ["?"]})
+    with create_log(damaged, metadata) as writer:
+        writer.write(columns)
+    same = pghot.Settings(fidelity=live.engine.fidelity)
+    with pytest.raises(InputError, match="tape of a live run is damaged"):
+        replay(damaged, settings=same)

@@ -1,0 +1,218 @@
+"""A run on a made-up host, in virtual time: what moves, what does not, and why."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from pghot.engine.fidelity import IMPROVED, V7
+from pghot.errors import PghotError
+from pghot.live.options import Options
+from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, run
+
+HOT, COLD = range(100, 140), range(140, 200)
+
+
+def fill(world, pages, pid=40, **facts):
+    for page in pages:
+        world.map(pid, page, **facts)
+
+
+def test_hot_pages_are_promoted_and_cold_ones_are_not(world):
+    fill(world, [*HOT, *COLD])
+    world.heat(40, *HOT)
+    world.heat(40, *COLD, times=1)
+    result, _heard, status = run(world)
+    assert {world.nid_of(40, page) for page in HOT} == {FAST}
+    assert {world.nid_of(40, page) for page in COLD} == {SLOW}
+    assert (result.promoted, result.found, status) == (len(HOT), len(HOT), 0)
+
+
+def test_settings_are_taken_for_the_run_and_come_back(world):
+    fill(world, HOT)
+    seen = []
+    names = ("/proc/sys/kernel/numa_balancing", f"{SCAN}/scan_delay_ms")
+    before = [world.text(name) for name in names]
+    world.clock.at(500 * MS, lambda: seen.append(world.text(names[0])))
+    run(world)
+    assert seen == ["2"]
+    assert [world.text(name) for name in names] == before
+
+
+def test_settings_come_back_after_an_error_in_the_middle(world):
+    fill(world, HOT)
+    before = world.text("/proc/sys/kernel/numa_balancing")
+
+    def fails():
+        raise RuntimeError("in the middle")
+
+    world.clock.at(300 * MS, fails)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        run(world)
+    assert world.text("/proc/sys/kernel/numa_balancing") == before
+    assert world.source.closed
+
+
+def test_a_page_that_was_freed_and_reused_since_is_not_moved(world):
+    fill(world, [100])
+    world.process(41)
+    world.heat(40, 100, times=3, each_ms=10)
+
+    def reuse():
+        world.unmap(40, 100)
+        world.map(41, 500)
+
+    world.clock.at(90 * MS, reuse)
+    result, _heard, _status = run(world)
+    assert world.nid_of(41, 500) == SLOW
+    assert result.promoted == 0
+
+
+def test_an_unmapped_page_is_counted_and_nothing_else_happens(world):
+    fill(world, [100, 101])
+    world.heat(40, 100, 101, times=3, each_ms=10)
+    world.on_move = lambda: None
+    world.ns_a_page = 0
+    world.clock.at(95 * MS, lambda: world.unmap(40, 100))
+    result, _heard, _status = run(world)
+    assert world.nid_of(40, 101) == FAST
+    assert result.promoted == 1
+
+
+def test_a_process_that_vanishes_in_the_middle_ends_the_run(world):
+    fill(world, HOT)
+    world.heat(40, *HOT, times=1)
+    world.clock.at(400 * MS, lambda: world.exit(40))
+    result, _heard, status = run(world, Options(pids=(40,)))
+    assert (result.why, status) == ("the targets ended", 0)
+
+
+def test_a_forked_childs_pages_are_its_own_once_it_writes(world):
+    fill(world, [100])
+    world.clock.at(50 * MS, lambda: world.fork(40, 42))
+    world.clock.at(60 * MS, lambda: world.map(42, 300))
+    world.heat(42, 300, start_ms=110)
+    run(world)
+    assert world.nid_of(42, 300) == FAST
+
+
+def test_a_shared_page_stays_and_is_told_by_name(world):
+    fill(world, [100])
+    world.clock.at(5 * MS, lambda: world.fork(40, 42))
+    world.heat(40, 100)
+    result, _heard, _status = run(world)
+    assert world.nid_of(40, 100) == SLOW
+    assert result.refusals()["EACCES"][0] >= 1
+
+
+def test_a_huge_folio_moves_as_one_and_counts_all_its_pages(world):
+    world.map(40, 512, pages=HUGE)
+    world.heat(40, 512 + 77)
+    result, heard, _status = run(world)
+    assert world.nid_of(40, 512) == FAST
+    assert result.promoted == HUGE
+    assert [pages for *_, pages, _moved, _n in heard.batches] == [[HUGE]]
+
+
+def test_a_folio_that_was_split_is_learnt_anew(world):
+    world.map(40, 512, pages=HUGE)
+    world.clock.at(1 * MS, lambda: world.access(40, 520))
+    world.clock.at(150 * MS, lambda: world.split(40, 512))
+    world.heat(40, 520, start_ms=160)
+    result, _heard, _status = run(world)
+    assert result.promoted == 1
+    assert world.nid_of(40, 520) == FAST
+    assert world.nid_of(40, 521) == SLOW
+
+
+def test_a_batch_never_mixes_memcgs_and_each_is_counted(world):
+    fill(world, range(100, 110), memcg=7)
+    fill(world, range(110, 125), memcg=9)
+    world.heat(40, *range(100, 125))
+    result, heard, _status = run(world)
+    assert {batch[4] for batch in heard.batches} == {7, 9}
+    assert dict(result.engine.memcg_promoted) == {7: 10, 9: 15}
+
+
+@pytest.mark.parametrize(("fidelity", "moves"), [(IMPROVED, True), (V7, False)])
+def test_a_busy_page_is_tried_again_by_improved_and_must_be_hot_again_in_v7(
+    world, fidelity, moves
+):
+    fill(world, [100])
+    world.busy.add((40, 100))
+    world.heat(40, 100, times=2, each_ms=10)
+    world.clock.at(250 * MS, world.busy.clear)
+    result, _heard, _status = run(world, fidelity=fidelity)
+    assert result.refusals()["EBUSY"][0] >= 1
+    assert (world.nid_of(40, 100) == FAST) is moves
+
+
+def test_a_full_target_takes_nothing_and_is_told(world):
+    world.free[FAST] = 0
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    result, _heard, _status = run(world)
+    assert result.promoted == 0
+    assert result.refusals()["isolation"][0] >= len(HOT)
+
+
+def test_a_dry_run_judges_and_moves_nothing(world):
+    fill(world, HOT)
+    world.heat(40, *HOT, times=2, each_ms=10)
+    result, _heard, _status = run(world, dry_run=True)
+    assert world.moves == []
+    assert result.promoted == len(HOT)
+
+
+def test_a_slow_kernel_halves_the_batches(world):
+    fill(world, range(100, 1300))
+    world.heat(40, *range(100, 1300), times=2, each_ms=10)
+    world.ns_a_page = 200_000
+    result, _heard, _status = run(world, budget_ms=20)
+    assert result.mover.budget.over >= 1
+    sizes = [len(pages) for _pid, pages, _nid in world.moves]
+    assert sizes[1] <= sizes[0] // 2
+    assert sum(sizes) == result.promoted == 1200
+
+
+def test_accesses_of_others_make_no_row_and_are_counted(world):
+    world.process(41)
+    fill(world, [100], pid=41)
+    world.heat(41, 100)
+    result, _heard, _status = run(world)
+    assert (result.rows, result.left_out["of other processes"]) == (0, 4)
+    assert world.nid_of(41, 100) == SLOW
+
+
+@pytest.mark.parametrize(("fidelity", "moves"), [(IMPROVED, True), (V7, False)])
+def test_hot_added_memory_is_followed_by_improved_alone(world, fidelity, moves):
+    fill(world, [100])
+    world.clock.at(1000 * MS, world.grow)
+    world.clock.at(6000 * MS, lambda: world.map(40, 900, ADDED))
+    world.heat(40, 900, start_ms=6100)
+    run(world, Options(pids=(40,), duration=7), fidelity=fidelity)
+    assert (world.nid_of(40, 900) == FAST) is moves
+
+
+def test_a_setting_that_somebody_else_changes_is_told_once(world):
+    world.clock.at(100 * MS, lambda: world.write("/proc/sys/kernel/numa_balancing", "0"))
+    _result, heard, _status = run(world, Options(pids=(40,), duration=12))
+    assert len(heard.said("numa_balancing was set to 0 by somebody else")) == 1
+
+
+def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
+    fill(world, HOT)
+    world.heat(40, *HOT)
+
+    def no_mm():
+        raise OSError(errno.EINVAL, "move_pages: Invalid argument")
+
+    world.on_move = no_mm
+    result, _heard, _status = run(world)
+    assert result.refusals()["ESRCH"][0] >= len(HOT)
+
+
+def test_a_host_without_a_slow_node_is_one_line_that_says_what_may_help(world):
+    with pytest.raises(PghotError, match=r"no slow node .*: try --tiers 0/1$"):
+        run(world, Options(pids=(40,), tiers="0,1"))
