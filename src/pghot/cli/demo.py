@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.linux.host import Host
 
 HELP = "replay the shipped log of a real program on a two-tier machine and show what came of it"
 
@@ -37,10 +41,27 @@ def run(args: argparse.Namespace) -> int:
     }
     status = replay.run(argparse.Namespace(**(vars(args) | more)))
     if not args.json:
+        from pghot.linux.host import Host
         from pghot.report.table import print_hint
 
         print_hint(
             "The log: SQLite makes an index and answers skewed queries (examples/README.md).\n"
             "Your own: pghot convert --help, then pghot replay LOG --machine FILE."
         )
+        for line in live_hint(Host()):
+            print_hint(line)
     return status
+
+
+def live_hint(host: Host) -> list[str]:
+    """Say that `pghot run` is there where the host has a fast and a slow node."""
+    from pghot.errors import PghotError
+    from pghot.linux.topology import read_topology
+
+    try:
+        topology = read_topology(host)
+    except (PghotError, OSError, ValueError):
+        return []
+    if not (topology.slow and topology.fast):
+        return []
+    return ["This machine has a fast and a slow node: sudo pghot run -p PID promotes for real."]
