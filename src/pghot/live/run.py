@@ -80,7 +80,7 @@ def run_engine(
             log = Log(writer, live.machine, tape)
         for line in session.take_settings():
             tell(line)
-        clock.start()
+        live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
         stage = live.stage(log)
         why = loop.run(
@@ -145,9 +145,10 @@ class _Live:
         self.session = session
         self.options = options
         self._promotions = promotions
+        self._clock = clock
         self._batches = 0
-        self._cpu_before = time.process_time()
-        self._kernel_before = kernel_promoted(host)
+        self._cpu_before = 0.0
+        self._kernel_before = 0
         self._kpages = KPages(host)
         owners = Owners(0)
         self.mover = HostMover(
@@ -164,6 +165,12 @@ class _Live:
         owners.grow(self.machine.mem_map.slots)
         self.facts = Facts(self.machine, self._kpages, owners)
         self.engine = self._engine()
+
+    def begin(self) -> None:
+        """Count time, CPU time and the kernel's promotions from now on."""
+        self._kernel_before = kernel_promoted(self.session.host)
+        self._cpu_before = time.process_time()
+        self._clock.start()
 
     def stage(self, log: Log | None) -> EngineStage:
         """Give the stage that the loop hands rows to."""
