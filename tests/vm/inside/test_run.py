@@ -56,8 +56,9 @@ def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Pat
     with load.running(64, 16, options=("--write",), prefix=prefix) as process:
         hot, cold = process.addresses(64)
         seconds = wait_until_fast(process, hot)
-        assert process.verify().startswith("checksum ok")
+        # Before the comparison, which reads every page, and so makes cold ones warm.
         cold_moved = int(np.count_nonzero(process.nodes(cold) == FAST))
+        assert process.verify().startswith("checksum ok")
         assert process.stop().startswith("checksum ok")
     assert cold_moved <= 0.01 * len(cold)
     live = json.loads((tmp_path / "result/summary.json").read_text())["live"]
