@@ -1,0 +1,69 @@
+"""What the simulator asks of an access stream."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Units = npt.NDArray[np.int64]
+Clocks = npt.NDArray[np.float64]
+Nids = npt.NDArray[np.int16]
+
+NEVER = float("inf")
+
+
+class Touched(NamedTuple):
+    """Marked units in the order of their first access, and the clock of each."""
+
+    units: Units
+    clocks: Clocks
+
+
+class Stream(Protocol):
+    """Accesses to one region, whose folios are its units `0 .. units - 1`.
+
+    A clock is a number of accesses since the stream began, of all its threads together;
+    it is real-valued: accesses of independent threads arrive as a Poisson process in it
+    where the stream is random.  All methods are given clocks that never go backwards.
+    Nothing is drawn but from the generator that the stream was made with.
+    """
+
+    units: int
+
+    def place(self, nid: Nids) -> None:
+        """Take note of the node of every unit; the array is the caller's and may change."""
+
+    def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:
+        """Take note that units are on `to_nid` now; `from_nid` is of each."""
+
+    def shares(self, start: float, end: float) -> npt.NDArray[np.float64]:
+        """Share of the accesses in (start, end] by node id, as units are placed now.
+
+        Shape: (largest node id + 1,); sums to 1.  Expected value where the stream is random.
+        """
+
+    def mark(self, units: Units, clock: float) -> None:
+        """Have the next access of each unit after `clock` noticed; marked ones stay so."""
+
+    def unmark(self, units: Units) -> None:
+        """Notice the next access of these no longer."""
+
+    def advance(self, start: float, end: float) -> Touched:
+        """Let the clock go from `start` to `end`; give, and unmark, marked units touched."""
+
+    def draw(self, clocks: Clocks) -> Units:
+        """Give the unit that the access at each clock takes (what a sampler sees)."""
+
+    def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
+        """Tell which units were accessed between the clock `since` of each and `clock`."""
+
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Share of each unit in the accesses to come, as far as the present phase goes."""
+
+    def next_change(self) -> float:
+        """Clock at which the weights next change; NEVER where they do not."""
+
+    def change(self, clock: float) -> None:
+        """Go into the next phase; `clock` is what `next_change` gave."""
