@@ -1,0 +1,1 @@
+"""What is compared: each policy in a file of its own, named in `registry`."""
