@@ -1,0 +1,79 @@
+"""What came of one policy in one scenario."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Columns of one length, a row every `every_s` of virtual time and one at the end.
+
+    `time_s`; since the row before: `accesses`, `fast_accesses` (served by the top tier),
+    `promoted`, `demoted` (pages), `hint_faults`, `samples`; at that time: `hot_fast` (share
+    of the true hot set that is fast) and `free` (pages, shape (rows, nodes), in the order
+    of `nids`).
+    """
+
+    every_s: float
+    nids: tuple[int, ...]
+    time_s: npt.NDArray[np.float64]
+    accesses: npt.NDArray[np.float64]
+    fast_accesses: npt.NDArray[np.float64]
+    promoted: npt.NDArray[np.int64]
+    demoted: npt.NDArray[np.int64]
+    hint_faults: npt.NDArray[np.int64]
+    samples: npt.NDArray[np.int64]
+    hot_fast: npt.NDArray[np.float64]
+    free: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Figures of a run.  Times in seconds of virtual time, sizes in pages.
+
+    run_s: until the last thread that had a number of accesses to make has made them.
+    accesses, fast_accesses: made, and served by the top tier.
+    promoted, demoted: pages moved up and down; ping_pong: pages promoted again within 10 s
+        of their demotion.
+    accuracy: share of the promoted pages that were of the true hot set then; None where
+        none was promoted.
+    coverage: share of the hot set that is fast, averaged over the run.
+    hot_fast_s: when 90 % of the hot set was fast for the first time; None if never.
+    overhead_s: CPU time by what took it: `hint faults`, `sampling`, `migration`, `scanner`,
+        `kmigrated`, `kswapd`, `waiting` (for pages under way).
+    counters: every vmstat counter.  refused: ready folios that did not move, by reason.
+    memcg_promoted: pages promoted by memcg.
+    group_s: when each group of threads ended.
+    """
+
+    policy: str
+    run_s: float
+    accesses: float
+    fast_accesses: float
+    promoted: int
+    demoted: int
+    ping_pong: int
+    accuracy: float | None
+    coverage: float
+    hot_fast_s: float | None
+    overhead_s: dict[str, float]
+    counters: dict[str, int]
+    refused: dict[str, int]
+    memcg_promoted: dict[int, int]
+    group_s: dict[str, float]
+    timeline: Timeline
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fast_share(self) -> float:
+        """Share of the accesses that the top tier served."""
+        return self.fast_accesses / self.accesses if self.accesses else 0.0
+
+    @property
+    def migrated_bytes(self) -> int:
+        """Bytes moved, both ways."""
+        return (self.promoted + self.demoted) * 4096
