@@ -159,7 +159,7 @@ class Scenario(_Table, frozen=True):
     region: Annotated[list[RegionTable], msgspec.Meta(min_length=1)]
     threads: Annotated[list[ThreadsTable], msgspec.Meta(min_length=1)]
     event: list[EventTable] = []
-    policies: list[str] = ["none", "numab2", "pghot-hintfault", "pghot-hwhint", "oracle"]
+    policies: tuple[str, ...] = ("none", "numab2", "pghot-hintfault", "pghot-hwhint", "oracle")
     seconds: Positive | None = None
     hz: Annotated[int, msgspec.Meta(ge=12, lt=12288)] = 1000
     seed: Count = 1

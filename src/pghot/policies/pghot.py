@@ -1,0 +1,115 @@
+"""The series: its engine, fed by hint faults or by the IBS Memory Profiler."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.engine import Engine
+from pghot.engine.fidelity import V7, Fidelity
+from pghot.engine.layout import DEFAULT, Layout
+from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
+from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
+from pghot.engine.units import MSEC_PER_SEC
+from pghot.policies.policy import Figures
+from pghot.simulated.sampling import Sampling
+from pghot.simulated.scenario import EventTable
+from pghot.simulated.scanning import Scanning
+from pghot.simulated.units import Units
+from pghot.simulated.world import Faults, World
+
+
+class Pghot:
+    """One mode, one fidelity, one source or both.  `sources`: bits of `enabled_sources`."""
+
+    def __init__(
+        self, sources: int, layout: Layout = DEFAULT, fidelity: Fidelity = V7
+    ) -> None:
+        self._sources = sources
+        self._layout = layout
+        self._fidelity = fidelity
+        self._busy_s = 0.0
+        self._notes: list[str] = []
+
+    def prepare(self, world: World) -> None:
+        """Start the engine, its sources, and kmigrated."""
+        self._world = world
+        self.engine = Engine(
+            world.memory, self._layout, hz=world.scenario.hz, fidelity=self._fidelity
+        )
+        self._write_tunables()
+        self.engine.start()
+        world.memory.tell(self._moved)
+        if self._sources & 1 << PGHOT_HINTFAULTS:
+            self._scanning = Scanning(world, self._updates, self._tiering)
+            world.on_faults = self._hint_faults
+        if self._sources & 1 << PGHOT_HWHINTS:
+            self._sampling = Sampling(world, self.engine.vmstat, self._record_samples)
+            if self._sampling.said:
+                self._notes.append(self._sampling.said)
+        world.on_event.append(self._event)
+        world.agenda.at(self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
+
+    def figures(self) -> Figures:
+        """Give what the engine counted."""
+        return Figures(
+            self.engine.vmstat.as_dict(),
+            self.engine.refused,
+            self.engine.memcg_promoted,
+            self._notes,
+        )
+
+    def _write_tunables(self) -> None:
+        tiering = NUMA_BALANCING_MEMORY_TIERING if self._sources & 1 << PGHOT_HINTFAULTS else 0
+        tunables = {"enabled_sources": str(self._sources), "numa_balancing": str(tiering)}
+        for name, text in (tunables | self._world.scenario.tunables).items():
+            self.engine.write(name, text)
+
+    def _event(self, event: EventTable) -> None:
+        if event.do == "add_node" and event.node is not None:
+            node = self._world.memory.all[event.node]
+            self.engine.memory_going_online(node.start_pfn, node.frames)
+        elif event.do == "write" and event.name and event.value is not None:
+            self.engine.write(event.name, event.value, self._jiffies)
+
+    @property
+    def _jiffies(self) -> int:
+        return int(self._world.now * self.engine.hz)
+
+    def _tiering(self) -> bool:
+        mode = self.engine.tunables["numa_balancing"]
+        return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
+
+    def _updates(self, _units: Units, pages: int) -> None:
+        self.engine.vmstat.add("numa_pte_updates", pages)
+
+    def _hint_faults(self, faults: Faults) -> None:
+        self.engine.vmstat.add("numa_hint_faults", len(faults.units))
+        pfns = self._world.memory.units.pfn[faults.units]
+        now = (faults.times * self.engine.hz).astype(np.uint64)
+        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
+
+    def _record_samples(
+        self,
+        pfns: npt.NDArray[np.int64],
+        nids: npt.NDArray[np.int64],
+        jiffies: npt.NDArray[np.int64],
+    ) -> None:
+        self.engine.record_many(pfns, nids, PGHOT_HWHINTS, jiffies)
+
+    def _wake(self, time: float) -> None:
+        """Have kmigrated look; it sleeps again when its batches are copied."""
+        self._busy_s = 0.0
+        for _batch in self.engine.look(self._jiffies):
+            self._busy_s += self._world.costs.kmigrated_batch_us * 1e-6
+        self._world.spend("kmigrated", self._busy_s)
+        self._world.agenda.at(time + self._busy_s + self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
+
+    def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
+        if not self._world.memory.node_is_toptier(to_nid):
+            return
+        seconds = self._world.copying(units, from_nid, to_nid)
+        self._world.unreachable(units, seconds)
+        self._busy_s += seconds
+
+

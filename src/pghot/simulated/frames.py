@@ -1,0 +1,117 @@
+"""Page frames of the nodes: which are free, and folios that take them.
+
+A node hands out 2 MiB blocks, and single frames out of blocks that it has split.  Frames
+that come back are used again first, the last one at first, as the kernel's lists do.  Free
+frames of split blocks are not put together again: there is no compaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.jit import compiled
+from pghot.engine.units import NID_MAX
+
+HUGE_PAGES = 512
+"""Pages of a 2 MiB folio: HPAGE_PMD_NR."""
+
+NONE = -1
+
+
+class FreeLists(NamedTuple):
+    """Free frames, arrays by node id but `next`.
+
+    `free` counts frames, of 4 KiB.  `single` and `block` head lists of frames and of whole
+    blocks, whose links stand in `next` (by PFN; NONE ends a list).  Blocks from `fresh` up
+    to `end` have never been used; `part` is the next frame of the block being split, up to
+    `part_end`.
+    """
+
+    free: npt.NDArray[np.int64]
+    single: npt.NDArray[np.int64]
+    block: npt.NDArray[np.int64]
+    fresh: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int64]
+    part_end: npt.NDArray[np.int64]
+    next: npt.NDArray[np.int32]
+
+
+def free_lists(pfns: int) -> FreeLists:
+    """Give the lists of nodes without memory, for PFNs below `pfns`."""
+    ids = NID_MAX + 1
+    return FreeLists(
+        free=np.zeros(ids, np.int64),
+        single=np.full(ids, NONE, np.int64),
+        block=np.full(ids, NONE, np.int64),
+        fresh=np.zeros(ids, np.int64),
+        end=np.zeros(ids, np.int64),
+        part=np.zeros(ids, np.int64),
+        part_end=np.zeros(ids, np.int64),
+        next=np.zeros(pfns, np.int32),
+    )
+
+
+def add_frames(lists: FreeLists, nid: int, start_pfn: int, frames: int, free: int) -> None:
+    """Give a node its frames, of which `free` may be used: whole blocks from `start_pfn`."""
+    lists.fresh[nid] = start_pfn
+    lists.end[nid] = start_pfn + frames // HUGE_PAGES * HUGE_PAGES
+    lists.free[nid] = free
+
+
+@compiled
+def take_block(lists: Any, nid: int) -> Any:
+    """Take a whole block: its first PFN, NONE where there is none."""
+    pfn = lists.block[nid]
+    if pfn != NONE:
+        lists.block[nid] = lists.next[pfn]
+        return pfn
+    pfn = lists.fresh[nid]
+    if pfn == lists.end[nid]:
+        return NONE
+    lists.fresh[nid] = pfn + HUGE_PAGES
+    return pfn
+
+
+@compiled
+def take_frame(lists: Any, nid: int) -> Any:
+    """Take one frame: its PFN, NONE where there is none."""
+    pfn = lists.single[nid]
+    if pfn != NONE:
+        lists.single[nid] = lists.next[pfn]
+        return pfn
+    if lists.part[nid] == lists.part_end[nid]:
+        pfn = take_block(lists, nid)
+        if pfn == NONE:
+            return NONE
+        lists.part[nid] = pfn
+        lists.part_end[nid] = pfn + HUGE_PAGES
+    pfn = lists.part[nid]
+    lists.part[nid] = pfn + 1
+    return pfn
+
+
+@compiled
+def take(lists: Any, nid: int, pages: int) -> Any:
+    """Take a folio of 1 or HUGE_PAGES pages: its first PFN, NONE where there is no room."""
+    if lists.free[nid] < pages:
+        return NONE
+    pfn = take_frame(lists, nid) if pages == 1 else take_block(lists, nid)
+    if pfn != NONE:
+        lists.free[nid] -= pages
+    return pfn
+
+
+@compiled
+def give_back(lists: Any, nid: int, pfn: int, pages: int) -> None:
+    """Give back a folio that `take` gave."""
+    if pages == 1:
+        lists.next[pfn] = lists.single[nid]
+        lists.single[nid] = pfn
+    else:
+        lists.next[pfn] = lists.block[nid]
+        lists.block[nid] = pfn
+    lists.free[nid] += pages

@@ -1,0 +1,49 @@
+"""Groups of threads: how far they are, and the time they owe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pghot.simulated.regions import Flow, Region
+from pghot.simulated.scenario import ThreadsTable
+
+
+@dataclass(slots=True)
+class Group:
+    """Threads that do the same.
+
+    `left`: accesses that all of them together still have to make, infinite where they have
+    no number.  `debt_s`: thread time taken by faults, interrupts and waiting, and not paid
+    yet.  `cost_ns` of an access now.  `threads` that run, on `cpus`.
+    """
+
+    table: ThreadsTable
+    region: Region
+    flow: Flow
+    cpus: tuple[int, ...]
+    left: float
+    running: bool = False
+    debt_s: float = 0.0
+    cost_ns: float = 0.0
+    made: float = 0.0
+    ended_s: float | None = None
+    off_cpus: set[int] = field(default_factory=set)
+
+    @property
+    def threads(self) -> int:
+        """Threads that run."""
+        return len(self.cpus) if self.running else 0
+
+    def ends_in(self) -> float:
+        """Seconds until it has made its accesses, at the present cost."""
+        return (self.left * self.cost_ns * 1e-9 + self.debt_s) / len(self.cpus)
+
+    def work(self, seconds: float) -> float:
+        """Let time pass; give the accesses made."""
+        time = self.threads * seconds
+        paid = min(self.debt_s, time)
+        self.debt_s -= paid
+        made = min((time - paid) / (self.cost_ns * 1e-9), self.left)
+        self.left -= made
+        self.made += made
+        return made

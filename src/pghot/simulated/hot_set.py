@@ -1,0 +1,38 @@
+"""The true hot set: what a policy should have found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.simulated.groups import Group
+from pghot.simulated.regions import Region
+
+HOT_SHARE = 0.9
+"""The hot set is the fewest folios that get this share of all accesses.
+
+Folios as hot as the coolest of them belong to it: under uniform accesses all do.
+"""
+
+
+def heat(regions: Iterable[Region], groups: Sequence[Group], units: int) -> npt.NDArray[np.float64]:
+    """Give each unit's share of the accesses to come, were every thread as fast."""
+    total = np.zeros(units)
+    for region in regions:
+        for flow in region.flows:
+            threads = sum(group.table.count for group in groups if group.flow is flow)
+            total[region.rows] += threads * flow.stream.weights()
+    return total / max(total.sum(), np.finfo(float).tiny)
+
+
+def hottest(heat_of: npt.NDArray[np.float64], pages: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Mark the hot set, judging a folio by its heat a page."""
+    density = heat_of / pages
+    order = np.argsort(-density, kind="stable")
+    gathered = np.cumsum(heat_of[order])
+    last = min(int(np.searchsorted(gathered, HOT_SHARE)), len(order) - 1)
+    least = density[order[last]]
+    # Weights that are equal but for rounding are equal.
+    return (density >= least * (1 - 1e-9)) & (density > 0)

@@ -1,0 +1,58 @@
+"""From a scenario's tables to nodes, frames and folios."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
+from pghot.engine.units import PAGE_SHIFT, PAGES_PER_SECTION
+from pghot.log.machine import parse_cpus, parse_size
+from pghot.simulated.memory import SimNode, SimulatedMemory, frames_needed
+from pghot.simulated.scenario import NodeTable, RegionTable, Scenario
+from pghot.simulated.watermarks import Watermarks, watermarks
+
+
+def lay_out(scenario: Scenario) -> SimulatedMemory:
+    """Give the memory of a scenario, its regions not yet in it."""
+    tables = sorted(scenario.node, key=lambda table: table.id)
+    sizes = [parse_size(table.size) >> PAGE_SHIFT for table in tables]
+    wanted = sum(count * pages for count, pages in map(units_of, scenario.region))
+    start, nodes = 0, []
+    for table, pages in zip(tables, sizes, strict=True):
+        nodes.append(
+            SimNode(
+                id=table.id,
+                start_pfn=start,
+                pages=pages,
+                frames=frames_needed(pages, wanted),
+                toptier=table.toptier,
+                cpus=parse_cpus(table.cpus),
+                wmark=_watermarks(table, pages, sum(sizes)),
+            )
+        )
+        start += -(-pages // PAGES_PER_SECTION) * PAGES_PER_SECTION + PAGES_PER_SECTION
+    return SimulatedMemory(nodes, absent=scenario.absent)
+
+
+def units_of(table: RegionTable) -> tuple[int, int]:
+    """Give the folios of a region and the pages of each."""
+    pages = 1 << table.order
+    return max((parse_size(table.size) >> PAGE_SHIFT) // pages, 1), pages
+
+
+def unit_flags(
+    table: RegionTable, count: int, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """Give the flags of a region's folios; which ones are special is drawn."""
+    flags = np.zeros(count, np.uint8)
+    for share, flag in ((table.unmovable, UNMOVABLE), (table.off_lru, OFF_LRU)):
+        if share:
+            flags[rng.random(count) < share] |= flag
+    return flags
+
+
+def _watermarks(table: NodeTable, pages: int, all_pages: int) -> Watermarks:
+    known = watermarks(pages, all_pages)
+    own = (table.min_wmark, table.low_wmark, table.high_wmark, table.promo_wmark)
+    return Watermarks(*(k if o is None else o for k, o in zip(known, own, strict=True)))

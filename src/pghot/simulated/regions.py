@@ -1,0 +1,69 @@
+"""Regions of memory and the streams of accesses that go to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.simulated.units import Units
+from pghot.workloads.stream import Clocks, Stream
+
+
+class Flow:
+    """A stream under way: its clock, and what the clock was at earlier times."""
+
+    def __init__(self, name: str, stream: Stream) -> None:
+        self.name = name
+        self.stream = stream
+        self.clock = 0.0
+        self._times = np.zeros(1024)
+        self._clocks = np.zeros(1024)
+        self._rows = 1
+
+    def advanced(self, time: float, clock: float) -> None:
+        """Note that the clock stands so at `time`."""
+        self.clock = clock
+        if self._rows == len(self._times):
+            self._times = np.concatenate([self._times, np.zeros(self._rows)])
+            self._clocks = np.concatenate([self._clocks, np.zeros(self._rows)])
+        self._times[self._rows] = time
+        self._clocks[self._rows] = clock
+        self._rows += 1
+
+    def clock_at(self, times: npt.NDArray[np.float64]) -> Clocks:
+        """Give what the clock was at earlier times, in seconds."""
+        return np.interp(times, self._times[: self._rows], self._clocks[: self._rows])
+
+
+@dataclass(slots=True)
+class Region:
+    """Folios `first .. first + units - 1` of the machine, of `pages` pages each."""
+
+    name: str
+    process: str
+    first: int
+    units: int
+    pages: int
+    shared_executable: bool
+    allocated: bool = False
+    flows: list[Flow] = field(default_factory=list)
+
+    @property
+    def everything(self) -> Units:
+        """All its units, by their number in the machine."""
+        return np.arange(self.first, self.first + self.units)
+
+    @property
+    def rows(self) -> slice:
+        """Its units in arrays of the machine."""
+        return slice(self.first, self.first + self.units)
+
+
+def seen_since(region: Region, units: Units, times: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Tell which units of a region anybody accessed since the time of each."""
+    seen = np.zeros(len(units), np.bool_)
+    for flow in region.flows:
+        seen |= flow.stream.seen(units - region.first, flow.clock_at(times), flow.clock)
+    return seen

@@ -1,0 +1,89 @@
+"""Who asks which link for how much: threads' accesses, and pages that are copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.errors import InputError
+from pghot.simulated.groups import Group
+from pghot.simulated.link_kinds import LinkKind, kind
+from pghot.simulated.links import EXTRA_MAX, LinkSolver
+from pghot.simulated.scenario import LinkTable, Scenario
+
+NO_LINK = -1
+_GB = 1e9
+_FIGURES = ("read_latency_ns", "write_latency_ns", "read_GBps", "write_GBps", "total_GBps", "a", "c")
+
+
+class Traffic:
+    """The links of a scenario, and what goes over them."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        tables = scenario.link
+        self._kinds = [link_kind(table) for table in tables]
+        self._solver = LinkSolver(self._kinds)
+        nids = max(node.id for node in scenario.node) + 1
+        self._link: npt.NDArray[np.int64] = np.full((nids, nids), NO_LINK, np.int64)
+        for number, table in enumerate(tables):
+            self._link[table.cpus, table.memory] = number
+        self._waiting: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
+
+    def costs(
+        self, groups: Sequence[Group], shares: Sequence[npt.NDArray[np.float64]], seconds: float
+    ) -> list[float]:
+        """Give the ns of an access of each group; `shares` of its accesses by node.
+
+        `seconds`: how long that is about to hold.  Bytes that are still to be copied go
+        over the links meanwhile, as far as these let them.
+        """
+        if not groups:
+            return []
+        rows = np.array(
+            [
+                (group.threads, group.table.think_ns, group.table.mlp, group.table.store_share)
+                for group in groups
+            ]
+        )
+        by_link = np.zeros((len(groups), len(self._kinds)))
+        for row, (group, share) in enumerate(zip(groups, shares, strict=True)):
+            for nid in np.flatnonzero(share).tolist():
+                by_link[row, self._way(group.table.node, nid)] += share[nid]
+        return self._solver.solve(rows, by_link, self._copies(seconds)).access_ns.tolist()
+
+    def copied(self, from_nid: int, to_nid: int, size: int) -> None:
+        """Put bytes on the links that a CPU near either node reads and writes."""
+        near = to_nid if np.any(self._link[to_nid] != NO_LINK) else from_nid
+        if self._link[near, from_nid] != NO_LINK:
+            self._waiting[self._link[near, from_nid], 0] += size
+        if self._link[near, to_nid] != NO_LINK:
+            self._waiting[self._link[near, to_nid], 1] += size
+
+    def _copies(self, seconds: float) -> npt.NDArray[np.float64]:
+        """Give the GB/s of copies for a while, and take these bytes off the list."""
+        if seconds <= 0:
+            return np.zeros_like(self._waiting)
+        caps = np.array([(k.read_GBps, k.write_GBps) for k in self._kinds]) * _GB * EXTRA_MAX
+        now = np.minimum(self._waiting, caps / 2 * seconds)
+        self._waiting -= now
+        return now / seconds / _GB
+
+    def _way(self, cpu_node: int, nid: int) -> int:
+        link = int(self._link[cpu_node, nid])
+        if link == NO_LINK:
+            raise InputError(f"no link goes from the CPUs of node {cpu_node} to node {nid}")
+        return link
+
+
+def link_kind(table: LinkTable) -> LinkKind:
+    """Give what a link does: its kind, with the values that the table has of its own."""
+    own = {name: getattr(table, name) for name in _FIGURES if getattr(table, name) is not None}
+    if table.kind is not None:
+        return replace(kind(table.kind), **own)
+    missing = [name for name in _FIGURES if name not in own]
+    if missing:
+        raise InputError(f"link to node {table.memory}: no kind, and no {', '.join(missing)}")
+    return LinkKind(**own)

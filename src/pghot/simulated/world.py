@@ -1,0 +1,386 @@
+"""The machine with all that runs on it, advanced step by step.
+
+A step is no longer than the scenario's tick and ends early where something is to happen.
+In it every access of a stream costs the same: what the nodes of its pages cost under the
+present load.  Faults, interrupts and waiting are owed, and paid out of the next steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import exp, inf
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.errors import InputError
+from pghot.simulated.account import Account
+from pghot.simulated.agenda import Agenda
+from pghot.simulated.costs import with_costs
+from pghot.simulated.groups import Group
+from pghot.simulated.hot_set import heat, hottest
+from pghot.simulated.layout import lay_out
+from pghot.simulated.memory import SimulatedMemory
+from pghot.simulated.regions import Flow, Region
+from pghot.simulated.scenario import EventTable, Scenario
+from pghot.simulated.traffic import Traffic
+from pghot.simulated.units import Units
+from pghot.workloads.make import make_stream
+
+PAGE_BYTES = 4096
+IDLE_STEP_S = 0.1
+"""The longest step where nothing but accesses goes on."""
+
+
+class Faults(NamedTuple):
+    """Hint faults in the order of time: unit, seconds, node of the CPU; one by one."""
+
+    units: Units
+    times: npt.NDArray[np.float64]
+    nids: npt.NDArray[np.int16]
+
+
+class Step(NamedTuple):
+    """What a group did in a step: accesses from one clock of its flow to another."""
+
+    group: Group
+    start: float
+    end: float
+    made: float
+
+
+class Watcher(Protocol):
+    """Somebody who wants to know what happens in each step; a source of accesses."""
+
+    def watch(self, steps: Sequence[Step], start: float, end: float) -> None:
+        """Look at what was done from `start` to `end`, in seconds."""
+
+
+class World:
+    """A scenario under way.  A policy adds what it needs (`policies`), then it runs."""
+
+    def __init__(self, scenario: Scenario, rng: np.random.Generator) -> None:
+        self.scenario = scenario
+        self.costs = with_costs(scenario.costs)
+        self.now = 0.0
+        self.agenda = Agenda()
+        self.memory: SimulatedMemory = lay_out(scenario)
+        self.traffic = Traffic(scenario)
+        self.account = Account(self.memory, IDLE_STEP_S)
+        self.regions: dict[str, Region] = {}
+        self.groups: list[Group] = []
+        self.tick_s = scenario.tick_ms / 1000
+        self.on_faults: Callable[[Faults], None] | None = None
+        """Takes hint faults; None where nothing is ever marked."""
+        self.watchers: list[Watcher] = []
+        self.on_new_heat: list[Callable[[float], None]] = []
+        """Called when the heat of units has changed: at the start and at phase changes."""
+        self.on_event: list[Callable[[EventTable], None]] = []
+        """Told of every event of the scenario, after the machine has changed."""
+        self.on_allocated: list[Callable[[Units, float], None]] = []
+        self.after_step: list[Callable[[float], None]] = []
+        self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
+        self._rng = rng
+        self._region_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._make_regions(*rng.spawn(2))
+        self._make_groups(rng.spawn(len(scenario.threads)))
+        self.memory.tell(self._moved)
+
+    # What policies and sources use.
+
+    def heat(self) -> npt.NDArray[np.float64]:
+        """Give each unit's share of all accesses to come, as far as the present phase goes."""
+        units = len(self.memory.units.pfn)
+        return heat(self.regions.values(), [g for g in self.groups if g.left], units)
+
+    def by_region(self, units: Units) -> Iterable[tuple[Region, npt.NDArray[np.int64]]]:
+        """Split units by region: each with the places in `units` of those that are its."""
+        of = self._region_of[units]
+        regions = list(self.regions.values())
+        present = range(len(regions)) if len(regions) == 1 else np.unique(of).tolist()
+        for number in present:
+            yield regions[number], np.flatnonzero(of == number)
+
+    def mark(self, region: Region, units: Units) -> None:
+        """Take the mapping of units away: their next access faults."""
+        for flow in region.flows:
+            flow.stream.mark(units - region.first, flow.clock)
+
+    def spend(self, what: str, seconds: float) -> None:
+        """Count CPU time that something took."""
+        self.account.overhead_s[what] += seconds
+
+    def owe(self, flow: Flow, seconds: float) -> None:
+        """Have the threads of a flow lose time, each as much as the other."""
+        groups = [group for group in self.groups if group.flow is flow and group.running]
+        threads = sum(group.threads for group in groups)
+        for group in groups:
+            group.debt_s += seconds * group.threads / threads
+
+    def copying(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> float:
+        """Give the seconds that it takes to copy units, and put it on the links."""
+        pages = self.memory.units.pages[units]
+        for nid, size in zip(*_sums(from_nid, pages), strict=True):
+            self.traffic.copied(nid, to_nid, size * PAGE_BYTES)
+        sizes, counts = np.unique(pages, return_counts=True)
+        orders = np.log2(sizes).astype(int).tolist()
+        each = zip(orders, counts.tolist(), strict=True)
+        return sum(self.costs.move_us(order) * count for order, count in each) * 1e-6
+
+    def unreachable(self, units: Units, seconds: float) -> None:
+        """Have threads wait that touch one of `units` while these are under way."""
+        for region, places in self.by_region(units):
+            for flow in region.flows:
+                share = float(flow.stream.weights()[units[places] - region.first].sum())
+                for group in self.groups:
+                    if group.flow is flow and group.running:
+                        hits = share / (group.cost_ns * 1e-9) * seconds
+                        wait = seconds * _waited(hits) * group.threads
+                        group.debt_s += wait
+                        self.spend("waiting", wait)
+
+    # The run.
+
+    def run(self, progress: Callable[[float, float], None] | None = None) -> None:
+        """Run until all threads that have an end have ended, or the scenario's end."""
+        limit = self.scenario.seconds or inf
+        self._begin()
+        while not self._done() and self.now < limit:
+            self._step(min(self.agenda.next, limit))
+            self.agenda.run(self.now)
+            for check in self.after_step:
+                check(self.now)
+            if progress:
+                progress(self.now, self._expected_end(limit))
+        self.account.row(self.now)
+
+    def start_group(self, group: Group) -> None:
+        """Start threads; the first of a region allocate it."""
+        if not group.region.allocated:
+            self._allocate(group.region)
+        group.running = True
+        if group.table.end_s is not None:
+            self.agenda.at(group.table.end_s, lambda _time: self._end(group))
+
+    def _begin(self) -> None:
+        for group in self.groups:
+            if group.table.start_s > 0:
+                self.agenda.at(group.table.start_s, lambda _time, group=group: self._join(group))
+            else:
+                self.start_group(group)
+        for event in self.scenario.event:
+            self.agenda.at(event.at_s, lambda _time, event=event: self._happen(event))
+        self._new_heat()
+        self.agenda.at(self.account.every_s, self._row)
+
+    def _happen(self, event: EventTable) -> None:
+        if event.do == "add_node" and event.node is not None:
+            self.memory.online(event.node)
+        for told in self.on_event:
+            told(event)
+
+    def _join(self, group: Group) -> None:
+        self.start_group(group)
+        self._new_heat()
+
+    def _row(self, time: float) -> None:
+        self.account.row(self.now)
+        self.agenda.at(time + self.account.every_s, self._row)
+
+    def _step(self, until: float) -> None:
+        running = [group for group in self.groups if group.running]
+        length = min(until - self.now, self.tick_s if self._watched else IDLE_STEP_S)
+        length = self._set_costs(running, length)
+        start, end = self.now, self.now + length
+        flows: dict[str, Flow] = {group.flow.name: group.flow for group in running}
+        steps: list[Step] = []
+        for flow in flows.values():
+            steps += self._advance(flow, running, start, length)
+        self.now = end
+        for watcher in self.watchers:
+            watcher.watch(steps, start, end)
+        for group in running:
+            if group.left <= 0:
+                self._end(group)
+
+    def _set_costs(self, running: list[Group], length: float) -> float:
+        """Find what an access of each group costs now; give how long that holds."""
+        shares = []
+        for group in running:
+            ahead = length * group.threads / (group.cost_ns * 1e-9) if group.cost_ns else 1.0
+            shares.append(group.flow.stream.shares(group.flow.clock, group.flow.clock + ahead))
+        for group, cost in zip(running, self.traffic.costs(running, shares, length), strict=True):
+            group.cost_ns = cost
+        for group in running:
+            length = min(length, group.ends_in())
+            if (change := group.flow.stream.next_change()) < inf:
+                rate = sum(
+                    other.threads / (other.cost_ns * 1e-9)
+                    for other in running
+                    if other.flow is group.flow
+                )
+                length = min(length, max(change - group.flow.clock, 0) / rate)
+        return max(length, 0.0)
+
+    def _advance(
+        self, flow: Flow, running: list[Group], start: float, length: float
+    ) -> list[Step]:
+        groups = [group for group in running if group.flow is flow]
+        made = [group.work(length) for group in groups]
+        before, after = flow.clock, flow.clock + sum(made)
+        shares = flow.stream.shares(before, after)
+        top = sum(shares[n.id] for n in self.memory.all.values() if n.toptier and n.id < len(shares))
+        self.account.accesses(after - before, (after - before) * top)
+        if self.on_faults:
+            self._fault(flow, groups, made, before, after, start, length)
+        flow.advanced(start + length, after)
+        change = flow.stream.next_change()
+        if after >= change * (1 - 1e-12):
+            flow.stream.change(after)
+            self._new_heat()
+        return [Step(group, before, after, n) for group, n in zip(groups, made, strict=True)]
+
+    def _fault(
+        self,
+        flow: Flow,
+        groups: list[Group],
+        made: list[float],
+        before: float,
+        after: float,
+        start: float,
+        length: float,
+    ) -> None:
+        touched = flow.stream.advance(before, after)
+        if not len(touched.units) or self.on_faults is None:
+            return
+        region = groups[0].region
+        for other in region.flows:
+            if other is not flow:
+                other.stream.unmark(touched.units)
+        times = start + (touched.clocks - before) / (after - before) * length
+        nodes = np.array([group.table.node for group in groups], np.int16)
+        if len(groups) > 1:
+            shares = np.array(made) / sum(made)
+            nids = nodes[np.searchsorted(np.cumsum(shares), self._rng.random(len(times)))]
+        else:
+            nids = np.full(len(times), nodes[0])
+        seconds = len(times) * self.costs.hint_fault_us * 1e-6
+        self.owe(flow, seconds)
+        self.spend("hint faults", seconds)
+        self.account.total["hint_faults"] += len(times)
+        self.on_faults(Faults(touched.units + region.first, times, nids))
+
+    def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
+        self.account.moved(units, from_nid, to_nid, self.now)
+        for region, places in self.by_region(units):
+            local = units[places] - region.first
+            for flow in region.flows:
+                flow.stream.unmark(local)  # mapped anew
+                flow.stream.moved(local, from_nid[places], to_nid)
+
+    def _new_heat(self) -> None:
+        units = self.memory.units
+        self.account.hot_set(hottest(self.heat(), units.pages), self.now)
+        for told in self.on_new_heat:
+            told(self.now)
+
+    def _end(self, group: Group) -> None:
+        if group.running:
+            group.running = False
+            group.ended_s = self.now
+
+    def _done(self) -> bool:
+        counted = [group for group in self.groups if group.table.accesses is not None]
+        return bool(counted) and all(group.ended_s is not None for group in counted)
+
+    def _expected_end(self, limit: float) -> float:
+        ends = [
+            self.now + group.ends_in()
+            for group in self.groups
+            if group.running and group.left < inf and group.cost_ns
+        ]
+        return min(max(ends, default=limit), limit)
+
+    @property
+    def _watched(self) -> bool:
+        return bool(self.watchers) or self.on_faults is not None
+
+    def _make_regions(self, rng: np.random.Generator, _spare: np.random.Generator) -> None:
+        from pghot.simulated.layout import unit_flags, units_of  # noqa: PLC0415
+
+        for number, table in enumerate(self.scenario.region):
+            count, pages = units_of(table)
+            flags = unit_flags(table, count, rng)
+            first = self.memory.add_units(count, pages, table.memcg, flags)
+            self.regions[table.name] = Region(
+                table.name, table.process, first, count, pages, table.shared_executable
+            )
+            self._region_of = np.concatenate([self._region_of, np.full(count, number, np.int32)])
+
+    def _make_groups(self, rngs: list[np.random.Generator]) -> None:
+        flows: dict[str, Flow] = {}
+        taken: dict[int, int] = {}
+        for table, rng in zip(self.scenario.threads, rngs, strict=True):
+            region = self.regions[table.region]
+            if table.stream_of is None:
+                options = dict(table.stream)
+                kind = options.pop("kind", "uniform")
+                flow = Flow(table.name, make_stream(kind, region.units, options, rng))
+                region.flows.append(flow)
+                flows[table.name] = flow
+            else:
+                flow = flows[table.stream_of]
+            cpus = self.memory.all[table.node].cpus
+            first = taken.get(table.node, 0)
+            taken[table.node] = first + table.count
+            if taken[table.node] > len(cpus):
+                raise InputError(
+                    f"threads {table.name}: node {table.node} has {len(cpus)} CPUs, "
+                    f"and {taken[table.node]} threads are bound to them"
+                )
+            accesses = inf if table.accesses is None else float(table.accesses) * table.count
+            bound = cpus[first : first + table.count]
+            self.groups.append(Group(table, region, flow, bound, accesses))
+
+    def _allocate(self, region: Region) -> None:
+        """Give a region its frames, node by node as it prefers them."""
+        table = next(t for t in self.scenario.region if t.name == region.name)
+        place, interleave = tuple(table.place), table.interleave
+        if self.place_of:
+            place, interleave = self.place_of(table.name, place)
+        place = tuple(nid for nid in place if self.memory.node_online(nid))
+        left = region.everything
+        if interleave:
+            for at, nid in enumerate(place):
+                self.memory.allocate(left[at :: len(place)], nid, self._reserve(nid))
+            left = left[self.memory.units.nid[left] < 0]
+        for nid in place:
+            left = left[~self.memory.allocate(left, nid, self._reserve(nid))]
+        if len(left):
+            raise InputError(f"region {region.name}: its nodes have no room for it")
+        region.allocated = True
+        for told in self.on_allocated:
+            told(region.everything, self.now)
+        for flow in region.flows:
+            flow.stream.place(self.memory.units.nid[region.rows])
+
+    def _reserve(self, nid: int) -> int:
+        """Allocations go to the next node where they would take this one under its low mark."""
+        return self.memory.all[nid].wmark.low
+
+
+def _waited(hits: float) -> float:
+    """Give the share of a time span that a thread waits, if it hits `hits` times in it.
+
+    The first hit of a Poisson process blocks until the end: 1 - (1 - exp(-h)) / h.
+    """
+    return 1 - (1 - exp(-hits)) / hits if hits > 1e-6 else hits / 2
+
+
+def _sums(
+    nids: npt.NDArray[np.int16], pages: npt.NDArray[np.int32]
+) -> tuple[list[int], list[int]]:
+    sums = np.bincount(nids, weights=pages)
+    present = np.flatnonzero(sums)
+    return present.tolist(), sums[present].astype(np.int64).tolist()
