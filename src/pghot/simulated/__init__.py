@@ -1,0 +1,1 @@
+"""A simulated tiered machine: nodes, frames, links, reclaim, and what runs on it."""
