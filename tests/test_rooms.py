@@ -19,6 +19,8 @@ ROOMS = {
     "sources": {"engine", "errors", "linux", "log", "sources"},
     "replaying": {"engine", "errors", "log", "sources", "replaying"},
     "live": {"engine", "errors", "linux", "log", "sources", "live"},
+    "workloads": {"engine", "errors", "log", "workloads"},
+    "simulated": {"engine", "errors", "workloads", "simulated"},
     "report": {"engine", "errors", "linux", "live", "log", "sources", "replaying", "report"},
     "cli": {
         "engine",
