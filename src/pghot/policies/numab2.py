@@ -144,7 +144,6 @@ class NumaBalancing:
             chosen = faults.units[(verdicts == PROMOTED) & (faults.nids == nid)]
             if len(chosen):
                 self._promote(chosen, nid)
-        self._scanning.faulted(len(faults.units), int(np.count_nonzero(verdicts == PROMOTED)))
 
     def _promote(self, units: Units, nid: int) -> None:
         """Move folios in the threads that faulted on them."""
@@ -153,6 +152,7 @@ class NumaBalancing:
         moved = memory.move(units, nid)
         units, before = units[moved], before[moved]
         pages = memory.units.pages[units]
+        self._scanning.promoted(units)
         self._vmstat.add("numa_pages_migrated", int(pages.sum()))
         self._pgdat["pgpromote_success"][nid] += int(pages.sum())
         for memcg in np.unique(memory.units.memcg[units]).tolist():
@@ -166,7 +166,7 @@ class NumaBalancing:
             part = seconds * len(places) / len(units)
             for flow in region.flows[:1]:
                 self._world.owe(flow, part)
-        self._world.unreachable(units, seconds / len(units))
+        self._world.unreachable(units, seconds, len(units))
 
     def _nodes(self) -> tuple[npt.NDArray[np.int64], ...]:
         facts = np.zeros((4, NID_MAX + 1), np.int64)

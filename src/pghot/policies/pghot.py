@@ -12,6 +12,7 @@ from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
 from pghot.engine.units import MSEC_PER_SEC
 from pghot.policies.policy import Figures
+from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
 from pghot.simulated.scenario import EventTable
 from pghot.simulated.scanning import Scanning
@@ -29,6 +30,7 @@ class Pghot:
         self._layout = layout
         self._fidelity = fidelity
         self._busy_s = 0.0
+        self._batches = 0
         self._notes: list[str] = []
 
     def prepare(self, world: World) -> None:
@@ -41,12 +43,12 @@ class Pghot:
         self.engine.start()
         world.memory.tell(self._moved)
         if self._sources & 1 << PGHOT_HINTFAULTS:
-            self._scanning = Scanning(world, self._updates, self._tiering)
+            Scanning(world, self._updates, self._tiering)
             world.on_faults = self._hint_faults
         if self._sources & 1 << PGHOT_HWHINTS:
-            self._sampling = Sampling(world, self.engine.vmstat, self._record_samples)
-            if self._sampling.said:
-                self._notes.append(self._sampling.said)
+            (rng,) = world.rng.spawn(1)
+            sampling = Sampling(world, self.engine.vmstat, self._record_samples, rng)
+            self._notes += sampling.driver.notes
         world.on_event.append(self._event)
         world.agenda.at(self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
 
@@ -89,27 +91,24 @@ class Pghot:
         now = (faults.times * self.engine.hz).astype(np.uint64)
         self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
 
-    def _record_samples(
-        self,
-        pfns: npt.NDArray[np.int64],
-        nids: npt.NDArray[np.int64],
-        jiffies: npt.NDArray[np.int64],
-    ) -> None:
-        self.engine.record_many(pfns, nids, PGHOT_HWHINTS, jiffies)
+    def _record_samples(self, samples: Recorded) -> None:
+        self.engine.record_many(samples.pfn, samples.nid, PGHOT_HWHINTS, samples.time)
 
     def _wake(self, time: float) -> None:
         """Have kmigrated look; it sleeps again when its batches are copied."""
+        self._batches = 0
         self._busy_s = 0.0
-        for _batch in self.engine.look(self._jiffies):
-            self._busy_s += self._world.costs.kmigrated_batch_us * 1e-6
+        with self._world.memory.gathering():
+            for _batch in self.engine.look(self._jiffies):
+                self._batches += 1
+        self._busy_s += self._world.costs.walk_us(0, self._batches) * 1e-6
         self._world.spend("kmigrated", self._busy_s)
         self._world.agenda.at(time + self._busy_s + self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
-        if not self._world.memory.node_is_toptier(to_nid):
+        """Take the time to copy what a pass has moved; a batch cannot be touched meanwhile."""
+        if not self._world.memory.node_is_toptier(to_nid) or not self._batches:
             return
         seconds = self._world.copying(units, from_nid, to_nid)
-        self._world.unreachable(units, seconds)
+        self._world.unreachable(units, seconds, self._batches)
         self._busy_s += seconds
-
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 
 from pghot.simulated.regions import Flow, Region
 from pghot.simulated.scenario import ThreadsTable
@@ -27,12 +28,16 @@ class Group:
     cost_ns: float = 0.0
     made: float = 0.0
     ended_s: float | None = None
-    off_cpus: set[int] = field(default_factory=set)
 
     @property
     def threads(self) -> int:
         """Threads that run."""
         return len(self.cpus) if self.running else 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether it has a number of accesses to make."""
+        return min(self.left + self.made, self.flow.stream.end_clock) < inf
 
     def ends_in(self) -> float:
         """Seconds until it has made its accesses, at the present cost."""

@@ -23,7 +23,7 @@ def heat(regions: Iterable[Region], groups: Sequence[Group], units: int) -> npt.
     for region in regions:
         for flow in region.flows:
             threads = sum(group.table.count for group in groups if group.flow is flow)
-            total[region.rows] += threads * flow.stream.weights()
+            total[region.rows] += threads * flow.weights
     return total / max(total.sum(), np.finfo(float).tiny)
 
 

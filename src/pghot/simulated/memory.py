@@ -6,7 +6,8 @@ something else later, whose record they keep: as on a real machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,8 @@ class SimulatedMemory:
         self.units: UnitArrays = no_units()
         self._unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
         self._told: list[Moved] = []
+        self._moves: dict[int, list[tuple[Units, npt.NDArray[np.int16]]]] = {}
+        self._gathering = False
         self.largest = 1
         """Pages of the largest folio there is."""
         self.short: set[int] = set()
@@ -92,9 +95,20 @@ class SimulatedMemory:
         """Move units to a node as far as it has frames above its min mark; say which moved."""
         before = self.units.nid[units]
         moved = self._move(units, nid, self.all[nid].wmark.min)
-        for tell in self._told:
-            tell(units[moved], before[moved], nid)
+        self._moves.setdefault(nid, []).append((units[moved], before[moved]))
+        if not self._gathering:
+            self._tell()
         return moved
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Tell of the moves made inside at its end, all of a target at once."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._tell()
 
     def units_at(self, pfns: U64Array) -> Units:
         """Give the units whose folios start at these PFNs."""
@@ -166,6 +180,13 @@ class SimulatedMemory:
             used = int(self.units.pages[placed][here].sum())
             assert self.free_pages(node.id) == node.pages - used, f"node {node.id}: free pages"
         assert np.array_equal(self._unit_of[pfn], np.flatnonzero(placed)), "reverse map"
+
+    def _tell(self) -> None:
+        moves, self._moves = self._moves, {}
+        for nid, parts in sorted(moves.items()):
+            units, before = (np.concatenate(column) for column in zip(*parts, strict=True))
+            for tell in self._told if len(units) else ():
+                tell(units, before, nid)
 
     def _move(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
         moved: npt.NDArray[np.bool_] = move_units(

@@ -18,6 +18,8 @@ class Flow:
         self.name = name
         self.stream = stream
         self.clock = 0.0
+        self.weights: npt.NDArray[np.float64] = stream.weights()
+        """Share of each unit in the accesses of the present phase."""
         self._times = np.zeros(1024)
         self._clocks = np.zeros(1024)
         self._rows = 1
@@ -31,6 +33,16 @@ class Flow:
         self._times[self._rows] = time
         self._clocks[self._rows] = clock
         self._rows += 1
+
+    def change(self) -> None:
+        """Go into the stream's next phase."""
+        self.stream.change(self.clock)
+        self.weights = self.stream.weights()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has no more accesses."""
+        return self.clock >= self.stream.end_clock * (1 - 1e-12)
 
     def clock_at(self, times: npt.NDArray[np.float64]) -> Clocks:
         """Give what the clock was at earlier times, in seconds."""

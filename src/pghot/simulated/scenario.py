@@ -114,12 +114,16 @@ class EventTable(_Table, frozen=True):
 
 
 class ScannerTable(_Table, frozen=True):
-    """The pace of NUMA balancing's scan (debugfs sched/numa_balancing/)."""
+    """The pace of NUMA balancing's scan (debugfs sched/numa_balancing/).
+
+    `scale` makes a step smaller with the memory, as a slice of a machine wants it.
+    """
 
     scan_delay_ms: Positive = 1000
     scan_period_min_ms: Positive = 1000
     scan_period_max_ms: Positive = 60000
     scan_size_mb: Positive = 256
+    scale: Share = 1.0
 
 
 class SamplerTable(_Table, frozen=True):

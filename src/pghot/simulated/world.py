@@ -81,9 +81,11 @@ class World:
         self.on_allocated: list[Callable[[Units, float], None]] = []
         self.after_step: list[Callable[[float], None]] = []
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
-        self._rng = rng
+        self.rng = rng
         self._region_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._make_regions(*rng.spawn(2))
+        self.marked: npt.NDArray[np.bool_] = np.zeros(len(self._region_of), np.bool_)
+        """Units whose next access faults."""
         self._make_groups(rng.spawn(len(scenario.threads)))
         self.memory.tell(self._moved)
 
@@ -102,10 +104,12 @@ class World:
         for number in present:
             yield regions[number], np.flatnonzero(of == number)
 
-    def mark(self, region: Region, units: Units) -> None:
+    def mark(self, units: Units) -> None:
         """Take the mapping of units away: their next access faults."""
-        for flow in region.flows:
-            flow.stream.mark(units - region.first, flow.clock)
+        self.marked[units] = True
+        for region, places in self.by_region(units):
+            for flow in region.flows:
+                flow.stream.mark(units[places] - region.first, flow.clock)
 
     def spend(self, what: str, seconds: float) -> None:
         """Count CPU time that something took."""
@@ -128,14 +132,18 @@ class World:
         each = zip(orders, counts.tolist(), strict=True)
         return sum(self.costs.move_us(order) * count for order, count in each) * 1e-6
 
-    def unreachable(self, units: Units, seconds: float) -> None:
-        """Have threads wait that touch one of `units` while these are under way."""
+    def unreachable(self, units: Units, seconds: float, parts: int = 1) -> None:
+        """Have threads wait that touch one of `units` while these are under way.
+
+        All take `seconds`, in `parts` of which one after the other is under way.
+        """
+        each = seconds / parts
         for region, places in self.by_region(units):
             for flow in region.flows:
-                share = float(flow.stream.weights()[units[places] - region.first].sum())
+                share = float(flow.weights[units[places] - region.first].sum()) / parts
                 for group in self.groups:
                     if group.flow is flow and group.running:
-                        hits = share / (group.cost_ns * 1e-9) * seconds
+                        hits = share / (group.cost_ns * 1e-9) * each
                         wait = seconds * _waited(hits) * group.threads
                         group.debt_s += wait
                         self.spend("waiting", wait)
@@ -201,7 +209,7 @@ class World:
         for watcher in self.watchers:
             watcher.watch(steps, start, end)
         for group in running:
-            if group.left <= 0:
+            if group.left <= 0 or group.flow.ended:
                 self._end(group)
 
     def _set_costs(self, running: list[Group], length: float) -> float:
@@ -214,13 +222,14 @@ class World:
             group.cost_ns = cost
         for group in running:
             length = min(length, group.ends_in())
-            if (change := group.flow.stream.next_change()) < inf:
+            stream = group.flow.stream
+            if (stop := min(stream.next_change(), stream.end_clock)) < inf:
                 rate = sum(
                     other.threads / (other.cost_ns * 1e-9)
                     for other in running
                     if other.flow is group.flow
                 )
-                length = min(length, max(change - group.flow.clock, 0) / rate)
+                length = min(length, max(stop - group.flow.clock, 0) / rate)
         return max(length, 0.0)
 
     def _advance(
@@ -237,7 +246,7 @@ class World:
         flow.advanced(start + length, after)
         change = flow.stream.next_change()
         if after >= change * (1 - 1e-12):
-            flow.stream.change(after)
+            flow.change()
             self._new_heat()
         return [Step(group, before, after, n) for group, n in zip(groups, made, strict=True)]
 
@@ -258,11 +267,12 @@ class World:
         for other in region.flows:
             if other is not flow:
                 other.stream.unmark(touched.units)
+        self.marked[touched.units + region.first] = False
         times = start + (touched.clocks - before) / (after - before) * length
         nodes = np.array([group.table.node for group in groups], np.int16)
         if len(groups) > 1:
             shares = np.array(made) / sum(made)
-            nids = nodes[np.searchsorted(np.cumsum(shares), self._rng.random(len(times)))]
+            nids = nodes[np.searchsorted(np.cumsum(shares), self.rng.random(len(times)))]
         else:
             nids = np.full(len(times), nodes[0])
         seconds = len(times) * self.costs.hint_fault_us * 1e-6
@@ -273,6 +283,7 @@ class World:
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         self.account.moved(units, from_nid, to_nid, self.now)
+        self.marked[units] = False
         for region, places in self.by_region(units):
             local = units[places] - region.first
             for flow in region.flows:
@@ -291,7 +302,7 @@ class World:
             group.ended_s = self.now
 
     def _done(self) -> bool:
-        counted = [group for group in self.groups if group.table.accesses is not None]
+        counted = [group for group in self.groups if group.ends]
         return bool(counted) and all(group.ended_s is not None for group in counted)
 
     def _expected_end(self, limit: float) -> float:
