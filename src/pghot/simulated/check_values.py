@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.errors import TunableError
@@ -13,7 +14,8 @@ from pghot.engine.tunables import Tunables
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.simulated.costs import with_costs
-from pghot.simulated.scenario import RegionTable, Scenario, ThreadsTable
+from pghot.simulated.scenario import Scenario
+from pghot.workloads.kinds import parse
 
 
 def check_tunables(scenario: Scenario, written: Iterable[tuple[str, Mapping[str, str]]]) -> None:
@@ -42,5 +44,11 @@ def check_costs(costs: dict[str, float]) -> None:
         raise ValueError(f"costs: {error}") from error
 
 
-def check_stream(where: str, threads: ThreadsTable, region: RegionTable) -> None:
+def check_stream(where: str, stream: Mapping[str, Any]) -> None:
     """Refuse a stream whose kind or options are none."""
+    options = dict(stream)
+    kind = options.pop("kind", "uniform")
+    try:
+        parse(kind, options)
+    except InputError as error:
+        raise ValueError(f"{where}: {error}") from error

@@ -8,12 +8,13 @@ What a single event costs grows with the time of an access: there are S times as
 from __future__ import annotations
 
 from dataclasses import fields
+from math import sqrt
 from typing import Any, TypeVar
 
 import msgspec
 
 from pghot.engine.sizes import format_size, parse_size
-from pghot.engine.tunables import dointvec
+from pghot.engine.tunables import dointvec, kstrtouint
 from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.simulated.costs import Costs
@@ -28,10 +29,12 @@ from pghot.simulated.scenario import (
     ThreadsTable,
 )
 from pghot.simulated.watermarks import watermarks
+from pghot.workloads import make
 
 HUGE_SHIFT = PAGE_SHIFT + 9
 RATE_LIMITS = ("pghot_promote_rate_limit_MBps", "numa_balancing_promote_rate_limit_MBps")
 DEFAULT_RATE_LIMIT_MB = 65536
+BATCH, DEFAULT_BATCH = "kmigrated_batch_nr", 512
 AS_OFTEN = ("kmigrated_wake_us", "scanner_step_us", "drain_delay_us")
 """Costs of what a slice does as often as the whole, and a delay."""
 
@@ -99,22 +102,24 @@ def _link(link: LinkTable, scale: float) -> LinkTable:
 
 def _threads(threads: ThreadsTable, scale: float) -> ThreadsTable:
     accesses = threads.accesses
+    if threads.stream.get("kind") == "log":
+        raise InputError(f"--scale {scale:g}: threads {threads.name} take the accesses of a log")
     return _replace(
         threads,
         accesses=None if accesses is None else max(round(accesses * scale), 1),
         mlp=threads.mlp * scale,
         think_ns=threads.think_ns / scale,
-        stream=_stream(threads.stream, scale),
+        stream=make.scaled(threads.stream, scale),
     )
 
 
-def _stream(stream: dict[str, Any], scale: float) -> dict[str, Any]:
-    return stream
-
-
 def _event(event: EventTable, scale: float) -> EventTable:
-    if event.name in RATE_LIMITS and event.value is not None:
+    if event.name is None or event.value is None:
+        return event
+    if event.name in RATE_LIMITS:
         return _replace(event, value=_rate_limit(event.value, scale))
+    if event.name == BATCH:
+        return _replace(event, value=_batch(event.value, scale))
     return event
 
 
@@ -123,7 +128,7 @@ def _tunables(tunables: dict[str, str], scale: float) -> dict[str, str]:
     limits = {
         name: _rate_limit(tunables.get(name, str(DEFAULT_RATE_LIMIT_MB)), scale) for name in named
     }
-    return tunables | limits
+    return tunables | limits | {BATCH: _batch(tunables.get(BATCH, str(DEFAULT_BATCH)), scale)}
 
 
 def _rate_limit(text: str, scale: float) -> str:
@@ -131,11 +136,22 @@ def _rate_limit(text: str, scale: float) -> str:
     return str(max(round(limit * scale), 1) if limit else 0)
 
 
+def _batch(text: str, scale: float) -> str:
+    """Have threads wait as long for pages under way, all batches together.
+
+    A batch of b folios is out of reach for a time of b/S, and is hit in it by b/S accesses;
+    S/b batches make b/S, which the root of S keeps at what it is in full.
+    """
+    return str(max(round(kstrtouint(text, 0) * sqrt(scale)), 1))
+
+
 def _costs(costs: dict[str, float], scale: float) -> dict[str, float]:
     """Have each event cost 1/S: paces are slowed, times are stretched."""
     known = {field.name: getattr(Costs(), field.name) for field in fields(Costs)} | costs
     for name, value in known.items():
-        if name not in AS_OFTEN:
+        if name == "kmigrated_batch_us":
+            known[name] = value / sqrt(scale)  # as there are fewer of them
+        elif name not in AS_OFTEN:
             known[name] = value * scale if name.endswith("GBps") else value / scale
     return known
 

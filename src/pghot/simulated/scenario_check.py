@@ -137,7 +137,7 @@ def _check_threads(scenario: Scenario) -> None:
         if threads.end_s is not None and threads.end_s <= threads.start_s:
             raise ValueError(f"{where}.end_s: {threads.end_s} is not after start_s")
         if threads.stream_of is None:
-            check_stream(f"{where}.stream", threads, regions[threads.region])
+            check_stream(f"{where}.stream", threads.stream)
         else:
             _check_sharing(where, threads, by_name)
     if scenario.seconds is None and all(t.accesses is None for t in scenario.threads):
