@@ -21,8 +21,10 @@ ROUND = 64 * SWAP_CLUSTER_MAX
 """Folios looked at together; the kernel takes 32 at a time."""
 
 MAX_RECLAIM_RETRIES = 16
-HOPELESS_S = 0.1
-"""How long kswapd leaves it after so many rounds that freed nothing."""
+"""Times that it looks at every folio and frees none before it gives up."""
+
+HOPELESS_S = 1.0
+"""How long it leaves a node alone that it gave up."""
 
 _STUCK = UNMOVABLE | OFF_LRU
 
@@ -35,39 +37,44 @@ class Kswapd:
         memory = world.memory
         self._tops = [node.id for node in memory.all.values() if node.toptier]
         self._lru = {nid: Lru(len(memory.units.pfn)) for nid in self._tops}
-        self._busy_until = dict.fromkeys(self._tops, 0.0)
+        self._awake: dict[int, float] = {}
+        self._fruitless = dict.fromkeys(self._tops, 0)
+        self._rest_until = dict.fromkeys(self._tops, 0.0)
         world.on_allocated.append(self._allocated)
         memory.tell(self._moved)
 
     def check(self, now: float) -> None:
-        """Wake where a node was found short of room."""
-        short, memory = self._world.memory.short, self._world.memory
+        """Wake where a node was found short of room; where awake, work since the last time."""
+        short = self._world.memory.short
+        for nid, since in list(self._awake.items()):
+            self._awake[nid] = now
+            if not self._balance(nid, now, now - since):
+                del self._awake[nid]
         for nid in sorted(short):
-            if nid not in self._lru or memory.free_pages(nid) >= memory.all[nid].wmark.promo:
-                short.discard(nid)
-            elif now >= self._busy_until[nid]:
-                self._busy_until[nid] = now + self._balance(nid, now)
+            if nid in self._lru and nid not in self._awake and now >= self._rest_until[nid]:
+                self._awake[nid] = now
+        short.clear()
 
-    def _balance(self, nid: int, now: float) -> float:
-        """Demote until the node is balanced, or nothing comes; give the seconds it took."""
-        memory, costs = self._world.memory, self._world.costs
-        node, lru = memory.all[nid], self._lru[nid]
-        taken_s = 0.0
-        fruitless = 0
-        while (need := node.wmark.promo - memory.free_pages(nid)) > 0:
-            looked = lru.age(now, pages_to_bytes(node.pages))
+    def _balance(self, nid: int, now: float, time_s: float) -> bool:
+        """Demote for as long as `time_s` of work takes; False when it may sleep."""
+        memory, lru = self._world.memory, self._lru[nid]
+        mark, left_s = memory.all[nid].wmark.promo, time_s
+        page_s = self._world.costs.kswapd_page_ns * 1e-9
+        while left_s > 0 and (need := mark - memory.free_pages(nid)) > 0:
+            looked = lru.age(now, pages_to_bytes(memory.all[nid].pages))
             tail = lru.tail(min(max(need, SWAP_CLUSTER_MAX), ROUND))
-            looked += len(tail)
             used = self._used(nid, tail)
             lru.activate(tail[used])
             moved, seconds = self._demote(nid, tail[~used])
-            taken_s += looked * costs.kswapd_page_ns * 1e-9 + seconds
-            fruitless = 0 if moved else fruitless + 1
-            if not len(tail) or fruitless == MAX_RECLAIM_RETRIES:
-                taken_s += HOPELESS_S
+            left_s -= (looked + len(tail)) * page_s + seconds
+            self._fruitless[nid] = 0 if moved else self._fruitless[nid] + len(tail)
+            if not len(tail) or self._fruitless[nid] > MAX_RECLAIM_RETRIES * lru.total:
+                self._rest_until[nid] = now + HOPELESS_S
+                self._fruitless[nid] = 0
+                need = 0
                 break
-        self._world.spend("kswapd", taken_s)
-        return taken_s
+        self._world.spend("kswapd", time_s - max(left_s, 0))
+        return need > 0
 
     def _used(self, nid: int, units: Units) -> npt.NDArray[np.bool_]:
         """Tell which folios were accessed since their bit was cleared, or cannot move."""

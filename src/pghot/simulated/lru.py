@@ -57,6 +57,11 @@ class Lru:
         self._queues = {ACTIVE: _Queue(), INACTIVE: _Queue()}
         self.count = {ACTIVE: 0, INACTIVE: 0}
 
+    @property
+    def total(self) -> int:
+        """Folios on both lists."""
+        return sum(self.count.values())
+
     def add(self, units: Units, now: float) -> None:
         """Take in folios that have come to the node; they are active."""
         self.since[units] = now
@@ -71,8 +76,7 @@ class Lru:
 
     def age(self, now: float, node_bytes: int) -> int:
         """Deactivate the oldest active folios until enough are inactive; give how many."""
-        total = sum(self.count.values())
-        wanted = total // (1 + inactive_ratio(node_bytes))
+        wanted = self.total // (1 + inactive_ratio(node_bytes))
         units = self._take(ACTIVE, wanted - self.count[INACTIVE])
         self.since[units] = now
         self._put(INACTIVE, units)
