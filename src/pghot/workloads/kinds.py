@@ -190,7 +190,7 @@ def _part(number: int, table: dict[str, Any]) -> tuple[float, RandomOptions]:
     try:
         accesses = msgspec.convert(named.pop("accesses", None), Accesses)
     except msgspec.ValidationError as error:
-        raise InputError(f"phase {number}: accesses: {error}") from error
+        raise InputError(f"phase {number}: accesses: {_plain(error)}") from error
     inner = parse(named.pop("kind", None), named)
     if not isinstance(inner, RandomOptions):
         raise InputError(f"phase {number}: {table['kind']} is not a random kind")
