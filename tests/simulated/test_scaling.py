@@ -69,7 +69,7 @@ def test_scanner_sampler_and_rate_limit_keep_pace_with_the_slice() -> None:
                {"at_s": 2, "do": "write", "name": "freq_threshold", "value": "3"}],
     )  # fmt: skip
     part = scaled(whole, 1 / 4)
-    assert part.scanner.scan_size_mb == 64
+    assert (part.scanner.scan_size_mb, part.scanner.scale) == (256, 1 / 4)
     assert part.scanner.scan_period_min_ms == whole.scanner.scan_period_min_ms
     assert part.sampler.pace_hz == 250
     assert part.tunables == {"pghot_promote_rate_limit_MBps": "16"}  # 0100 is octal to a sysctl

@@ -60,7 +60,7 @@ def scaled(scenario: Scenario, scale: float) -> Scenario:
         threads=[_threads(threads, scale) for threads in scenario.threads],
         event=[_event(event, scale) for event in scenario.event],
         tunables=_tunables(scenario.tunables, scale),
-        scanner=_replace(scanner, scan_size_mb=scanner.scan_size_mb * scale),
+        scanner=_replace(scanner, scale=scanner.scale * scale),
         sampler=_replace(sampler, pace_hz=_times(sampler.pace_hz, scale)),
         costs=_costs(scenario.costs, scale),
         published={name: _published(p, scale) for name, p in scenario.published.items()},
