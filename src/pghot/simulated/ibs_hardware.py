@@ -72,7 +72,7 @@ class OpCounter:
 @compiled
 def ops_to_sample(rng: Any, period: int, qualifying: float) -> Any:
     """Draw how many ops it is from the start of the counter to the next sample."""
-    tags = np.int64(1)
+    tags: Any = 1
     if qualifying < 1.0:
         tags += np.int64(np.log1p(-rng.random()) / np.log1p(-qualifying))
     ops = tags * period
@@ -117,7 +117,7 @@ class TimePacer:
         cpu = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
         number = np.arange(len(cpu)) - np.repeat(np.cumsum(counts) - counts, counts)
         at = self._left[cpu] + number
-        self._left = self._left + counts - steps
+        self._left = np.maximum(self._left + counts - steps, 1e-12)  # rounding stays above 0
         return Fired(cpu, np.minimum(at / steps[cpu], 1.0))
 
 
