@@ -133,6 +133,11 @@ def test_what_is_handed_on_is_in_the_order_of_time():
     assert recorded == [(2, 0, 1), (1, 0, 3), (3, 0, 4)]
 
 
+def test_the_order_of_time_holds_over_days():
+    machine = Machine(0, 0, delay=1e15)
+    assert machine.run([(0, 9e12, 1), (1, 1000.0, 2)]) == [(2, 0, 1), (1, 0, 9 * 10**9)]
+
+
 def test_without_the_capability_there_is_no_profiler_which_is_said_once():
     machine = Machine(0, 0, caps=ibs.IBS_CAPS_DEFAULT)
     assert machine.run([(0, 0.0, 1)]) == []
@@ -146,6 +151,7 @@ def test_without_the_capability_there_is_no_profiler_which_is_said_once():
 def test_a_cpu_whose_lvt_offset_is_not_valid_is_not_profiled():
     machine = Machine(0, ibsctl=0)
     assert machine.run([(0, 0.0, 1)]) == []
+    machine.profiler.startup(0)
     assert machine.profiler.notes == ["CPU 0: the profiler's LVT offset is not valid"]
 
 

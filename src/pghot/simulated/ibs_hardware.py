@@ -13,11 +13,12 @@ Two assumptions about its pace, of which a model has to name one:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.jit import compiled
 from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.simulated import ibs_registers as ibs
@@ -26,8 +27,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 U64 = npt.NDArray[np.uint64]
 
-RANDOM_BITS = 4
-"""Low bits of the op counter that the hardware loads at random."""
+RANDOM_STARTS = 16
+"""Values that the hardware may start the op counter at: its low four bits are random."""
 
 
 class Fired(NamedTuple):
@@ -43,9 +44,9 @@ class Fired(NamedTuple):
 class OpCounter:
     """One op counter a CPU.
 
-    Drawn in bulk, exactly in distribution: how many tags it takes until one qualifies is
-    geometric, and the sum of that many random starts is one binomial number a bit.  A run of
-    tags under way at the end of a step goes on with the share that it was drawn with.
+    Drawn sample by sample, exactly in distribution: how many tags it takes until one
+    qualifies is geometric.  A run of tags under way at the end of a step goes on as it was
+    drawn.
     """
 
     def __init__(
@@ -55,26 +56,49 @@ class OpCounter:
         if not 0 < qualifying <= 1:
             raise InputError(f"the share of ops that qualify is above 0, at most 1: {qualifying}")
         self.period = ibs.programmed_period(ibs.encode_period(period))
-        self.qualifying = qualifying
+        self.qualifying = float(qualifying)
         self._rng = rng
-        self._left = self._intervals((cpus, 1))[:, 0]
-
-    def _intervals(self, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        tags = self._rng.geometric(self.qualifying, shape)
-        starts = sum(self._rng.binomial(tags, 0.5) << bit for bit in range(RANDOM_BITS))
-        return tags * self.period - starts
+        drawn = [ops_to_sample(rng, self.period, self.qualifying) for _cpu in range(cpus)]
+        self._left: npt.NDArray[np.int64] = np.array(drawn, np.int64)
 
     def advance(self, ops: npt.NDArray[np.int64]) -> Fired:
         """Let every CPU do so many ops; a CPU that is idle or off does 0."""
-        at = self._left[:, None]
-        while (short := at[:, -1] <= ops).any():
-            missing = float((ops - at[:, -1])[short].max()) * self.qualifying / self.period
-            more = self._intervals((len(ops), int(missing + 4 * missing**0.5) + 1))
-            at = np.concatenate([at, at[:, -1:] + np.cumsum(more, axis=1)], axis=1)
-        inside = at <= ops[:, None]
-        self._left = at[np.arange(len(ops)), inside.sum(axis=1)] - ops
-        cpu, place = np.nonzero(inside)
-        return Fired(cpu.astype(np.int32), at[cpu, place] / ops[cpu])
+        most = int((ops // (self.period - RANDOM_STARTS + 1) + 1).sum())
+        cpu, at = np.empty(most, np.int32), np.empty(most, np.int64)
+        count = count_ops(self._rng, self.period, self.qualifying, self._left, ops, cpu, at)
+        return Fired(cpu[:count], at[:count] / ops[cpu[:count]])
+
+
+@compiled
+def ops_to_sample(rng: Any, period: int, qualifying: float) -> Any:
+    """Draw how many ops it is from the start of the counter to the next sample."""
+    tags: Any = 1
+    if qualifying < 1.0:
+        tags += np.int64(np.log1p(-rng.random()) / np.log1p(-qualifying))
+    ops = tags * period
+    while tags > 0:  # each start is four bits of a draw that has 52
+        bits = np.int64(rng.random() * 2.0**52)
+        for _start in range(min(tags, 13)):
+            ops -= bits & (RANDOM_STARTS - 1)
+            bits >>= 4
+        tags -= 13
+    return ops
+
+
+@compiled
+def count_ops(
+    rng: Any, period: int, qualifying: float, left: Any, ops: Any, cpus: Any, at: Any
+) -> int:
+    """Let counters go on by `ops`; write CPU and op of each sample, give their number."""
+    count = 0
+    for cpu in range(len(ops)):
+        sample = left[cpu]
+        while sample <= ops[cpu]:
+            cpus[count], at[count] = cpu, sample
+            count += 1
+            sample += ops_to_sample(rng, period, qualifying)
+        left[cpu] = sample - ops[cpu]
+    return count
 
 
 class TimePacer:
@@ -93,7 +117,7 @@ class TimePacer:
         cpu = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
         number = np.arange(len(cpu)) - np.repeat(np.cumsum(counts) - counts, counts)
         at = self._left[cpu] + number
-        self._left = self._left + counts - steps
+        self._left = np.maximum(self._left + counts - steps, 1e-12)  # rounding stays above 0
         return Fired(cpu, np.minimum(at / steps[cpu], 1.0))
 
 
