@@ -183,6 +183,13 @@ def test_a_scenario_is_read() -> None:
          "tunables.target_nid: '1' is not an online top-tier node"),
         (changed("costs", to={"hint_fault": 1.0}), "costs: no cost is named 'hint_fault'"),
         (changed("costs", to={"hint_fault_us": -1.0}), "costs: cost hint_fault_us must be"),
+        # Streams, the scanner.
+        (changed("threads", 0, "stream", to={"kind": "random"}),
+         "[[threads]] no. 1.stream: stream kind 'random': there are "),
+        (changed("threads", 0, "stream", to={"kind": "zipf", "theta": 1}),
+         "[[threads]] no. 1.stream: stream zipf: unknown option 'theta'"),
+        (changed("scanner", to={"scan_size_mb": 0.5}), "scanner: scan_size_mb of the scanner must"),
+        (changed("scanner", to={"scale": 0}), "scanner: the scanner's scale must be above 0"),
         # Events.
         (with_table("event", **EVENT, do="dance"), "[[event]] no. 1.do: no event 'dance'"),
         (with_table("event", **EVENT, do="add_node"),
