@@ -257,9 +257,15 @@ def test_without_counted_faults_as_with_pghot_the_period_stays():
     assert process.scanner.sequence >= 3
 
 
+def test_settings_read_as_floats_are_whole_numbers():
+    assert ScanTunables(scan_delay_ms=1000.0, scan_size_mb=256.0) == ScanTunables()
+    assert isinstance(ScanTunables(scan_delay_ms=1000.0).scan_delay_ms, int)
+
+
 def test_settings_that_the_scanner_cannot_have_are_refused():
-    with pytest.raises(InputError, match="scan_size_mb of the scanner must be 1 to 4294967295"):
-        ScanTunables(scan_size_mb=0)
+    for value in (0, 0.5, float("nan"), 1 << 32):
+        with pytest.raises(InputError, match="scan_size_mb of the scanner must be a whole number"):
+            ScanTunables(scan_size_mb=value)
     with pytest.raises(InputError, match="scale must be above 0 and at most 1, not 2"):
         ScanTunables(scale=2)
 

@@ -34,8 +34,10 @@ class ScanTunables:
 
     def __post_init__(self) -> None:
         for name in ("scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms", "scan_size_mb"):
-            if not 0 < getattr(self, name) <= _U32:
-                raise InputError(f"{name} of the scanner must be 1 to {_U32}")
+            value = getattr(self, name)
+            if not 0 < value <= _U32 or value != int(value):
+                raise InputError(f"{name} of the scanner must be a whole number from 1: {value}")
+            object.__setattr__(self, name, int(value))  # as read from a file it may be a float
         if not 0 < self.scale <= 1:
             raise InputError(
                 f"the scanner's scale must be above 0 and at most 1, not {self.scale}"
