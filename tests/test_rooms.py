@@ -17,6 +17,7 @@ ROOMS = {
     "log": {"engine", "errors", "log"},
     "linux": {"engine", "errors", "linux"},
     "sources": {"engine", "errors", "linux", "log", "sources"},
+    "workloads": {"engine", "errors", "log", "workloads"},
     "replaying": {"engine", "errors", "log", "sources", "replaying"},
     "live": {"engine", "errors", "linux", "log", "sources", "live"},
     "workloads": {"engine", "errors", "log", "workloads"},

@@ -54,7 +54,7 @@ class Chunk:
     first_row: int
 
     def __len__(self) -> int:
-        return len(self.columns["time_us"])
+        return len(next(iter(self.columns.values())))
 
 
 class Log:

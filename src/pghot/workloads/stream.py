@@ -32,6 +32,9 @@ class Stream(Protocol):
 
     units: int
 
+    end_clock: float
+    """Clock after which there are no accesses; NEVER where they go on."""
+
     def place(self, nid: Nids) -> None:
         """Take note of the node of every unit; the array is the caller's and may change."""
 

@@ -1,0 +1,185 @@
+"""Weights of pages that come of what lies in them: a key-value store, a graph.
+
+Objects are laid out by the byte, each with how often it is read; a page's weight is the
+sum over what it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pghot.engine.jit import compiled
+from pghot.errors import InputError
+from pghot.workloads.shapes import zipf_weights
+from pghot.workloads.table import Table, Weights
+
+CACHE_LINE = 64
+"""Bytes of one access."""
+
+MOST_OBJECTS = 1 << 28
+"""Keys or vertices, at the most: each takes four bytes while weights are made."""
+
+_SOME = 1 << 20
+"""Keys that are given their popularity at a time."""
+
+
+class Store(NamedTuple):
+    """A key-value store: its index first, then slabs of values.
+
+    A get reads the key's entry of `index_bytes` in a hash table (at a random place) and its
+    value of `value_bytes`, a cache line an access.  Values lie side by side from the start
+    of the slabs, in an order that has nothing to do with how popular they are: Zipf, `s`.
+    """
+
+    s: float = 0.99
+    value_bytes: int = 512
+    index_bytes: int = 64
+    unit_bytes: int = 4096
+
+
+def key_value(units: int, store: Store, rng: np.random.Generator) -> Table:
+    """Give the weights of a store with as many keys as fit; InputError where none does."""
+    keys = units * store.unit_bytes // (store.index_bytes + store.value_bytes)
+    index = _units_for(keys * store.index_bytes, store.unit_bytes)
+    keys = min(keys, (units - index) * store.unit_bytes // store.value_bytes)
+    _check_count("keys", keys)
+    slab_at = np.arange(keys, dtype=np.int32)
+    rng.shuffle(slab_at)
+    weights = np.zeros(units)
+    lines = -(-store.value_bytes // CACHE_LINE)
+    index_lines = -(-store.index_bytes // CACHE_LINE)
+    for first in range(0, keys, _SOME):
+        gets = zipf_weights(min(_SOME, keys - first), store.s, first + 1)
+        bucket = rng.integers(0, index, len(gets))
+        weights[:index] += np.bincount(bucket, gets * index_lines, index)
+        at = slab_at[first : first + _SOME] * np.int64(store.value_bytes)
+        lay_out(weights, index, at, store.value_bytes, gets * lines, store.unit_bytes)
+    return Table(weights)
+
+
+class Graph(NamedTuple):
+    """A graph in compressed rows: records of vertices first, then edge lists by vertex.
+
+    Degrees follow a power law, P(d) ~ d**-exponent, and are drawn for each vertex, those
+    near each other alike or not; ends of edges are vertices in proportion to their degree
+    (F. Chung and L. Lu, "Connected components in random graphs with given expected degree
+    sequences", 2002).
+    """
+
+    degree: float = 16
+    exponent: float = 2.5
+    vertex_bytes: int = 64
+    edge_bytes: int = 8
+    unit_bytes: int = 4096
+    sorted_by_degree: bool = False
+
+
+def traversal(units: int, graph: Graph, rng: np.random.Generator) -> Table:
+    """Give the weights of a traversal of a graph with as many vertices as fit.
+
+    It comes to a vertex along an edge, so in proportion to degree.  A visit reads the
+    vertex's record, its edge list (a cache line an access), and the record of each vertex
+    that an edge leads to, to see whether it has been visited.
+    """
+    per_vertex = graph.vertex_bytes + graph.degree * graph.edge_bytes
+    vertices = int(units * graph.unit_bytes / per_vertex)
+    head = _units_for(vertices * graph.vertex_bytes, graph.unit_bytes)
+    _check_count("vertices", vertices if head < units else 0)
+    degrees = power_law(vertices, graph.degree, graph.exponent, rng)
+    if graph.sorted_by_degree:
+        degrees = np.sort(degrees)[::-1].copy()
+    weights = np.zeros(units)
+    edges = float(degrees.sum(dtype=np.float64))
+    # The lists fill what is left: their bytes an edge are about `edge_bytes`.
+    bytes_an_edge = (units - head) * graph.unit_bytes / edges
+    lay_out_graph(
+        weights, head, degrees, graph.vertex_bytes, bytes_an_edge,
+        graph.edge_bytes / CACHE_LINE, graph.unit_bytes,
+    )  # fmt: skip
+    return Table(weights)
+
+
+def power_law(count: int, mean: float, exponent: float, rng: np.random.Generator) -> Weights:
+    """Draw expected degrees of so many vertices, with this mean but for chance, by a power law.
+
+    No degree exceeds sqrt(count * mean), above which edges would have to be drawn twice
+    (Chung and Lu's condition), nor falls below that of the law without it.
+    """
+    tail = 1 / (exponent - 1)
+    degrees: Weights = np.empty(count, np.float32)
+    for first in range(0, count, _SOME):
+        some = degrees[first : first + _SOME]
+        some[:] = (1 - rng.random(len(some))) ** -tail
+    degrees *= mean * (1 - tail)
+    np.minimum(degrees, np.sqrt(count * mean), out=degrees)
+    return degrees
+
+
+def _units_for(size: int, unit_bytes: int) -> int:
+    return -(-size // unit_bytes)
+
+
+def _check_count(what: str, count: int) -> None:
+    if count < 1:
+        raise InputError(f"the region is too small to hold any {what}")
+    if count > MOST_OBJECTS:
+        raise InputError(f"the region would hold {count} {what}; at most {MOST_OBJECTS} are made")
+
+
+@compiled
+def spread(weights: Any, first: float, size: float, weight: float, unit_bytes: int) -> None:
+    """Add an object's weight to the units it lies in, to each by its part.
+
+    `first` is a byte of `weights`' first unit or later; the last unit takes what lies beyond.
+    """
+    end = first + size
+    unit = int(first // unit_bytes)
+    while True:
+        boundary = (unit + 1.0) * unit_bytes
+        if end <= boundary or unit >= len(weights) - 1:
+            weights[min(unit, len(weights) - 1)] += weight * (end - first) / size
+            break
+        weights[unit] += weight * (boundary - first) / size
+        first = boundary
+        unit += 1
+
+
+@compiled
+def lay_out(
+    weights: Any, index: int, at: Any, size: int, object_weights: Any, unit_bytes: int
+) -> None:
+    """Add objects of one size, at byte `at` of what comes after the index."""
+    slabs = weights[index:]
+    for i in range(len(at)):
+        spread(slabs, float(at[i]), float(size), object_weights[i], unit_bytes)
+
+
+@compiled
+def lay_out_graph(
+    weights: Any,
+    head: int,
+    degrees: Any,
+    vertex_bytes: int,
+    bytes_an_edge: float,
+    lines_an_edge: float,
+    unit_bytes: int,
+) -> None:
+    """Add records and edge lists, one vertex after the other."""
+    total, squares = 0.0, 0.0
+    for i in range(len(degrees)):
+        total += degrees[i]
+        squares += float(degrees[i]) * degrees[i]
+    visited_degree = squares / total  # of a vertex come to along an edge
+    lists = weights[head:]
+    at = 0.0
+    for i in range(len(degrees)):
+        visits = degrees[i] / total
+        record = float(i) * vertex_bytes
+        spread(
+            weights[:head], record, float(vertex_bytes), visits * (1 + visited_degree), unit_bytes
+        )
+        size = degrees[i] * bytes_an_edge
+        spread(lists, at, size, visits * degrees[i] * lines_an_edge, unit_bytes)
+        at += size

@@ -1,0 +1,144 @@
+"""How the accesses of a random stream spread over units, ready to be looked up and drawn."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.jit import compiled
+from pghot.workloads.stream import Units
+
+Weights = npt.NDArray[np.float64]
+
+QUANTUM = 2.0**-52
+"""Weights are whole numbers of these, and so add up exactly, in whatever order."""
+
+
+def quantised(weights: Weights) -> Weights:
+    """Scale weights to a sum of exactly 1, each a whole number of quanta.
+
+    A weight is off by a few quanta at most; one below a quantum becomes 0.  Sums of such
+    weights are exact in 64-bit floats: shares that are kept by adding and subtracting
+    units equal those that are added up anew.  ValueError where a weight is negative or
+    infinite or none is positive.
+    """
+    total = float(weights.sum())
+    if not 0 < total < np.inf or weights.min() < 0:
+        raise ValueError("weights want to be finite, not negative, and not all 0")
+    quanta = np.floor(weights * (1 / (total * QUANTUM)))
+    positive = np.flatnonzero(quanta)
+    each, some = divmod(int(1 / QUANTUM) - int(quanta.sum()), len(positive))
+    quanta[positive] += each
+    quanta[positive[:some]] += 1
+    return quanta * QUANTUM
+
+
+class Table:
+    """Weights by position, and the unit at each position.
+
+    `order` is a permutation of the units, None where positions are units.  With a shift,
+    a unit takes the weight that is `shift` positions before its own: hot sets move by it.
+    """
+
+    def __init__(self, weights: Weights, order: Units | None = None) -> None:
+        self.weights = quantised(weights)
+        self.units = len(weights)
+        self._order = order
+
+    @cached_property
+    def _place(self) -> Units | None:
+        if self._order is None:
+            return None
+        place = np.empty_like(self._order)
+        place[self._order] = np.arange(self.units)
+        return place
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether all units have the same weight, but for what quanta cannot divide."""
+        return bool(np.ptp(self.weights) <= 2 * QUANTUM)
+
+    @cached_property
+    def _alias(self) -> tuple[Weights, Units]:
+        return alias_table(self.weights)
+
+    def by_unit(self, shift: int = 0) -> Weights:
+        """Give the weight of every unit; an array of the caller's."""
+        shifted = np.roll(self.weights, shift)
+        return shifted if self._place is None else shifted[self._place]
+
+    def of(self, units: Units, shift: int = 0) -> Weights:
+        """Give the weight of some units."""
+        place = units if self._place is None else self._place[units]
+        return self.weights[(place - shift) % self.units]
+
+    def draw(self, count: int, rng: np.random.Generator, shift: int = 0) -> Units:
+        """Draw units by their weights, independently of each other."""
+        places = rng.integers(0, self.units, count)
+        if self.is_uniform:
+            return places
+        places = choose(*self._alias, places, rng.random(count))
+        if shift:
+            places = (places + shift) % self.units
+        return places if self._order is None else self._order[places]
+
+
+class Phase(NamedTuple):
+    """A time of unchanging weights: so many accesses long, the table's, shifted."""
+
+    length: float
+    table: Table
+    shift: int = 0
+
+
+def alias_table(weights: Weights) -> tuple[Weights, Units]:
+    """Give, by place, how probably a draw of it stands, and what it becomes otherwise.
+
+    A. J. Walker, "An efficient method for generating discrete random variables with general
+    distributions", 1977; built as by M. D. Vose, 1991.
+    """
+    keep = weights * len(weights)
+    other = np.arange(len(weights))
+    share_out(keep, other, np.flatnonzero(keep < 1), np.flatnonzero(keep >= 1))
+    return keep, other
+
+
+@compiled
+def share_out(keep: Any, other: Any, small: Any, large: Any) -> None:
+    """Fill each place that has less than its part from one that has more."""
+    waiting, giver = 0, 0
+    emptied = np.empty(len(keep), np.int64)
+    again = 0
+    while giver < len(large) and (waiting < len(small) or again):
+        if again:
+            again -= 1
+            place = emptied[again]
+        else:
+            place = small[waiting]
+            waiting += 1
+        other[place] = large[giver]
+        keep[large[giver]] -= 1 - keep[place]
+        if keep[large[giver]] < 1:
+            emptied[again] = large[giver]
+            again += 1
+            giver += 1
+    # What is left over is 1 but for rounding.
+    for at in range(waiting, len(small)):
+        keep[small[at]] = 1
+    for at in range(again):
+        keep[emptied[at]] = 1
+    for at in range(giver, len(large)):
+        keep[large[at]] = 1
+
+
+@compiled
+def choose(keep: Any, other: Any, places: Any, chances: Any) -> Any:
+    """Give each drawn place, or the other one that it stands in for."""
+    chosen = np.empty(len(places), np.int64)
+    for i in range(len(places)):
+        place = places[i]
+        chosen[i] = place if chances[i] < keep[place] else other[place]
+    return chosen

@@ -1,0 +1,143 @@
+"""Random streams: each access takes a unit by its weight, whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.workloads.calendar import Calendar
+from pghot.workloads.stream import NEVER, Clocks, Nids, Touched, Units
+from pghot.workloads.table import Phase, Table, Weights
+
+
+class _Past(NamedTuple):
+    start: float
+    end: float
+    table: Table
+    shift: int
+
+
+class RandomStream:
+    """Independent accesses, by weights that stay the same for a phase.
+
+    Accesses to a unit of weight w are a Poisson process of rate w in the clock, so its next
+    access after any clock is Exp(1) / w away, and it was accessed in a span of d with
+    probability 1 - exp(-w d).  What is known of a unit counts: one that is marked and was
+    not touched was not accessed since, one that was touched was.  Draws are independent of
+    marks.
+
+    `phases`, of which an endless iterator is one, follow each other; the last never ends.
+    """
+
+    end_clock = NEVER
+
+    def __init__(
+        self, phases: Iterable[Phase] | Table | Weights, rng: np.random.Generator
+    ) -> None:
+        if isinstance(phases, np.ndarray):
+            phases = Table(phases)
+        if isinstance(phases, Table):
+            phases = [Phase(NEVER, phases)]
+        self._rng = rng
+        self._to_come = iter(phases)
+        self._past: list[_Past] = []
+        self._phase_start = 0.0
+        self._phase = next(self._to_come)
+        self._next: Phase | None = next(self._to_come, None)
+        self._weight = self._phase.table.by_unit(self._phase.shift)
+        self.units = len(self._weight)
+        self._nid: Nids = np.zeros(self.units, np.int16)
+        self._by_node: npt.NDArray[np.float64] = np.ones(1)
+        self._calendar = Calendar(self.units)
+        self._marked_at = np.full(self.units, NEVER)
+        self._touched_at = np.full(self.units, -NEVER)
+
+    def place(self, nid: Nids) -> None:
+        """Take note of the node of every unit (`Stream`)."""
+        self._nid = nid.astype(np.int16)
+        self._add_up()
+
+    def _add_up(self) -> None:
+        summed: Any = np.bincount(self._nid, self._weight, len(self._by_node))
+        self._by_node = summed
+
+    def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:
+        """Take note that units, each named once, are on `to_nid` now (`Stream`)."""
+        weight = self._weight[units]
+        taken = np.bincount(from_nid, weight, max(to_nid + 1, len(self._by_node)))
+        self._by_node = np.append(self._by_node, np.zeros(len(taken) - len(self._by_node)))
+        self._by_node -= taken
+        self._by_node[to_nid] += weight.sum()
+        self._nid[units] = to_nid
+
+    def shares(self, _start: float, _end: float) -> npt.NDArray[np.float64]:
+        """Give the weights by node, exact multiples of `table.QUANTUM` (`Stream`)."""
+        return self._by_node.copy()
+
+    def mark(self, units: Units, clock: float) -> None:
+        """Have the next access of each unit after `clock` noticed (`Stream`)."""
+        fresh = units[self._marked_at[units] == NEVER]
+        self._marked_at[fresh] = clock
+        self._put(fresh, clock)
+
+    def _put(self, units: Units, clock: float) -> None:
+        with np.errstate(divide="ignore"):
+            away = self._rng.standard_exponential(len(units)) / self._weight[units]
+        self._calendar.put(units, clock + away)
+
+    def unmark(self, units: Units) -> None:
+        """Notice the next access of these no longer (`Stream`)."""
+        self._calendar.remove(units)
+        self._marked_at[units] = NEVER
+
+    def advance(self, _start: float, end: float) -> Touched:
+        """Give the marked units that are due by `end` (`Stream`)."""
+        touched = self._calendar.take(end)
+        self._marked_at[touched.units] = NEVER
+        self._touched_at[touched.units] = touched.clocks
+        return touched
+
+    def draw(self, clocks: Clocks) -> Units:
+        """Give a unit by weight for each clock (`Stream`)."""
+        return self._phase.table.draw(len(clocks), self._rng, self._phase.shift)
+
+    def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
+        """Tell which units were accessed after `since`, up to `clock` (`Stream`)."""
+        until = np.minimum(self._marked_at[units], clock)
+        expected = self._weight[units] * _overlap(since, until, self._phase_start, clock)
+        earliest = since.min(initial=NEVER)
+        for past in reversed(self._past):
+            if past.end <= earliest:
+                break
+            span = _overlap(since, until, past.start, past.end)
+            expected += past.table.of(units, past.shift) * span
+        touched = self._touched_at[units] > since
+        return touched | (self._rng.standard_exponential(len(units)) < expected)
+
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Give the weight of each unit in the present phase (`Stream`)."""
+        return self._weight.copy()
+
+    def next_change(self) -> float:
+        """Give the clock at which the present phase ends (`Stream`)."""
+        return NEVER if self._next is None else self._phase_start + self._phase.length
+
+    def change(self, clock: float) -> None:
+        """Go into the next phase: the marked are due anew, for they have no memory (`Stream`)."""
+        if self._next is None:
+            return
+        self._past.append(_Past(self._phase_start, clock, *self._phase[1:]))
+        self._phase, self._next = self._next, next(self._to_come, None)
+        self._phase_start = clock
+        self._weight = self._phase.table.by_unit(self._phase.shift)
+        self._add_up()
+        self._calendar.clear()
+        self._put(np.flatnonzero(self._marked_at < NEVER), clock)
+
+
+def _overlap(since: Clocks, until: Clocks, start: float, end: float) -> Clocks:
+    """Give how much of (since, until] lies in (start, end], item by item."""
+    return np.maximum(np.minimum(until, end) - np.maximum(since, start), 0)
