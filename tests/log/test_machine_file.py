@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pghot.engine.memory import Folio, Node
 from pghot.errors import InputError
-from pghot.log.machine import MAX_PFN, Machine, format_cpus, parse_cpus, parse_size
+from pghot.log.machine import MAX_PFN, Machine
 from tests.log.made import Run, log_rows, write_csv, write_machine
 
 EXAMPLE = """
@@ -246,40 +246,6 @@ def test_tier_is_the_abstract_distance(tiers: list[tuple[int, str]], top: list[b
 def test_nodes_with_cpus_are_top_tier_where_nothing_else_is_said() -> None:
     made = machine(node(0, cpus="0-3"), node(1, 32768), node(2, 65536, cpus="4", toptier=False))
     assert [n.toptier for n in made.nodes] == [True, False, False]
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("4096", 4096), ("7B", 7), ("1KiB", 1 << 10), ("512 MiB", 512 << 20),
-     (" 8GiB ", 8 << 30), ("2TiB", 2 << 40)],
-)  # fmt: skip
-def test_sizes_are_read(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GiB", "1GB", "-1", "1.5GiB", "1 GiB x", "\u0661GiB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="wants a number and"):
-        parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "cpus"),
-    [("", ()), (" ", ()), ("0", (0,)), ("0-3,8", (0, 1, 2, 3, 8)), ("3,1,1-2", (1, 2, 3))],
-)
-def test_cpu_lists_are_read(text: str, cpus: tuple[int, ...]) -> None:
-    assert parse_cpus(text) == cpus
-
-
-@pytest.mark.parametrize("text", [",", "0,", "a", "-1", "1-", "3-1", "0-3-5", "9999999"])
-def test_what_is_no_cpu_list_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="wants a list such as"):
-        parse_cpus(text)
-
-
-@given(st.sets(st.integers(0, 99)).map(lambda cpus: tuple(sorted(cpus))))
-def test_cpu_lists_make_the_round_trip(cpus: tuple[int, ...]) -> None:
-    assert parse_cpus(format_cpus(cpus)) == cpus
 
 
 def test_a_machine_makes_the_round_trip() -> None:

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-COMMANDS = ("demo", "replay", "convert", "run", "record", "topology", "doctor", "restore")
+COMMANDS = (
+    "demo",
+    "replay",
+    "sim",
+    "convert",
+    "run",
+    "record",
+    "topology",
+    "doctor",
+    "restore",
+)
 """Modules of this package; each has HELP, add_arguments and run, and imports little."""
 
 INTERRUPTED = 128 + signal.SIGINT

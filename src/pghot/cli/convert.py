@@ -74,9 +74,9 @@ def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and say what came of it."""
+    from pghot.engine.sizes import parse_size
     from pghot.errors import InputError
     from pghot.log.convert import Llc, convert
-    from pghot.log.machine import parse_size
 
     try:
         llc = Llc(parse_size(args.llc_size), args.llc_ways, args.llc_line)

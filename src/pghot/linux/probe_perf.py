@@ -9,10 +9,10 @@ import errno
 import os
 import struct
 
+from pghot.engine.lists import parse_list
 from pghot.linux.capabilities import Rights
 from pghot.linux.checks import Check, missing, note, works
 from pghot.linux.host import Host
-from pghot.linux.lists import parse_list
 
 PMUS = "/sys/bus/event_source/devices"
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"

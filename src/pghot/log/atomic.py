@@ -1,14 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files, and directories of files, that appear whole or not at all."""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pyarrow as pa
+
 from pghot.errors import InputError, PghotError
+
+_STAGING = ".pghot-unfinished"
 
 
 @contextmanager
@@ -43,3 +49,78 @@ def _settle(partial: Path, path: Path) -> None:
     os.umask(umask)
     partial.chmod(0o666 & ~umask)
     partial.replace(path)
+
+
+@contextmanager
+def whole_directory(path: Path, names: Sequence[str], *, force: bool = False) -> Iterator[Path]:
+    """Give a hidden directory; at a clean end its files `names` appear in `path`, in that order.
+
+    InputError where the directory is not empty (unless `force`: files of those names are
+    replaced, others left alone) or another run is writing to it; PghotError where the
+    disk is full or fails.
+    """
+    made = _make(path)
+    lock = _open(path)
+    staging = path / _STAGING
+    claimed = done = False
+    try:
+        _claim(path, lock, force=force)
+        claimed = True
+        staging.mkdir()
+        yield staging
+        _publish(staging, path, names)
+        done = True
+    except (OSError, pa.ArrowException) as error:
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise PghotError(f"{path}: cannot be written: {why}") from error
+    finally:
+        if claimed:
+            shutil.rmtree(staging, ignore_errors=True)
+        if made and not done:
+            _remove_if_empty(path)
+        os.close(lock)
+
+
+def _make(path: Path) -> bool:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not path.is_dir():
+            raise InputError(f"{path}: is not a directory") from None
+        return False
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {error.strerror}") from error
+    return True
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _claim(path: Path, lock: int, *, force: bool) -> None:
+    """Take the directory for this process; the lock goes with the descriptor."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{path}: another pghot is writing there; choose another -o") from None
+    # Left by a run that was killed; whoever held the lock is gone.
+    shutil.rmtree(path / _STAGING, ignore_errors=True)
+    if not force and any(path.iterdir()):
+        raise InputError(f"{path}: is not empty; choose another -o or give --force")
+
+
+def _publish(staging: Path, path: Path, names: Sequence[str]) -> None:
+    """Put every file on disk before the first takes its name; the last name comes last."""
+    for name in names:
+        with (staging / name).open("rb") as stream:
+            os.fsync(stream.fileno())
+    for name in names:
+        (staging / name).replace(path / name)
+
+
+def _remove_if_empty(path: Path) -> None:
+    with suppress(OSError):
+        path.rmdir()

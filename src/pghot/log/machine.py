@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -11,14 +9,16 @@ from typing import Annotated, Any
 
 import msgspec
 
+from pghot.engine.lists import format_list, parse_list
 from pghot.engine.memory import Folio, Node
+from pghot.engine.sizes import parse_size
 from pghot.engine.units import HZ_RANGE, NID_MAX, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
+from pghot.tables import convert_tables, read_toml
 
 MAX_PFN = 1 << 40
 """PFNs end here: 52 bits of physical address in 4 KiB pages."""
 
-_UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_PFN)]
 
 
@@ -58,22 +58,14 @@ class Machine:
     @classmethod
     def load(cls, path: Path | str) -> Machine:
         """Read a machine file; InputError with one line where it is not one."""
-        try:
-            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from error
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-            raise InputError(f"{path}: not TOML: {error}") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_toml(path), str(path))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], name: str = "machine") -> Machine:
         """Check the content of a machine file; `name` opens the line of an InputError."""
+        parsed = convert_tables(data, _MachineFile, name)
         try:
-            parsed = msgspec.convert(data, _MachineFile)
             return cls._checked(parsed)
-        except msgspec.ValidationError as error:
-            raise InputError(f"{name}: {_in_plain_words(str(error))}") from error
         except ValueError as error:
             raise InputError(f"{name}: {error}") from error
 
@@ -100,7 +92,7 @@ class Machine:
                     "start_pfn": node.start_pfn,
                     "pages": node.pages,
                     "toptier": node.toptier,
-                    "cpus": format_cpus(node.cpus),
+                    "cpus": format_list(node.cpus),
                     "free_pages": node.free_pages,
                     "promo_wmark": node.promo_wmark,
                 }
@@ -111,46 +103,6 @@ class Machine:
                 for folio in self.folios
             ],
         }
-
-
-def parse_size(text: str) -> int:
-    """Give the bytes of a size such as `8GiB`, `512 MiB` or `4096`; ValueError otherwise."""
-    match = re.fullmatch(r"\s*([0-9]{1,15})\s*([KMGT]iB|B)?\s*", text)
-    if not match:
-        raise ValueError(f"size {text!r}: wants a number and KiB, MiB, GiB or TiB")
-    return int(match[1]) << _UNITS[match[2] or "B"]
-
-
-def parse_cpus(text: str) -> tuple[int, ...]:
-    """Give the CPUs of a list such as `0-3,8`; ValueError otherwise."""
-    cpus: set[int] = set()
-    for part in text.replace(" ", "").split(",") if text.strip() else []:
-        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part)
-        if not match or int(match[2] or match[1]) < int(match[1]):
-            raise ValueError(f"cpus {text!r}: wants a list such as 0-3,8")
-        cpus.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return tuple(sorted(cpus))
-
-
-def format_cpus(cpus: tuple[int, ...]) -> str:
-    """Write CPUs as the kernel lists them: `0-3,8`."""
-    runs: list[list[int]] = []
-    for cpu in cpus:
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(f"{a}-{b}" if a != b else f"{a}" for a, b in runs)
-
-
-def _in_plain_words(message: str) -> str:
-    """Turn msgspec's message into ours: what is wrong, then where."""
-    what, _, where = message.partition(" - at ")
-    what = what.replace("Object contains unknown field", "unknown key")
-    what = what.replace("Object missing required field", "missing key").replace("`", "'")
-    where = where.strip("`").removeprefix("$").lstrip(".")
-    where = re.sub(r"(node|folio)\[(\d+)\]", lambda m: f"[[{m[1]}]] no. {int(m[2]) + 1}", where)
-    return f"{where}: {what}" if where else what
 
 
 def _top_tier(tables: list[_NodeTable]) -> dict[int, bool]:
@@ -176,9 +128,12 @@ def _node(table: _NodeTable, toptier: bool) -> Node:
         raise ValueError(f"{where}: give pages or size, one of them")
     try:
         size = parse_size(table.size) if table.size is not None else 0
-        cpus = parse_cpus(table.cpus)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    try:
+        cpus = parse_list(table.cpus)
+    except ValueError as error:
+        raise ValueError(f"{where}: cpus {error}") from error
     pages = size >> PAGE_SHIFT if table.pages is None else table.pages
     for what, value in ("start_pfn", table.start_pfn), ("pages", pages):
         if value % PAGES_PER_SECTION:

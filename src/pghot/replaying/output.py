@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +16,9 @@ import pyarrow.parquet
 
 from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
-from pghot.errors import InputError, PghotError
+from pghot.log.atomic import whole_directory
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
-_STAGING = ".pghot-unfinished"
 
 PROMOTIONS_SCHEMA = pa.schema(
     [
@@ -126,76 +123,14 @@ class Output:
 def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
     """Give an `Output` whose files appear in `path` at a clean end, and only then.
 
-    InputError where the directory is not empty (unless `force`: files of those names are
-    replaced, others left alone) or another replay is writing to it; PghotError where the
-    disk is full or fails.
+    Errors are those of `whole_directory`.
     """
-    made = _make(path)
-    lock = _open(path)
-    staging = path / _STAGING
-    output = None
-    claimed = done = False
-    try:
-        _claim(path, lock, force=force)
-        claimed = True
-        staging.mkdir()
+    with whole_directory(path, (PROMOTIONS, RECORDS, SUMMARY), force=force) as staging:
         output = Output(staging)
-        yield output
-        _publish(staging, path)
-        done = True
-    except (OSError, pa.ArrowException) as error:
-        why = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise PghotError(f"{path}: cannot be written: {why}") from error
-    finally:
-        if output and not done:
-            output.abandon()
-        if claimed:
-            shutil.rmtree(staging, ignore_errors=True)
-        if made and not done:
-            _remove_if_empty(path)
-        os.close(lock)
-
-
-def _make(path: Path) -> bool:
-    try:
-        path.mkdir()
-    except FileExistsError:
-        if not path.is_dir():
-            raise InputError(f"{path}: is not a directory") from None
-        return False
-    except OSError as error:
-        raise InputError(f"{path}: cannot be made: {error.strerror}") from error
-    return True
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _claim(path: Path, lock: int, *, force: bool) -> None:
-    """Take the directory for this process; the lock goes with the descriptor."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"{path}: another pghot is writing there; choose another -o") from None
-    # Left by a replay that was killed; whoever held the lock is gone.
-    shutil.rmtree(path / _STAGING, ignore_errors=True)
-    if not force and any(path.iterdir()):
-        raise InputError(f"{path}: is not empty; choose another -o or give --force")
-
-
-def _publish(staging: Path, path: Path) -> None:
-    """Put every file on disk before the first takes its name; the summary comes last."""
-    for name in (PROMOTIONS, RECORDS, SUMMARY):
-        with (staging / name).open("rb") as stream:
-            os.fsync(stream.fileno())
-    for name in (PROMOTIONS, RECORDS, SUMMARY):
-        (staging / name).replace(path / name)
-
-
-def _remove_if_empty(path: Path) -> None:
-    with suppress(OSError):
-        path.rmdir()
+        done = False
+        try:
+            yield output
+            done = True
+        finally:
+            if not done:
+                output.abandon()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+Progressed = Callable[[float, float], None]
 
 
 @contextmanager
@@ -36,3 +38,34 @@ def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
     ) as bar:
         task = bar.add_task("", total=total)
         yield lambda rows: bar.update(task, completed=rows)
+
+
+@contextmanager
+def time_progress(policies: Sequence[str]) -> Iterator[Callable[[str], Progressed | None]]:
+    """Give a function that takes the policy under way and gives what is told of its time.
+
+    That takes the virtual time done and the end to be expected, in seconds; it is None
+    where nobody looks.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _policy: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.1f} of {task.total:,.1f} s"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=0.0)
+
+        def begin(policy: str) -> Progressed:
+            number = policies.index(policy) + 1
+            bar.reset(task, description=f"{policy} ({number} of {len(policies)})", total=0.0)
+            return lambda done, end: bar.update(task, completed=done, total=max(done, end))
+
+        yield begin

@@ -10,7 +10,7 @@ from rich.table import Table
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.replaying.result import Result
 
-_WHY = {
+WHY = {
     "threshold": "touched too long ago (threshold)",
     "rate_limit": "rate limit reached",
     "already_there": "already on the target node",
@@ -71,7 +71,7 @@ def _outcome(result: Result) -> Table:
         table.add_row("accesses served by the fast tier", f"{without:.1%}", "nothing promoted")
         table.add_row("", f"[bold]{promoted_share:.1%}[/bold]", "with promotion")
     for reason, count in sorted(result.engine.refused.items()):
-        table.add_row("refusals of ready folios", f"{count:,}", _WHY[reason])
+        table.add_row("refusals of ready folios", f"{count:,}", WHY[reason])
     if result.skipped:
         table.add_row("bad rows skipped", f"{result.skipped:,}", "")
     return table

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.lists import parse_list
 from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
+from pghot.engine.sizes import parse_size
 from pghot.engine.units import PAGE_SHIFT, PAGES_PER_SECTION
-from pghot.log.machine import parse_cpus, parse_size
 from pghot.simulated.memory import SimNode, SimulatedMemory, frames_needed
 from pghot.simulated.scenario import NodeTable, RegionTable, Scenario
 from pghot.simulated.watermarks import Watermarks, watermarks
@@ -27,7 +28,7 @@ def lay_out(scenario: Scenario) -> SimulatedMemory:
                 pages=pages,
                 frames=frames_needed(pages, wanted),
                 toptier=table.toptier,
-                cpus=parse_cpus(table.cpus),
+                cpus=parse_list(table.cpus),
                 wmark=_watermarks(table, pages, sum(sizes)),
             )
         )

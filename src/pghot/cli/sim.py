@@ -1,0 +1,132 @@
+"""`pghot sim`: a scenario on a simulated tiered machine, one policy beside another."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.simulated.scenario import Scenario
+
+HELP = "simulate a tiered machine: what promotion does for a workload, policy by policy"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "scenario", metavar="SCENARIO", nargs="?", help="a preset's name, or a TOML file"
+    )
+    parser.add_argument("--list", action="store_true", help="show the presets and the policies")
+    parser.add_argument(
+        "--policy", metavar="NAME,...", help="run these policies (default: the scenario's)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set a tunable by its kernel name, or a value of the scenario; may be repeated",
+    )
+    parser.add_argument(
+        "--scale", metavar="S", default="1", help="run a slice of the machine: 0.25 or 1/4"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", help="draw other accesses (default: the scenario's)"
+    )
+    parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
+    parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
+    parser.add_argument("--force", action="store_true", help="write to DIR though it is not empty")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run each policy, write the files, and tell."""
+    from pghot.errors import InputError
+
+    if args.list:
+        _list(as_json=args.json)
+        return 0
+    if args.scenario is None:
+        raise InputError("sim: wants a SCENARIO; pghot sim --list shows the presets")
+    scenario, scale = scenario_of(args)
+    seed = scenario.seed if args.seed is None else _seed(args.seed)
+    return _compare(args, scenario, scale, seed)
+
+
+def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
+    """Give the scenario as the options have it, and its scale; InputError where it is none."""
+    import msgspec
+
+    from pghot.policies.registry import POLICIES
+    from pghot.simulated.scaling import scaled
+    from pghot.simulated.scenario_file import checked, load_scenario
+    from pghot.simulated.settings import with_settings
+
+    scenario = load_scenario(args.scenario, POLICIES)
+    scenario = with_settings(scenario, args.settings, POLICIES)
+    if args.policy is not None:
+        names = tuple(name.strip() for name in args.policy.split(","))
+        scenario = msgspec.structs.replace(scenario, policies=names)
+        checked(scenario, f"--policy {args.policy}", POLICIES)
+    scale = _scale(args.scale)
+    return scaled(scenario, scale), scale
+
+
+def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: int) -> int:
+    from pghot.policies.simulate import simulate
+    from pghot.report.comparison import Comparison
+    from pghot.report.progress import time_progress
+    from pghot.report.sim_files import sim_directory
+
+    with contextlib.ExitStack() as stack:
+        output = None
+        if args.output:
+            output = stack.enter_context(sim_directory(args.output, force=args.force))
+        with time_progress(scenario.policies) as progress:
+            outcomes = [
+                simulate(scenario, policy, seed=seed, progress=progress(policy))
+                for policy in scenario.policies
+            ]
+        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes)
+        if output:
+            output.finish(comparison)
+    if args.json:
+        print(json.dumps(comparison.summary(), indent=2))
+    else:
+        from pghot.report.sim import print_comparison
+
+        print_comparison(comparison)
+    return 0
+
+
+def _list(*, as_json: bool) -> None:
+    from pghot.policies.registry import POLICIES
+    from pghot.report.sim import print_list
+    from pghot.simulated.scenario_file import load_scenario, presets
+
+    shows = {name: load_scenario(name, POLICIES).shows for name in presets()}
+    if as_json:
+        print(json.dumps({"presets": shows, "policies": dict(POLICIES)}, indent=2))
+    else:
+        print_list(shows, POLICIES)
+
+
+def _scale(text: str) -> float:
+    from pghot.errors import InputError
+
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError(f"--scale {text}: wants a number such as 0.25 or 1/4") from None
+
+
+def _seed(text: str) -> int:
+    from pghot.errors import InputError
+
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise InputError(f"--seed {text}: wants a whole number from 0 on")
+    return int(text)
