@@ -112,10 +112,22 @@ class Life:
             for kind in (ArrayMemory, AskedMemory)
         ]
         self.pool = make_pool(self.rng, self.machine, self.rng.choice((1, 5, 40, 150)))
+        if self.rng.random() < 0.4:
+            self.pool += self.pages_at_edges()
         self.fast = [node.id for node in self.machine.nodes if node.toptier]
         self.nids = [node.id for node in self.machine.nodes]
         self.write("enabled_sources", self.rng.choice((3, 3, 3, 1)))
         self.write("target_nid", self.rng.choice(self.fast))
+
+    def pages_at_edges(self) -> list[int]:
+        """The pages on both sides of every edge between two lower-tier sections of a node."""
+        return [
+            edge + side
+            for node in self.machine.nodes
+            if not node.toptier
+            for edge in range(node.start_pfn + SECTION, node.end_pfn, SECTION)
+            for side in (-1, 0)
+        ]
 
     def live(self, steps: int) -> None:
         """Take steps; all agree after each."""
@@ -274,7 +286,7 @@ class Life:
         pfn = self.rng.choice(self.pool)
         start = pfn - self.rng.randrange(pages)
         if self.rng.random() < 0.5:
-            start = pfn // SECTION * SECTION - self.rng.randrange(1, pages)
+            start = (pfn + 1) // SECTION * SECTION - self.rng.choice((1, pages // 2))
         span = range(max(start, 0), start + pages)
         if self.are_ordinary(span):
             memcg = self.rng.randrange(3)
