@@ -23,8 +23,11 @@ from pghot.linux.sample_layout import SampleLayout
 _HEAD, _TAIL, _DATA_OFFSET, _DATA_SIZE = (byte // 8 for byte in (1024, 1032, 1040, 1048))
 """Words of struct perf_event_mmap_page: data_head, data_tail, data_offset, data_size."""
 
-RING_PAGES = 64
-"""Data pages of a ring unless told otherwise."""
+RING_PAGES = 256
+"""Data pages of a ring unless told otherwise.
+
+Some 26,000 samples a CPU, for the first touches of a process that starts.
+"""
 
 
 class Ring:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pghot.live.result import USEC_PER_SEC, LiveResult
+from pghot.engine.units import USEC_PER_SEC
+from pghot.live.result import LiveResult
 from pghot.report.table import size
 
 
