@@ -293,8 +293,10 @@ def test_ring_memory_is_limited_for_users(host: RecordedHost) -> None:
     assert said(host, "ring memory")[0] == "works"
     assert said(as_user(host), "ring memory") == (
         "note",
-        "1028 KiB a CPU; perf_event_mlock_kb is 516, no CAP_IPC_LOCK: "
-        "smaller rings lose samples sooner",
+        (
+            "1028 KiB a CPU; perf_event_mlock_kb is 516, no CAP_IPC_LOCK: "
+            "smaller rings lose samples sooner"
+        ),
         "sudo sysctl kernel.perf_event_mlock_kb=1028",
     )
     trees.write(host.root, "/proc/sys/kernel/perf_event_mlock_kb", "1028")

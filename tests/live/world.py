@@ -20,6 +20,7 @@ import pytest
 from pghot.linux.host import Host
 from pghot.linux.kpf import (
     KPF_ANON,
+    KPF_BUDDY,
     KPF_COMPOUND_HEAD,
     KPF_COMPOUND_TAIL,
     KPF_LRU,
@@ -48,6 +49,7 @@ SCAN = "/sys/kernel/debug/sched/numa_balancing"
 ONE = 1 << KPF_LRU | 1 << KPF_MMAP | 1 << KPF_ANON
 HEAD = ONE | 1 << KPF_COMPOUND_HEAD | 1 << KPF_THP
 TAIL = ONE | 1 << KPF_COMPOUND_TAIL | 1 << KPF_THP
+FREE = 1 << KPF_BUDDY
 
 
 class VirtualClock(Clock):
@@ -245,6 +247,9 @@ class World(Host):
         """Run another program: no page is left of the old one."""
         for page in list(self.tables[pid]):
             self.unmap(pid, page)
+        pagemap = f"/proc/{pid}/pagemap"
+        self.path(pagemap).unlink()  # who has it open sees the old memory
+        write(self.root, pagemap, b"")
         self.source.task(EXEC, pid, pid)
 
     def exit(self, pid: int, *, told: bool = True) -> None:
@@ -334,7 +339,7 @@ class World(Host):
             return
         self.free[was.nid] += was.pages
         self._returned.setdefault((was.nid, was.pages), []).append(was.pfn)
-        self._put("/proc/kpageflags", was.pfn, [0] * was.pages)
+        self._put("/proc/kpageflags", was.pfn, [FREE] * was.pages)
 
     def _at(self, pid: int, page: int, mapping: Mapping) -> None:
         self.tables[pid][page] = mapping
