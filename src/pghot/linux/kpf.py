@@ -94,5 +94,5 @@ def freed(flags: U64Array) -> BoolArray:
     without any flag: a page on a CPU's list of free ones has none, nor has one that the
     kernel just took for itself.
     """
-    nobodys: BoolArray = (flags & mask(KPF_BUDDY, KPF_NOPAGE)) != 0
-    return nobodys | (flags == 0)
+    nobodys: BoolArray = (flags == 0) | ((flags & mask(KPF_BUDDY, KPF_NOPAGE)) != 0)
+    return nobodys
