@@ -377,22 +377,32 @@ class Heard:
 
 
 def run(
-    world: World, options: Options | None = None, *, record: Path | None = None, **engine: object
+    world: World,
+    options: Options | None = None,
+    *,
+    record: Path | None = None,
+    status: Callable[[LiveResult], None] = lambda _: None,
+    **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
     heard = Heard()
-    result, status = run_engine(
+
+    def show(now: LiveResult) -> None:
+        heard.statuses.append(now.elapsed_us)
+        status(now)
+
+    result, code = run_engine(
         world,
         options or Options(pids=(40,), duration=1),
         EngineOptions(**engine),
         tell=heard.lines.append,
-        status=lambda now: heard.statuses.append(now.elapsed_us),
+        status=show,
         record=record,
         promotions=heard,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
     )
-    return result, heard, status
+    return result, heard, code
 
 
 def state_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,9 @@ class LiveResult:
 
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
+        memcgs = {
+            str(memcg): pages for memcg, pages in self.engine.memcg_promoted.items() if pages
+        }
         return {
             "fidelity": self.engine.fidelity.name,
             "sources": {s.name: dataclasses.asdict(s.counts) for s in self.sources},
@@ -112,7 +115,8 @@ class LiveResult:
             "refused": {name: count for name, (count, _) in self.refusals().items()},
             "left_out": self.left_out,
             "late_rows": self.pump.late,
-            "memcg_promoted": {str(m): n for m, n in self.engine.memcg_promoted.items() if n},
+            "memcg_promoted": memcgs,
+            "memcg_names": {str(m): n for m, n in self.memcg_names.items() if str(m) in memcgs},
             "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},
             "kernel_promoted_pages": self.kernel_promoted,
             "dry_run": self.dry_run,
