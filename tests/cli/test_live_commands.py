@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
+import subprocess
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from pghot.log.read import open_log
 from tests.cli.live_host import LiveHost, files
 from tests.linux.test_guard import left, line
 from tests.live.world import FAST, SCAN, SLOW
-from tests.log.made import Run, entries, pghot
+from tests.log.made import Run, entries, pghot_command
 
 HOT, COLD = range(100, 120), range(120, 160)
 BALANCING = "/proc/sys/kernel/numa_balancing"
@@ -113,28 +116,49 @@ def test_it_ends_with_its_targets(loaded: LiveHost, run: Run) -> None:
     assert (done.status, json.loads(done.out)["live"]["ended"]) == (0, "the targets ended")
 
 
-def test_a_second_run_meanwhile_names_the_first(loaded: LiveHost, run: Run) -> None:
-    state = loaded.root.parent / "state"
-    before = f"""
+ELSEWHERE = """
 from pathlib import Path
+import pghot.linux.guard, pghot.linux.host
 from tests.cli.live_host import LiveHost
-host = LiveHost(Path({str(loaded.root.parent / "other")!r}))
+host = LiveHost(Path({root!r}))
 host.process(40)
-import pghot.linux.host, pghot.linux.guard
 pghot.linux.host.Host = lambda: host
-pghot.linux.guard.default_state_dir = lambda: Path({str(state)!r})
+pghot.linux.guard.default_state_dir = lambda: Path({state!r})
 """
-    second = []
 
-    def start() -> None:
-        second.append(pghot("run", "-p", "40", "-d", "1", before=before))
 
-    thread = threading.Timer(0.1, start)
-    thread.start()
-    first = run("run", "-p", "40", "-d", "8")
-    thread.join()
-    assert first.status == 0
-    assert second[0].refusal(1).startswith(f"pghot runs here already: pid {os.getpid()}, ")
+@pytest.mark.usefixtures("loaded")
+def test_a_second_command_names_the_first_which_ends_at_a_signal_with_all_put_back(
+    run: Run, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    before = ELSEWHERE.format(root=str(other), state=str(tmp_path / "state"))
+    words = pghot_command("run", "-p", "40", "--json", before=before)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+        try:
+            wait_for(lambda: value(other, BALANCING) == "2")
+            refusal = run("record", "-p", "40", "-o", tmp_path / "log.parquet").refusal(1)
+        finally:
+            first.send_signal(signal.SIGTERM)
+        out, _err = first.communicate(timeout=60)
+    assert refusal.startswith(f"pghot runs here already: pid {first.pid}, ")
+    assert "run -p 40" in refusal
+    assert first.returncode == 0
+    assert json.loads(out)["live"]["ended"] == "stopped by SIGTERM"
+    assert value(other, BALANCING) == "0"
+    assert value(other, RATE_LIMIT) == "65536"
+
+
+def value(root: Path, setting: str) -> str:
+    path = root / setting.lstrip("/")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_recording_is_a_log_with_pid_address_and_cpu(
