@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pghot.linux.processes import Pids
+from pghot.linux.processes import Everything, Pids
 from pghot.linux.topology import read_topology
 from pghot.live.machine import HostMachine
 from pghot.live.pump import Pump
 from pghot.log.tape import Tape
+from tests.linux import host_trees
 from tests.live.world import FIRST_FREE, PAGE, SLOW, Source, World, state_in
 
 START_NS = 7_000_000_000
@@ -181,3 +182,28 @@ def test_accesses_from_before_the_start_count_as_at_the_start(made):
     drained(pump, sources, [Access(-3, 400)], 0)
     assert told(pump.until(STEP_US)) == [(0, 0)]
     assert pump.late == 0
+
+
+@pytest.fixture
+def of_large_pages(tmp_path):
+    """Give a source and a pump on an arm64 host with pages of 64 KiB, of which all is watched."""
+    host = host_trees.host(host_trees.arm64, tmp_path)
+    machine = HostMachine(host, read_topology(host), Nobody(), Tape())
+    source = Source("hwhint")
+    source.enable()
+    return source, Pump([source], Everything(), machine, START_NS)
+
+
+def test_on_a_host_of_64_kib_pages_a_row_is_of_the_4_kib_that_were_touched(of_large_pages):
+    source, pump = of_large_pages
+    source.see(START_NS, 40, 0x7_0000 + 5 * PAGE + 24, 131_072 + 3, 0)
+    pump.drain()
+    assert pump.until(STEP_US)["pfn"].tolist() == [(131_072 + 3) * 16 + 5]
+
+
+def test_memory_of_no_node_makes_no_row_and_is_counted(of_large_pages):
+    source, pump = of_large_pages
+    source.see(START_NS, 40, 0x7_0000, 1 << 30, 0)
+    pump.drain()
+    assert len(pump.until(STEP_US)["pfn"]) == 0
+    assert pump.left_out["in no node's memory"] == 1
