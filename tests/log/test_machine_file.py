@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pghot.engine.memory import Folio, Node
 from pghot.errors import InputError
-from pghot.log.machine import MAX_PFN, Machine, format_cpus, parse_cpus, parse_size
+from pghot.log.machine import MAX_PFN, Machine, parse_size
 from tests.log.made import Run, log_rows, write_csv, write_machine
 
 EXAMPLE = """
@@ -261,25 +261,6 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="wants a number and"):
         parse_size(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "cpus"),
-    [("", ()), (" ", ()), ("0", (0,)), ("0-3,8", (0, 1, 2, 3, 8)), ("3,1,1-2", (1, 2, 3))],
-)
-def test_cpu_lists_are_read(text: str, cpus: tuple[int, ...]) -> None:
-    assert parse_cpus(text) == cpus
-
-
-@pytest.mark.parametrize("text", [",", "0,", "a", "-1", "1-", "3-1", "0-3-5", "9999999"])
-def test_what_is_no_cpu_list_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="wants a list such as"):
-        parse_cpus(text)
-
-
-@given(st.sets(st.integers(0, 99)).map(lambda cpus: tuple(sorted(cpus))))
-def test_cpu_lists_make_the_round_trip(cpus: tuple[int, ...]) -> None:
-    assert parse_cpus(format_cpus(cpus)) == cpus
 
 
 def test_a_machine_makes_the_round_trip() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.lists import parse_list
 from pghot.linux.host import Host
-from pghot.linux.lists import parse_list
 
 ONLINE = "/sys/devices/system/cpu/online"
 _NODES = "/sys/devices/system/node"

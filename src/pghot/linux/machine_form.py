@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import PghotError
-from pghot.linux.lists import format_list
 from pghot.linux.pfns import PfnRange
 from pghot.linux.topology import Topology
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pghot.engine.lists import parse_list
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
-from pghot.linux.lists import parse_list
 
 DEVICES = "/sys/bus/event_source/devices"
 

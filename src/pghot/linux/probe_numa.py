@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 
+from pghot.engine.lists import format_list
 from pghot.errors import InputError, PghotError
 from pghot.linux.capabilities import Rights
 from pghot.linux.checks import SUDO, Check, missing, note, works
 from pghot.linux.host import Host
-from pghot.linux.lists import format_list
 from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN, SCAN_SYSCTL
 from pghot.linux.topology import DEMOTION, Topology, read_topology
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from pghot.engine.lists import format_list, parse_list
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.lists import format_list, parse_list
 
 TIERING = "/sys/devices/virtual/memory_tiering"
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
+from pghot.engine.lists import format_list, parse_list
 from pghot.errors import InputError, PghotError
 from pghot.linux.hmat import Access, read_access
 from pghot.linux.host import Host
 from pghot.linux.kconfig import read_hz
-from pghot.linux.lists import format_list, parse_list
 from pghot.linux.pfns import PfnRange, node_ranges
 from pghot.linux.tiers import (
     Place,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pghot.engine.lists import format_list
 from pghot.linux.host import Host
-from pghot.linux.lists import format_list
 from pghot.linux.topology import NumaNode, Topology, read_topology
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from pghot.engine.lists import format_list, parse_list
 from pghot.engine.memory import Folio, Node
 from pghot.engine.units import HZ_RANGE, NID_MAX, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
@@ -100,7 +101,7 @@ class Machine:
                     "start_pfn": node.start_pfn,
                     "pages": node.pages,
                     "toptier": node.toptier,
-                    "cpus": format_cpus(node.cpus),
+                    "cpus": format_list(node.cpus),
                     "free_pages": node.free_pages,
                     "promo_wmark": node.promo_wmark,
                 }
@@ -119,28 +120,6 @@ def parse_size(text: str) -> int:
     if not match:
         raise ValueError(f"size {text!r}: wants a number and KiB, MiB, GiB or TiB")
     return int(match[1]) << _UNITS[match[2] or "B"]
-
-
-def parse_cpus(text: str) -> tuple[int, ...]:
-    """Give the CPUs of a list such as `0-3,8`; ValueError otherwise."""
-    cpus: set[int] = set()
-    for part in text.replace(" ", "").split(",") if text.strip() else []:
-        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part)
-        if not match or int(match[2] or match[1]) < int(match[1]):
-            raise ValueError(f"cpus {text!r}: wants a list such as 0-3,8")
-        cpus.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return tuple(sorted(cpus))
-
-
-def format_cpus(cpus: tuple[int, ...]) -> str:
-    """Write CPUs as the kernel lists them: `0-3,8`."""
-    runs: list[list[int]] = []
-    for cpu in cpus:
-        if runs and cpu == runs[-1][1] + 1:
-            runs[-1][1] = cpu
-        else:
-            runs.append([cpu, cpu])
-    return ",".join(f"{a}-{b}" if a != b else f"{a}" for a, b in runs)
 
 
 def _in_plain_words(message: str) -> str:
@@ -176,9 +155,12 @@ def _node(table: _NodeTable, toptier: bool) -> Node:
         raise ValueError(f"{where}: give pages or size, one of them")
     try:
         size = parse_size(table.size) if table.size is not None else 0
-        cpus = parse_cpus(table.cpus)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    try:
+        cpus = parse_list(table.cpus)
+    except ValueError as error:
+        raise ValueError(f"{where}: cpus {error}") from error
     pages = size >> PAGE_SHIFT if table.pages is None else table.pages
     for what, value in ("start_pfn", table.start_pfn), ("pages", pages):
         if value % PAGES_PER_SECTION:

@@ -6,9 +6,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.hmat import Access
-from pghot.linux.lists import format_list
 from pghot.linux.topology import Topology
 from pghot.report.table import size
 

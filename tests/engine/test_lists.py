@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.lists import format_list, parse_list
+from pghot.engine.lists import format_list, parse_list
 
 
 @given(st.sets(st.integers(0, 300)))
@@ -17,11 +17,25 @@ def test_lists_are_written_as_the_kernel_writes_them() -> None:
     assert format_list([]) == ""
 
 
-def test_an_empty_list_has_no_numbers() -> None:
-    assert parse_list(" \n") == ()
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("", ()),
+        (" \n", ()),
+        ("0", (0,)),
+        ("0-3,8\n", (0, 1, 2, 3, 8)),
+        ("3, 1, 1-2", (1, 2, 3)),
+        ("1048576", (1 << 20,)),
+    ],
+)
+def test_lists_are_read_in_any_order(text: str, numbers: tuple[int, ...]) -> None:
+    assert parse_list(text) == numbers
 
 
-@pytest.mark.parametrize("text", ["a", "3-1", "1,,2", "-1", "1-", "0-99999999", "1 2", "\u0661"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", ",", "0,", "3-1", "1,,2", "-1", "1-", "0-3-5", "0-99999999", "1048577", "1 2", "\u0661"],
+)
 def test_what_is_no_list_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="wants a list such as 0-3,8"):
         parse_list(text)
