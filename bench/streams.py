@@ -24,7 +24,7 @@ from pghot.workloads.stream import Stream
 UNITS = 2 * MI
 MARKED = 1 << 16
 DRAWN = 1 << 16
-STEPS = 64
+STEPS = 32
 LOG_STEP = 100_000
 """Accesses of a step of the log: 10 M a second in steps of 10 ms."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
@@ -58,3 +60,26 @@ def test_a_directory_that_somebody_else_could_fill_is_not_used(
         taken.chmod(0o777)
     assert jit.compiled(one_more)(1) == 2
     assert not list(tmp_path.rglob("*.nbi"))
+
+
+def test_code_is_kept_until_a_source_that_is_compiled_into_it_changes(tmp_path: Path) -> None:
+    """Also one in another file than the loop's own, which is all that Numba looks at."""
+    inner, outer = tmp_path / "inner.py", tmp_path / "outer.py"
+    head = "from pghot.engine.jit import compiled\n"
+    outer.write_text(
+        f"{head}from inner import STEP, more\n"
+        "@compiled\ndef loop(value):\n    return more(value) + STEP\n"
+        "print(loop(1), sum(loop.stats.cache_hits.values()))\n"
+    )
+
+    def run() -> str:
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+        command = [sys.executable, outer]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True)
+        return done.stdout.decode()
+
+    body = "@compiled\ndef more(value):\n    return value + "
+    inner.write_text(f"{head}STEP = 10\n{body}100\n")
+    assert run() == "111 0\n"
+    inner.write_text(f"{head}STEP = 20\n{body}200\n")
+    assert (run(), run()) == ("221 0\n", "221 1\n")

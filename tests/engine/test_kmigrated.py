@@ -231,6 +231,18 @@ class RecordsWhileMoving(ArrayMemory):
         return super().migrate(pfns, nid)
 
 
+@pytest.mark.parametrize("fidelity", [V7, IMPROVED], ids=["v7", "improved"])
+def test_a_folio_over_two_sections_that_was_hot_as_pages_in_both_moves_once(rig, fidelity):
+    """The second walk starts after the batch of the first has moved, and skips the folio."""
+    rig = rig(fidelity=fidelity, free=100)
+    edge = SLOW_PFN + SECTION
+    rig.touch(edge - 4, edge, now=1, times=2)
+    rig.memory.mem_map.set_folio(edge - 4, 8)
+    assert [batch.pfns.tolist() for batch in rig.look(100)] == [[edge - 4]]
+    assert rig.stat("pgpromote_success") == 8
+    assert rig.memory.free_pages(FAST) == 92
+
+
 def test_after_work_it_looks_again_at_once_before_it_sleeps(rig):
     rig = rig()
     rig.memory.__class__ = RecordsWhileMoving

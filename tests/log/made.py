@@ -85,10 +85,15 @@ def write_log(path: Path, rows: Columns, metadata: Metadata | None = METADATA) -
     return path
 
 
-def write_table(path: Path, columns: dict[str, Any], metadata: Metadata = METADATA) -> Path:
+def write_table(
+    path: Path,
+    columns: dict[str, Any],
+    metadata: Metadata = METADATA,
+    row_group_size: int | None = None,
+) -> Path:
     """Write a Parquet log as another tool would: any Arrow types, nulls and all."""
     table = pa.table(columns).replace_schema_metadata({"pghot": metadata.to_json()})
-    pq.write_table(table, path)
+    pq.write_table(table, path, row_group_size=row_group_size)
     return path
 
 

@@ -33,6 +33,7 @@ from tests.log.made import (
     somebody_else,
     write_log,
     write_machine,
+    write_table,
 )
 
 FILES = ["promotions.parquet", "records.npz", "summary.json"]
@@ -160,6 +161,15 @@ def test_the_form_of_the_log_changes_no_byte(tmp_path: Path, run: Run) -> None:
         run("replay", tmp_path / name, "--machine", machine, "-o", tmp_path / f"{name}.out")
     first = contents(tmp_path / "a.parquet.out")
     assert contents(tmp_path / "a.csv.out") == contents(tmp_path / "a.csv.zst.out") == first
+
+
+def test_the_row_groups_of_the_log_change_no_byte(tmp_path: Path, run: Run) -> None:
+    """The recorder takes 128 rows together."""
+    rows = log_rows(70, 9)
+    for size in 1, 127, 128, 129, 630:
+        write_table(tmp_path / "log.parquet", rows, row_group_size=size)
+        run("replay", tmp_path / "log.parquet", "-o", tmp_path / f"by {size}")
+        assert contents(tmp_path / f"by {size}") == contents(tmp_path / "by 1"), size
 
 
 def test_no_file_tells_when_it_was_written(log: Path, tmp_path: Path, run: Run) -> None:

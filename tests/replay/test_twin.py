@@ -6,21 +6,29 @@ order, every record and every hot section.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 
 from pghot.engine.memory import Folio, Node
 from pghot.log.machine import Machine
+from pghot.log.schema import Metadata
+from tests.log.made import Run, write_table
 from tests.twin.cases import (
     GIB,
     MODES,
     WRAP_MS,
     Case,
+    blocks,
     cases,
     crowded,
+    make_blocks,
     make_case,
     make_minutes,
     make_sweep,
@@ -79,10 +87,50 @@ def test_so_is_one_where_memcgs_crowd_for_the_last_free_pages(case: Case) -> Non
     agreed(case)
 
 
+@settings(deadline=None, max_examples=30)
+@given(case=blocks())
+def test_so_is_one_of_blocks_of_rows_that_agree(case: Case) -> None:
+    agreed(case)
+
+
 @settings(deadline=None, max_examples=12)
 @given(case=minutes())
 def test_so_is_one_of_many_minutes_under_a_low_rate_limit(case: Case) -> None:
     agreed(case)
+
+
+@both_modes
+@pytest.mark.parametrize("seed", range(3))
+def test_so_are_the_files_of_the_command(mode: str, seed: int, tmp_path: Path, run: Run) -> None:
+    """Of a log in small row groups, as another tool writes it, whose bad rows are skipped."""
+    case = make_blocks(Random(seed), mode, 900)
+    outside = max(node.end_pfn for node in case.machine.nodes)
+    rows = [*case.rows]
+    for at in range(800, 0, -90):
+        rows.insert(at, (rows[at][0], outside, -1, 0))
+    columns = zip(("time_us", "pfn", "nid", "source"), zip(*rows, strict=True), strict=True)
+    metadata = Metadata(taken="a test", hz=case.machine.hz, machine=case.machine.to_dict())
+    log = write_table(tmp_path / "log.parquet", dict(columns), metadata, row_group_size=129)
+    sets = [text for name, value in case.tunables.items() for text in ("--set", f"{name}={value}")]
+    assert (
+        run("replay", log, "--mode", mode, "--skip-bad", "-o", tmp_path / "out", *sets).status == 0
+    )
+
+    twin = seen_by_twin(case)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    nodes = {int(nid): node for nid, node in summary["nodes"].items()}
+    counted = {name: value for name, value in summary["vmstat"].items() if value}
+    assert (nodes, counted) == (twin["nodes"], twin["vmstat"])
+    for name in "mode", "hz", "batches", "accesses", "elapsed_s":
+        assert summary[name] == twin[name]
+    promotions = pq.read_table(tmp_path / "out" / "promotions.parquet").to_pydict()
+    assert list(zip(*promotions.values(), strict=True)) == twin["promotions"]
+    records = np.load(tmp_path / "out" / "records.npz")
+    assert (
+        list(zip(*(records[name].tolist() for name in ("pfn", "record")), strict=True))
+        == (twin["records"])
+    )
+    assert records["hot_sections"].tolist() == twin["hot_sections"]
 
 
 @both_modes

@@ -20,6 +20,7 @@ WRAP_MS = 1 << 32
 WINDOWS = (0, 1, 7, 8, 100, 1000, 1024, 3000, 3967, 3968, 5000, 16383, 20000)
 SLEEPS = (0, 1, 10, 37, 100, 333, 1000, 3000)
 BATCHES = (0, 1, 2, 3, 7, 512)
+RUNS = (1, 63, 64, 127, 128, 129, 256, 257, 384, 511, 512, 513)
 LIMITS = (0, 1, 2, 65536, 65536, (1 << 24) - 1)
 
 
@@ -277,6 +278,33 @@ def make_crowded(rng: Random, mode: str) -> Case:
     return Case(mode, machine, tuple(rows), tunables)
 
 
+def make_blocks(rng: Random, mode: str, count: int) -> Case:
+    """Runs of rows that agree in node and source, about as long as the recorder's blocks.
+
+    Many rows of one jiffy, few pages, and turns of the wheel between two runs; now and
+    then a row that breaks its block.
+    """
+    machine = make_machine(rng)
+    tunables = make_tunables(rng, mode, machine)
+    fast = [node.id for node in machine.nodes if node.toptier]
+    slow = [node.id for node in machine.nodes if not node.toptier]
+    pool = make_pool(rng, machine, rng.choice((1, 5, 40, 200)))
+    sleep_us = tunables.get("kmigrated_sleep_ms", 100) * 1000 or 1
+    now, rows = rng.choice((0, 0, WRAP_MS * 1000 - 7_000_000)), []
+    while len(rows) < count:
+        nid, source = rng.choice((-1, -1, *fast, *fast, *slow)), rng.randrange(2)
+        few = pool if rng.random() < 0.7 else pool[: rng.choice((1, 2, 3))]
+        pace = rng.choice((0, 0, 0, 1, 10, 900, 20_000))
+        turn = rng.choice((4_096_000, 16_384_000, 40_960_000)) + rng.choice((-1000, -1, 0, 1))
+        now += rng.choice((0, 0, (-now) % sleep_us, rng.randrange(200_000), 1_001_000, turn))
+        for _ in range(rng.choice(RUNS)):
+            now += rng.randrange(2 * pace + 1)
+            rows.append((now, rng.choice(few), nid, source))
+        if rng.random() < 0.15:
+            rows.append((now, rng.choice(pool), rng.choice(slow), 1 - source))
+    return Case(mode, machine, tuple(rows[:count]), tunables)
+
+
 def cases(max_rows: int = 400) -> st.SearchStrategy[Case]:
     return st.builds(
         lambda seed, mode, count, pool: make_case(Random(seed), mode, count, pool),
@@ -301,4 +329,13 @@ def minutes() -> st.SearchStrategy[Case]:
         st.integers(0, 1 << 48),
         st.sampled_from(MODES),
         st.integers(200, 1500),
+    )
+
+
+def blocks() -> st.SearchStrategy[Case]:
+    return st.builds(
+        lambda seed, mode, count: make_blocks(Random(seed), mode, count),
+        st.integers(0, 1 << 48),
+        st.sampled_from(MODES),
+        st.sampled_from((1, 127, 128, 129, 256, 257, 700, 1500)),
     )

@@ -11,6 +11,7 @@ from tests.twin.records import Compact, Precise
 from tests.twin.throttle import NodeState, Throttle
 
 SECTION = 32768
+NOWHERE = -1
 HINTFAULT, HWHINT = 0, 1
 COUNTER_OF_SOURCE = {HINTFAULT: "pghot_recorded_hintfaults", HWHINT: "pghot_recorded_hwhints"}
 
@@ -99,16 +100,46 @@ class Engine:
                     self.sections[pfn // SECTION].special.add(pfn)
         self.ordinary: dict[int, FolioState] = {}
         """Ordinary pages that were looked at."""
+        self.offline_nids: set[int] = set()
+        self.not_online: set[int] = set()
+        """PFNs of no online page, zone-device ones too."""
+        self.unreferenced: set[int] = set()
+        """First PFNs of folios that nobody can get a reference to."""
+        self.unmovable: set[int] = set()
+        """First PFNs of folios that cannot be isolated."""
         self.vmstat: Counter[str] = Counter()
         self.promotions: list[Promotion] = []
         self.batches = 0
 
     def home_of(self, pfn: int) -> int:
-        """The node whose range in the machine file holds the PFN."""
+        """The node whose range in the machine file holds the PFN, -1 where none does."""
         for node in self.nodes.values():
             if node.start_pfn <= pfn < node.start_pfn + node.pages:
                 return node.id
-        raise AssertionError(f"PFN {pfn} is in no node")
+        return NOWHERE
+
+    def make_folio(self, pfn: int, pages: int, memcg: int) -> None:
+        """Make a folio of ordinary pages; their records stay where they are."""
+        state = FolioState(pfn, pages, memcg, True, self.home_of(pfn))
+        for page in range(pfn, pfn + pages):
+            self.ordinary.pop(page, None)
+            self.special[page] = state
+            if page // SECTION in self.sections:
+                self.sections[page // SECTION].special.add(page)
+
+    def go_offline(self, number: int) -> None:
+        """A section's hot map is freed, and with it its records and its flag."""
+        self.sections.pop(number, None)
+
+    def go_online(self, number: int) -> None:
+        """A section of any tier gets a hot map where it has none."""
+        special = {pfn for pfn in self.special if pfn // SECTION == number}
+        fresh = Section(number, self.home_of(number * SECTION), special=special)
+        self.sections.setdefault(number, fresh)
+
+    def steps_by_one(self, pfn: int, folio: FolioState) -> bool:
+        """Whether the sweep learns nothing of a page, not even its folio's size."""
+        return pfn in self.not_online or folio.pfn in self.unreferenced
 
     def folio_of(self, pfn: int) -> FolioState:
         if pfn in self.special:
@@ -118,17 +149,19 @@ class Engine:
         return self.ordinary[pfn]
 
     def record_access(self, pfn: int, nid: int, source: int, jiffies: int) -> None:
-        if not self.layout.nid_is_storable(nid, self.toptier_nids):
+        if not self.layout.nid_is_storable(nid, self.toptier_nids - self.offline_nids):
             raise RefusedError(f"node {nid}")
         if source not in COUNTER_OF_SOURCE:
             raise RefusedError(f"source {source}")
         if source not in self.sources:
             return
         self.vmstat[COUNTER_OF_SOURCE[source]] += 1
+        if self.home_of(pfn) == NOWHERE:
+            return
         folio = self.folio_of(pfn)
         if folio.nid == nid or folio.nid in self.toptier_nids:
             return
-        if not folio.lru:
+        if self.steps_by_one(pfn, folio) or not folio.lru:
             return
         section = self.sections.get(folio.pfn // SECTION)
         if section is None:
@@ -173,8 +206,10 @@ class Walk:
         for pfn in sorted(self.section.special | self.section.records.keys()):
             if pfn >= next_pfn:
                 folio = self.engine.folio_of(pfn)
-                self.visit(pfn, folio)
-                next_pfn = pfn + folio.pages
+                next_pfn = pfn + 1
+                if not self.engine.steps_by_one(pfn, folio):
+                    self.visit(pfn, folio)
+                    next_pfn = pfn + folio.pages
         self.flush()
 
     def visit(self, pfn: int, folio: FolioState) -> None:
@@ -191,7 +226,7 @@ class Walk:
         to = engine.nodes[target]
         if not engine.throttle.lets_pass(folio.pages, to, time, self.jiffies):
             return
-        if to.free_pages < folio.pages:  # cannot be isolated
+        if to.free_pages < folio.pages or folio.pfn in engine.unmovable:  # cannot be isolated
             return
         if self.target is None:
             self.target, self.memcg = target, folio.memcg

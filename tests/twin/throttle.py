@@ -46,6 +46,12 @@ class Throttle:
         """Pages a second; MB_TO_PAGES shifts an unsigned int."""
         return self.rate_limit_mbps << 8 & U32
 
+    def reset(self, target: NodeState, jiffies: int) -> None:
+        """What switching memory tiering on does to a node."""
+        target.threshold = 0
+        target.threshold_candidates = target.candidate
+        target.threshold_start = jiffies_to_msecs(jiffies, self.layout.hz)
+
     def lets_pass(self, pages: int, target: NodeState, time: int, jiffies: int) -> bool:
         if self.has_room_enough(target):
             target.threshold = 0

@@ -128,9 +128,8 @@ def promote_all(
             moved[tried] = size > 0
             pages_moved += size
             tried += 1
-        for node in (nid, src_nid):
-            enough[node] = has_free_room(free[node], promo_wmark[node], present[node])
-            room[node] = free[node]
+        enough[nid] = has_free_room(free[nid], promo_wmark[nid], present[nid])
+        room[nid] = free[nid]
         batches[done].folios = count
         batches[done].nid = nid
         batches[done].memcg = state[CUR_MEMCG]

@@ -6,6 +6,8 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,35 @@ def compiled(function: Loop) -> Loop:
     read-only.  Where neither can be written (a service account without a home) it is kept
     in a directory of this user under the temporary directory.
     """
+    loop: Loop
     try:
-        return numba.njit(cache=True)(function)
+        loop = numba.njit(cache=True)(function)
     except RuntimeError:  # Numba found no place to write
-        return _compiled_elsewhere(function)
+        loop = _compiled_elsewhere(function)
+    _drop_with_sources(loop, Path(function.__code__.co_filename).parent)
+    return loop
+
+
+def _drop_with_sources(loop: Loop, directory: Path) -> None:
+    """Have what is kept of a loop dropped when a source beside it, or of the engine, changes.
+
+    Numba looks at the loop's own file alone, though loops and constants of others are
+    compiled into it, and has no public way to say more.
+    """
+    kept: Any = getattr(getattr(loop, "_cache", None), "_cache_file", None)
+    stamp = getattr(kept, "_source_stamp", None)
+    if stamp is not None:
+        digests = _digest(Path(__file__).parent), _digest(directory)
+        kept._source_stamp = (stamp, *digests)  # noqa: SLF001 - as said
+
+
+@lru_cache
+def _digest(directory: Path) -> str:
+    """Give a digest of the sources in a directory."""
+    digest = sha256()
+    for source in sorted(directory.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def _compiled_elsewhere(function: Loop) -> Loop:

@@ -135,6 +135,9 @@ class Kmigrated:
         age = candidates["latency"] >> RECENCY_SHIFT
         order = np.lexsort((candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq))
         candidates = candidates[order]
+        # A folio over two sections may have left a record in each: the hotter one stands.
+        _, first = np.unique(candidates["pfn"], return_index=True)
+        candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
         yield candidates
 

@@ -149,7 +149,7 @@ def take_ready(
     Lowers each section's hot flag first, then steps through its PFNs by folio size, also
     where it stands on a tail page (defect 14); where all folios are pages, only through
     those that are ready.  Writes candidates to `out` as long as it has room for a whole
-    section more; gives how many and the index of the next section.
+    section more and none of them may be of the next; gives how many and the index of that.
     """
     slot_of, section, section_nid, has_compound, _facts, flags, compound, page_nid, memcg = pages
     records, _has_map, hot, _touched = maps
@@ -159,9 +159,11 @@ def take_ready(
     at_slot = first
     while at_slot < len(slots) and found + PAGES_PER_SECTION <= len(out):
         slot = slots[at_slot]
+        start = slot << PFN_SECTION_SHIFT
+        if found and compound[start] < 0:
+            break  # its first folio begins in a section before: that has to move first
         at_slot += 1
         hot[slot] = 0
-        start = slot << PFN_SECTION_SHIFT
         to_pfn = (section[slot] << PFN_SECTION_SHIFT) - start
         end = start + PAGES_PER_SECTION
         plain = not has_compound[slot]

@@ -41,7 +41,9 @@ class Oracle:
         for nid in tops:
             memory.move(np.flatnonzero((wanted == nid) & (units.nid != nid)), nid)
 
-    def _make_room(self, tops: list[int], wanted: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    def _make_room(
+        self, tops: list[int], wanted: np.ndarray[tuple[int], np.dtype[np.int64]]
+    ) -> None:
         memory = self._world.memory
         units = memory.units
         for nid in tops:

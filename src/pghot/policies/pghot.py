@@ -14,8 +14,8 @@ from pghot.engine.units import MSEC_PER_SEC
 from pghot.policies.policy import Figures
 from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
-from pghot.simulated.scenario import EventTable
 from pghot.simulated.scanning import Scanning
+from pghot.simulated.scenario import EventTable
 from pghot.simulated.units import Units
 from pghot.simulated.world import Faults, World
 
@@ -23,9 +23,7 @@ from pghot.simulated.world import Faults, World
 class Pghot:
     """One mode, one fidelity, one source or both.  `sources`: bits of `enabled_sources`."""
 
-    def __init__(
-        self, sources: int, layout: Layout = DEFAULT, fidelity: Fidelity = V7
-    ) -> None:
+    def __init__(self, sources: int, layout: Layout = DEFAULT, fidelity: Fidelity = V7) -> None:
         self._sources = sources
         self._layout = layout
         self._fidelity = fidelity
@@ -103,7 +101,9 @@ class Pghot:
                 self._batches += 1
         self._busy_s += self._world.costs.walk_us(0, self._batches) * 1e-6
         self._world.spend("kmigrated", self._busy_s)
-        self._world.agenda.at(time + self._busy_s + self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
+        self._world.agenda.at(
+            time + self._busy_s + self.engine.sleep_ms / MSEC_PER_SEC, self._wake
+        )
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         """Take the time to copy what a pass has moved; a batch cannot be touched meanwhile."""

@@ -52,7 +52,9 @@ class Account:
         self._hot_fast = int(units.pages[hot & top].sum())
         self._found(now)
 
-    def moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int, now: float) -> None:
+    def moved(
+        self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int, now: float
+    ) -> None:
         """Count units that have moved."""
         if not len(units):
             return

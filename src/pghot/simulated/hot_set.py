@@ -17,7 +17,9 @@ Folios as hot as the coolest of them belong to it: under uniform accesses all do
 """
 
 
-def heat(regions: Iterable[Region], groups: Sequence[Group], units: int) -> npt.NDArray[np.float64]:
+def heat(
+    regions: Iterable[Region], groups: Sequence[Group], units: int
+) -> npt.NDArray[np.float64]:
     """Give each unit's share of the accesses to come, were every thread as fast."""
     total = np.zeros(units)
     for region in regions:
@@ -27,7 +29,9 @@ def heat(regions: Iterable[Region], groups: Sequence[Group], units: int) -> npt.
     return total / max(total.sum(), np.finfo(float).tiny)
 
 
-def hottest(heat_of: npt.NDArray[np.float64], pages: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+def hottest(
+    heat_of: npt.NDArray[np.float64], pages: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
     """Mark the hot set, judging a folio by its heat a page."""
     density = heat_of / pages
     order = np.argsort(-density, kind="stable")

@@ -42,9 +42,7 @@ def units_of(table: RegionTable) -> tuple[int, int]:
     return max((parse_size(table.size) >> PAGE_SHIFT) // pages, 1), pages
 
 
-def unit_flags(
-    table: RegionTable, count: int, rng: np.random.Generator
-) -> npt.NDArray[np.uint8]:
+def unit_flags(table: RegionTable, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Give the flags of a region's folios; which ones are special is drawn."""
     flags = np.zeros(count, np.uint8)
     for share, flag in ((table.unmovable, UNMOVABLE), (table.off_lru, OFF_LRU)):

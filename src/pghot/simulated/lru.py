@@ -83,7 +83,7 @@ class Lru:
         return len(units)
 
     def tail(self, count: int) -> Units:
-        """Take the folios that have been inactive longest; the caller says what becomes of them."""
+        """Take the folios that were inactive longest; the caller puts them somewhere."""
         return self._take(INACTIVE, count)
 
     def activate(self, units: Units) -> None:

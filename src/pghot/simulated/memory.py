@@ -50,7 +50,8 @@ class SimulatedMemory:
         end = max(node.start_pfn + node.frames for node in self.all.values())
         self.lists = free_lists(end)
         self.units: UnitArrays = no_units()
-        self._unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
+        self.unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
+        """The unit whose folio starts at a PFN; of frames that are in use alone."""
         self._told: list[Moved] = []
         self._moves: dict[int, list[tuple[Units, npt.NDArray[np.int16]]]] = {}
         self._gathering = False
@@ -112,7 +113,7 @@ class SimulatedMemory:
 
     def units_at(self, pfns: U64Array) -> Units:
         """Give the units whose folios start at these PFNs."""
-        return self._unit_of[pfns.astype(np.int64)].astype(np.int64)
+        return self.unit_of[pfns.astype(np.int64)].astype(np.int64)
 
     @property
     def mem_map(self) -> MemMap:
@@ -162,25 +163,6 @@ class SimulatedMemory:
         """Move the folios that start at `pfns` to the node; say which moved."""
         return self.move(self.units_at(pfns), nid)
 
-    def check(self) -> None:
-        """Raise AssertionError where a folio is not on exactly one node (for tests)."""
-        placed = self.units.pfn != NONE
-        pfn, nid = self.units.pfn[placed], self.units.nid[placed]
-        starts = np.repeat(pfn, self.units.pages[placed])
-        within = np.arange(len(starts)) - np.repeat(
-            np.cumsum(self.units.pages[placed]) - self.units.pages[placed],
-            self.units.pages[placed],
-        )
-        frames = starts + within
-        assert len(np.unique(frames)) == len(frames), "two folios share a frame"
-        for node in self._online.values():
-            here = nid == node.id
-            inside = (pfn >= node.start_pfn) & (pfn < node.start_pfn + node.frames)
-            assert np.array_equal(here, inside), f"folios of node {node.id} are elsewhere"
-            used = int(self.units.pages[placed][here].sum())
-            assert self.free_pages(node.id) == node.pages - used, f"node {node.id}: free pages"
-        assert np.array_equal(self._unit_of[pfn], np.flatnonzero(placed)), "reverse map"
-
     def _tell(self) -> None:
         moves, self._moves = self._moves, {}
         for nid, parts in sorted(moves.items()):
@@ -196,7 +178,7 @@ class SimulatedMemory:
             self.units,
             self._mem_map.arrays(),
             self.lists,
-            self._unit_of,
+            self.unit_of,
         )
         return moved
 

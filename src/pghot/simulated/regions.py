@@ -73,7 +73,9 @@ class Region:
         return slice(self.first, self.first + self.units)
 
 
-def seen_since(region: Region, units: Units, times: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def seen_since(
+    region: Region, units: Units, times: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
     """Tell which units of a region anybody accessed since the time of each."""
     seen = np.zeros(len(units), np.bool_)
     for flow in region.flows:

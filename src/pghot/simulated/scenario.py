@@ -127,8 +127,10 @@ class ScannerTable(_Table, frozen=True):
 
 
 class SamplerTable(_Table, frozen=True):
-    """The IBS Memory Profiler.  `pace_hz`: samples a second and busy CPU, evenly in time;
-    None counts `period` ops, `ops_per_access` to an access.
+    """The IBS Memory Profiler.
+
+    `pace_hz`: samples a second and busy CPU, evenly in time; None counts `period` ops, of
+    which there are `ops_per_access` to an access.
     """
 
     available: bool = True

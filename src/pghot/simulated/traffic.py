@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from pghot.simulated.scenario import LinkTable, Scenario
 
 NO_LINK = -1
 _GB = 1e9
-_FIGURES = ("read_latency_ns", "write_latency_ns", "read_GBps", "write_GBps", "total_GBps", "a", "c")
+_FIGURES = tuple(field.name for field in fields(LinkKind) if field.name != "source")
 
 
 class Traffic:

@@ -8,6 +8,7 @@ present load.  Faults, interrupts and waiting are owed, and paid out of the next
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from math import exp, inf
 from typing import NamedTuple, Protocol
 
@@ -20,7 +21,7 @@ from pghot.simulated.agenda import Agenda
 from pghot.simulated.costs import with_costs
 from pghot.simulated.groups import Group
 from pghot.simulated.hot_set import heat, hottest
-from pghot.simulated.layout import lay_out
+from pghot.simulated.layout import lay_out, unit_flags, units_of
 from pghot.simulated.memory import SimulatedMemory
 from pghot.simulated.regions import Flow, Region
 from pghot.simulated.scenario import EventTable, Scenario
@@ -83,7 +84,7 @@ class World:
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
         self._region_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-        self._make_regions(*rng.spawn(2))
+        self._make_regions(*rng.spawn(1))
         self.marked: npt.NDArray[np.bool_] = np.zeros(len(self._region_of), np.bool_)
         """Units whose next access faults."""
         self._make_groups(rng.spawn(len(scenario.threads)))
@@ -169,26 +170,26 @@ class World:
             self._allocate(group.region)
         group.running = True
         if group.table.end_s is not None:
-            self.agenda.at(group.table.end_s, lambda _time: self._end(group))
+            self.agenda.at(group.table.end_s, partial(self._end, group))
 
     def _begin(self) -> None:
         for group in self.groups:
             if group.table.start_s > 0:
-                self.agenda.at(group.table.start_s, lambda _time, group=group: self._join(group))
+                self.agenda.at(group.table.start_s, partial(self._join, group))
             else:
                 self.start_group(group)
         for event in self.scenario.event:
-            self.agenda.at(event.at_s, lambda _time, event=event: self._happen(event))
+            self.agenda.at(event.at_s, partial(self._happen, event))
         self._new_heat()
         self.agenda.at(self.account.every_s, self._row)
 
-    def _happen(self, event: EventTable) -> None:
+    def _happen(self, event: EventTable, _time: float) -> None:
         if event.do == "add_node" and event.node is not None:
             self.memory.online(event.node)
         for told in self.on_event:
             told(event)
 
-    def _join(self, group: Group) -> None:
+    def _join(self, group: Group, _time: float) -> None:
         self.start_group(group)
         self._new_heat()
 
@@ -239,7 +240,8 @@ class World:
         made = [group.work(length) for group in groups]
         before, after = flow.clock, flow.clock + sum(made)
         shares = flow.stream.shares(before, after)
-        top = sum(shares[n.id] for n in self.memory.all.values() if n.toptier and n.id < len(shares))
+        tops = [node.id for node in self.memory.all.values() if node.toptier]
+        top = sum(shares[nid] for nid in tops if nid < len(shares))
         self.account.accesses(after - before, (after - before) * top)
         if self.on_faults:
             self._fault(flow, groups, made, before, after, start, length)
@@ -296,7 +298,7 @@ class World:
         for told in self.on_new_heat:
             told(self.now)
 
-    def _end(self, group: Group) -> None:
+    def _end(self, group: Group, _time: float = 0.0) -> None:
         if group.running:
             group.running = False
             group.ended_s = self.now
@@ -317,9 +319,7 @@ class World:
     def _watched(self) -> bool:
         return bool(self.watchers) or self.on_faults is not None
 
-    def _make_regions(self, rng: np.random.Generator, _spare: np.random.Generator) -> None:
-        from pghot.simulated.layout import unit_flags, units_of  # noqa: PLC0415
-
+    def _make_regions(self, rng: np.random.Generator) -> None:
         for number, table in enumerate(self.scenario.region):
             count, pages = units_of(table)
             flags = unit_flags(table, count, rng)

@@ -92,7 +92,7 @@ class HotCold(RandomOptions, frozen=True):
         )
         if self.move_every is None:
             return shapes.steady(table)
-        by = round((1 - self.keep) * self.hot_share * units)
+        by = round((1 - self.keep) * shapes.hot_units(units, self.hot_share))
         return shapes.moving(table, self.move_every, by)
 
 

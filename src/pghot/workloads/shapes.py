@@ -29,6 +29,11 @@ def zipf(units: int, s: float, rng: np.random.Generator | None = None) -> Table:
     return Table(zipf_weights(units, s), None if rng is None else rng.permutation(units))
 
 
+def hot_units(units: int, hot_share: float) -> int:
+    """Give how many units are hot: one at the least."""
+    return min(max(round(units * hot_share), 1), units)
+
+
 def hot_cold(
     units: int,
     hot_share: float,
@@ -40,10 +45,10 @@ def hot_cold(
     """Have `hot_share` of the units, the hot set, take `hot_accesses` of the accesses.
 
     The other accesses go to the other units, or, with `everywhere`, to all of them (as in
-    GUPS with a hot set).  The hot set comes first in `order`.  One unit at the least is
-    hot; where all are, all are alike.
+    GUPS with a hot set).  The hot set comes first in `order`.  Where all units are hot,
+    all are alike.
     """
-    hot = min(max(round(units * hot_share), 1), units)
+    hot = hot_units(units, hot_share)
     weights = np.zeros(units)
     if everywhere or hot == units:
         weights += (1 - hot_accesses) / units

@@ -44,7 +44,8 @@ class Stream(Protocol):
     def shares(self, start: float, end: float) -> npt.NDArray[np.float64]:
         """Share of the accesses in (start, end] by node id, as units are placed now.
 
-        Shape: (largest node id + 1,); sums to 1.  Expected value where the stream is random.
+        Shape: (largest node id so far + 1,); sums to 1.  Expected value where the stream is
+        random; exact where it is not, an access under way at either end by its part.
         """
 
     def mark(self, units: Units, clock: float) -> None:
