@@ -130,6 +130,10 @@ class HostMachine:
         """Forget what was read of the zones: time has passed."""
         self._zones.clear()
 
+    def woke_late(self, last: int, instant: int) -> None:
+        """Take in that nobody woke between these two instants."""
+        self._tape.note(Kind.LATE, last, (instant,))
+
     def learn(self, instant: int, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> None:
         """Take in the folios that the accesses before the wake-up at `instant` fell on."""
         sizes = pages.astype(np.int64)
