@@ -159,6 +159,15 @@ def test_a_full_target_takes_nothing_and_is_told(world):
     assert result.refusals()["isolation"][0] >= len(HOT)
 
 
+def test_what_a_zone_keeps_for_others_is_no_room(world):
+    world.free[FAST], world.protected[FAST] = 1000, 700  # above a high watermark of 300
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    result, _heard, _status = run(world)
+    assert result.promoted == 0
+    assert result.refusals()["isolation"][0] >= len(HOT)
+
+
 def test_a_dry_run_judges_and_moves_nothing(world):
     fill(world, HOT)
     world.heat(40, *HOT, times=2, each_ms=10)

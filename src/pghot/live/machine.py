@@ -112,9 +112,11 @@ class HostMachine:
     def room(self, nid: int) -> int:
         """Pages of the largest folio that leaves some zone above its high watermark.
 
-        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c).
+        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
+        keeps for those who can use no other is no room.
         """
-        pages = max((zone.free - zone.high for zone in self._of_node(nid)), default=0)
+        zones = self._of_node(nid)
+        pages = max((zone.free - zone.high - zone.protection for zone in zones), default=0)
         room = max(pages, 0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
         return room
