@@ -26,13 +26,17 @@ def main(values: int, hot: int, node: int) -> int:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(number))
     set_mempolicy(MPOL_BIND, 1 << node)
-    held = {key: value_of(key) for key in range(values)}
+    held = {}
+    places = []
+    for key in range(values):
+        held[key] = value_of(key)
+        places.append(id(held[key]))  # later it would be another access to each
     set_mempolicy(MPOL_DEFAULT, 0)
     chosen = set(random.Random(1).sample(range(values), hot))
     print("uid", os.getuid())
     print("pid", os.getpid())
-    print("hot", pages(held[key] for key in chosen))
-    print("cold", pages(value for key, value in held.items() if key not in chosen), flush=True)
+    print("hot", pages(places[key] for key in chosen))
+    print("cold", pages(places[key] for key in set(range(values)) - chosen), flush=True)
     order = sorted(chosen)
     total = 0
     while not stopped:
@@ -48,9 +52,9 @@ def value_of(key):
     return b"%08d" % key * 500
 
 
-def pages(values):
-    """Give the pages that values begin in, each once."""
-    return ",".join(str(page) for page in sorted({id(value) // PAGE * PAGE for value in values}))
+def pages(places):
+    """Give the pages of addresses, each once."""
+    return ",".join(str(page) for page in sorted({place // PAGE * PAGE for place in places}))
 
 
 def set_mempolicy(mode, nodes):

@@ -67,6 +67,10 @@ class Redis:
                 return False
         return True
 
+    def close(self) -> None:
+        """Leave the server."""
+        self._socket.close()
+
     def ask(self, request: bytes, due: bytes) -> bool:
         """Send a request; tell whether the answer is the one that is due."""
         self._socket.sendall(request)
@@ -100,7 +104,8 @@ def serving(directory: Path, prefix: Sequence[str] = ()) -> Iterator[Redis]:
     options = ("--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no")
     with subprocess.Popen([*prefix, str(program), *options], stdout=subprocess.DEVNULL) as process:
         try:
-            yield Redis(process, path)
+            with contextlib.closing(Redis(process, path)) as redis:
+                yield redis
         finally:
             process.kill()
 
