@@ -27,7 +27,7 @@ Node {node}, zone {name:>8}
         present  {present}
         managed  {managed}
         cma      0
-        protection: (0, 0, 0, 0, 0)
+        protection: (0, 0, 0, {protection}, {protection})
 """
 PER_NODE = """\
   per-node stats
@@ -64,6 +64,7 @@ class Z:
     present: int = -1
     free: int = 1000
     promo: int | None = 400
+    protection: int = 0
 
     def text(self, node: int, first: bool) -> str:
         present = self.spanned if self.present < 0 else self.present
@@ -71,7 +72,7 @@ class Z:
             "node": node, "name": self.name, "free": self.free, "spanned": self.spanned,
             "present": present, "managed": present, "start_pfn": self.start_pfn,
             "per_node": PER_NODE if first else "",
-            "min": 100, "low": 200, "high": 300,
+            "min": 100, "low": 200, "high": 300, "protection": self.protection,
             "promo": "" if self.promo is None else f"        promo    {self.promo}\n",
         }  # fmt: skip
         return ZONE.format(**values) + (POPULATED.format(**values) if present else "")

@@ -50,6 +50,7 @@ def stir(world: World, rng: np.random.Generator) -> None:
     world.busy = {(40, page) for page in rng.choice(pages, 10).tolist()}
     for at in rng.integers(1, 2000, 4).tolist():
         world.clock.at(at * MS, partial(world.free.__setitem__, FAST, int(rng.integers(400))))
+    world.ns_a_page = int(rng.choice([1000, 10_000_000]))  # wake-ups are missed with the latter
     for at in rng.integers(1, 2000, 6).tolist():
         world.clock.at(at * MS, partial(reuse, world, int(rng.integers(100, 220))))
 

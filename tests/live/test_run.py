@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 
+import numpy as np
 import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.errors import PghotError
+from pghot.linux.processes import Pids
 from pghot.live.options import Options
 from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, run
 
@@ -201,6 +203,15 @@ def test_a_full_target_takes_nothing_and_is_told(world):
     assert result.refusals()["isolation"][0] >= len(HOT)
 
 
+def test_what_a_zone_keeps_for_others_is_no_room(world):
+    world.free[FAST], world.protected[FAST] = 1000, 700  # above a high watermark of 300
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    result, _heard, _status = run(world)
+    assert result.promoted == 0
+    assert result.refusals()["isolation"][0] >= len(HOT)
+
+
 def test_a_dry_run_judges_and_moves_nothing(world):
     fill(world, HOT)
     world.heat(40, *HOT, times=2, each_ms=10)
@@ -289,3 +300,30 @@ def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
 def test_a_host_without_a_slow_node_is_one_line_that_says_what_may_help(world):
     with pytest.raises(PghotError, match=r"no slow node .*: try --tiers 0/1$"):
         run(world, Options(pids=(40,), tiers="0,1"))
+
+
+def test_who_falls_behind_sleeps_through_the_wake_ups_that_went_by(world):
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    world.ns_a_page = 50_000_000
+    result, _heard, _status = run(world, Options(pids=(40,), duration=3))
+    assert result.promoted == len(HOT)
+    assert 0 <= result.elapsed_us - result.instant < 2 * 100 * MS
+
+
+def test_looking_for_processes_takes_a_twentieth_of_the_time_at_the_most(world):
+    fill(world, HOT)
+    looks = []
+    refresh = Pids.refresh
+
+    def slowly(targets):
+        looks.append(world.clock.now_us())
+        world.clock.ns += 200 * MS * 1000
+        refresh(targets)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pids, "refresh", slowly)
+        run(world, Options(pids=(40,), duration=13))
+    looks = looks[1:]  # the first is before the start
+    assert len(looks) >= 3
+    assert min(np.diff(looks)) >= 20 * 200 * MS

@@ -167,6 +167,7 @@ class World(Host):
         self.source = Source("hintfault")
         self.tables: dict[int, dict[int, Mapping]] = {}
         self.free = {FAST: 50_000, SLOW: 50_000}
+        self.protected = {FAST: 0, SLOW: 0}
         self.busy: set[tuple[int, int]] = set()
         self.on_move: Callable[[], None] = lambda: None
         self.ns_a_page = 1000
@@ -181,7 +182,13 @@ class World(Host):
         if name == "/proc/zoneinfo":
             zones = [(n.id, n.zones[0]) for n in self.nodes]
             return "".join(
-                Z(z.name, z.start_pfn, z.spanned, free=self.free[nid]).text(nid, first=True)
+                Z(
+                    z.name,
+                    z.start_pfn,
+                    z.spanned,
+                    free=self.free[nid],
+                    protection=self.protected.get(nid, 0),
+                ).text(nid, first=True)
                 for nid, z in zones
             )
         if name == "/proc/vmstat":

@@ -17,8 +17,11 @@ from typing import Any
 from pghot.linux.host import Host
 
 PGHOT = str(Path(sys.executable).parent / "pghot")
-START_S = 120
+START_S = 300
 """Python starts some ten times slower in the guest than on the host."""
+
+PATIENT = ("--mode", "precise", "--set", "pghot_promote_freq_window_ms=15000")
+"""Two accesses in 15 s, not 3, make a page hot: on a slow machine the kernel scans seldom."""
 
 SCAN = Path("/sys/kernel/debug/sched/numa_balancing")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
@@ -55,6 +58,15 @@ class Daemon:
     def said(self) -> str:
         """What it has told on stderr so far."""
         return self._err.read_text()
+
+    def wait_until_watching(self) -> float:
+        """Wait until its last setting is made; give when, on CLOCK_MONOTONIC."""
+        end = time.monotonic() + START_S
+        while BALANCING.read_text().strip() != "2":
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < end, f"no run after {START_S} s: {self.said}"
+            time.sleep(0.02)
+        return time.monotonic()
 
     def wait_for(self, start: str) -> str:
         """Wait for a line of stderr that starts so, from the launched command; give the rest."""

@@ -6,12 +6,17 @@
  *
  * SECONDS 0 is until SIGTERM.  SEED picks which pages (or 2 MiB units, --huge) are hot; 0 takes
  * the first ones.  Each round reads a word of every hot page; --write also rewrites a few whole
- * pages a round.  SIGUSR1 compares every page with what must be there.  --node is where the
- * memory is first (1), --pause-us the sleep between rounds (1000).
+ * pages a round.  --node is where the memory is first (1), --pause-us the sleep between rounds
+ * (1000).
  *
  * Says on stdout: "pid N", "base HEX", "unit BYTES", "hot HEX" (a bit a unit, lowest first,
  * bytes in order), "started SECONDS" (CLOCK_MONOTONIC), then a line "checksum ok rounds N" or
- * "checksum bad ..." for each SIGUSR1 and at the end.  Exit status 1 if the last was bad.
+ * "checksum bad ..." at the end.  Exit status 1 if that was bad.  Between two rounds:
+ *
+ * SIGUSR1	compares every page with what must be there, and says the same line
+ * SIGUSR2	forks a child that shares all pages and sleeps, and says "child N"
+ * SIGALRM	forks a child that executes this anew: a second process on the same stdout
+ * SIGHUP	executes this anew in the same process
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -20,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +37,7 @@
 #define MPOL_DEFAULT 0
 #define MPOL_BIND 2
 
-static volatile sig_atomic_t verify_wanted, stop_wanted;
+static volatile sig_atomic_t wanted, stop_wanted;
 
 static uint64_t seed;
 static size_t pages, unit = PAGE, units, hot_units;
@@ -42,10 +48,10 @@ static volatile uint64_t sink;
 
 static void on_signal(int number)
 {
-	if (number == SIGUSR1)
-		verify_wanted = 1;
-	else
+	if (number == SIGTERM)
 		stop_wanted = 1;
+	else
+		wanted = number;
 }
 
 static void die(const char *what)
@@ -181,8 +187,46 @@ static double seconds_now(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+static void anew(char **argv)
+{
+	execv("/proc/self/exe", argv);
+	die("exec");
+}
+
+static int forked(void)	/* a child ends with its parent */
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return pid;
+}
+
+static void share(void)
+{
+	pid_t pid = forked();
+
+	while (pid == 0)
+		pause();
+	printf("child %d\n", pid);
+	fflush(stdout);
+}
+
+static void serve(int number, unsigned long rounds, char **argv)
+{
+	if (number == SIGUSR1)
+		verify(rounds);
+	else if (number == SIGUSR2)
+		share();
+	else if (number == SIGHUP || forked() == 0)
+		anew(argv);
+}
+
 int main(int argc, char **argv)
 {
+	static const int handled[] = { SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGHUP };
 	int huge = 0, writing = 0, node = 1, pause_us = 1000;
 	unsigned long rounds = 0;
 	double end;
@@ -219,8 +263,9 @@ int main(int argc, char **argv)
 	order = calloc(units, sizeof(*order));
 	if (!versions || !order)
 		die("calloc");
-	signal(SIGUSR1, on_signal);
-	signal(SIGTERM, on_signal);
+	signal(SIGCHLD, SIG_IGN);
+	for (size_t i = 0; i < sizeof(handled) / sizeof(*handled); i++)
+		signal(handled[i], on_signal);
 	allocate(huge, node);
 	choose();
 	say_start();
@@ -230,9 +275,11 @@ int main(int argc, char **argv)
 		if (writing)
 			rewrite_some(rounds);
 		rounds++;
-		if (verify_wanted) {
-			verify_wanted = 0;
-			verify(rounds);
+		if (wanted) {
+			int number = wanted;
+
+			wanted = 0;
+			serve(number, rounds, argv);
 		}
 		if (pause_us)
 			usleep(pause_us);

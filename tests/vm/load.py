@@ -48,6 +48,21 @@ class Load:
         os.kill(self.pid, signal.SIGUSR1)  # its own, where pghot has launched it
         return self._line()
 
+    def share(self) -> int:
+        """Have it fork a child that shares its pages and sleeps; give the child's pid."""
+        os.kill(self.pid, signal.SIGUSR2)
+        return int(self._line().removeprefix("child "))
+
+    def spawn(self) -> Load:
+        """Have it fork a child that is a load of its own."""
+        os.kill(self.pid, signal.SIGALRM)
+        return Load(self.process)
+
+    def execute_anew(self) -> Load:
+        """Have it execute itself: the same process, all memory new."""
+        os.kill(self.pid, signal.SIGHUP)
+        return Load(self.process)
+
     def stop(self) -> str:
         """End it and give its last comparison."""
         self.process.terminate()

@@ -12,6 +12,7 @@ ZONEINFO = "/proc/zoneinfo"
 
 _ZONE = re.compile(r"Node\s+(\d+), zone\s+(\S+)", re.ASCII)
 _VALUE = re.compile(r"(?:pages )?([a-z]+)\s+(\d+)|(start_pfn):\s+(\d+)", re.ASCII)
+_PROTECTION = re.compile(r"protection: \([\d, ]*\b(\d+)\)", re.ASCII)
 _NAMES = {
     *("free", "min", "low", "high", "promo"),
     *("spanned", "present", "managed", "start_pfn"),
@@ -24,6 +25,8 @@ class ZoneInfo:
 
     `promo` is None where the kernel shows no promo watermark.  The zone lies within PFNs
     `start_pfn` up to `end_pfn`; holes and other nodes' memory may lie there as well.
+    `protection` is kept from memory that could as well come from a higher zone, as any page
+    of a process could (lowmem_reserve of the highest zone).
     """
 
     node: int
@@ -37,6 +40,7 @@ class ZoneInfo:
     present: int
     managed: int
     start_pfn: int
+    protection: int = 0
 
     @property
     def end_pfn(self) -> int:
@@ -81,4 +85,6 @@ def _zones(text: str) -> list[tuple[int, str, dict[str, int]]]:
             name, value = match[1] or match[3], match[2] or match[4]
             if name in _NAMES:
                 zones[-1][2].setdefault(name, int(value))
+        elif zones and (match := _PROTECTION.fullmatch(line.strip())):
+            zones[-1][2]["protection"] = int(match[1])
     return zones

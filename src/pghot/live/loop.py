@@ -1,7 +1,8 @@
 """The loop of a live run: rows up to each instant to whoever takes them, then the wake-up.
 
 It keeps to the instants of a replay (replay.md): the rows up to an instant, then a look at
-that instant, in order, whatever the real clock has got to meanwhile.
+that instant, in order.  Instants that went by while it was busy are slept through, as a kernel
+thread sleeps after its work and not by the clock: who falls behind would else stay behind.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def run(
 
     `tell` takes lines that a person should know, `status` the microseconds gone so far.
     """
-    watch = Watch(session, tell)
+    watch = Watch(session, tell, clock)
     watch.notes()
     instant = 0
     status_due = STATUS_US
@@ -69,7 +70,7 @@ def run(
             until = min(instant + stage.step_us + SETTLE_US, clock.now_us() + LOOK_US)
             now_us = _drain_until(session, pump, clock, stage, until)
             if now_us >= instant + stage.step_us + SETTLE_US:
-                instant += stage.step_us
+                instant = _latest(instant, stage.step_us, now_us)
                 _see_host(watch, stage, instant, now_us)
                 stage.wake(instant, pump.until(instant))
             if now_us >= status_due:
@@ -79,6 +80,11 @@ def run(
         for source in session.sources:
             source.disable()
     return why
+
+
+def _latest(instant: int, step_us: int, now_us: int) -> int:
+    """Give the last instant whose rows are in by now."""
+    return instant + (now_us - SETTLE_US - instant) // step_us * step_us
 
 
 def _see_host(watch: Watch, stage: Stage, instant: int, now_us: int) -> None:

@@ -112,9 +112,11 @@ class HostMachine:
     def room(self, nid: int) -> int:
         """Pages of the largest folio that leaves some zone above its high watermark.
 
-        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c).
+        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
+        keeps for those who can use no other is no room.
         """
-        pages = max((zone.free - zone.high for zone in self._of_node(nid)), default=0)
+        zones = self._of_node(nid)
+        pages = max((zone.free - zone.high - zone.protection for zone in zones), default=0)
         room = max(pages, 0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
         return room
@@ -129,6 +131,10 @@ class HostMachine:
     def look_again(self) -> None:
         """Forget what was read of the zones: time has passed."""
         self._zones.clear()
+
+    def woke_late(self, last: int, instant: int) -> None:
+        """Take in that nobody woke between these two instants."""
+        self._tape.note(Kind.LATE, last, (instant,))
 
     def learn(self, instant: int, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> None:
         """Take in the folios that the accesses before the wake-up at `instant` fell on."""

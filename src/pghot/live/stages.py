@@ -114,6 +114,8 @@ class EngineStage:
     def wake(self, instant: int, rows: Columns) -> None:
         """Record the rows, then let every kmigrated look."""
         engine = self._engine
+        if instant > self.instant + self.step_us:
+            self._machine.woke_late(self.instant, instant)
         self.instant = instant
         if len(rows["time_us"]):
             rows = self._facts.learn(instant, rows)

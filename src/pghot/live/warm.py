@@ -78,6 +78,7 @@ def _warm_engine(layout: Layout, fidelity: Fidelity) -> None:
     engine.start()
     pfns = np.full(4, section, np.uint64)
     engine.record_many(pfns, 0, 0, np.zeros(4, np.uint64))
-    list(engine.look(100))
+    for now in (100, 2_000, 15_000):  # promotes, then clears old records in either layout
+        list(engine.look(now))
     engine.record_many(pfns, -1, 0, np.arange(100_000, 100_004))
     list(engine.look(200_000))

@@ -6,19 +6,24 @@ from collections.abc import Callable
 
 from pghot.errors import PghotError
 from pghot.linux.topology import Topology, read_topology
+from pghot.live.clock import Clock
 from pghot.live.session import Session
 
 TARGETS_US = 1_000_000
 HOST_US = 5_000_000
-"""Microseconds between two looks at the processes and at the host."""
+"""Microseconds between two looks at the processes and at the host, at the least."""
+
+SHARE = 20
+"""A look that takes long is not repeated before this many times as long has gone by."""
 
 
 class Watch:
     """Looks after a session; `tell` takes what a person should know, a line each."""
 
-    def __init__(self, session: Session, tell: Callable[[str], None]) -> None:
+    def __init__(self, session: Session, tell: Callable[[str], None], clock: Clock) -> None:
         self._session = session
         self._tell = tell
+        self._clock = clock
         self._told: set[str] = set()
         self._targets_due = TARGETS_US
         self._host_due = HOST_US
@@ -26,15 +31,31 @@ class Watch:
     def targets_gone(self, now_us: int) -> bool:
         """Look for new and ended processes where it is time; tell whether none is left."""
         if now_us >= self._targets_due:
-            self._targets_due = now_us + TARGETS_US
             self._session.targets.refresh()
+            self._targets_due = self._next(now_us, TARGETS_US)
         return not self._session.targets.alive()
 
     def host_changed(self, now_us: int) -> Topology | None:
         """Look after settings and CPUs where it is time; give the host's topology if it is new."""
         if now_us < self._host_due:
             return None
-        self._host_due = now_us + HOST_US
+        try:
+            return self._look_at_host()
+        finally:
+            self._host_due = self._next(now_us, HOST_US)
+
+    def notes(self) -> None:
+        """Tell what the sources have to say."""
+        for note in self._session.notes:
+            self.say(note)
+
+    def say(self, line: str) -> None:
+        """Tell a line, once."""
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
+
+    def _look_at_host(self) -> Topology | None:
         for source in self._session.sources:
             source.follow_cpus()
         for changed in self._session.guard.changed_by_others():
@@ -47,13 +68,6 @@ class Watch:
             self.say(str(error))
             return None
 
-    def notes(self) -> None:
-        """Tell what the sources have to say."""
-        for note in self._session.notes:
-            self.say(note)
-
-    def say(self, line: str) -> None:
-        """Tell a line, once."""
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
+    def _next(self, began_us: int, least_us: int) -> int:
+        """Give when to look again after a look that began then and ends now."""
+        return began_us + max(least_us, SHARE * (self._clock.now_us() - began_us))

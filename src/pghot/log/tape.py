@@ -30,7 +30,8 @@ class Kind(IntEnum):
     FOLIOS: (first PFN, pages, memcg) of folios that turned out to be so before the rows of
     the wake-up at `about` (microseconds) were recorded.  ONLINE: (start PFN, pages, node,
     1 where that is top tier) of memory that came before them.  END: the last wake-up of a
-    run that ended in good order; no values.
+    run that ended in good order; no values.  LATE: the one wake-up that came after that at
+    `about`, where it was not the next one: those between were slept through.
     """
 
     ZONES = 1
@@ -40,6 +41,7 @@ class Kind(IntEnum):
     FOLIOS = 5
     ONLINE = 6
     END = 7
+    LATE = 8
 
 
 class Tape:

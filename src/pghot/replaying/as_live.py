@@ -24,6 +24,7 @@ class TapedMemory(ArrayMemory):
     def __init__(self, machine: Machine, tape: TapeReader) -> None:
         super().__init__(machine.nodes, machine.folios)
         self._tape = tape
+        self._late = 0
 
     @property
     def frames(self) -> Frames | None:
@@ -38,6 +39,12 @@ class TapedMemory(ArrayMemory):
             engine.memory_going_online(start, pages)
         if self._tape.next_about(Kind.FOLIOS) == instant:
             self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
+
+    def woken_at(self, instant: int) -> int:
+        """Give the wake-up that took the rows of this instant: a later one where it was late."""
+        while (about := self._tape.next_about(Kind.LATE)) is not None and about < instant:
+            self._late = int(self._tape.take(Kind.LATE, about, 1)[0])
+        return max(instant, self._late)
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, as the host said; outside a pass, as the machine file says."""

@@ -128,7 +128,7 @@ class _Replay:
         for rows in cut(chunks, step, self._hz):
             self._look_until(rows.instant, step)
             if self._live is not None:
-                self._live.before(rows.instant, self.engine)
+                self._live.before(self._instant, self.engine)
             self._record(rows)
         if self._live is not None and (end := self._live.end_us) is not None:
             self._look_until(max(end, self._instant), step)
@@ -136,7 +136,7 @@ class _Replay:
             self._look()
         # A log that ends before its run did (a crash) tells no end.
         while self._live is not None and not self._live.ended and self.engine.work_requested:
-            self._instant += step
+            self._instant = self._woken_at(self._instant + step)
             self._look()
 
     def result(self, *, skipped: int) -> Result:
@@ -190,8 +190,11 @@ class _Replay:
             self._look()
             if not self.engine.work_requested:
                 break
-            self._instant += step
-        self._instant = instant
+            self._instant = self._woken_at(self._instant + step)
+        self._instant = self._woken_at(instant)
+
+    def _woken_at(self, instant: int) -> int:
+        return instant if self._live is None else self._live.woken_at(instant)
 
     def _look(self) -> None:
         if self._live is not None:

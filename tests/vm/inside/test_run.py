@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.vm import daemon, load
+from tests.vm.groups import group
 from tests.vm.layout import FAST, SLOW
+from tests.vm.promotion import share_fast, wait_until_fast
 
-CGROUPS = Path("/sys/fs/cgroup")
+pytestmark = pytest.mark.usefixtures("settings_come_back")
+
 BUSY = ("--pause-us", "0")
 """The kernel first looks at a process after a second of its CPU time."""
-
-
-@pytest.fixture(autouse=True)
-def _settings_come_back() -> Iterator[None]:
-    """Whatever a test does, all settings are in the end what they were.
-
-    NUMA balancing is off at first: it would bring the load's pages nearer while Python starts,
-    and look at it less and less often.
-    """
-    Path(daemon.BALANCING).write_text("0")
-    before = daemon.settings()
-    yield
-    after = daemon.settings()
-    for path, value in before.items():
-        Path(path).write_text(value)  # the next test starts from here in any case
-    assert after == before
-
-
-def share_fast(process: load.Load, addresses: np.ndarray) -> float:
-    return float(np.mean(process.nodes(addresses) == FAST))
-
-
-def wait_until_fast(process: load.Load, hot: np.ndarray, timeout: float = 30) -> float:
-    """Wait until 99 % of the hot addresses are fast; give when, in seconds from its start."""
-    end = time.monotonic() + timeout
-    while (share := share_fast(process, hot)) < 0.99:
-        assert time.monotonic() < end, f"{share:.1%} of the hot pages fast after {timeout} s"
-        time.sleep(0.02)
-    return time.monotonic() - process.started
 
 
 def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Path) -> None:
@@ -55,7 +27,7 @@ def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Pat
     prefix = (daemon.PGHOT, "run", "-o", str(tmp_path / "result"), "--")
     with load.running(64, 16, options=("--write",), prefix=prefix) as process:
         hot, cold = process.addresses(64)
-        seconds = wait_until_fast(process, hot)
+        seconds = wait_until_fast(process, hot, timeout=30)
         # Before the comparison, which reads every page, and so makes cold ones warm.
         cold_moved = int(np.count_nonzero(process.nodes(cold) == FAST))
         assert process.verify().startswith("checksum ok")
@@ -76,8 +48,8 @@ def test_huge_folios_move_whole_and_stay_huge() -> None:
     with load.running(64, 16, options=("--huge", *BUSY)) as process:
         hot, cold = process.addresses(64)
         huge = _huge_kib(process.pid)
-        with daemon.running("-p", str(process.pid)) as pghot:
-            wait_until_fast(process, hot, timeout=daemon.START_S)
+        with daemon.running(*daemon.PATIENT, "-p", str(process.pid)) as pghot:
+            wait_until_fast(process, hot)
             pages = hot[:, None] + np.arange(512, dtype=np.uint64) * np.uint64(load.PAGE)
             assert set(process.nodes(pages.ravel())) == {FAST}
             assert share_fast(process, cold) == 0
@@ -93,47 +65,19 @@ def _huge_kib(pid: int) -> int:
 
 def test_of_two_control_groups_only_the_chosen_one_is_moved_and_counted() -> None:
     with (
-        _group("pghot-yes") as yes,
-        _group("pghot-no") as no,
-        load.running(32, 8, options=BUSY, prefix=_inside(yes)) as ours,
-        load.running(32, 8, prefix=_inside(no)) as other,
+        group("pghot-yes") as yes,
+        group("pghot-no") as no,
+        load.running(32, 8, options=BUSY, prefix=yes.inside) as ours,
+        load.running(32, 8, prefix=no.inside) as other,
     ):
         hot, _cold = ours.addresses(32)
-        with daemon.running("-G", yes.name) as pghot:
-            wait_until_fast(ours, hot, timeout=daemon.START_S)
+        with daemon.running(*daemon.PATIENT, "-G", yes.name) as pghot:
+            wait_until_fast(ours, hot)
             others = np.concatenate(other.addresses(32))
             assert set(other.nodes(others)) == {SLOW}
             live = pghot.stop(signal.SIGHUP)["live"]
     assert live["memcg_promoted"] == {str(yes.inode): live["promoted_pages"]}
     assert live["left_out"]["of other processes"] > 0
-
-
-class _Group:
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.path = CGROUPS / name
-        (CGROUPS / "cgroup.subtree_control").write_text("+memory")
-        self.path.mkdir()
-        self.inode = self.path.stat().st_ino
-
-
-@contextlib.contextmanager
-def _group(name: str) -> Iterator[_Group]:
-    group = _Group(name)
-    try:
-        yield group
-    finally:
-        end = time.monotonic() + 10
-        while group.path.exists():  # its last process may not be reaped yet
-            try:
-                group.path.rmdir()
-            except OSError:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-
-
-def _inside(group: _Group) -> tuple[str, ...]:
-    return ("sh", "-c", f'echo $$ > {group.path}/cgroup.procs; exec "$@"', "sh")
 
 
 def test_what_kills_leave_is_put_back_by_the_next_run_and_by_restore() -> None:
@@ -165,29 +109,3 @@ def test_a_launched_command_is_the_sudo_users_and_its_status_comes_through() -> 
     script = "test $(id -u) = 65534 && test $(id -g) = 65534 && exit 7"
     with daemon.running("--", "sh", "-c", script, environment=user) as pghot:
         assert pghot.process.wait(daemon.START_S) == 7, pghot.said
-
-
-def test_a_target_killed_in_the_middle_ends_the_run_cleanly() -> None:
-    with (
-        load.running(32, 8, options=BUSY) as process,
-        daemon.running("-p", str(process.pid)) as pghot,
-    ):
-        wait_until_fast(process, process.addresses(32)[0], timeout=daemon.START_S)
-        process.process.kill()
-        process.process.wait()
-        assert pghot.result()["live"]["ended"] == "the targets ended"
-
-
-def test_beside_it_the_kernels_own_promotion_takes_this_long() -> None:
-    balancing, before = daemon.SETTINGS[0], daemon.kernel_promoted()
-    kept = balancing.read_text()
-    balancing.write_text("2")
-    try:
-        with load.running(64, 16) as process:
-            hot, cold = process.addresses(64)
-            seconds = wait_until_fast(process, hot)
-            moved = int(np.count_nonzero(process.nodes(cold) == FAST))
-    finally:
-        balancing.write_text(kept)
-    assert daemon.kernel_promoted() > before
-    print(f"kernel alone: 99 % fast after {seconds:.2f} s, {moved} cold pages moved")

@@ -1,0 +1,124 @@
+"""`pghot run` on a stock kernel: nodes that are full, that grow, that come and go."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pghot.linux.host import Host
+from pghot.linux.pagemap import Pagemap
+from tests.vm import daemon, hotplug, load, room
+from tests.vm.groups import group
+from tests.vm.layout import FAST, SLOW, SPARE
+from tests.vm.promotion import fast, wait_for, wait_until_fast
+
+pytestmark = pytest.mark.usefixtures("settings_come_back")
+
+BUSY = ("--pause-us", "0")
+
+
+def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told() -> None:
+    with group("pghot-room") as ours, daemon.running(*daemon.PATIENT, "-G", ours.name) as pghot:
+        pghot.wait_until_watching()
+        with (
+            room.filled(FAST, leave_mib=8),
+            load.running(64, 32, options=(*BUSY, "--write"), prefix=ours.inside) as process,
+        ):
+            hot, _cold = process.addresses(64)
+            moved = _when_no_more_move(process, hot)
+            zone = room.main_zone(FAST)
+            print(f"{moved} of {len(hot)} hot pages moved; {zone}")
+            # Below low kswapd is at work for whoever allocates; at min everybody has to wait.
+            assert zone.free > zone.min
+            assert process.verify().startswith("checksum ok")
+            live = pghot.stop()["live"]
+            print(live["refused"])
+            assert process.stop().startswith("checksum ok")
+    assert 0 < moved < 0.99 * len(hot)
+    assert live["promoted_pages"] == pytest.approx(moved, abs=16)
+    assert live["refused"].get("isolation", 0) + live["refused"].get("ENOMEM", 0) > 0
+
+
+def _when_no_more_move(process: load.Load, hot: np.ndarray, quiet_s: float = 6) -> int:
+    """Wait until some have moved and no other follows; give how many."""
+    last, since = 0, time.monotonic()
+
+    def missing() -> str:
+        nonlocal last, since
+        now = fast(process.pid, hot)
+        if now != last:
+            last, since = now, time.monotonic()
+        return "" if last and time.monotonic() - since > quiet_s else f"{last} pages moved"
+
+    wait_for(missing, every=0.1)
+    return last
+
+
+def test_memory_that_comes_and_goes_during_a_run_is_followed_on_old_nodes_and_new(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log.parquet"
+    end = max(zone.end_pfn for zone in _zones())
+    watching = (*daemon.PATIENT, "--record", str(log), "-G", "pghot-more")
+    spare = (*BUSY, "--node", str(SPARE))
+    with group("pghot-more") as ours, daemon.running(*watching) as pghot:
+        pghot.wait_until_watching()
+        with room.filled(SLOW, leave_mib=8):
+            _add("run-slow", node=SLOW, mib=128)
+            _add("run-spare", node=SPARE, mib=128)
+            with load.running(32, 8, options=BUSY, prefix=ours.inside) as known:
+                with load.running(32, 8, options=spare, prefix=ours.inside) as new:
+                    for process in (known, new):
+                        hot, _cold = process.addresses(32)
+                        assert np.mean(_pfns(process, hot) >= end) > 0.5
+                    for process in (known, new):
+                        wait_until_fast(process, process.addresses(32)[0])
+                        assert process.verify().startswith("checksum ok")
+                print(f"node {SPARE} taken offline: {_offline(SPARE)}")
+                anew = known.execute_anew()
+                wait_until_fast(anew, anew.addresses(32)[0])
+                live = pghot.stop()["live"]
+    assert live["promoted_pages"] >= 3 * 0.99 * (8 * room.MIB_PAGES)
+    assert np.mean(pq.read_table(log)["pfn"].to_numpy() >= end) > 0.5
+
+
+def _offline(node: int) -> str:
+    """Take all memory of a node offline; say what the kernel had against it."""
+    try:
+        for state in Path(f"/sys/devices/system/node/node{node}").glob("memory*/state"):
+            state.write_text("offline")
+    except OSError as error:
+        return f"no, {error.strerror}"
+    return "yes"
+
+
+def _add(name: str, *, node: int, mib: int) -> None:
+    def present() -> int:
+        return sum(zone.present for zone in _zones() if zone.node == node)
+
+    wanted = present() + mib * room.MIB_PAGES
+    hotplug.add_memory(name, node=node, mib=mib)
+    wait_for(lambda: "" if present() >= wanted else f"node {node} did not grow", 60)
+
+
+def _zones() -> tuple[room.ZoneInfo, ...]:
+    return room.read_zoneinfo(Host())
+
+
+def _pfns(process: load.Load, addresses: np.ndarray) -> np.ndarray:
+    with Pagemap(Host()) as pagemap:
+        return pagemap.lookup(process.pid, addresses).pfn
+
+
+def test_numa_balancing_switched_off_by_somebody_else_is_told_and_left_so() -> None:
+    with daemon.running("-a") as pghot:
+        pghot.wait_until_watching()
+        daemon.BALANCING.write_text("0")
+        line = f"{daemon.BALANCING} was set to 0 by somebody else; it was 2"
+        wait_for(lambda: "" if line in pghot.said else pghot.said, every=0.1)
+        pghot.stop()
+    assert daemon.BALANCING.read_text().strip() == "0"
