@@ -7,7 +7,7 @@ present load.  Faults, interrupts and waiting are owed, and paid out of the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import exp, inf
 from typing import NamedTuple, Protocol
@@ -69,6 +69,7 @@ class World:
         self.traffic = Traffic(scenario)
         self.account = Account(self.memory, IDLE_STEP_S)
         self.tick_s = scenario.tick_ms / 1000
+        self._limit = scenario.seconds or inf
         self.on_faults: Callable[[Faults], None] | None = None
         """Takes hint faults; None where nothing is ever marked."""
         self.watchers: list[Watcher] = []
@@ -152,15 +153,19 @@ class World:
 
     def run(self, progress: Callable[[float, float], None] | None = None) -> None:
         """Run until all threads that have an end have ended, or the scenario's end."""
-        limit = self.scenario.seconds or inf
+        for _ in self.steps():
+            if progress:
+                progress(self.now, self._expected_end(self._limit))
+
+    def steps(self) -> Iterator[None]:
+        """Run likewise, and come back after each step."""
         self._begin()
-        while not self._done() and self.now < limit:
-            self._step(min(self.agenda.next, limit))
+        while not self._done() and self.now < self._limit:
+            self._step(min(self.agenda.next, self._limit))
             self.agenda.run(self.now)
             for check in self.after_step:
                 check(self.now)
-            if progress:
-                progress(self.now, self._expected_end(limit))
+            yield
         self.account.row(self.now)
 
     def start_group(self, group: Group) -> None:
