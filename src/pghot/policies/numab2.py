@@ -13,23 +13,28 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine import throttle
+from pghot.engine.fidelity import V7
 from pghot.engine.jit import compiled
+from pghot.engine.layout import DEFAULT
 from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
 from pghot.engine.throttle import ADMITTED, OVER_THRESHOLD, has_free_room, judge
+from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
 from pghot.policies.policy import Figures
 from pghot.simulated.scanning import Scanning
+from pghot.simulated.scenario import EventTable
 from pghot.simulated.units import Units
 from pghot.simulated.world import Faults, World
 
 HOT_THRESHOLD_MS = 1000
 """debugfs hot_threshold_ms: a fault within it of the scan is of a hot page."""
 
-RATE_LIMIT_MB = 65536
-"""numa_balancing_promote_rate_limit_MBps."""
-
 PROMOTED, NOT_SLOW, COLD, LIMITED, NO_ROOM, REFUSED = range(6)
+RATE_LIMIT = "numa_balancing_promote_rate_limit_MBps"
+_ITS_TUNABLES = ("numa_balancing", RATE_LIMIT, "pghot_promote_rate_limit_MBps")
+"""Those that the kernel had before the series; the last is the limit's name since."""
+
 REASONS = {
     COLD: "over the threshold",
     LIMITED: "rate limited",
@@ -104,15 +109,33 @@ class NumaBalancing:
         for region in world.regions.values():
             if region.shared_executable:  # refused where the caller has a VMA (patch 1)
                 self._fixed[region.rows] = True
-        limit = world.scenario.tunables.get("numa_balancing_promote_rate_limit_MBps")
-        self._rate_limit = mb_to_pages(int(limit or RATE_LIMIT_MB))
-        self._scanning = Scanning(world, self._scanned, lambda: True)
+        hz, tiering = world.scenario.hz, world.scenario.tiering
+        self._tunables = Tunables(world.memory, DEFAULT, hz, V7, tiering=tiering)
+        written = {"numa_balancing": str(NUMA_BALANCING_MEMORY_TIERING)}
+        for name, text in (written | world.scenario.tunables).items():
+            self._write(name, text)
+        self._scanning = Scanning(world, self._scanned, self._tiering)
         world.on_faults = self._hint_faults
+        world.on_event.append(self._event)
 
     def figures(self) -> Figures:
         """Give what was counted."""
         self._figures.counters = self._vmstat.as_dict()
         return self._figures
+
+    def _event(self, event: EventTable) -> None:
+        if event.do == "write" and event.name and event.value is not None:
+            self._write(event.name, event.value)
+
+    def _write(self, name: str, text: str) -> None:
+        if name in _ITS_TUNABLES:
+            was = self._tiering()
+            self._tunables.write(name, text)
+            if self._tiering() and not was:
+                throttle.reset(self._pgdat, int(self._world.now * MSEC_PER_SEC))
+
+    def _tiering(self) -> bool:
+        return bool(self._tunables["numa_balancing"] & NUMA_BALANCING_MEMORY_TIERING)
 
     def _scanned(self, units: Units, pages: int) -> None:
         self._scan_ms[units] = int(self._world.now * MSEC_PER_SEC)
@@ -120,6 +143,8 @@ class NumaBalancing:
 
     def _hint_faults(self, faults: Faults) -> None:
         self._vmstat.add("numa_hint_faults", len(faults.units))
+        if not self._tiering():  # of pages marked before; without tiering they stay
+            return
         memory = self._world.memory
         verdicts = np.zeros(len(faults.units), np.int8)
         judge_faults(
@@ -132,7 +157,7 @@ class NumaBalancing:
             self._pgdat,
             memory.lists.free.copy(),
             self._nodes(),
-            self._rate_limit,
+            mb_to_pages(self._tunables[RATE_LIMIT]),
             verdicts,
         )
         for reason, name in REASONS.items():
@@ -161,9 +186,10 @@ class NumaBalancing:
         if not len(units):
             return
         seconds = self._world.copying(units, before, nid)
-        self._world.spend("migration", seconds)
+        isolating = len(units) * self._world.costs.fault_isolate_us * 1e-6
+        self._world.spend("migration", seconds + isolating)
         for region, places in self._world.by_region(units):
-            part = seconds * len(places) / len(units)
+            part = (seconds + isolating) * len(places) / len(units)
             for flow in region.flows[:1]:
                 self._world.owe(flow, part)
         self._world.unreachable(units, seconds, len(units))

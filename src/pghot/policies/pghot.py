@@ -10,7 +10,7 @@ from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
-from pghot.engine.units import MSEC_PER_SEC
+from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION
 from pghot.policies.policy import Figures
 from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
@@ -35,7 +35,11 @@ class Pghot:
         """Start the engine, its sources, and kmigrated."""
         self._world = world
         self.engine = Engine(
-            world.memory, self._layout, hz=world.scenario.hz, fidelity=self._fidelity
+            world.memory,
+            self._layout,
+            hz=world.scenario.hz,
+            fidelity=self._fidelity,
+            tiering=world.scenario.tiering,
         )
         self._write_tunables()
         self.engine.start()
@@ -85,6 +89,8 @@ class Pghot:
 
     def _hint_faults(self, faults: Faults) -> None:
         self.engine.vmstat.add("numa_hint_faults", len(faults.units))
+        if not self._tiering():  # folio_is_promo_candidate(): of pages marked before
+            return
         pfns = self._world.memory.units.pfn[faults.units]
         now = (faults.times * self.engine.hz).astype(np.uint64)
         self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
@@ -94,16 +100,38 @@ class Pghot:
 
     def _wake(self, time: float) -> None:
         """Have kmigrated look; it sleeps again when its batches are copied."""
+        memory, costs = self._world.memory, self._world.costs
         self._batches = 0
         self._busy_s = 0.0
-        with self._world.memory.gathering():
+        folios = self._folios_to_walk()
+        short, refused = set(memory.short), self.engine.refused["isolation"]
+        with memory.gathering():
             for _batch in self.engine.look(self._jiffies):
                 self._batches += 1
-        self._busy_s += self._world.costs.walk_us(0, self._batches) * 1e-6
+        if self.engine.refused["isolation"] == refused:
+            memory.short &= short  # a batch has taken the last room, and nobody wanted more
+        wakes = len(self.engine.kmigrated)
+        took_us = wakes * costs.kmigrated_wake_us + costs.walk_us(folios, self._batches)
+        self._busy_s += took_us * 1e-6
         self._world.spend("kmigrated", self._busy_s)
         self._world.agenda.at(
             time + self._busy_s + self.engine.sleep_ms / MSEC_PER_SEC, self._wake
         )
+
+    def _folios_to_walk(self) -> int:
+        """Count the folios of the sections that kmigrated is about to walk, free frames too."""
+        mem_map, hot, count = self._world.memory.mem_map, self.engine.hot_map.hot, 0
+        arrays = mem_map.arrays()
+        for kmigrated in self.engine.kmigrated.values():
+            if not kmigrated.work_requested:
+                continue
+            slots = mem_map.slots_of_node(kmigrated.nid)
+            slots = slots[hot[slots] > 0]
+            count += len(slots) * PAGES_PER_SECTION
+            for slot in slots[arrays.has_compound[slots] > 0].tolist():
+                rows = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
+                count -= int(np.count_nonzero(arrays.compound[rows] < 0))
+        return count
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         """Take the time to copy what a pass has moved; a batch cannot be touched meanwhile."""

@@ -7,11 +7,25 @@ from collections.abc import Callable
 import numpy as np
 
 from pghot.errors import InputError
+from pghot.policies.policy import Policy
 from pghot.policies.registry import ENTRIES
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.world import World
+
+
+def prepared(scenario: Scenario, policy: str, *, seed: int | None = None) -> tuple[World, Policy]:
+    """Give the world of a scenario with a policy in it, before anything runs; see `simulate`."""
+    if policy not in ENTRIES:
+        raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
+    rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
+    world = World(scenario, rng)
+    chosen = ENTRIES[policy].make()
+    chosen.prepare(world)
+    if scenario.demotion:
+        world.after_step.append(Kswapd(world).check)
+    return world, chosen
 
 
 def simulate(
@@ -26,14 +40,7 @@ def simulate(
     `progress` is told the virtual time done and the end to be expected, in seconds.
     InputError for a policy that is not there, or a scenario that cannot run.
     """
-    if policy not in ENTRIES:
-        raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
-    rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
-    world = World(scenario, rng)
-    chosen = ENTRIES[policy].make()
-    chosen.prepare(world)
-    if scenario.demotion:
-        world.after_step.append(Kswapd(world).check)
+    world, chosen = prepared(scenario, policy, seed=seed)
     world.run(progress)
     figures, account = chosen.figures(), world.account
     return Outcome(

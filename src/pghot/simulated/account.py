@@ -77,8 +77,8 @@ class Account:
 
     def accesses(self, made: float, fast: float) -> None:
         """Count accesses, and how many of them the top tier served."""
-        self.sums["accesses"] += made
-        self.sums["fast_accesses"] += fast
+        self.sums["accesses"] += float(made)
+        self.sums["fast_accesses"] += float(fast)
 
     def row(self, now: float) -> None:
         """Write a row of the timeline."""

@@ -30,7 +30,7 @@ def check_tunables(scenario: Scenario, written: Iterable[tuple[str, Mapping[str,
         Node(node.id, place * PAGES_PER_SECTION, PAGES_PER_SECTION, node.toptier)
         for place, node in enumerate(scenario.node)
     ]
-    tunables = Tunables(ArrayMemory(nodes), PRECISE, scenario.hz, V7)
+    tunables = Tunables(ArrayMemory(nodes), PRECISE, scenario.hz, V7, tiering=scenario.tiering)
     for where, values in written:
         for name, text in values.items():
             try:

@@ -29,7 +29,7 @@ class Costs:
         time a page takes.
     fault_isolate_us: taking a folio off the LRU and finding it a frame, where it is promoted
         in the fault (before patch 5).  Assumption.
-    kmigrated_wake_us: one wake of kmigrated that finds nothing to do.  Assumption.
+    kmigrated_wake_us: one wake of kmigrated, before it walks.  Assumption.
     kmigrated_pfn_ns: one folio looked at in a walk.  Assumption: a cache line of struct page
         and a record, of which the walk's order lets some be prefetched.
     kmigrated_batch_us: one batch before its folios move: draining LRU caches and one TLB
@@ -76,6 +76,11 @@ class Costs:
         page_2m = PAGE_BYTES / (self.move_2m_GBps * NS_PER_US)
         part = min(order / HUGE_ORDER, 1.0)
         return float(page_4k * (page_2m / page_4k) ** part * (1 << order))
+
+    @property
+    def sampled_us(self) -> float:
+        """Microseconds that a sample takes in all: its interrupt, and its part of a drain."""
+        return self.sample_us + self.drain_sample_ns / NS_PER_US
 
     def fault_promotion_us(self, order: int) -> float:
         """Give what promoting a folio in the fault path adds to the fault, microseconds."""

@@ -1,7 +1,8 @@
-"""Active and inactive folios of a node, as first-in first-out queues."""
+"""Active and inactive folios of a node, as first-in first-out queues; sizes in pages."""
 
 from __future__ import annotations
 
+from collections import deque
 from math import isqrt
 
 import numpy as np
@@ -17,7 +18,7 @@ class _Queue:
     """Entries (unit, stamp) in arrays; the oldest come out first."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[Units, npt.NDArray[np.int64]]] = []
+        self._parts: deque[tuple[Units, npt.NDArray[np.int64]]] = deque()
 
     def put(self, units: Units, stamps: npt.NDArray[np.int64]) -> None:
         if len(units):
@@ -30,7 +31,7 @@ class _Queue:
             units, stamps = self._parts[0]
             taken.append((units[:count], stamps[:count]))
             if len(units) <= count:
-                self._parts.pop(0)
+                self._parts.popleft()
             else:
                 self._parts[0] = units[count:], stamps[count:]
             count -= len(taken[-1][0])
@@ -40,6 +41,11 @@ class _Queue:
             np.concatenate([stamps for _, stamps in taken] or [empty]),
         )
 
+    def put_back(self, units: Units, stamps: npt.NDArray[np.int64]) -> None:
+        """Put entries where `take` took them."""
+        if len(units):
+            self._parts.appendleft((units, stamps))
+
 
 class Lru:
     """The two lists of one node (mm/vmscan.c).
@@ -48,7 +54,10 @@ class Lru:
     unit has had another one since.
     """
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, pages: npt.NDArray[np.int32]) -> None:
+        """`pages` of every unit of the machine."""
+        units = len(pages)
+        self._pages = pages
         self._state: npt.NDArray[np.uint8] = np.zeros(units, np.uint8)
         self._stamp: npt.NDArray[np.int64] = np.zeros(units, np.int64)
         self._next = 1
@@ -59,7 +68,7 @@ class Lru:
 
     @property
     def total(self) -> int:
-        """Folios on both lists."""
+        """Pages on both lists."""
         return sum(self.count.values())
 
     def add(self, units: Units, now: float) -> None:
@@ -70,21 +79,21 @@ class Lru:
     def remove(self, units: Units) -> None:
         """Let go of folios that have left the node."""
         for state in (ACTIVE, INACTIVE):
-            self.count[state] -= int(np.count_nonzero(self._state[units] == state))
+            self.count[state] -= int(self._pages[units[self._state[units] == state]].sum())
         self._state[units] = GONE
         self._stamp[units] = 0
 
-    def age(self, now: float, node_bytes: int) -> int:
+    def age(self, now: float) -> int:
         """Deactivate the oldest active folios until enough are inactive; give how many."""
-        wanted = self.total // (1 + inactive_ratio(node_bytes))
+        wanted = self.total // (1 + inactive_ratio(self.total))
         units = self._take(ACTIVE, wanted - self.count[INACTIVE])
         self.since[units] = now
         self._put(INACTIVE, units)
         return len(units)
 
-    def tail(self, count: int) -> Units:
+    def tail(self, pages: int) -> Units:
         """Take the folios that were inactive longest; the caller puts them somewhere."""
-        return self._take(INACTIVE, count)
+        return self._take(INACTIVE, pages)
 
     def activate(self, units: Units) -> None:
         """Put folios that `tail` gave among the active ones."""
@@ -95,27 +104,30 @@ class Lru:
         self._next += len(units)
         self._state[units] = state
         self._stamp[units] = stamps
-        self.count[state] += len(units)
+        self.count[state] += int(self._pages[units].sum())
         self._queues[state].put(units, stamps)
 
-    def _take(self, state: int, count: int) -> Units:
+    def _take(self, state: int, pages: int) -> Units:
+        """Take the oldest folios that make up `pages`, the last of them whole."""
         taken = []
-        while count > 0 and self.count[state] > 0:
-            units, stamps = self._queues[state].take(count)
-            units = units[self._stamp[units] == stamps]
-            self.count[state] -= len(units)
+        while pages > 0 and self.count[state] > 0:
+            units, stamps = self._queues[state].take(pages)
+            valid = self._stamp[units] == stamps
+            units, stamps = units[valid], stamps[valid]
+            sizes = self._pages[units]
+            before = np.cumsum(sizes) - sizes
+            enough = int(np.searchsorted(before, pages))
+            self._queues[state].put_back(units[enough:], stamps[enough:])
+            units = units[:enough]
+            size = int(sizes[:enough].sum())
+            self.count[state] -= size
             self._state[units] = GONE
             taken.append(units)
-            count -= len(units)
+            pages -= size
         return np.concatenate(taken) if taken else np.zeros(0, np.int64)
 
 
-def inactive_ratio(node_bytes: int) -> int:
-    """Give how many active folios there are to an inactive one (inactive_is_low())."""
-    gib = node_bytes >> 30
+def inactive_ratio(pages: int) -> int:
+    """Give how many active pages there are to an inactive one (inactive_is_low())."""
+    gib = pages << PAGE_SHIFT >> 30
     return isqrt(10 * gib) if gib else 1
-
-
-def pages_to_bytes(pages: int) -> int:
-    """Give the bytes of so many pages."""
-    return pages << PAGE_SHIFT

@@ -149,8 +149,8 @@ class SimulatedMemory:
     def room(self, nid: int) -> int:
         """Pages of the largest folio that may come now: free pages stay over the high mark.
 
-        Where a folio does not find room, kswapd of the node is woken (mm/migrate.c,
-        migrate_misplaced_folio_prepare(), migrate_balanced_pgdat()).
+        Where a folio may not find room the node is `short`: kswapd is woken if one does not
+        (mm/migrate.c, migrate_misplaced_folio_prepare(), migrate_balanced_pgdat()).
         """
         if nid not in self._online:
             return 0

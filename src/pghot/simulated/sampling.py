@@ -27,6 +27,17 @@ LVT_OFFSET = ibs.IBSCTL_LVT["IBSCTL_MPROF_LVT_OFFSET_VALID"]
 """What firmware leaves in MSR_AMD64_IBSCTL, where it sets the profiler up."""
 
 
+_NONE = Samples(
+    cpu=np.empty(0, np.int32),
+    time_us=np.empty(0, np.float64),
+    jiffies=np.empty(0, np.uint64),
+    data2=np.empty(0, np.uint64),
+    data3=np.empty(0, np.uint64),
+    phyaddr=np.empty(0, np.uint64),
+    online=np.empty(0, np.bool_),
+)
+
+
 class Sampling:
     """Watches every step.  `record` takes what the drains hand on, in the order of time."""
 
@@ -62,7 +73,7 @@ class Sampling:
     def watch(self, steps: Sequence[Step], start: float, end: float) -> None:
         """Take the samples of a step."""
         fired = self._fire(steps, end - start)
-        columns = [self._samples(step, fired, start, end) for step in steps]
+        columns = [_NONE, *(self._samples(step, fired, start, end) for step in steps)]
         samples = Samples(*(np.concatenate(column) for column in zip(*columns, strict=True)))
         self._world.account.total["samples"] += len(samples.cpu)
         recorded = self.driver.run(samples, end * _US, self._vmstat)
@@ -83,6 +94,7 @@ class Sampling:
                 done[rows] = seconds
             else:
                 done[rows] = step.made / len(step.group.cpus) * self._table.ops_per_access
+        done[~self.driver.enabled] = 0
         if isinstance(self._hardware, TimePacer):
             return self._hardware.advance(done)
         self._ops_left += done
@@ -98,7 +110,7 @@ class Sampling:
         cpu, fraction = fired.cpu[mine], fired.fraction[mine]
         units = group.flow.stream.draw(step.start + fraction * (step.end - step.start))
         pfn, nid = self._pages(group, units)
-        seconds = len(cpu) * world.costs.sample_us * 1e-6
+        seconds = len(cpu) * world.costs.sampled_us * 1e-6
         group.debt_s += seconds
         world.spend("sampling", seconds)
         times = start + fraction * (end - start)

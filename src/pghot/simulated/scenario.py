@@ -156,6 +156,7 @@ class Scenario(_Table, frozen=True):
 
     `seconds` ends the run at the latest; needed where no threads have `accesses`.
     `demotion` lets kswapd of a top-tier node demote.  `absent`: nodes that come later.
+    `tiering` False is a kernel without CONFIG_NUMA_BALANCING_TIERING, which refuses mode 2.
     """
 
     title: str
@@ -170,6 +171,7 @@ class Scenario(_Table, frozen=True):
     hz: Annotated[int, msgspec.Meta(ge=12, lt=12288)] = 1000
     seed: Count = 1
     demotion: bool = False
+    tiering: bool = True
     absent: list[Nid] = []
     tunables: dict[str, str] = {}
     scanner: ScannerTable = ScannerTable()

@@ -14,7 +14,7 @@ from pghot.simulated.scenario import SamplerTable, ScannerTable, Scenario
 from pghot.simulated.scenario_file import checked
 from pghot.tables import convert_tables
 
-_PLAIN = ("seconds", "hz", "demotion", "tick_ms")
+_PLAIN = ("seconds", "hz", "demotion", "tiering", "tick_ms")
 _TABLES: dict[str, Collection[str]] = {
     "scanner": ScannerTable.__struct_fields__,
     "sampler": SamplerTable.__struct_fields__,
@@ -27,8 +27,8 @@ def with_settings(
     """Give the scenario with `NAME=VALUE` settings; the last of a name wins.
 
     NAME is a tunable or a setting of the scanner by its kernel name, `sampler.KEY`,
-    `scanner.KEY`, `costs.KEY`, or one of `seconds`, `hz`, `demotion`, `tick_ms`.  InputError
-    where it is none of these, or the value does not fit.
+    `scanner.KEY`, `costs.KEY`, or one of `seconds`, `hz`, `demotion`, `tiering`, `tick_ms`.
+    InputError where it is none of these, or the value does not fit.
     """
     for setting in settings:
         name, equals, text = setting.partition("=")

@@ -30,7 +30,15 @@ class Traffic:
         self._link: npt.NDArray[np.int64] = np.full((nids, nids), NO_LINK, np.int64)
         for number, table in enumerate(tables):
             self._link[table.cpus, table.memory] = number
+        self._distance = {(cpu, t.memory): t.distance for t in tables for cpu in t.cpus}
+        caps = [(kind.read_GBps, kind.write_GBps) for kind in self._kinds]
+        self._most: npt.NDArray[np.float64] = np.array(caps) * _GB * EXTRA_MAX / 2
         self._waiting: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
+        self._copying: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
+
+    def distance(self, cpu_node: int, nid: int) -> int:
+        """Distance from a node's CPUs to a node; 255 (unreachable) where no link goes."""
+        return self._distance.get((cpu_node, nid), 255)
 
     def costs(
         self, groups: Sequence[Group], shares: Sequence[npt.NDArray[np.float64]], seconds: float
@@ -52,7 +60,12 @@ class Traffic:
         for row, (group, share) in enumerate(zip(groups, shares, strict=True)):
             for nid in np.flatnonzero(share).tolist():
                 by_link[row, self._way(group.table.node, nid)] += share[nid]
-        return self._solver.solve(rows, by_link, self._copies(seconds)).access_ns.tolist()
+        self._copying = self._copies(seconds)
+        return self._solver.solve(rows, by_link, self._copying / _GB).access_ns.tolist()
+
+    def passed(self, seconds: float) -> None:
+        """Let time pass: what was copied in it is no longer to be copied."""
+        self._waiting = np.maximum(self._waiting - self._copying * seconds, 0)
 
     def copied(self, from_nid: int, to_nid: int, size: int) -> None:
         """Put bytes on the links that a CPU near either node reads and writes."""
@@ -63,13 +76,10 @@ class Traffic:
             self._waiting[self._link[near, to_nid], 1] += size
 
     def _copies(self, seconds: float) -> npt.NDArray[np.float64]:
-        """Give the GB/s of copies for a while, and take these bytes off the list."""
-        if seconds <= 0:
+        """Give the bytes a second that are copied for a while."""
+        if seconds <= 0 or not self._waiting.any():
             return np.zeros_like(self._waiting)
-        caps = np.array([(k.read_GBps, k.write_GBps) for k in self._kinds]) * _GB * EXTRA_MAX
-        now = np.minimum(self._waiting, caps / 2 * seconds)
-        self._waiting -= now
-        return now / seconds / _GB
+        return np.minimum(self._waiting / seconds, self._most)
 
     def _way(self, cpu_node: int, nid: int) -> int:
         link = int(self._link[cpu_node, nid])

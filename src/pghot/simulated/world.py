@@ -7,7 +7,7 @@ present load.  Faults, interrupts and waiting are owed, and paid out of the next
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from math import exp, inf
 from typing import NamedTuple, Protocol
@@ -15,19 +15,18 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pghot.errors import InputError
 from pghot.simulated.account import Account
 from pghot.simulated.agenda import Agenda
 from pghot.simulated.costs import with_costs
 from pghot.simulated.groups import Group
 from pghot.simulated.hot_set import heat, hottest
-from pghot.simulated.layout import lay_out, unit_flags, units_of
+from pghot.simulated.layout import lay_out
 from pghot.simulated.memory import SimulatedMemory
+from pghot.simulated.population import allocate, make_groups, make_regions
 from pghot.simulated.regions import Flow, Region
 from pghot.simulated.scenario import EventTable, Scenario
 from pghot.simulated.traffic import Traffic
 from pghot.simulated.units import Units
-from pghot.workloads.make import make_stream
 
 PAGE_BYTES = 4096
 IDLE_STEP_S = 0.1
@@ -69,33 +68,34 @@ class World:
         self.memory: SimulatedMemory = lay_out(scenario)
         self.traffic = Traffic(scenario)
         self.account = Account(self.memory, IDLE_STEP_S)
-        self.regions: dict[str, Region] = {}
-        self.groups: list[Group] = []
         self.tick_s = scenario.tick_ms / 1000
+        self._limit = scenario.seconds or inf
         self.on_faults: Callable[[Faults], None] | None = None
         """Takes hint faults; None where nothing is ever marked."""
         self.watchers: list[Watcher] = []
         self.on_new_heat: list[Callable[[float], None]] = []
-        """Called when the heat of units has changed: at the start and at phase changes."""
+        """Called when heat has changed: as threads start or end, and at phase changes."""
         self.on_event: list[Callable[[EventTable], None]] = []
         """Told of every event of the scenario, after the machine has changed."""
         self.on_allocated: list[Callable[[Units, float], None]] = []
         self.after_step: list[Callable[[float], None]] = []
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
-        self._region_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-        self._make_regions(*rng.spawn(1))
-        self.marked: npt.NDArray[np.bool_] = np.zeros(len(self._region_of), np.bool_)
+        self.regions: dict[str, Region] = make_regions(scenario, self.memory, *rng.spawn(1))
+        sizes = [region.units for region in self.regions.values()]
+        self._region_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        self.marked: npt.NDArray[np.bool_] = np.zeros(sum(sizes), np.bool_)
         """Units whose next access faults."""
-        self._make_groups(rng.spawn(len(scenario.threads)))
+        rngs = rng.spawn(len(scenario.threads))
+        self.groups: list[Group] = make_groups(scenario, self.memory, self.regions, rngs)
         self.memory.tell(self._moved)
 
     # What policies and sources use.
 
     def heat(self) -> npt.NDArray[np.float64]:
-        """Give each unit's share of all accesses to come, as far as the present phase goes."""
+        """Give each unit's share of the accesses of the threads that run, in their phases."""
         units = len(self.memory.units.pfn)
-        return heat(self.regions.values(), [g for g in self.groups if g.left], units)
+        return heat(self.regions.values(), [g for g in self.groups if g.running], units)
 
     def by_region(self, units: Units) -> Iterable[tuple[Region, npt.NDArray[np.int64]]]:
         """Split units by region: each with the places in `units` of those that are its."""
@@ -153,21 +153,25 @@ class World:
 
     def run(self, progress: Callable[[float, float], None] | None = None) -> None:
         """Run until all threads that have an end have ended, or the scenario's end."""
-        limit = self.scenario.seconds or inf
+        for _ in self.steps():
+            if progress:
+                progress(self.now, self._expected_end(self._limit))
+
+    def steps(self) -> Iterator[None]:
+        """Run likewise, and come back after each step."""
         self._begin()
-        while not self._done() and self.now < limit:
-            self._step(min(self.agenda.next, limit))
+        while not self._done() and self.now < self._limit:
+            self._step(min(self.agenda.next, self._limit))
             self.agenda.run(self.now)
             for check in self.after_step:
                 check(self.now)
-            if progress:
-                progress(self.now, self._expected_end(limit))
+            yield
         self.account.row(self.now)
 
     def start_group(self, group: Group) -> None:
         """Start threads; the first of a region allocate it."""
         if not group.region.allocated:
-            self._allocate(group.region)
+            self._allocate(group)
         group.running = True
         if group.table.end_s is not None:
             self.agenda.at(group.table.end_s, partial(self._end, group))
@@ -207,6 +211,7 @@ class World:
         for flow in flows.values():
             steps += self._advance(flow, running, start, length)
         self.now = end
+        self.traffic.passed(length)
         for watcher in self.watchers:
             watcher.watch(steps, start, end)
         for group in running:
@@ -215,23 +220,26 @@ class World:
 
     def _set_costs(self, running: list[Group], length: float) -> float:
         """Find what an access of each group costs now; give how long that holds."""
-        shares = []
-        for group in running:
-            ahead = length * group.threads / (group.cost_ns * 1e-9) if group.cost_ns else 1.0
-            shares.append(group.flow.stream.shares(group.flow.clock, group.flow.clock + ahead))
-        for group, cost in zip(running, self.traffic.costs(running, shares, length), strict=True):
-            group.cost_ns = cost
+        if not all(group.cost_ns for group in running):
+            self._solve(running, length)  # only now is it known how far they come
+        self._solve(running, length)
         for group in running:
             length = min(length, group.ends_in())
             stream = group.flow.stream
             if (stop := min(stream.next_change(), stream.end_clock)) < inf:
-                rate = sum(
-                    other.threads / (other.cost_ns * 1e-9)
-                    for other in running
-                    if other.flow is group.flow
-                )
-                length = min(length, max(stop - group.flow.clock, 0) / rate)
+                left = max(stop - group.flow.clock, 0)
+                length = min(length, left / _pace(group.flow, running))
         return max(length, 0.0)
+
+    def _solve(self, running: list[Group], length: float) -> None:
+        """Take the pages that each stream is about to access for where its accesses go."""
+        shares = []
+        for group in running:
+            flow = group.flow
+            ahead = max(length * _pace(flow, running), 1.0)
+            shares.append(flow.stream.shares(flow.clock, flow.clock + ahead))
+        for group, cost in zip(running, self.traffic.costs(running, shares, length), strict=True):
+            group.cost_ns = cost
 
     def _advance(
         self, flow: Flow, running: list[Group], start: float, length: float
@@ -293,6 +301,8 @@ class World:
                 flow.stream.moved(local, from_nid[places], to_nid)
 
     def _new_heat(self) -> None:
+        if not any(group.running for group in self.groups):
+            return
         units = self.memory.units
         self.account.hot_set(hottest(self.heat(), units.pages), self.now)
         for told in self.on_new_heat:
@@ -302,6 +312,7 @@ class World:
         if group.running:
             group.running = False
             group.ended_s = self.now
+            self._new_heat()
 
     def _done(self) -> bool:
         counted = [group for group in self.groups if group.ends]
@@ -319,66 +330,24 @@ class World:
     def _watched(self) -> bool:
         return bool(self.watchers) or self.on_faults is not None
 
-    def _make_regions(self, rng: np.random.Generator) -> None:
-        for number, table in enumerate(self.scenario.region):
-            count, pages = units_of(table)
-            flags = unit_flags(table, count, rng)
-            first = self.memory.add_units(count, pages, table.memcg, flags)
-            self.regions[table.name] = Region(
-                table.name, table.process, first, count, pages, table.shared_executable
-            )
-            self._region_of = np.concatenate([self._region_of, np.full(count, number, np.int32)])
-
-    def _make_groups(self, rngs: list[np.random.Generator]) -> None:
-        flows: dict[str, Flow] = {}
-        taken: dict[int, int] = {}
-        for table, rng in zip(self.scenario.threads, rngs, strict=True):
-            region = self.regions[table.region]
-            if table.stream_of is None:
-                options = dict(table.stream)
-                kind = options.pop("kind", "uniform")
-                flow = Flow(table.name, make_stream(kind, region.units, options, rng))
-                region.flows.append(flow)
-                flows[table.name] = flow
-            else:
-                flow = flows[table.stream_of]
-            cpus = self.memory.all[table.node].cpus
-            first = taken.get(table.node, 0)
-            taken[table.node] = first + table.count
-            if taken[table.node] > len(cpus):
-                raise InputError(
-                    f"threads {table.name}: node {table.node} has {len(cpus)} CPUs, "
-                    f"and {taken[table.node]} threads are bound to them"
-                )
-            accesses = inf if table.accesses is None else float(table.accesses) * table.count
-            bound = cpus[first : first + table.count]
-            self.groups.append(Group(table, region, flow, bound, accesses))
-
-    def _allocate(self, region: Region) -> None:
-        """Give a region its frames, node by node as it prefers them."""
+    def _allocate(self, group: Group) -> None:
+        """Give a group's region its frames, where the scenario or the policy wants them."""
+        region = group.region
         table = next(t for t in self.scenario.region if t.name == region.name)
         place, interleave = tuple(table.place), table.interleave
         if self.place_of:
             place, interleave = self.place_of(table.name, place)
-        place = tuple(nid for nid in place if self.memory.node_online(nid))
-        left = region.everything
-        if interleave:
-            for at, nid in enumerate(place):
-                self.memory.allocate(left[at :: len(place)], nid, self._reserve(nid))
-            left = left[self.memory.units.nid[left] < 0]
-        for nid in place:
-            left = left[~self.memory.allocate(left, nid, self._reserve(nid))]
-        if len(left):
-            raise InputError(f"region {region.name}: its nodes have no room for it")
-        region.allocated = True
+        allocate(self.memory, region, place, interleave=interleave)
         for told in self.on_allocated:
             told(region.everything, self.now)
         for flow in region.flows:
             flow.stream.place(self.memory.units.nid[region.rows])
 
-    def _reserve(self, nid: int) -> int:
-        """Allocations go to the next node where they would take this one under its low mark."""
-        return self.memory.all[nid].wmark.low
+
+def _pace(flow: Flow, running: list[Group]) -> float:
+    """Give the accesses a second of a flow, all its threads together; 0 where not known."""
+    groups = [group for group in running if group.flow is flow and group.cost_ns]
+    return sum(group.threads / (group.cost_ns * 1e-9) for group in groups)
 
 
 def _waited(hits: float) -> float:
