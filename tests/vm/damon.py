@@ -14,6 +14,7 @@ from pghot.linux.host import Host
 from pghot.linux.zoneinfo import read_zoneinfo
 
 ADMIN = Path("/sys/kernel/mm/damon/admin/kdamonds")
+STATISTICS = Path("/sys/module/damon_stat/parameters/enabled")
 SAMPLE_US, AGGREGATION_US = 20_000, 400_000
 ACTION = "migrate_hot"
 _ANY = str((1 << 64) - 1)
@@ -29,6 +30,25 @@ def promoting(source: int, target: int) -> Iterator[None]:
     """Have DAMON move what it finds hot on one node to another."""
     if not ADMIN.exists():
         raise NotOfferedError("this kernel has no DAMON (CONFIG_DAMON_SYSFS)")
+    with _no_statistics():
+        yield from _promoting(source, target)
+
+
+@contextlib.contextmanager
+def _no_statistics() -> Iterator[None]:
+    """Have DAMON_STAT, which some kernels start at boot, make way: only one may watch."""
+    before = STATISTICS.read_text().strip() if STATISTICS.exists() else "N"
+    if before == "N":
+        yield
+        return
+    STATISTICS.write_text("N")
+    try:
+        yield
+    finally:
+        STATISTICS.write_text(before)
+
+
+def _promoting(source: int, target: int) -> Iterator[None]:
     _write(ADMIN, "nr_kdamonds", 1)
     kdamond = ADMIN / "0"
     try:

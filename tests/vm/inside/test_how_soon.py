@@ -58,12 +58,14 @@ def test_how_soon_beside_the_kernels_own_promotion_and_damon() -> None:
     launched = (daemon.PGHOT, "run", "--")
     with load.running(TOTAL_MIB, HOT_MIB, prefix=launched) as process:
         words, cold = measure(process)
+        process.stop()  # and so the run, which puts the settings back
         row(f"pghot run -- load, {PAUSED}", words)
         assert cold <= 0.01 * (TOTAL_MIB - HOT_MIB) * 256
     for pause, options in ((PAUSED, ()), (BUSY, ("--pause-us", "0"))):
         with load.running(TOTAL_MIB, HOT_MIB, options=options) as process:
             with daemon.running("-p", str(process.pid)) as pghot:
                 words, cold = measure_attached(process, pghot)
+                pghot.stop()
             row(f"pghot run -p on a running load, {pause}", words)
             assert cold <= 0.01 * (TOTAL_MIB - HOT_MIB) * 256
     with kernel_alone(), load.running(TOTAL_MIB, HOT_MIB) as process:

@@ -25,7 +25,7 @@ BUSY = ("--pause-us", "0")
 def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Path) -> None:
     before = daemon.kernel_promoted()
     prefix = (daemon.PGHOT, "run", "-o", str(tmp_path / "result"), "--")
-    with load.running(64, 16, options=("--write",), prefix=prefix) as process:
+    with load.running(64, 16, options=("--write", *BUSY), prefix=prefix) as process:
         hot, cold = process.addresses(64)
         seconds = wait_until_fast(process, hot, timeout=30)
         # Before the comparison, which reads every page, and so makes cold ones warm.
