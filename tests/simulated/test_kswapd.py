@@ -201,3 +201,12 @@ def test_a_folio_that_left_and_came_back_is_in_the_list_once() -> None:
     lru.activate(np.array([2, 3, 4]))
     lru.age(3.0)
     assert lru.tail(100).tolist() == [5, 6, 7]
+
+
+def test_folios_that_were_looked_at_for_nothing_go_back_to_where_they_were() -> None:
+    lru = Lru(np.ones(20, np.int32))
+    lru.add(np.arange(20), 0.0)
+    lru.age(1.0)
+    lru.untail(lru.tail(6)[2:])
+    assert lru.count == {ACTIVE: 10, INACTIVE: 8}
+    assert lru.tail(100).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]

@@ -182,6 +182,9 @@ def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLik
 
 def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """Give a contiguous read-only array; one kind of array keeps to one compiled loop."""
-    rows = np.ascontiguousarray(np.broadcast_to(np.asarray(values, dtype=dtype), shape))
+    rows = np.asarray(values, dtype=dtype)
+    if rows.shape != shape:
+        rows = np.broadcast_to(rows, shape)
+    rows = np.ascontiguousarray(rows).view()
     rows.flags.writeable = False
     return rows

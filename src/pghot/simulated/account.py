@@ -129,10 +129,7 @@ class Account:
         return tuple(sorted(self._memory.all))
 
     def _on_top(self, nids: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
-        top = np.zeros(max(self._memory.all) + 2, np.bool_)  # the last is for -1
-        for node in self._memory.all.values():
-            top[node.id] = node.toptier
-        return top[nids]
+        return self._memory.on_top[nids]
 
     def _cover(self, now: float) -> None:
         self._covered += self.hot_fast * (now - self._since)

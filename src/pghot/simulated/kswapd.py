@@ -69,8 +69,7 @@ class Kswapd:
         need = mark - memory.free_pages(nid)
         while left_s > 0 and need > 0:
             looked = lru.age(now)
-            tail = lru.tail(min(max(need, SWAP_CLUSTER_MAX), ROUND))
-            used = self._used(nid, tail)
+            tail, used = self._look(nid, max(need, SWAP_CLUSTER_MAX))
             lru.activate(tail[used])
             moved, seconds = self._demote(nid, tail[~used])
             left_s -= (looked + len(tail)) * page_s + seconds
@@ -84,6 +83,19 @@ class Kswapd:
         self._world.spend("kswapd", time_s - left_s)
         return need, left_s
 
+    def _look(self, nid: int, pages: int) -> tuple[Units, npt.NDArray[np.bool_]]:
+        """Take folios off the tail until so many pages are unused; say which were used.
+
+        It takes many together where the last ones were all in use.
+        """
+        lru = self._lru[nid]
+        tail = lru.tail(ROUND if self._fruitless[nid] else min(pages, ROUND))
+        used = self._used(nid, tail)
+        unused = np.cumsum(np.where(used, 0, self._world.memory.units.pages[tail]))
+        enough = int(np.searchsorted(unused, pages)) + 1
+        lru.untail(tail[enough:])
+        return tail[:enough], used[:enough]
+
     def _used(self, nid: int, units: Units) -> npt.NDArray[np.bool_]:
         """Tell which folios were accessed since their bit was cleared, or cannot move."""
         used = (self._world.memory.units.flags[units] & _STUCK) > 0
@@ -96,9 +108,7 @@ class Kswapd:
         """Move folios to the nearest lower-tier node with room: how many, and the seconds."""
         memory = self._world.memory
         seconds, count = 0.0, 0
-        for low in self._lower(nid):
-            if not len(units):
-                break
+        for low in self._lower(nid) if len(units) else ():
             room = memory.free_pages(low) - memory.all[low].wmark.low
             fits = units[np.cumsum(memory.units.pages[units]) <= room]
             before = memory.units.nid[fits]

@@ -95,17 +95,22 @@ class Lru:
         """Take the folios that were inactive longest; the caller puts them somewhere."""
         return self._take(INACTIVE, pages)
 
+    def untail(self, units: Units) -> None:
+        """Put folios that `tail` gave last back where they were."""
+        self._put(INACTIVE, units, first=True)
+
     def activate(self, units: Units) -> None:
         """Put folios that `tail` gave among the active ones."""
         self._put(ACTIVE, units)
 
-    def _put(self, state: int, units: Units) -> None:
+    def _put(self, state: int, units: Units, *, first: bool = False) -> None:
         stamps = np.arange(self._next, self._next + len(units))
         self._next += len(units)
         self._state[units] = state
         self._stamp[units] = stamps
         self.count[state] += int(self._pages[units].sum())
-        self._queues[state].put(units, stamps)
+        queue = self._queues[state]
+        (queue.put_back if first else queue.put)(units, stamps)
 
     def _take(self, state: int, pages: int) -> Units:
         """Take the oldest folios that make up `pages`, the last of them whole."""

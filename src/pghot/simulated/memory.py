@@ -55,6 +55,10 @@ class SimulatedMemory:
         self._told: list[Moved] = []
         self._moves: dict[int, list[tuple[Units, npt.NDArray[np.int16]]]] = {}
         self._gathering = False
+        self.on_top: BoolArray = np.zeros(max(self.all) + 2, np.bool_)
+        """Whether a node is in the top tier, by id; the last is for -1, no node."""
+        for node in self.all.values():
+            self.on_top[node.id] = node.toptier
         self.largest = 1
         """Pages of the largest folio there is."""
         self.short: set[int] = set()

@@ -55,6 +55,7 @@ class Sampling:
         self._table = world.scenario.sampler
         self._cpus = [cpu for group in world.groups for cpu in group.cpus]
         self._first = _firsts(world.groups)
+        self._top = world.memory.on_top
         nids = [group.table.node for group in world.groups for _ in group.cpus]
         self.driver = MemoryProfiler(
             nids,
@@ -73,8 +74,7 @@ class Sampling:
     def watch(self, steps: Sequence[Step], start: float, end: float) -> None:
         """Take the samples of a step."""
         fired = self._fire(steps, end - start)
-        columns = [_NONE, *(self._samples(step, fired, start, end) for step in steps)]
-        samples = Samples(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+        samples = _joined([self._samples(step, fired, start, end) for step in steps])
         self._world.account.total["samples"] += len(samples.cpu)
         recorded = self.driver.run(samples, end * _US, self._vmstat)
         if len(recorded.pfn):
@@ -116,7 +116,7 @@ class Sampling:
         times = start + fraction * (end - start)
         registers = sample_registers(
             pfn.astype(np.uint64),
-            extended=~self._on_top(nid),
+            extended=~self._top[nid],
             remote=nid != group.table.node,
             store=self._rng.random(len(cpu)) < group.table.store_share,
             valid=draw_valid(len(cpu), self._table.invalid_address_share, self._rng),
@@ -136,12 +136,6 @@ class Sampling:
             pfn = pfn + self._rng.integers(0, group.region.pages, len(units))
         return pfn, arrays.nid[units]
 
-    def _on_top(self, nid: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
-        top = np.zeros(max(self._world.memory.all) + 1, np.bool_)
-        for node in self._world.memory.all.values():
-            top[node.id] = node.toptier
-        return top[nid]
-
     def _rows(self, group: Group) -> slice:
         first = self._first[group.table.name]
         return slice(first, first + len(group.cpus))
@@ -154,6 +148,13 @@ class Sampling:
             self.driver.teardown(row)
         elif event.do == "online_cpu":
             self.driver.startup(row)
+
+
+def _joined(parts: list[Samples]) -> Samples:
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(_NONE, *parts, strict=True)
+    return Samples(*(np.concatenate(column) for column in columns))
 
 
 def _firsts(groups: Sequence[Group]) -> dict[str, int]:

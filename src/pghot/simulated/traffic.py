@@ -65,7 +65,8 @@ class Traffic:
 
     def passed(self, seconds: float) -> None:
         """Let time pass: what was copied in it is no longer to be copied."""
-        self._waiting = np.maximum(self._waiting - self._copying * seconds, 0)
+        if self._copying.any():
+            self._waiting = np.maximum(self._waiting - self._copying * seconds, 0)
 
     def copied(self, from_nid: int, to_nid: int, size: int) -> None:
         """Put bytes on the links that a CPU near either node reads and writes."""

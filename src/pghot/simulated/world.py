@@ -248,8 +248,7 @@ class World:
         made = [group.work(length) for group in groups]
         before, after = flow.clock, flow.clock + sum(made)
         shares = flow.stream.shares(before, after)
-        tops = [node.id for node in self.memory.all.values() if node.toptier]
-        top = sum(shares[nid] for nid in tops if nid < len(shares))
+        top = float(shares @ self.memory.on_top[: len(shares)])
         self.account.accesses(after - before, (after - before) * top)
         if self.on_faults:
             self._fault(flow, groups, made, before, after, start, length)
