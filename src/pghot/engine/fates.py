@@ -73,9 +73,7 @@ def foresee(
     return Recorded(accesses, fates, folios, sizes, records)
 
 
-def _verdicts(
-    accesses: Accesses, nodes: Nodes, settings: Settings
-) -> npt.NDArray[np.uint8]:
+def _verdicts(accesses: Accesses, nodes: Nodes, settings: Settings) -> npt.NDArray[np.uint8]:
     """Judge what accesses say of themselves (rules 2 and 3)."""
     nid, source = accesses.nid, accesses.source
     fates = np.full(len(nid), RECORDED, np.uint8)
@@ -176,9 +174,7 @@ def trace(
         records[places[i]] = before[i]
 
 
-def _places(
-    pfns: npt.NDArray[np.uint64], slot_of: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
+def _places(pfns: npt.NDArray[np.uint64], slot_of: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Give the places of PFNs, -1 where a section is not present."""
     number = np.minimum(pfns >> np.uint64(PFN_SECTION_SHIFT), len(slot_of)).astype(np.int64)
     slot = np.append(slot_of, 0)[number].astype(np.int64) - 1
