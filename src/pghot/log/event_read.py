@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +13,16 @@ from pghot.errors import InputError
 from pghot.log.event_parts import PART, file_name
 from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, Said
 
+Wanted = Mapping[str, Sequence[str]]
+"""Columns by table."""
+
+ALL: Wanted = {name: tuple(columns) for name, columns in COLUMNS.items()}
+
 
 class Part(NamedTuple):
-    """One part: what it says of itself and its tables (`event_schema.COLUMNS`)."""
+    """One part: its number, what it says of itself, its tables (`event_schema.COLUMNS`)."""
 
+    number: int
     said: Said
     accesses: pa.Table
     candidates: pa.Table
@@ -36,12 +42,12 @@ class EventReader:
         self.damaged: list[int] = []
         self._numbers = _numbers(self.path)
 
-    def parts(self) -> Iterator[Part]:
-        """Give every part that can be read; InputError where there is none."""
+    def parts(self, columns: Wanted = ALL) -> Iterator[Part]:
+        """Give every part that can be read, with these columns; InputError where none can."""
         self.said = None
         self.damaged = []
         for number in self._numbers:
-            part = self._read(number)
+            part = self.part(number, columns)
             if part is None:
                 continue
             if self.said is None:
@@ -52,11 +58,13 @@ class EventReader:
         if self.said is None:
             raise InputError(f"{self.path}: no part of this event log can be read")
 
-    def _read(self, number: int) -> Part | None:
+    def part(self, number: int, columns: Wanted = ALL) -> Part | None:
+        """Give one part; None where it is gone or damaged."""
         try:
             accesses, candidates = (
                 pa.parquet.read_table(
                     self.path / file_name(name, number),
+                    columns=list(columns[name]),
                     page_checksum_verification=True,
                 )
                 for name in (ACCESSES, CANDIDATES)
@@ -68,10 +76,10 @@ class EventReader:
             self.damaged.append(number)
             return None
         named = ((accesses, ACCESSES), (candidates, CANDIDATES))
-        if any(set(COLUMNS[name]) - set(table.column_names) for table, name in named):
+        if any(set(columns[name]) - set(table.column_names) for table, name in named):
             self.damaged.append(number)
             return None
-        return Part(said, accesses, candidates)
+        return Part(number, said, accesses, candidates)
 
 
 def _numbers(path: Path) -> list[int]:
