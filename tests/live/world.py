@@ -32,6 +32,7 @@ from pghot.live.options import EngineOptions, Options
 from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
 from pghot.live.session import open_session
+from pghot.log.events import Events
 from pghot.sources.live_source import Counts, Samples
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
@@ -372,7 +373,12 @@ class Heard:
 
 
 def run(
-    world: World, options: Options | None = None, *, record: Path | None = None, **engine: object
+    world: World,
+    options: Options | None = None,
+    *,
+    record: Path | None = None,
+    events: Events | None = None,
+    **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
     heard = Heard()
@@ -384,6 +390,7 @@ def run(
         status=lambda now: heard.statuses.append(now.elapsed_us),
         record=record,
         promotions=heard,
+        events=events,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
     )

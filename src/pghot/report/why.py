@@ -148,6 +148,8 @@ def _what(step: Step) -> str:
 def _heat(step: Step) -> str:
     if step.what == IGNORED:
         return ""
-    if step.became_ready > 1:
-        return f"{step.heat}, ready {step.became_ready:,} times"
-    return f"{step.heat}, becomes ready" if step.became_ready else str(step.heat)
+    heat = str(step.heat)
+    if step.became_ready:
+        times = f"ready {step.became_ready:,} times"
+        heat += f", {times if step.became_ready > 1 else 'becomes ready'}"
+    return heat + (" (its age wrapped)" if step.wrapped else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS, Layout
-from pghot.engine.units import jiffies_to_msecs
+from pghot.engine.units import MSEC_PER_SEC, jiffies_to_msecs
 from pghot.errors import InputError, PghotError
 from pghot.log.event_read import EventReader
 from pghot.log.event_schema import MOVED, Said
@@ -28,7 +29,9 @@ class Step:
 
     `folio` is the first PFN, `heat` the record's frequency and `ready` its bit: after the
     access, or when it was judged.  `why`: the fate of an ignored access, the outcome of a
-    refusal.  `became_ready` counts accesses that made it ready.  Of candidates: nodes,
+    refusal.  `became_ready` counts accesses that made it ready, `wrapped` those that
+    found a record older than the window, whose time field had wrapped (docs/defects.md, 2), and
+    took it for a recent one.  Of candidates: nodes,
     `batch` and `status`; `latency_ms`, `threshold_ms` and `movable` of the last one.
     """
 
@@ -45,6 +48,7 @@ class Step:
     times: list[float] = field(default_factory=list)
     sources: set[str] = field(default_factory=set)
     became_ready: int = 0
+    wrapped: int = 0
     latency_ms: int = 0
     threshold_ms: int = 0
     movable: bool = True
@@ -69,6 +73,7 @@ class Step:
         }
         if self.what in {RECORDED, IGNORED}:
             data |= {"sources": sorted(self.sources), "became_ready": self.became_ready}
+            data["wrapped"] = self.wrapped
         else:
             names = ("from_nid", "to_nid", "latency_ms", "threshold_ms", "movable")
             data |= {name: getattr(self, name) for name in names}
@@ -127,6 +132,7 @@ def condensed(steps: Iterable[Step]) -> list[Step]:
             before.times += step.times
             before.sources |= step.sources
             before.became_ready += step.became_ready
+            before.wrapped += step.wrapped
             before.latency_ms, before.threshold_ms = step.latency_ms, step.threshold_ms
             continue
         else:
@@ -141,12 +147,17 @@ def _steps(rows: list[dict[str, Any]], said: Said) -> Iterator[Step]:
     """Make a step of each row, in order."""
     layout = LAYOUTS[said.mode]
     keep = FIDELITIES[said.fidelity].keep_refused
-    ready = False
+    window_s = said.tunables["pghot_promote_freq_window_ms"] / MSEC_PER_SEC
+    ready, touched = False, math.inf
     for row in rows:
         step = _candidate(row, said, layout) if "outcome" in row else _access(row, said, layout)
         if step.what == RECORDED:
             step.became_ready = int(step.ready and not ready)
-            ready = step.ready
+            # The default record rounds its time down by up to a bucket.
+            bucket_s = (1 << layout.time_bucket_shift) / said.hz
+            stale = step.times[0] - touched > window_s + bucket_s
+            step.wrapped = int(stale and step.heat > 1)
+            ready, touched = step.ready, step.times[0]
         elif step.what != IGNORED:
             ready = keep and step.what == REFUSED and step.why not in _KEPT_BY
         yield step
