@@ -9,17 +9,20 @@ import pytest
 SMALL = ("gups", "--scale", "1/256")
 
 
+@pytest.mark.parametrize("limit", ["0", "65536"])
 @pytest.mark.parametrize("policy", ["pghot-hwhint", "improved-hintfault"])
-def test_the_events_of_a_simulation_are_what_it_counts(run, tmp_path, policy):
+def test_the_events_of_a_simulation_are_what_it_counts(run, tmp_path, policy, limit):
     events = tmp_path / "events"
-    done = run("sim", *SMALL, "--policy", policy, "--events", events, "--json")
+    rate = ("--set", f"pghot_promote_rate_limit_MBps={limit}", "--set", "freq_threshold=1")
+    done = run("sim", *SMALL, *rate, "--policy", policy, "--events", events, "--json")
     assert done.status == 0, done.err
     outcome = json.loads(done.out)["policies"][policy]
     told = json.loads(run("why", events, "--refused", "--json").out)
-    counted = outcome["counters"]
+    counted = outcome["vmstat"]
     assert told["accesses"]["recorded"] == counted["pghot_recorded_accesses"] > 0
     refused = sum(reason["times"] for reason in told["refused"])
     assert refused == sum(outcome["refused"].values())
+    assert refused > 0 or limit != "0"
     assert told["judged"] - told["moved"] == refused
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pghot.log.event_schema import MOVED
-from pghot.why.advice import advice
+from pghot.why.advice import advice, opening
 from pghot.why.life import IGNORED, RECORDED, Life, Step
 from pghot.why.refused import Refusals
 from pghot.why.words import FATES, refusal
@@ -50,7 +50,7 @@ def print_life(life: Life) -> None:
             continue
         table.add_row(_when(step), _what(step), _heat(step))
     console.print(table)
-    console.print(f"[bold]{_opening(life)}[/bold] {advice(life)}.", soft_wrap=True)
+    console.print(f"[bold]{opening(life)}:[/bold] {advice(life)}.", soft_wrap=True)
     _print_gaps(console, life.complete_from_s, life.damaged)
 
 
@@ -108,11 +108,6 @@ def _print_gaps(console: Console, complete_from_s: float, damaged: list[int]) ->
         console.print(f"The log is complete from {complete_from_s:,.1f} s on.", style="dim")
     for number in damaged:
         console.print(f"Part {number} is damaged and left out.", style="dim")
-
-
-def _opening(life: Life) -> str:
-    moved = [step for step in life.steps if step.what == MOVED]
-    return "What came of it:" if moved else "What would have let it move:"
 
 
 def _where(life: Life) -> str:

@@ -13,6 +13,15 @@ _WINDOW = "pghot_promote_freq_window_ms"
 _LIMIT = "pghot_promote_rate_limit_MBps"
 
 
+def opening(life: Life) -> str:
+    """Say what `advice` is: what came of the page, what it lacked, or why nothing helps."""
+    if life.of(MOVED):
+        return "What came of it"
+    ready = any(step.ready for step in life.of(RECORDED))
+    lacked = life.of(REFUSED) or (life.of(RECORDED) and not ready)
+    return "What would have let it move" if lacked else "Why it did not move"
+
+
 def advice(life: Life) -> str:
     """Say what came of the page, and what would have let it move where it did not."""
     judged = life.of(REFUSED, MOVED)
@@ -52,8 +61,8 @@ def _never_judged(life: Life) -> str:
         )
     most, threshold = max(step.heat for step in recorded), tunables["freq_threshold"]
     return (
-        f"never ready: at most {most} of {threshold} accesses within {tunables[_WINDOW]} ms; a "
-        f"lower freq_threshold, a longer {_WINDOW}, or a source that sees more"
+        f"{threshold} accesses within {tunables[_WINDOW]} ms, where it had {most} at most; or a "
+        f"lower freq_threshold, a longer {_WINDOW}, a source that sees more"
     )
 
 
