@@ -75,7 +75,8 @@ def run_engine(
         tape = Tape(running=record is not None)
         live = _Live(session, engine_options, tape, clock, promotions)
         stack.callback(live.close)
-        warm_up(engine_options.layout, engine_options.fidelity, tell)
+        layout, fidelity = engine_options.layout, engine_options.fidelity
+        warm_up(layout, fidelity, tell, observed=events is not None)
         log = None
         if record is not None:
             writer = stack.enter_context(

@@ -64,7 +64,8 @@ class EventLog:
         rows = min(_ROWS_A_PART, parts.limit // (8 * BYTES_A_ROW))
         self._tables = {name: _Rows(columns, rows) for name, columns in COLUMNS.items()}
         self._seq = self._start = self._end = self._batches = 0
-        self._tried: list[tuple[U64Array, int, npt.NDArray[np.uint8]]] = []
+        self._tried: list[U64Array] = []
+        self._codes: list[int] = []
         self._pid, self._vaddr = np.zeros(0, np.int32), np.zeros(0, np.uint64)
 
     def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
@@ -99,11 +100,10 @@ class EventLog:
 
     def moved(self, batch: Batch, now: int) -> None:  # noqa: ARG002 - the candidates say when
         """Take a batch; its folios are written with their candidates."""
-        codes = np.zeros(len(batch.pfns), np.uint8)
+        self._tried.append(batch.pfns)
         if self._told is not None:
             names = self._told.last_statuses().tolist()
-            codes[:] = [self._status_code.get(name, 0) for name in names]
-        self._tried.append((batch.pfns, self._batches, codes))
+            self._codes += [self._status_code.get(name, 0) for name in names]
         self._batches += 1
 
     def judged(self, judged: Judged) -> None:
@@ -140,12 +140,13 @@ class EventLog:
         """Give the batch that each folio was in, -1 for none, and what the host said of it."""
         batch, status = np.full(len(pfns), -1, np.int32), np.zeros(len(pfns), np.uint8)
         tried, self._tried = self._tried, []
+        codes, self._codes = self._codes, []
         if tried:
             order = np.argsort(pfns)
-            in_batches = np.concatenate([folios for folios, _, _ in tried])
-            at = order[np.searchsorted(pfns, in_batches, sorter=order)]
-            batch[at] = np.concatenate([np.full(len(f), number) for f, number, _ in tried])
-            status[at] = np.concatenate([codes for _, _, codes in tried])
+            at = order[np.searchsorted(pfns, np.concatenate(tried), sorter=order)]
+            numbers = np.arange(self._batches - len(tried), self._batches)
+            batch[at] = np.repeat(numbers, [len(folios) for folios in tried])
+            status[at] = codes or 0
         return batch, status
 
     def _add(self, table: str, count: int, columns: Columns, now: int) -> None:
