@@ -20,6 +20,7 @@ ROOMS = {
     "sources": {"engine", "errors", "linux", "log", "sources"},
     "replaying": {"engine", "errors", "log", "sources", "replaying"},
     "live": {"engine", "errors", "linux", "log", "sources", "live"},
+    "why": {"engine", "errors", "log", "why"},
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"engine", "errors", "simulated", "workloads", "policies"},
@@ -34,6 +35,7 @@ ROOMS = {
         "simulated",
         "workloads",
         "policies",
+        "why",
         "report",
     },
     "cli": {
@@ -47,6 +49,7 @@ ROOMS = {
         "simulated",
         "workloads",
         "policies",
+        "why",
         "report",
         "cli",
         "",

@@ -33,6 +33,7 @@ from pghot.live.options import EngineOptions, Options
 from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
 from pghot.live.session import open_session
+from pghot.log.events import Events
 from pghot.sources.live_source import Counts, Samples
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
@@ -389,6 +390,7 @@ def run(
     *,
     record: Path | None = None,
     status: Callable[[LiveResult], None] = lambda _: None,
+    events: Events | None = None,
     **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
@@ -406,6 +408,7 @@ def run(
         status=show,
         record=record,
         promotions=heard,
+        events=events,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
     )

@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "replay",
     "sim",
+    "why",
     "convert",
     "run",
     "record",

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         "machine": shipped("two-tier.toml"),
         "source": None,
         "output": None,
+        "events": None,
         "force": False,
         "skip_bad": False,
     }

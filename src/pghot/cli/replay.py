@@ -17,6 +17,8 @@ HELP = "replay an access log on a machine: what would have been promoted, when, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.events import add_events_arguments
+
     parser.add_argument("log", metavar="LOG", type=Path, help="access log: Parquet, CSV, CSV.zst")
     parser.add_argument(
         "--machine", metavar="FILE", type=Path, help="machine file (default: the log's own)"
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="enable these sources: hintfault, hwhint (default: those in the log)",
     )
     add_engine_arguments(parser)
+    add_events_arguments(parser)
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
     parser.add_argument("--force", action="store_true", help="write to DIR though it is not empty")
@@ -87,6 +90,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write the files, and tell."""
+    from pghot.cli.events import events_of
     from pghot.replaying.driver import replay
     from pghot.replaying.output import output_directory
     from pghot.report.progress import rows_progress
@@ -96,8 +100,16 @@ def run(args: argparse.Namespace) -> int:
         output = None
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
+        events = stack.enter_context(events_of(args))
         progress = stack.enter_context(rows_progress(args.log))
-        result = replay(args.log, args.machine, settings, promotions=output, progress=progress)
+        result = replay(
+            args.log,
+            args.machine,
+            settings,
+            promotions=output,
+            progress=progress,
+            observe=events.log if events else None,
+        )
         if output:
             output.finish(result)
     if result.skipped:

@@ -12,6 +12,7 @@ HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.events import add_events_arguments
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
+    add_events_arguments(parser)
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--force", action="store_true", help="write over LOG, and to a full DIR")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the engine until it ends, and tell."""
+    from pghot.cli.events import events_of
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
     from pghot.errors import InputError
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         output = None
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
+        events = stack.enter_context(events_of(args))
         result, status = run_engine(
             Host(),
             options,
@@ -69,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             record=args.record,
             force=args.force,
             promotions=output,
+            events=events,
         )
         if output:
             output.finish(result)

@@ -17,6 +17,8 @@ HELP = "simulate a tiered machine: what promotion does for a workload, policy by
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.events import add_events_arguments
+
     parser.add_argument(
         "scenario", metavar="SCENARIO", nargs="?", help="a preset's name, or a TOML file"
     )
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", metavar="N", help="draw other accesses (default: the scenario's)"
     )
     parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
+    add_events_arguments(parser)
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--force", action="store_true", help="write to DIR though it is not empty")
 
@@ -77,18 +80,29 @@ def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
 
 
 def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: int) -> int:
+    from pghot.cli.events import events_of
+    from pghot.errors import InputError
     from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
     from pghot.report.progress import time_progress
     from pghot.report.sim_files import sim_directory
 
+    if args.events and len(scenario.policies) != 1:
+        raise InputError("--events: wants one policy; choose it with --policy")
     with contextlib.ExitStack() as stack:
         output = None
         if args.output:
             output = stack.enter_context(sim_directory(args.output, force=args.force))
+        events = stack.enter_context(events_of(args))
         with time_progress(scenario.policies) as progress:
             outcomes = [
-                simulate(scenario, policy, seed=seed, progress=progress(policy))
+                simulate(
+                    scenario,
+                    policy,
+                    seed=seed,
+                    progress=progress(policy),
+                    observe=events.log if events else None,
+                )
                 for policy in scenario.policies
             ]
         comparison = Comparison(args.scenario, scenario, scale, seed, outcomes)

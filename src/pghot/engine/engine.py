@@ -9,13 +9,14 @@ from errno import EINVAL
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import recorder, throttle
+from pghot.engine import fates, recorder, throttle
 from pghot.engine.ageing import Ageing
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.kmigrated import Batch, Kmigrated
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
+from pghot.engine.observer import Observer
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, NID_MAX, jiffies_to_msecs
 from pghot.engine.vmstat import Vmstat
@@ -57,6 +58,8 @@ class Engine:
         """Ready folios that did not move, by reason (`walk.OUTCOMES`)."""
         self.memcg_promoted: Counter[int] = Counter()
         """Pages promoted by memcg."""
+        self.observer: Observer | None = None
+        """Who is told what becomes of accesses and candidates."""
         self._counts: npt.NDArray[np.int64] = np.zeros(recorder.COUNTS, np.int64)
         self._started = False
         self._rules = self._rules_now()
@@ -198,14 +201,13 @@ class Engine:
             at = end
 
     def _record_rows(self, accesses: recorder.Accesses) -> None:
+        pages, maps = self.memory.mem_map.arrays(), self.hot_map.arrays()
+        settings = self._settings()
+        if self.observer is not None and len(accesses.pfn):
+            foreseen = fates.foresee(accesses, pages, maps, self._nodes, settings)
+            self.observer.recorded(foreseen)
         recorder.record_many(
-            accesses,
-            self.memory.mem_map.arrays(),
-            self.hot_map.arrays(),
-            self._nodes,
-            self._settings(),
-            self.vmstat.events,
-            self._counts,
+            accesses, pages, maps, self._nodes, settings, self.vmstat.events, self._counts
         )
 
     def _settings(self) -> recorder.Settings:

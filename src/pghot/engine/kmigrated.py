@@ -16,6 +16,7 @@ from pghot.engine.frames import MOVED_BATCH, Frames, promote_all
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import Layout
 from pghot.engine.memory import BoolArray, Memory, U64Array
+from pghot.engine.observer import Judged, Observer
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
 from pghot.engine.vmstat import Vmstat
@@ -56,6 +57,7 @@ class Shared(Protocol):
     activate: npt.NDArray[np.uint8]
     refused: Counter[str]
     memcg_promoted: Counter[int]
+    observer: Observer | None
 
 
 class Kmigrated:
@@ -150,6 +152,7 @@ class Kmigrated:
         else:
             yield from self._promote_all(candidates, targets, frames, now)
         self._count_refusals(candidates)
+        self._tell(candidates, now)
 
     def _promote_each(
         self, candidates: npt.NDArray[np.void], targets: _Targets, now: int
@@ -173,7 +176,7 @@ class Kmigrated:
                 moved = engine.memory.migrate(pfns[order], nid)
                 candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
                 pages = int(np.dot(sizes[order], moved))
-                yield self._counted(nid, memcg, pfns[order], sizes[order], moved, pages)
+                yield self._counted(nid, memcg, pfns[order], sizes[order], moved, pages, now)
                 state[walk.COUNT] = 0
                 targets.refresh()
 
@@ -205,7 +208,9 @@ class Kmigrated:
         done = []
         for (folios, nid, memcg, pages), end in zip(batches.tolist(), ends, strict=True):
             rows = slice(end - folios, end)
-            done.append(self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages))
+            done.append(
+                self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages, now)
+            )
         yield from done
 
     def _limits(self, now: int) -> walk.Limits:
@@ -229,13 +234,17 @@ class Kmigrated:
         sizes: npt.NDArray[np.int64],
         moved: BoolArray,
         pages: int,
+        now: int,
     ) -> Batch:
         """Count a batch as promote_misplaced_memcg_folios() does, and give it."""
         engine = self._engine
         engine.vmstat.add("numa_pages_migrated", pages)
         engine.pgdat["pgpromote_success"][nid] += pages
         engine.memcg_promoted[memcg] += pages
-        return Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
+        batch = Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
+        if engine.observer is not None:
+            engine.observer.moved(batch, now)
+        return batch
 
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
         """Give refused folios their records back (defect 8), and how many there are."""
@@ -249,6 +258,16 @@ class Kmigrated:
         hot_map.hot[slots] = 1
         hot_map.touched[slots] = 1
         return len(kept)
+
+    def _tell(self, candidates: npt.NDArray[np.void], now: int) -> None:
+        """Tell the observer, if any, what became of candidates."""
+        engine = self._engine
+        if engine.observer is None or not len(candidates):
+            return
+        threshold = engine.pgdat["nbp_threshold"][candidates["nid"]]
+        window = engine.tunables["pghot_promote_freq_window_ms"]
+        thresholds = np.where(threshold > 0, threshold, window)
+        engine.observer.judged(Judged(self.nid, now, candidates, thresholds))
 
     def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
         counts = np.bincount(candidates["outcome"], minlength=max(walk.OUTCOMES) + 1)

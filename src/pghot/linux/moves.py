@@ -73,6 +73,11 @@ class Batch(NamedTuple):
             counts[self._name(status)] += number
         return counts
 
+    def each(self) -> npt.NDArray[np.str_]:
+        """Give the key of REASONS of each page."""
+        values, at = np.unique(self.statuses, return_inverse=True)
+        return np.array([self._name(status) for status in values.tolist()], np.str_)[at]
+
     def _name(self, status: int) -> str:
         if status >= 0:
             return MOVED if status == self.nid else ELSEWHERE

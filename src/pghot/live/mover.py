@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
@@ -22,6 +23,7 @@ from pghot.live.owners import Owners
 
 NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
 RESIZED = "not that size"
+DRY_RUN = "dry run"
 BEFORE = {
     NO_TARGET: "its process has gone, or is no target any more",
     STALE: "freed, moved or mapped elsewhere since it was accessed",
@@ -62,6 +64,8 @@ class HostMover:
         self.outcome = Outcome()
         self.before: Counter[str] = Counter()
         """Folios that were not asked for, by the keys of BEFORE."""
+        self.answers = _no_answers(0)
+        """What became of each folio of the last `move`: a key of BEFORE or REASONS."""
 
     def of(self, machine: HostMachine) -> HostMover:
         """Take the machine whose folios these are."""
@@ -84,14 +88,16 @@ class HostMover:
         places = mem_map.places(pfns)
         owner = self._owners.of(places)
         pages = np.maximum(mem_map.compound[places], 1).astype(np.uint64)
+        self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)
         moved = np.zeros(len(pfns), np.bool_)
         for pid in np.unique(owner.pid).tolist():
             rows = np.flatnonzero((owner.pid == pid) & fit)
-            rows = rows[self._mapped(pid, owner.vaddr[rows], pfns[rows])]
+            rows = rows[self._mapped(pid, owner.vaddr[rows], pfns[rows], rows)]
             while len(rows):
                 batch = rows[: self.budget.fits(pages[rows])]
-                moved[batch] = self._move(pid, owner.vaddr[batch], int(pages[batch].sum()), nid)
+                size = int(pages[batch].sum())
+                moved[batch] = self._move(pid, owner.vaddr[batch], size, nid, batch)
                 rows = rows[len(batch) :]
         return moved
 
@@ -108,26 +114,40 @@ class HostMover:
         # What is smaller than a host's page was never a folio: `pages` 1 stands for its page.
         same = gone | ~tail & (size == np.maximum(pages, self._scale))
         fit = gone | movable(flags)
+        self.answers[~fit] = UNMOVABLE
+        self.answers[~same] = RESIZED
         self.before[RESIZED] += int(np.count_nonzero(~same))
         self.before[UNMOVABLE] += int(np.count_nonzero(same & ~fit))
         both: BoolArray = fit & same
         return both
 
-    def _mapped(self, pid: int, vaddrs: U64Array, pfns: U64Array) -> BoolArray:
-        """Tell which addresses of the process still have these pages."""
+    def _mapped(
+        self, pid: int, vaddrs: U64Array, pfns: U64Array, rows: npt.NDArray[np.intp]
+    ) -> BoolArray:
+        """Tell which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
             self.before[NO_TARGET] += len(vaddrs)
+            self.answers[rows] = NO_TARGET
             return np.zeros(len(vaddrs), np.bool_)
         mapped = self.pagemap.lookup(pid, vaddrs, self._targets.starttime(pid))
         same: BoolArray = mapped.present & (mapped.pfn == pfns // self._scale)
         self.before[STALE] += int(np.count_nonzero(~same))
+        self.answers[rows[~same]] = STALE
         return same
 
-    def _move(self, pid: int, vaddrs: U64Array, pages: int, nid: int) -> BoolArray:
+    def _move(
+        self, pid: int, vaddrs: U64Array, pages: int, nid: int, rows: npt.NDArray[np.intp]
+    ) -> BoolArray:
         if self._dry_run:
+            self.answers[rows] = DRY_RUN
             return np.ones(len(vaddrs), np.bool_)
         begin = self._clock()
         batch = move_batch(self._host, pid, vaddrs, nid)
         self.budget.record(pages, self._clock() - begin)
         self.outcome.add(batch)
+        self.answers[rows] = batch.each()
         return batch.moved
+
+
+def _no_answers(count: int) -> npt.NDArray[np.str_]:
+    return np.full(count, "", "U16")

@@ -30,7 +30,9 @@ from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log
+from pghot.live.telling import observe
 from pghot.live.warm import warm_up
+from pghot.log.events import Events
 from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
@@ -56,13 +58,15 @@ def run_engine(
     record: Path | None = None,
     force: bool = False,
     promotions: Promotions | None = None,
+    events: Events | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
-    person, `status` the state of things once a second, `record` is a log to write as well.
+    person, `status` the state of things once a second, `record` is a log to write as well,
+    `events` takes what becomes of every page.
     `opened` and `clock` are other than the host's own in virtual time.
     """
     clock = clock or Clock()
@@ -78,12 +82,13 @@ def run_engine(
             )
             log = Log(writer, live.machine, tape)
         _introduce(session, tell)
-        warm_up(engine_options.layout, engine_options.fidelity, tell)
+        layout, fidelity = engine_options.layout, engine_options.fidelity
+        warm_up(layout, fidelity, tell, observed=events is not None)
         for line in session.take_settings():
             tell(line)
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
-        stage = live.stage(log)
+        stage = live.stage(log, events)
         why = loop.run(
             session, pump, clock, stage, tell, lambda us: status(live.result(pump, stage, us))
         )
@@ -152,7 +157,7 @@ class _Live:
         self._cpu_before = 0.0
         self._kernel_before = 0
         self._kpages = KPages(host)
-        owners = Owners(0)
+        owners = self._owners = Owners(0)
         self.mover = HostMover(
             host,
             session.targets,
@@ -174,11 +179,14 @@ class _Live:
         self._cpu_before = time.process_time()
         self._clock.start()
 
-    def stage(self, log: Log | None) -> EngineStage:
+    def stage(self, log: Log | None, events: Events | None) -> EngineStage:
         """Give the stage that the loop hands rows to."""
-        return EngineStage(
+        stage = EngineStage(
             self.engine, self.machine, self.facts, self.mover, log, self._take_batch
         )
+        if events is not None:
+            stage.events = observe(events, self.engine, self.machine, self.mover, self._owners)
+        return stage
 
     def result(self, pump: Pump, stage: EngineStage, us: int, why: str = "") -> LiveResult:
         """Give what came of it so far."""

@@ -12,6 +12,7 @@ from pghot.linux.topology import Topology
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
+from pghot.log.events import EventLog
 from pghot.log.schema import Columns
 from pghot.log.tape import Kind, Tape
 from pghot.sources.access_log import jiffies_of
@@ -103,6 +104,7 @@ class EngineStage:
         self._mover = mover
         self._log = log
         self._batches = batches
+        self.events: EventLog | None = None
         self.rows = 0
         self.instant = 0
 
@@ -122,6 +124,8 @@ class EngineStage:
             self.rows += len(rows["time_us"])
             if self._log is not None:
                 self._log.write(rows)
+            if self.events is not None:
+                self.events.accessed_by(rows["pid"], rows["vaddr"])
             jiffies = jiffies_of(rows["time_us"], engine.hz)
             engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
         self._machine.look_again()

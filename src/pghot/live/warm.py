@@ -16,8 +16,10 @@ from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.frames import Frames
+from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import Layout
 from pghot.engine.memory import Node
+from pghot.engine.observer import Judged, Recorded
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.ring import Ring
@@ -39,7 +41,19 @@ class _AskedEachTime(ArrayMemory):
         return None
 
 
-def warm_up(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
+class _Nobody:
+    """An observer that takes no notice."""
+
+    def recorded(self, recorded: Recorded) -> None: ...
+
+    def moved(self, batch: Batch, now: int) -> None: ...
+
+    def judged(self, judged: Judged) -> None: ...
+
+
+def warm_up(
+    layout: Layout, fidelity: Fidelity, tell: Callable[[str], None], *, observed: bool = False
+) -> None:
     """Run every loop of a live run once, on a small machine and a ring of nobody's."""
     patience = threading.Timer(
         PATIENCE_S, tell, ["getting the inner loops ready (compiled the first time)"]
@@ -48,7 +62,7 @@ def warm_up(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> 
     patience.start()
     try:
         _warm_ring()
-        _warm_engine(layout, fidelity)
+        _warm_engine(layout, fidelity, observed=observed)
     finally:
         patience.cancel()
 
@@ -66,7 +80,7 @@ def _warm_ring() -> None:
         os.close(descriptor)
 
 
-def _warm_engine(layout: Layout, fidelity: Fidelity) -> None:
+def _warm_engine(layout: Layout, fidelity: Fidelity, *, observed: bool) -> None:
     """Promote two pages."""
     section = PAGES_PER_SECTION
     nodes = [
@@ -76,6 +90,8 @@ def _warm_engine(layout: Layout, fidelity: Fidelity) -> None:
     engine = Engine(_AskedEachTime(nodes), layout, fidelity=fidelity)
     engine.write("enabled_sources", "0x3")
     engine.start()
+    if observed:
+        engine.observer = _Nobody()
     pfns = np.full(4, section, np.uint64)
     engine.record_many(pfns, 0, 0, np.zeros(4, np.uint64))
     for now in (100, 2_000, 15_000):  # promotes, then clears old records in either layout

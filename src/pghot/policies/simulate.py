@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pghot.engine.engine import Engine
 from pghot.errors import InputError
+from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Policy
 from pghot.policies.registry import ENTRIES
 from pghot.simulated.kswapd import Kswapd
@@ -34,13 +36,19 @@ def simulate(
     *,
     seed: int | None = None,
     progress: Callable[[float, float], None] | None = None,
+    observe: Callable[[Engine], object] | None = None,
 ) -> Outcome:
     """Run a scenario with the policy of this name; the same seed gives the same outcome.
 
     `progress` is told the virtual time done and the end to be expected, in seconds.
+    `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
     """
     world, chosen = prepared(scenario, policy, seed=seed)
+    if observe is not None:
+        if not isinstance(chosen, Pghot):
+            raise InputError(f"the policy {policy} has no engine that events could be told of")
+        observe(chosen.engine)
     world.run(progress)
     figures, account = chosen.figures(), world.account
     return Outcome(

@@ -61,11 +61,13 @@ def replay(
     *,
     promotions: Promotions | None = None,
     progress: Callable[[int], None] | None = None,
+    observe: Callable[[Engine], object] | None = None,
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
-    metadata.  `promotions` is told every batch, `progress` the rows done so far.
+    metadata.  `promotions` is told every batch, `progress` the rows done so far; `observe`
+    may put an observer into the engine before it takes the first.
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
@@ -74,6 +76,8 @@ def replay(
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         own = log.metadata if machine is None else None
         run = _Replay(known, settings, promotions or _Nobody(), progress, own)
+        if observe is not None:
+            observe(run.engine)
         run.through(check.good_rows(chunk) for chunk in log.chunks())
         check.look_for_ragged()
         return run.result(skipped=check.skipped)

@@ -1,0 +1,115 @@
+"""The columns of an event log's two tables, and what each part says of itself (docs/why.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pghot.engine.fates import FATES
+from pghot.engine.walk import OUTCOMES
+from pghot.log.schema import SOURCES
+
+ACCESSES, CANDIDATES = "accesses", "candidates"
+MOVED = "moved"
+KEY = b"pghot-events"
+VERSION = 1
+
+NAMED = {
+    "source": (*SOURCES, "unknown"),
+    "fate": tuple(FATES[code] for code in range(len(FATES))),
+    "outcome": tuple(OUTCOMES.get(code, MOVED) for code in range(max(OUTCOMES) + 1)),
+}
+"""Columns of names: dictionaries in the files, their places in the arrays that fill them.
+
+`status` is one too; its names are the host's (`Said.statuses`), the first one empty.
+"""
+
+COLUMNS: dict[str, dict[str, npt.DTypeLike]] = {
+    ACCESSES: {
+        "seq": np.uint64,
+        "now": np.uint64,
+        "pfn": np.uint64,
+        "tail": np.uint32,
+        "pages": np.uint32,
+        "nid": np.int16,
+        "source": np.uint8,
+        "fate": np.uint8,
+        "record": np.uint32,
+        "pid": np.int32,
+        "vaddr": np.uint64,
+    },
+    CANDIDATES: {
+        "seq": np.uint64,
+        "now": np.uint64,
+        "pfn": np.uint64,
+        "pages": np.uint32,
+        "from_nid": np.int16,
+        "to_nid": np.int16,
+        "memcg": np.uint32,
+        "record": np.uint32,
+        "latency": np.uint32,
+        "threshold_ms": np.uint32,
+        "movable": np.bool_,
+        "outcome": np.uint8,
+        "batch": np.int32,
+        "status": np.uint8,
+        "pid": np.int32,
+        "vaddr": np.uint64,
+    },
+}
+"""Columns by table.  `seq` counts the engine's calls, through both tables; `now` and
+`latency` are jiffies.  docs/why.md says what each is."""
+
+BYTES_A_ROW = 64
+"""At least what a row of either table takes uncompressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a part says of itself.
+
+    `start` and `end` are jiffies: the part has all that happened after `start` up to `end`.
+    `tunables` are those at its end.  `statuses`: what of a folio a host may say when asked
+    to move it, in words by name; empty where no host was asked.
+    """
+
+    hz: int
+    mode: str
+    fidelity: str
+    tunables: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    start: int = 0
+    end: int = 0
+    version: int = VERSION
+
+    def to_json(self) -> bytes:
+        """Give the text that a part's files hold under `KEY`."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Said:
+        """Read it back; ValueError or TypeError where it is none."""
+        data: dict[str, Any] = json.loads(text)
+        said = cls(**{item.name: data[item.name] for item in fields(cls)})
+        numbers = (said.hz, said.start, said.end, said.version)
+        if not all(isinstance(number, int) for number in numbers) or said.version > VERSION:
+            raise ValueError
+        return said
+
+
+def arrow_table(name: str, columns: dict[str, npt.NDArray[Any]], said: Said) -> pa.Table:
+    """Give a table of a part, names in the place of their numbers."""
+    named = NAMED | {"status": ("", *said.statuses)}
+    arrays = [
+        pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int8)), list(named[column]))
+        if column in named
+        else pa.array(values)
+        for column, values in columns.items()
+    ]
+    table = pa.table(dict(zip(columns, arrays, strict=True)))
+    return table.replace_schema_metadata({KEY: said.to_json(), b"table": name.encode()})

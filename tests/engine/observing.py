@@ -1,0 +1,74 @@
+"""An observer that adds up what it is told, and says where that is not what was counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from pghot.engine.engine import Engine
+from pghot.engine.fates import BAD_NODE, BAD_SOURCE, DISABLED, FATES, RECORDED
+from pghot.engine.recorder import ON_TOPTIER, REFUSED
+from pghot.engine.walk import OUTCOMES
+
+
+class Adding:
+    """Counts accesses by fate, candidates by outcome, pages and batches."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.fates: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.by_source = [0, 0]
+        self.pages_moved = self.batches = self.candidates = 0
+        self.foreseen: dict[int, int] = {}
+        """The record that each folio is to have, by its first PFN, until candidates are taken."""
+        engine.observer = self
+
+    def recorded(self, recorded) -> None:
+        fates = recorded.fates
+        assert len({len(column) for column in (*recorded.accesses, fates, recorded.records)}) == 1
+        for code, name in FATES.items():
+            self.fates[name] += int(np.count_nonzero(fates == code))
+        taken = ~np.isin(fates, [BAD_NODE, BAD_SOURCE, DISABLED])
+        for source in (0, 1):
+            self.by_source[source] += int(np.sum(recorded.accesses.source[taken] == source))
+        kept = fates == RECORDED
+        folios, records = recorded.folios[kept], recorded.records[kept]
+        self.foreseen |= dict(zip(folios.tolist(), records.tolist(), strict=True))
+
+    def moved(self, batch, now) -> None:
+        assert now >= 0
+        self.batches += 1
+        self.pages_moved += batch.pages_moved
+
+    def judged(self, judged) -> None:
+        outcomes = judged.candidates["outcome"]
+        self.candidates += len(outcomes)
+        self.outcomes["moved"] += int(np.sum(outcomes == 0))
+        for code, name in OUTCOMES.items():
+            self.outcomes[name] += int(np.sum(outcomes == code))
+
+    def check_records(self) -> None:
+        """See that records were foreseen; call it before anything but recording happens."""
+        engine = self.engine
+        for folio, record in self.foreseen.items():
+            place = engine.memory.mem_map.place(folio)
+            assert int(engine.hot_map.records[place]) == record, hex(folio)
+        self.foreseen.clear()
+
+    def agree(self) -> None:
+        """See that what was told is what was counted."""
+        engine = self.engine
+        counted = engine.vmstat.as_dict()
+        assert self.fates["recorded"] == counted["pghot_recorded_accesses"]
+        assert self.by_source == [
+            counted["pghot_recorded_hintfaults"],
+            counted["pghot_recorded_hwhints"],
+        ]
+        refused = self.fates["bad_node"] + self.fates["bad_source"]
+        assert refused == int(engine._counts[REFUSED])
+        assert self.fates["on_top_tier"] <= int(engine._counts[ON_TOPTIER])
+        assert self.pages_moved == counted["pgpromote_success"] == counted["numa_pages_migrated"]
+        names = OUTCOMES.values()
+        assert {n: self.outcomes[n] for n in names} == {n: engine.refused[n] for n in names}
