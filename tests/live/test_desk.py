@@ -171,6 +171,18 @@ def test_a_write_that_nobody_did_in_time_is_not_done_later(monkeypatch):
     assert done == []
 
 
+def test_a_write_that_breaks_the_run_lets_its_asker_go():
+    asker = Asker()
+    asker._ask("freq_threshold", "1")
+
+    def breaks(_name, _text):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        asker.desk.attend(breaks)
+    assert asker.answered().refused["freq_threshold", "1"] == "the run is over"
+
+
 def test_who_waits_for_a_state_gets_the_next_one():
     desk, got = Desk(), []
     waiting = threading.Thread(target=lambda: got.append(desk.next_state(0, 10)))

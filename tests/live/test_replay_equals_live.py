@@ -155,6 +155,25 @@ def test_a_write_in_the_middle_takes_effect_there_live_and_in_the_replay(worlds,
     assert result.engine.tunables["freq_threshold"] == 1
 
 
+@pytest.mark.parametrize("writes", [False, True], ids=["untouched", "written meanwhile"])
+def test_after_a_pause_longer_than_a_record_can_tell_they_go_on_alike(worlds, tmp_path, writes):
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    for page in range(100, 160):
+        world.map(40, page)
+        world.heat(40, page, start_ms=page * 37, times=1)
+        world.heat(40, page, start_ms=45_000 + page * 7919 % 4000, times=1)
+    if writes:
+        asker.at(world, 6000, "pghot_promote_freq_window_ms", "1500")
+    live, _heard, _status = run(
+        world, Options(pids=(40,), duration=60), record=log, desk=asker.desk
+    )
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
+    mine, theirs = live.records(), result.records()
+    assert len(mine["record"]) > 0
+    for name, values in mine.items():
+        assert np.array_equal(values, theirs[name]), name
+
+
 def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds, tmp_path):
     log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
     world.map(40, 100)
