@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,19 @@ def test_a_state_comes_at_the_start_then_once_a_second_and_at_the_end(loaded):
     last = desk.states[-1]
     assert last == json.loads(json.dumps(last))
     assert last.items() >= {k: v for k, v in result.summary().items() if k != "nodes"}.items()
+
+
+def test_the_manual_names_every_key_of_a_state_and_no_other(loaded):
+    desk = Listener()
+    result, _heard, _status = run(loaded, desk=desk)
+    text = (Path(__file__).parents[2] / "docs/ctl.md").read_text().partition("## The state")[2]
+    named = {
+        key
+        for line in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for key in re.findall(r"`(\w+)`", line)
+    }
+    ours = desk.states[-1].keys() - (result.summary().keys() - {"nodes"})
+    assert named == ours
 
 
 def test_a_state_says_what_each_node_is(loaded):

@@ -99,6 +99,8 @@ def test_only_the_owner_can_open_it(path):
 
 def test_it_greets_with_its_version_and_whose_it_is(path):
     assert raw(path) == [{"pghot_ctl": 1, **ABOUT}]
+    manual = (Path(__file__).parents[2] / "docs/ctl.md").read_text()
+    assert json.dumps({"pghot_ctl": 1, **ABOUT}) in manual
 
 
 def test_values_are_read_by_name_tunables_and_counters(client):
