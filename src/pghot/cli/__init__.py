@@ -18,6 +18,7 @@ COMMANDS = (
     "why",
     "convert",
     "run",
+    "ctl",
     "record",
     "topology",
     "doctor",

@@ -12,6 +12,7 @@ HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.attached import add_attached_arguments
     from pghot.cli.events import add_events_arguments
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
+    add_attached_arguments(parser)
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
     add_events_arguments(parser)
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the engine until it ends, and tell."""
+    from pghot.cli.attached import attached
     from pghot.cli.events import events_of
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
         events = stack.enter_context(events_of(args))
+        desk = stack.enter_context(attached(args, line.say))
         result, status = run_engine(
             Host(),
             options,
@@ -74,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
             force=args.force,
             promotions=output,
             events=events,
+            desk=desk,
         )
         if output:
             output.finish(result)

@@ -20,6 +20,7 @@ from pghot.linux.pagemap import Pagemap
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
+from pghot.live.tally import Tally
 
 NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
 RESIZED = "not that size"
@@ -50,6 +51,7 @@ class HostMover:
         *,
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
+        tally: Tally | None = None,
     ) -> None:
         self._host = host
         self._targets = targets
@@ -57,6 +59,7 @@ class HostMover:
         self._owners = owners
         self._dry_run = dry_run
         self._clock = clock
+        self._tally = tally
         page_size = host.sysconf("SC_PAGE_SIZE")
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
@@ -99,6 +102,8 @@ class HostMover:
                 size = int(pages[batch].sum())
                 moved[batch] = self._move(pid, owner.vaddr[batch], size, nid, batch)
                 rows = rows[len(batch) :]
+        if self._tally is not None:
+            self._tally.asked(owner.pid, moved)
         return moved
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:

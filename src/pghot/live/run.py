@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from pghot.linux.latency import LatencyBudget
 from pghot.live import loop
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
+from pghot.live.desk import Desk
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
@@ -30,7 +32,10 @@ from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log
+from pghot.live.state import States
+from pghot.live.tally import Tally
 from pghot.live.telling import observe
+from pghot.live.told import Told
 from pghot.live.warm import warm_up
 from pghot.log.events import Events
 from pghot.log.parts import create_parts
@@ -61,19 +66,25 @@ def run_engine(
     events: Events | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
+    desk: Desk | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
     person, `status` the state of things once a second, `record` is a log to write as well,
     `events` takes what becomes of every page.
-    `opened` and `clock` are other than the host's own in virtual time.
+    `opened` and `clock` are other than the host's own in virtual time.  `desk` is where other
+    threads meet the run; it is closed at the end, however that comes.
     """
     clock = clock or Clock()
-    with opened(host, options) as session, ExitStack() as stack:
+    with ExitStack() as stack:
+        if desk is not None:
+            stack.callback(desk.close)
+        session = stack.enter_context(opened(host, options))
         _tell_recovered(session, tell)
         tape = Tape(running=record is not None)
-        live = _Live(session, engine_options, tape, clock, promotions)
+        tally = Tally() if desk is not None else None
+        live = _Live(session, engine_options, tape, clock, promotions, tally)
         stack.callback(live.close)
         log = None
         if record is not None:
@@ -89,10 +100,12 @@ def run_engine(
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
         stage = live.stage(log, events)
-        why = loop.run(
-            session, pump, clock, stage, tell, lambda us: status(live.result(pump, stage, us))
-        )
+        told = Told(partial(live.result, pump, stage), status)
+        if desk is not None and tally is not None:
+            told.to(desk, States(session, tally), stage.write, clock.now_us)
+        why = loop.run(session, pump, clock, stage, tell, told.second, told.attend)
         result = live.result(pump, stage, clock.now_us(), why)
+        told.publish(result)
         if log is not None:
             log.end(stage.instant)
     launched = session.launched
@@ -147,6 +160,7 @@ class _Live:
         tape: Tape,
         clock: Clock,
         promotions: Promotions | None,
+        tally: Tally | None,
     ) -> None:
         host = session.host
         self.session = session
@@ -166,11 +180,12 @@ class _Live:
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
             clock=clock.now_ns,
+            tally=tally,
         )
         self.machine = HostMachine(host, session.topology, self.mover, tape)
         self.mover.of(self.machine)
         owners.grow(self.machine.mem_map.slots)
-        self.facts = Facts(self.machine, self._kpages, owners)
+        self.facts = Facts(self.machine, self._kpages, owners, tally)
         self.engine = self._engine()
 
     def begin(self) -> None:
