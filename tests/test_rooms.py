@@ -20,6 +20,7 @@ ROOMS = {
     "sources": {"engine", "errors", "linux", "log", "sources"},
     "replaying": {"engine", "errors", "log", "sources", "replaying"},
     "live": {"engine", "errors", "linux", "log", "sources", "live"},
+    "serving": {"engine", "errors", "live", "report", "serving"},
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"engine", "errors", "simulated", "workloads", "policies"},
@@ -48,6 +49,7 @@ ROOMS = {
         "workloads",
         "policies",
         "report",
+        "serving",
         "cli",
         "",
     },
@@ -87,6 +89,11 @@ def test_a_module_imports_only_rooms_before_its_own(module: str) -> None:
     ours = {name for name in imports(module) if name.split(".")[0] == "pghot"}
     assert ours <= MODULES.keys()
     assert {room(name) for name in ours} <= ROOMS[room(module)]
+
+
+def test_what_is_served_comes_from_the_desk_alone() -> None:
+    served = {name for module in MODULES if room(module) == "serving" for name in imports(module)}
+    assert {name for name in served if room(name) == "live"} == {"pghot.live.desk"}
 
 
 def test_every_room_is_known() -> None:

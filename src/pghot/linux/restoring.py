@@ -16,12 +16,14 @@ class Restored:
 
     `back`: its old value, written now.  `left_alone`: what somebody else set meanwhile.
     `gone`: files that are no longer there.  `failed`: why it could not be put back.
+    `unmounted`: directories on which a killed run's tree lay.
     """
 
     back: dict[str, str] = field(default_factory=dict)
     left_alone: dict[str, str] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unmounted: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Give one line a setting that was not a failure."""
@@ -32,6 +34,7 @@ class Restored:
                 for path, value in self.left_alone.items()
             ),
             *(f"{path}: no longer there" for path in self.gone),
+            *(f"{path}: unmounted" for path in self.unmounted),
         ]
 
     def failures(self) -> list[str]:

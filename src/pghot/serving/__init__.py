@@ -1,0 +1,1 @@
+"""What others see of a run while it runs: each file one way in, all of them by the desk."""
