@@ -18,6 +18,7 @@ COMMANDS = (
     "convert",
     "run",
     "record",
+    "config",
     "topology",
     "doctor",
     "restore",
