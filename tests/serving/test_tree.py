@@ -279,6 +279,15 @@ def test_the_documented_paths_and_counters_are_readable(privately, run):
 # Coming and going.
 
 
+def test_the_working_directory_stays_while_a_tree_is_mounted(tmp_path, monkeypatch):
+    (tmp_path / "tree").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with mounted(Desk(), Path("tree"), end_mount):
+        assert Path.cwd() == tmp_path
+        assert mounts_at(tmp_path / "tree")
+    assert mounts_at(tmp_path / "tree") == []
+
+
 def test_a_write_after_the_end_of_the_run_is_an_io_error(tmp_path):
     desk = Desk()
     desk.publish({"tunables": {"target_nid": 0}, "vmstat": {}})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pghot.serving.notify import Notifier
 
 _END_S = 5.0
+_START_S = 1.0
 
 
 class Reload:
@@ -44,6 +45,8 @@ class Reload:
 
     def reload(self) -> None:
         """Read and write; a file that cannot be read changes nothing, and that is told."""
+        while not (self._desk.state() or self._desk.closed):  # asked for while it starts
+            self._desk.next_state(0, _START_S)
         self._notifier.reloading()
         try:
             self._take(self._read())

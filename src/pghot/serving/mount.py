@@ -30,6 +30,7 @@ def mounted(desk: Desk, directory: Path, unmount: Callable[[str], None]) -> Iter
     takes a mount away at once, whoever still has its files open.
     """
     _check(directory)
+    directory = directory.absolute()
     served = _Served(_library(), desk, directory)
     served.start()
     try:
@@ -53,8 +54,13 @@ class _Served:
 
     def start(self) -> None:
         """Mount; PghotError where that fails."""
-        self.thread.start()
-        self._answered.wait(MOUNT_S)
+        here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.thread.start()
+            self._answered.wait(MOUNT_S)
+        finally:
+            os.fchdir(here)  # libfuse goes to / before it answers (fuse_daemonize())
+            os.close(here)
         if not self._mounted:
             raise PghotError(
                 f"--mount {self._directory}: libfuse could not mount it (it says why above); "
