@@ -20,6 +20,12 @@ def check_targets(named: Sequence[str]) -> None:
         raise InputError(f"{' and '.join(named)}: name what to watch by one of them")
 
 
+def check_control(values: Mapping[str, Any]) -> None:
+    """Refuse a place for the control socket beside the wish for none; InputError."""
+    if values.get("no_control") and "control" in values:
+        raise InputError("control: and no_control: either of them")
+
+
 def check_source(names: Sequence[str]) -> None:
     """Refuse a source that there is none of; InputError."""
     from pghot.log.schema import SOURCES

@@ -50,6 +50,9 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
     output: _Text | UnsetType = UNSET
     force: bool | UnsetType = UNSET
     json: bool | UnsetType = UNSET
+    control: _Text | UnsetType = UNSET
+    no_control: bool | UnsetType = UNSET
+    metrics: _Text | UnsetType = UNSET
     mount: _Text | UnsetType = UNSET
     log_format: Literal["text", "json"] | UnsetType = UNSET
     tunables: dict[str, Any] | UnsetType = UNSET
@@ -63,8 +66,10 @@ ARGUMENTS = {
 }
 """Every key but the tunables, and its argument's name."""
 
-_PATHS = ("record", "output", "mount")
+_PATHS = ("record", "output", "control", "mount")
 _TARGETS = ("pids", "all", "cgroup", "command")
+_EITHER = (_TARGETS, ("control", "no_control"))
+"""Keys of which one on the command line replaces all in the file."""
 
 
 def hold_defaults(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +83,13 @@ def hold_defaults(parser: argparse.ArgumentParser) -> None:
 
 def load_config(path: Path) -> dict[str, Any]:
     """Give what a file sets, by key; InputError, one line with file and key, where it is wrong."""
-    from pghot.cli.config_check import as_texts, check_source, check_targets, check_tunables
+    from pghot.cli.config_check import (
+        as_texts,
+        check_control,
+        check_source,
+        check_targets,
+        check_tunables,
+    )
     from pghot.tables import convert_tables, read_toml
 
     parsed = convert_tables(read_toml(path), RunFile, str(path))
@@ -89,6 +100,7 @@ def load_config(path: Path) -> dict[str, Any]:
     }
     try:
         check_targets([name for name in _TARGETS if name in values])
+        check_control(values)
         check_source(values.get("source", ()))
         values["tunables"] = as_texts(values.get("tunables", {}))
         check_tunables(values["tunables"], values.get("mode", "default"), values.get("fidelity"))
@@ -116,8 +128,8 @@ def settle(args: argparse.Namespace, config: Mapping[str, Any] | None, name: str
     """Put command line, file and defaults together; `config` is of `load_config`, or None."""
     given = {key for key, dest in ARGUMENTS.items() if getattr(args, dest) is not UNSET}
     config = dict(config or {})
-    if given.intersection(_TARGETS):
-        config = {key: value for key, value in config.items() if key not in _TARGETS}
+    for keys in filter(given.intersection, _EITHER):
+        config = {key: value for key, value in config.items() if key not in keys}
     settled = argparse.Namespace(**vars(args))
     values, origins = {}, {}
     for key, argument in ARGUMENTS.items():

@@ -19,6 +19,7 @@ HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.attached import add_attached_arguments
     from pghot.cli.config_file import hold_defaults
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
@@ -33,16 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
+    add_attached_arguments(parser)
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--force", action="store_true", help="write over LOG, and to a full DIR")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument(
-        "--mount", metavar="DIR", type=Path, help="show the series' own files below DIR (FUSE)"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="take options from FILE; SIGHUP rereads it"
-    )
     parser.add_argument(
         "--log-format",
         choices=("text", "json"),
@@ -99,19 +95,17 @@ def _run(
     args: argparse.Namespace, given: argparse.Namespace, lines: StatusLine | JsonLines
 ) -> int:
     """Run with `args`; `given` are those of the command line alone."""
-    from pghot.cli.beside import beside
+    from pghot.cli.attached import attached
     from pghot.linux.host import Host
-    from pghot.live.desk import Desk
     from pghot.live.run import run_engine
     from pghot.replaying.output import output_directory
 
     options, engine_options = requests_of(args)
-    desk = Desk()
     with contextlib.ExitStack() as stack:
         output = None
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
-        stack.enter_context(beside(args, given, desk, lines.say))
+        desk = stack.enter_context(attached(args, given, lines.say))
         result, status = run_engine(
             Host(),
             options,

@@ -1,1 +1,1 @@
-"""What others see of a run while it runs: each file one way in, all of them by the desk."""
+"""A run as others see it while it goes on: over a socket, as metrics, as files."""
