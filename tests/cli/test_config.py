@@ -87,6 +87,11 @@ def test_targets_of_the_command_line_replace_those_of_the_file(file, words):
     assert now.args.cgroup in (None, "other")
 
 
+def test_a_wish_for_no_control_socket_and_a_place_for_it_are_one_choice(file):
+    now = settled(file("all = true\nno_control = true\n"), "--control", "/run/x")
+    assert (now.args.no_control, str(now.args.control)) == (False, "/run/x")
+
+
 def test_tunables_of_both_are_put_together_by_name(file):
     path = file("all = true\n[tunables]\nfreq_threshold = 3\nkmigrated_batch_nr = '0x10'\n")
     now = settled(path, "--set", "freq_threshold=1", "--set", "kmigrated_sleep_ms=50")
@@ -117,6 +122,8 @@ def test_tunables_of_both_are_put_together_by_name(file):
         ("scan_delay_ms = -1", "scan_delay_ms: "),
         ('source = ["ibs"]', "source: no 'ibs'; there are hintfault, hwhint"),
         ('mount = ""', "mount: "),
+        ('metrics = "here"', "metrics: here: wants ADDRESS:PORT"),
+        ('control = "/x"\nno_control = true', "control: and no_control: either of them"),
         ("tunables = 1", "tunables: "),
         ("[tunables]\nthreshold = 2", "tunables.threshold: no such tunable; there are "),
         ("[tunables]\nfreq_threshold = 4", "tunables.freq_threshold: '4' is not within 1..3"),

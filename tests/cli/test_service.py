@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -45,12 +45,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def after(seconds: float, *steps) -> None:
-    """Do the steps in another thread, a moment apart."""
+def once_it_runs(host: LiveHost, *steps: Callable[[], object]) -> None:
+    """Do the steps in another thread, once the host's settings are the run's."""
 
     def work() -> None:
+        wait_for(lambda: value(host.root, BALANCING) == "2")
         for step in steps:
-            time.sleep(seconds)
             step()
 
     threading.Thread(target=work, daemon=True).start()
@@ -77,7 +77,7 @@ def test_sighup_rereads_the_file_and_the_run_goes_on_with_its_tunables(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
     new = "pids = [40]\nduration = 9\n[tunables]\nfreq_threshold = 3\nkmigrated_batch_nr = 7\n"
-    after(0.5, lambda: file.write_text(new), hang_up)
+    once_it_runs(loaded, lambda: file.write_text(new), hang_up)
     done = run("run", "--config", file, "--json")
     summary = json.loads(done.out)
     assert summary["live"]["ended"] == "the time was up"
@@ -89,25 +89,26 @@ def test_sighup_rereads_the_file_and_the_run_goes_on_with_its_tunables(
     assert value(loaded.root, BALANCING) == "0"
 
 
-@pytest.mark.usefixtures("loaded")
-def test_the_command_line_still_wins_after_a_reload(file: Path, run: Run) -> None:
+def test_the_command_line_still_wins_after_a_reload(
+    loaded: LiveHost, file: Path, run: Run
+) -> None:
     new = file.read_text().replace("= 2", "= 3")
-    after(0.5, lambda: file.write_text(new), hang_up)
+    once_it_runs(loaded, lambda: file.write_text(new), hang_up)
     done = run("run", "--config", file, "--json", "--set", "freq_threshold=1")
     assert json.loads(done.out)["tunables"]["freq_threshold"] == 1
     assert f"{file}: reloaded: no tunable changes" in done.err
 
 
-@pytest.mark.usefixtures("loaded")
-def test_a_tunable_that_is_no_longer_named_has_its_default_again(file: Path, run: Run) -> None:
+def test_a_tunable_that_is_no_longer_named_has_its_default_again(
+    loaded: LiveHost, file: Path, run: Run
+) -> None:
     file.write_text(file.read_text() + "kmigrated_batch_nr = 7\ntarget_nid = 0\n")
-    after(0.5, lambda: file.write_text("pids = [40]\nduration = 1.5\n"), hang_up)
+    once_it_runs(loaded, lambda: file.write_text("pids = [40]\nduration = 1.5\n"), hang_up)
     done = run("run", "--config", file, "--json")
     assert json.loads(done.out)["tunables"]["kmigrated_batch_nr"] == 512
     assert f"{file}: target_nid: no longer named; as it is until a restart" in done.err
 
 
-@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -119,17 +120,18 @@ def test_a_tunable_that_is_no_longer_named_has_its_default_again(file: Path, run
         ),
     ],
 )
-def test_a_file_that_became_wrong_changes_nothing_and_is_told(file, run: Run, text, why) -> None:
-    after(0.5, lambda: file.write_text(text), hang_up)
+def test_a_file_that_became_wrong_changes_nothing_and_is_told(
+    loaded: LiveHost, file: Path, run: Run, text: str, why: str
+) -> None:
+    once_it_runs(loaded, lambda: file.write_text(text), hang_up)
     done = run("run", "--config", file, "--json")
     assert json.loads(done.out)["live"]["ended"] == "the time was up"
     assert f"pghot: {why.format(file=file)}" in done.err
     assert json.loads(done.out)["tunables"]["target_nid"] == 0
 
 
-@pytest.mark.usefixtures("loaded")
-def test_without_a_file_sighup_ends_the_run(run: Run) -> None:
-    after(0.6, hang_up)
+def test_without_a_file_sighup_ends_the_run(loaded: LiveHost, run: Run) -> None:
+    once_it_runs(loaded, hang_up)
     done = run("run", "-p", "40", "-d", "20", "--json")
     assert json.loads(done.out)["live"]["ended"] == "stopped by SIGHUP"
 
@@ -183,7 +185,7 @@ def test_the_tree_is_there_before_the_host_is_touched_and_gone_after_it_is_as_it
         seen.append((tree / "debug/pghot/freq_threshold").read_text())
 
     loaded.write = write  # type: ignore[method-assign]
-    after(0.8, use)
+    once_it_runs(loaded, use)
     done = run("run", "-p", "40", "-d", "1.5", "--json", "--mount", tree)
     assert done.status == 0, done.err
     assert all(seen)

@@ -26,6 +26,17 @@ def check_control(values: Mapping[str, Any]) -> None:
         raise InputError("control: and no_control: either of them")
 
 
+def check_metrics(address: str | None) -> None:
+    """Refuse what is no address and port; InputError."""
+    from pghot.serving.metrics import parse_address
+
+    try:
+        if address is not None:
+            parse_address(address)
+    except InputError as error:
+        raise InputError(str(error).replace("--metrics", "metrics:", 1)) from error
+
+
 def check_source(names: Sequence[str]) -> None:
     """Refuse a source that there is none of; InputError."""
     from pghot.log.schema import SOURCES

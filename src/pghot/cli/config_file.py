@@ -86,6 +86,7 @@ def load_config(path: Path) -> dict[str, Any]:
     from pghot.cli.config_check import (
         as_texts,
         check_control,
+        check_metrics,
         check_source,
         check_targets,
         check_tunables,
@@ -101,6 +102,7 @@ def load_config(path: Path) -> dict[str, Any]:
     try:
         check_targets([name for name in _TARGETS if name in values])
         check_control(values)
+        check_metrics(values.get("metrics"))
         check_source(values.get("source", ()))
         values["tunables"] = as_texts(values.get("tunables", {}))
         check_tunables(values["tunables"], values.get("mode", "default"), values.get("fidelity"))
