@@ -145,6 +145,7 @@ def test_restore_as_json(on: On, run: Run) -> None:
     done = run("restore", "--json")
     assert json.loads(done.out) == {
         "back": {}, "left_alone": {}, "gone": [], "failed": {}, "unmounted": [],
+        "still_mounted": {},
     }  # fmt: skip
 
 

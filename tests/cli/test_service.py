@@ -225,6 +225,22 @@ def test_the_tree_goes_at_signals_and_after_a_kill_restore_takes_it_away(
     assert "/tree: unmounted" in restored.out.splitlines()
 
 
+def test_a_dead_mount_that_may_not_be_taken_away_is_told_and_keeps_no_run_from_starting(
+    loaded: LiveHost, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is for a run inside the unit when another, outside of it, was killed."""
+
+    def clear(_host: object) -> tuple[list[str], dict[str, str]]:
+        return [], {"/mnt": "Operation not permitted"}
+
+    monkeypatch.setattr("pghot.linux.guard.clear_dead_mounts", clear)
+    line = "/mnt: not unmounted: Operation not permitted"
+    done = run("run", "-p", "40", "-d", "0.3")
+    assert (done.status, loaded.writes != []) == (0, True)
+    assert done.err.startswith(f"pghot: put back what a killed pghot left: {line}\n")
+    assert run("restore").refusal(1) == line
+
+
 def test_a_mount_on_what_is_no_directory_touches_nothing(loaded: LiveHost, run: Run) -> None:
     if fuse_is_missing() and "no /dev/fuse" in fuse_is_missing():
         pytest.skip(fuse_is_missing())

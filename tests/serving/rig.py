@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import threading
@@ -9,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
-
-import pytest
 
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.live.desk import Desk
@@ -22,7 +21,12 @@ OTHER_FAST = 2
 
 def fuse_is_missing() -> str:
     """Say what a mount lacks here; empty where nothing is."""
-    pytest.importorskip("mfusepy", reason="no mfusepy or no libfuse", exc_type=OSError)
+    try:
+        importlib.import_module("mfusepy")
+    except ImportError:
+        return "no mfusepy"
+    except OSError:
+        return "no libfuse (package fuse3)"
     if not DEVICE.exists():
         return f"no {DEVICE}"
     if os.geteuid() and not shutil.which("fusermount3"):

@@ -143,7 +143,7 @@ class SettingsGuard:
             return restored
         restored = restored or Restored()
         restored.unmounted += gone
-        restored.failed |= failed
+        restored.still_mounted |= failed
         return restored
 
     def _write(self, path: str, old: str, value: str) -> None:

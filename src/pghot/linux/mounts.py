@@ -51,7 +51,7 @@ def clear_dead_mounts(host: Host) -> tuple[list[str], dict[str, str]]:
         try:
             unmount(str(host.path(path)))
         except OSError as error:
-            failed[path] = f"not unmounted: {error.strerror}"
+            failed[path] = error.strerror or str(error)
         else:
             gone.append(path)
     return gone, failed
