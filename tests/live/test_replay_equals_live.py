@@ -15,6 +15,7 @@ from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.errors import InputError
 from pghot.live.options import Options
+from pghot.live.stages import Log
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
 from pghot.log.tape import Kind, Tape, TapeReader
@@ -184,6 +185,24 @@ def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds,
     result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
     assert result.engine.tunables["freq_threshold"] == 1
     assert result.summary()["vmstat"] == live.summary()["vmstat"]
+
+
+def test_a_log_that_tells_no_end_replays_with_its_writes_all_the_same(
+    worlds, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Log, "end", lambda log, _instant: log._end_part())  # as after a crash
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    for page in range(100, 120):
+        world.map(40, page)
+    world.busy = {(40, 110)}
+    world.heat(40, *range(100, 120))
+    for ms, text in ((350, "1"), (930, "3")):
+        asker.at(world, ms, "freq_threshold", text)
+    live, heard, _status = run(world, record=log, desk=asker.desk)
+    again = Heard()
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
+    assert again.batches == heard.batches
+    assert result.engine.tunables["freq_threshold"] == 3
 
 
 def test_while_a_log_is_recorded_the_sleep_cannot_change_and_without_one_it_can(worlds, tmp_path):
