@@ -362,6 +362,52 @@ def test_a_run_could_do_under_the_units_capabilities_what_it_could_as_root() -> 
     assert states(limited) == states(doctor)
 
 
+def system_calls(names: list[str]) -> set[str]:
+    """Give the system calls that sets and names stand for, as systemd has them."""
+    listed = analyze("syscall-filter", "--no-pager").stdout
+    sets: dict[str, list[str]] = {}
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", listed).splitlines():
+        if line.startswith("@"):
+            members = sets.setdefault(line.strip(), [])
+        elif line.startswith("    ") and not line.strip().startswith("#"):
+            members.append(line.strip())
+    calls: set[str] = set()
+    for name in names:
+        calls |= system_calls_of(sets, name)
+    return calls
+
+
+def system_calls_of(sets: dict[str, list[str]], name: str) -> set[str]:
+    if not name.startswith("@"):
+        return {name}
+    return set().union(*(system_calls_of(sets, member) for member in sets[name]))
+
+
+@pytest.mark.usefixtures("unit")
+def test_the_units_filter_lets_through_every_system_call_of_a_run(tmp_path: Path) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    first, but = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
+    allowed = system_calls(["@default", *first.split()])
+    allowed -= system_calls(but.removeprefix("~").split())
+    host, file = tmp_path / "other", tmp_path / "pghot.toml"
+    file.write_text("pids = [40]\nduration = 0.5\n")
+    before = ELSEWHERE.format(root=str(host), state=str(tmp_path / "state"))
+    run = pghot_command("run", "--config", file, "--metrics", "127.0.0.1:0", before=before)
+    doctor = [sys.executable, "-m", "pghot", "doctor"]  # which makes the host's calls for real
+    used: set[str] = set()
+    for place, words in enumerate((run, doctor)):
+        trace = tmp_path / f"trace{place}"
+        done = subprocess.run(
+            ["strace", "-f", "-o", trace, *words], capture_output=True, text=True, check=False
+        )
+        if "PTRACE" in done.stderr:
+            pytest.skip("ptrace is not allowed here")
+        used |= set(re.findall(r"^\d+ +([a-z]\w*)\(", trace.read_text(), re.MULTILINE))
+    assert {"perf_event_open", "move_pages", "flock", "socket"} <= used
+    assert used <= allowed
+
+
 def test_hot_pages_are_fast_at_the_end_of_a_configured_run(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
