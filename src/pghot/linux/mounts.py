@@ -34,11 +34,11 @@ def unmount(path: str) -> None:
     if libc.umount2(os.fsencode(path), MNT_FORCE | MNT_DETACH) == 0:
         return
     number = ctypes.get_errno()
-    helper = shutil.which("fusermount3") or shutil.which("fusermount")
-    if number != errno.EPERM or helper is None:
+    program = shutil.which("fusermount3") or shutil.which("fusermount")
+    if number != errno.EPERM or program is None:
         raise OSError(number, os.strerror(number), path)
-    done = subprocess.run(  # noqa: S603 - the system's own helper
-        [helper, "-u", "-z", "-q", path], check=False, stdin=subprocess.DEVNULL
+    done = subprocess.run(  # noqa: S603 - the system's own
+        [program, "-u", "-z", "-q", path], check=False, stdin=subprocess.DEVNULL
     )
     if done.returncode:
         raise OSError(number, os.strerror(number), path)
