@@ -52,6 +52,7 @@ ROOMS = {
         "policies",
         "why",
         "report",
+        "tables",
         "serving",
         "cli",
         "",

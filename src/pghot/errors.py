@@ -17,3 +17,9 @@ class InputError(PghotError):
     """What was given cannot be used; status 2 (a bad option, file, row or value)."""
 
     exit_status = 2
+
+
+class Caution(str):
+    """A line told during the work that speaks of something amiss: a log's warning."""
+
+    __slots__ = ()

@@ -38,5 +38,7 @@ def _in_plain_words(message: str) -> str:
     what = what.replace("Object contains unknown field", "unknown key")
     what = what.replace("Object missing required field", "missing key").replace("`", "'")
     where = where.strip("`").removeprefix("$").lstrip(".")
+    if what.startswith("Expected") and "'object'" not in what:  # an array's element, no table
+        where = re.sub(r"^(\w+)\[(\d+)\]$", lambda m: f"{m[1]} no. {int(m[2]) + 1}", where)
     where = re.sub(r"^(\w+)\[(\d+)\]", lambda m: f"[[{m[1]}]] no. {int(m[2]) + 1}", where)
     return f"{where}: {what}" if where else what

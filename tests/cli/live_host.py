@@ -52,6 +52,8 @@ class LiveHost(World):
             return
         now = time.monotonic_ns()
         for ms, pid, page in sorted(self._planned):
+            if page not in self.tables.get(pid, {}):  # it has ended by now
+                continue
             phys = self.tables[pid][page].pfn * PAGE
             ring.write(sample(now + ms * NS_PER_MS, pid, pid, page * PAGE + 24, 0, phys))
 

@@ -143,7 +143,10 @@ def test_restore_puts_back_and_says_so(on: On, run: Run, tmp_path: Path) -> None
 def test_restore_as_json(on: On, run: Run) -> None:
     on(trees.two_tier)
     done = run("restore", "--json")
-    assert json.loads(done.out) == {"back": {}, "left_alone": {}, "gone": [], "failed": {}}
+    assert json.loads(done.out) == {
+        "back": {}, "left_alone": {}, "gone": [], "failed": {}, "unmounted": [],
+        "still_mounted": {},
+    }  # fmt: skip
 
 
 def test_restore_gives_1_and_one_line_where_something_could_not_be_put_back(

@@ -20,6 +20,7 @@ COMMANDS = (
     "run",
     "ctl",
     "record",
+    "config",
     "topology",
     "doctor",
     "restore",

@@ -1,4 +1,4 @@
-"""What is attached to a run while it goes on: the control socket and metrics."""
+"""What is attached to a run while it goes on: control socket, metrics, files, a manager."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def add_attached_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS:PORT",
         help="serve Prometheus metrics (loopback where no address is given; port 0: any)",
     )
+    group.add_argument(
+        "--mount", metavar="DIR", type=Path, help="show the series' own files below DIR (FUSE)"
+    )
+    group.add_argument(
+        "--config", metavar="FILE", type=Path, help="take options from FILE; SIGHUP rereads it"
+    )
 
 
 def control_directory() -> Path:
@@ -37,12 +43,19 @@ def control_directory() -> Path:
 
 
 @contextmanager
-def attached(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[Desk | None]:
+def attached(
+    args: argparse.Namespace, given: argparse.Namespace, tell: Callable[[str], None]
+) -> Iterator[Desk | None]:
     """Open what the options ask for; give the desk of the run, None where nobody asks.
 
+    `args` are the run's with nothing left unset, `given` those of the command line alone.
     InputError or PghotError, one line, before anything of the host has changed.
     """
-    if args.no_control and args.metrics is None:
+    from pghot.serving.notify import Notifier, announced
+
+    notifier = Notifier()
+    asked = (args.metrics, args.mount, args.config)
+    if args.no_control and not notifier.listens and not any(asked):
         yield None
         return
     from pghot.live.desk import Desk
@@ -53,6 +66,14 @@ def attached(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[
             _open_control(stack, desk, args.control)
         if args.metrics is not None:
             _open_metrics(stack, desk, args.metrics, tell)
+        if args.mount is not None:
+            _open_mount(stack, desk, args.mount, tell)
+        if args.config is not None:
+            from pghot.cli.reloading import Reload, reloading
+
+            reload = Reload(args.config, given, desk, notifier, tell)
+            stack.enter_context(reloading(reload))
+        stack.enter_context(announced(desk, notifier))
         yield desk
 
 
@@ -78,3 +99,15 @@ def _open_metrics(stack: ExitStack, desk: Desk, address: str, tell: Callable[[st
 
     url = stack.enter_context(metrics(desk, address, __version__))
     tell(f"metrics at {url}")
+
+
+def _open_mount(
+    stack: ExitStack, desk: Desk, directory: Path, tell: Callable[[str], None]
+) -> None:
+    from pghot.linux.host import Host
+    from pghot.linux.mounts import clear_dead_mounts, end_mount
+    from pghot.serving.mount import mounted
+
+    for path in clear_dead_mounts(Host())[0]:  # one of them may lie on this very directory
+        tell(f"{path}: unmounted; a killed pghot left it")
+    stack.enter_context(mounted(desk, directory, end_mount))

@@ -30,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
             print(line)
         if not restored.line():
             print("nothing to put back")
-    if restored.failed:
+    if restored.failures():
         raise PghotError("; ".join(restored.failures()))
     return 0

@@ -6,6 +6,13 @@ import argparse
 import contextlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.live.options import EngineOptions, Options
+    from pghot.live.result import LiveResult
+    from pghot.report.live import StatusLine
+    from pghot.report.log_lines import JsonLines
 
 HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 
@@ -13,6 +20,7 @@ HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     from pghot.cli.attached import add_attached_arguments
+    from pghot.cli.config_file import hold_defaults
     from pghot.cli.events import add_events_arguments
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
@@ -33,20 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--force", action="store_true", help="write over LOG, and to a full DIR")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: an object a line on stderr, no table at the end (text)",
+    )
+    hold_defaults(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the engine until it ends, and tell."""
-    from pghot.cli.attached import attached
-    from pghot.cli.events import events_of
+def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
+    """Give what the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
     from pghot.errors import InputError
-    from pghot.linux.host import Host
     from pghot.live.options import EngineOptions
-    from pghot.live.run import run_engine
-    from pghot.replaying.output import output_directory
-    from pghot.report.live import StatusLine, print_live
 
     options = options_of(args)
     if not args.latency_budget > 0:
@@ -54,26 +63,59 @@ def run(args: argparse.Namespace) -> int:
     if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
         raise InputError("give the sources by --source or by enabled_sources, not both")
     settings = settings_of(argparse.Namespace(**vars(args) | {"source": None, "skip_bad": False}))
-    engine_options = EngineOptions(
+    return options, EngineOptions(
         layout=settings.layout,
         fidelity=settings.fidelity,
         tunables=settings.tunables,
         budget_ms=args.latency_budget,
         dry_run=args.dry_run,
     )
-    line = StatusLine()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the engine until it ends, and tell."""
+    from pghot.cli.config_file import load_config, settle
+    from pghot.report.live import StatusLine
+    from pghot.report.log_lines import JsonLines
+
+    config = load_config(args.config) if args.config else None
+    settled = settle(args, config, str(args.config)).args
+    if settled.log_format == "text":
+        return _run(settled, args, StatusLine())
+    lines = JsonLines()
+    try:
+        return _run(settled, args, lines)
+    except Exception as error:
+        status = getattr(error, "exit_status", None)
+        if status is None:
+            raise
+        lines.log("error", str(error), exit_status=status)
+        return int(status)
+
+
+def _run(
+    args: argparse.Namespace, given: argparse.Namespace, lines: StatusLine | JsonLines
+) -> int:
+    """Run with `args`; `given` are those of the command line alone."""
+    from pghot.cli.attached import attached
+    from pghot.cli.events import events_of
+    from pghot.linux.host import Host
+    from pghot.live.run import run_engine
+    from pghot.replaying.output import output_directory
+
+    options, engine_options = requests_of(args)
     with contextlib.ExitStack() as stack:
         output = None
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
         events = stack.enter_context(events_of(args))
-        desk = stack.enter_context(attached(args, line.say))
+        desk = stack.enter_context(attached(args, given, lines.say))
         result, status = run_engine(
             Host(),
             options,
             engine_options,
-            tell=line.say,
-            status=line.show,
+            tell=lines.say,
+            status=lines.show,
             record=args.record,
             force=args.force,
             promotions=output,
@@ -82,11 +124,20 @@ def run(args: argparse.Namespace) -> int:
         )
         if output:
             output.finish(result)
-    line.end()
+    lines.end()
     if result.guard.restored and result.guard.restored.line():
-        line.say(result.guard.restored.line())
-    if args.json:
-        print(json.dumps(result.summary(), indent=2))
-    else:
-        print_live(result)
+        lines.say(result.guard.restored.line())
+    _print(result, lines, as_json=args.json)
     return status
+
+
+def _print(result: LiveResult, lines: StatusLine | JsonLines, *, as_json: bool) -> None:
+    """Print what came of it: a table, JSON, or a line of the log."""
+    from pghot.report.live import StatusLine, print_live
+
+    if not isinstance(lines, StatusLine):
+        lines.ended(result)
+    if as_json:
+        print(json.dumps(result.summary(), indent=2))
+    elif isinstance(lines, StatusLine):
+        print_live(result)

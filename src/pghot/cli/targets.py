@@ -63,9 +63,10 @@ def options_of(args: argparse.Namespace) -> Options:
         pids=tuple(parse_pids(args.pids)) if args.pids is not None else (),
         everything=args.everything,
         cgroup=args.cgroup,
-        command=tuple(args.words),
+        command=tuple(args.words or ()),
         sources=() if args.source is None else tuple(map(str.strip, args.source.split(","))),
         tiers=args.tiers,
         pace=default_pace()._replace(**pace),
         duration=args.duration,
+        hangup_stops=getattr(args, "config", None) is None,
     )

@@ -98,7 +98,8 @@ _TABLE = (
     Tunable("numa_balancing", "sysctl kernel.", dointvec, "0..4"),
 )
 TUNABLES = {tunable.name: tunable for tunable in _TABLE}
-_ALIAS = {"numa_balancing_promote_rate_limit_MBps": "pghot_promote_rate_limit_MBps"}
+ALIASES = {"numa_balancing_promote_rate_limit_MBps": "pghot_promote_rate_limit_MBps"}
+"""Second names of tunables."""
 
 
 class Tunables:
@@ -140,7 +141,7 @@ class Tunables:
         }
 
     def __getitem__(self, name: str) -> int:
-        return self._values[_ALIAS.get(name, name)]
+        return self._values[ALIASES.get(name, name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(TUNABLES)
@@ -166,7 +167,7 @@ class Tunables:
         except ValueError as error:
             shown = text if len(text) <= 40 else text[:40] + "..."
             raise TunableError(EINVAL, f"{name}: {shown!r} {error}") from error
-        self._values[_ALIAS.get(name, name)] = value
+        self._values[ALIASES.get(name, name)] = value
 
     def _tunable(self, name: str) -> Tunable:
         if name not in TUNABLES:

@@ -21,6 +21,7 @@ from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.journal import Entry, Found, Journal
 from pghot.linux.lock import JOURNAL, InstanceLock, default_state_dir
+from pghot.linux.mounts import clear_dead_mounts
 from pghot.linux.restoring import Restored, put_back
 from pghot.linux.settings import check_allowed, same_value
 
@@ -130,10 +131,20 @@ class SettingsGuard:
         self._pid = os.getpid()
         atexit.register(self.close)
         try:
-            return self._undo()
+            return self._with_mounts(self._undo())
         except BaseException:
             self._release()
             raise
+
+    def _with_mounts(self, restored: Restored | None) -> Restored | None:
+        """Take away the mounts that killed instances left, and add what became of them."""
+        gone, failed = clear_dead_mounts(self.host)
+        if not gone and not failed:
+            return restored
+        restored = restored or Restored()
+        restored.unmounted += gone
+        restored.still_mounted |= failed
+        return restored
 
     def _write(self, path: str, old: str, value: str) -> None:
         if not self._begun:

@@ -16,12 +16,16 @@ class Restored:
 
     `back`: its old value, written now.  `left_alone`: what somebody else set meanwhile.
     `gone`: files that are no longer there.  `failed`: why it could not be put back.
+    `unmounted`: directories on which a killed run's tree lay.  `still_mounted`: why one could
+    not be taken away; that keeps no run from starting.
     """
 
     back: dict[str, str] = field(default_factory=dict)
     left_alone: dict[str, str] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    unmounted: list[str] = field(default_factory=list)
+    still_mounted: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Give one line a setting that was not a failure."""
@@ -32,11 +36,15 @@ class Restored:
                 for path, value in self.left_alone.items()
             ),
             *(f"{path}: no longer there" for path in self.gone),
+            *(f"{path}: unmounted" for path in self.unmounted),
         ]
 
     def failures(self) -> list[str]:
-        """Give one line a setting that could not be put back."""
-        return [f"{path}: not put back: {why}" for path, why in self.failed.items()]
+        """Give one line a setting that could not be put back, or a mount that stays."""
+        return [
+            *(f"{path}: not put back: {why}" for path, why in self.failed.items()),
+            *(f"{path}: not unmounted: {why}" for path, why in self.still_mounted.items()),
+        ]
 
     def line(self) -> str:
         """Give all of it in one line; the empty string for nothing."""

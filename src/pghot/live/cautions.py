@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pghot.engine.lists import format_list
+from pghot.errors import Caution
 from pghot.linux.host import Host
 from pghot.linux.topology import NumaNode, Topology, read_topology
 from pghot.live.machine import promo_wmark
@@ -12,11 +13,13 @@ from pghot.sources.choose import Choice
 _ENOUGH_BYTES = 1 << 30
 
 
-def cautions(host: Host, topology: Topology, choice: Choice) -> list[str]:
+def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
     """Give what speaks against hint faults as the only eye on this host."""
     if hint_faults.NAME not in choice.names:
         return []
-    return [*_kernel_promotes(topology), *_kernel_disagrees(host, topology)]
+    return [
+        Caution(line) for line in (*_kernel_promotes(topology), *_kernel_disagrees(host, topology))
+    ]
 
 
 def _kernel_promotes(topology: Topology) -> list[str]:

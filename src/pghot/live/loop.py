@@ -63,7 +63,7 @@ def run(
     instant = 0
     status_due = STATUS_US
     why = ""
-    with stopping(session.launched) as stop:
+    with stopping(session.launched, hangup=session.options.hangup_stops) as stop:
         for source in session.sources:
             source.enable()
         session.launch()

@@ -25,7 +25,8 @@ class Options:
 
     One of `pids`, `everything`, `cgroup` and `command` names the targets.  `sources` empty:
     all that the host has.  `pace` is the kernel's scan for hint faults.  `duration` in
-    seconds; None: as long as there is something to watch.
+    seconds; None: as long as there is something to watch.  `hangup_stops` False leaves
+    SIGHUP to whoever handles it.
     """
 
     pids: tuple[int, ...] = ()
@@ -36,6 +37,7 @@ class Options:
     tiers: str | None = None
     pace: Pace = field(default_factory=default_pace)
     duration: float | None = None
+    hangup_stops: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,7 @@ def kernel_promoted(host: Host) -> int:
 
 def _tell_recovered(session: Session, tell: Tell) -> None:
     """Say what was put back for a killed run."""
-    if session.guard.recovered and session.guard.recovered.lines():
+    if session.guard.recovered and session.guard.recovered.line():
         tell(f"put back what a killed pghot left: {session.guard.recovered.line()}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from pghot.errors import PghotError
+from pghot.errors import Caution, PghotError
 from pghot.linux.guard import SettingsGuard
 from pghot.linux.host import Host
 from pghot.linux.launch import Launched
@@ -49,7 +49,7 @@ class Session:
         if not missing:
             return []
         lacks = f"{hint_faults.SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
-        return [f"{lacks}: the kernel's own pace, so hot pages are known later"]
+        return [Caution(f"{lacks}: the kernel's own pace, so hot pages are known later")]
 
     def launch(self) -> None:
         """Fork the command, watch it, and let it go; nothing where there is none."""

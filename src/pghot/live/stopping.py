@@ -10,7 +10,8 @@ from typing import Any
 
 from pghot.linux.launch import Launched
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_BUT_HANGUP = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (*_BUT_HANGUP, signal.SIGHUP)
 
 
 class Stop:
@@ -21,10 +22,11 @@ class Stop:
 
 
 @contextmanager
-def stopping(launched: Launched | None) -> Iterator[Stop]:
+def stopping(launched: Launched | None, *, hangup: bool = True) -> Iterator[Stop]:
     """Note signals instead of dying of them; a launched command gets those it did not see.
 
-    Ctrl-C reaches the command by the terminal, and the run goes on until it ends.
+    Ctrl-C reaches the command by the terminal, and the run goes on until it ends.  SIGHUP is
+    left to its handler where `hangup` is False.
     """
     stop = Stop()
     before: dict[int, Any] = {}
@@ -39,7 +41,7 @@ def stopping(launched: Launched | None) -> Iterator[Stop]:
             stop.signal = number
 
     try:
-        for number in _SIGNALS:
+        for number in _SIGNALS if hangup else _BUT_HANGUP:
             if signal.getsignal(number) not in {signal.SIG_IGN, None}:
                 before[number] = signal.signal(number, note)
         yield stop

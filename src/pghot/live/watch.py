@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pghot.errors import PghotError
+from pghot.errors import Caution, PghotError
 from pghot.linux.topology import Topology, read_topology
 from pghot.live.clock import Clock
 from pghot.live.session import Session
@@ -50,10 +50,10 @@ class Watch:
             self.say(note)
 
     def say(self, line: str) -> None:
-        """Tell a line, once."""
+        """Tell a line, once: whatever is noticed here is amiss."""
         if line not in self._told:
             self._told.add(line)
-            self._tell(line)
+            self._tell(Caution(line))
 
     def _look_at_host(self) -> Topology | None:
         for source in self._session.sources:

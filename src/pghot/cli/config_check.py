@@ -1,0 +1,93 @@
+"""What can be said of a configuration's sources and tunables without the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pghot.errors import InputError
+
+if TYPE_CHECKING:
+    from pghot.engine.tunables import Tunables
+
+OF_THE_HOST = ("enabled_sources", "target_nid")
+"""Tunables whose defaults a run finds out: the sources that there are, the first fast node."""
+
+
+def check_targets(named: Sequence[str]) -> None:
+    """Refuse to watch by more than one of these keys; InputError."""
+    if len(named) > 1:
+        raise InputError(f"{' and '.join(named)}: name what to watch by one of them")
+
+
+def check_control(values: Mapping[str, Any]) -> None:
+    """Refuse a place for the control socket beside the wish for none; InputError."""
+    if values.get("no_control") and "control" in values:
+        raise InputError("control: and no_control: either of them")
+
+
+def check_metrics(address: str | None) -> None:
+    """Refuse what is no address and port; InputError."""
+    from pghot.serving.metrics import parse_address
+
+    try:
+        if address is not None:
+            parse_address(address)
+    except InputError as error:
+        raise InputError(str(error).replace("--metrics", "metrics:", 1)) from error
+
+
+def check_source(names: Sequence[str]) -> None:
+    """Refuse a source that there is none of; InputError."""
+    from pghot.log.schema import SOURCES
+
+    for name in names:
+        if name not in SOURCES:
+            raise InputError(f"source: no {name!r}; there are {', '.join(SOURCES)}")
+
+
+def as_texts(tunables: Mapping[str, Any]) -> dict[str, str]:
+    """Give tunables as they are written to the kernel's files; InputError for what is no text."""
+    for name, value in tunables.items():
+        if type(value) not in {int, str}:
+            raise InputError(f"tunables.{name}: wants a number or a string")
+    return {name: str(value) for name, value in tunables.items()}
+
+
+def check_tunables(texts: Mapping[str, str], mode: str, fidelity: str | None) -> None:
+    """Refuse what no host would take; InputError that names the key."""
+    from pghot.engine.errors import TunableError
+    from pghot.engine.tunables import TUNABLES
+
+    tunables = _anywhere(mode, fidelity)
+    for name, text in texts.items():
+        try:
+            if name == "target_nid":  # which nodes there are, the host says
+                TUNABLES[name].parse(text)
+            else:
+                tunables.write(name, text)
+        except (TunableError, ValueError) as error:
+            why = str(error) if isinstance(error, TunableError) else f"{name}: {text!r} {error}"
+            raise InputError(f"tunables.{why}") from error
+
+
+def default_tunables(mode: str, fidelity: str | None) -> dict[str, int]:
+    """Give the tunables that a run starts with, without those that depend on the host."""
+    return {
+        name: value
+        for name, value in _anywhere(mode, fidelity).as_dict().items()
+        if name not in OF_THE_HOST
+    }
+
+
+def _anywhere(mode: str, fidelity: str | None) -> Tunables:
+    """Give tunables of a host of which nothing is known; its HZ the one that refuses least."""
+    from pghot.engine.array_memory import ArrayMemory
+    from pghot.engine.fidelity import FIDELITIES
+    from pghot.engine.layout import LAYOUTS
+    from pghot.engine.memory import Node
+    from pghot.engine.tunables import Tunables
+    from pghot.engine.units import HZ_RANGE, PAGES_PER_SECTION
+
+    memory = ArrayMemory([Node(0, 0, PAGES_PER_SECTION, toptier=True)])
+    return Tunables(memory, LAYOUTS[mode], HZ_RANGE.start, FIDELITIES[fidelity or "improved"])

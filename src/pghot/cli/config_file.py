@@ -1,0 +1,160 @@
+"""The configuration of a run: a TOML file whose keys are the options of `pghot run`.
+
+The command line wins over the file, the file over the defaults (docs/service.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from pghot.errors import InputError
+
+DEFAULT, COMMAND_LINE = "default", "command line"
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Positive = Annotated[float, msgspec.Meta(gt=0)]
+_Pid = Annotated[int, msgspec.Meta(gt=0)]
+
+
+class RunFile(msgspec.Struct, forbid_unknown_fields=True):
+    """What the file may hold, each key by the name of its long option.
+
+    Those that have no long one: `pids` is -p, `all` -a, `cgroup` -G, `command` what follows
+    --, `output` -o, `tunables` a table of what --set takes.
+    """
+
+    pids: Annotated[list[_Pid], msgspec.Meta(min_length=1)] | UnsetType = UNSET
+    all: bool | UnsetType = UNSET
+    cgroup: _Text | UnsetType = UNSET
+    command: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET
+    duration: _Positive | UnsetType = UNSET
+    tiers: _Text | UnsetType = UNSET
+    source: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET
+    scan_delay_ms: _Count | UnsetType = UNSET
+    scan_period_min_ms: _Count | UnsetType = UNSET
+    scan_period_max_ms: _Count | UnsetType = UNSET
+    scan_size_mb: _Count | UnsetType = UNSET
+    mode: Literal["default", "precise"] | UnsetType = UNSET
+    fidelity: Literal["v7", "improved"] | UnsetType = UNSET
+    dry_run: bool | UnsetType = UNSET
+    latency_budget: _Positive | UnsetType = UNSET
+    record: _Text | UnsetType = UNSET
+    events: _Text | UnsetType = UNSET
+    events_limit: _Text | UnsetType = UNSET
+    output: _Text | UnsetType = UNSET
+    force: bool | UnsetType = UNSET
+    json: bool | UnsetType = UNSET
+    control: _Text | UnsetType = UNSET
+    no_control: bool | UnsetType = UNSET
+    metrics: _Text | UnsetType = UNSET
+    mount: _Text | UnsetType = UNSET
+    log_format: Literal["text", "json"] | UnsetType = UNSET
+    tunables: dict[str, Any] | UnsetType = UNSET
+
+
+_ARGUMENTS = {"all": "everything", "command": "words"}
+"""Keys whose argument has another name in the command line's parser."""
+
+ARGUMENTS = {
+    name: _ARGUMENTS.get(name, name) for name in RunFile.__struct_fields__ if name != "tunables"
+}
+"""Every key but the tunables, and its argument's name."""
+
+_PATHS = ("record", "events", "output", "control", "mount")
+_TARGETS = ("pids", "all", "cgroup", "command")
+_EITHER = (_TARGETS, ("control", "no_control"))
+"""Keys of which one on the command line replaces all in the file."""
+
+
+def hold_defaults(parser: argparse.ArgumentParser) -> None:
+    """Have the parser leave what is not on its command line unset, and hand on the defaults.
+
+    An option that is given with its default's value still wins over a file.
+    """
+    defaults = {argument: parser.get_default(argument) for argument in ARGUMENTS.values()}
+    parser.set_defaults(**dict.fromkeys(defaults, UNSET), defaults=defaults)
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Give what a file sets, by key; InputError, one line with file and key, where it is wrong."""
+    from pghot.cli.config_check import (
+        as_texts,
+        check_control,
+        check_metrics,
+        check_source,
+        check_targets,
+        check_tunables,
+    )
+    from pghot.tables import convert_tables, read_toml
+
+    parsed = convert_tables(read_toml(path), RunFile, str(path))
+    values = {
+        name: value
+        for name in RunFile.__struct_fields__
+        if (value := getattr(parsed, name)) is not UNSET and (name, value) != ("all", False)
+    }
+    try:
+        check_targets([name for name in _TARGETS if name in values])
+        check_control(values)
+        check_metrics(values.get("metrics"))
+        check_source(values.get("source", ()))
+        values["tunables"] = as_texts(values.get("tunables", {}))
+        check_tunables(values["tunables"], values.get("mode", "default"), values.get("fidelity"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A run's arguments with nothing left unset, and where each comes from.
+
+    `values` are as the file would have them, by key; `origins` and `tunable_origins` say
+    `default`, `command line` or the file's name.
+    """
+
+    args: argparse.Namespace
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    tunables: Mapping[str, str] = field(default_factory=dict)
+    tunable_origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle(args: argparse.Namespace, config: Mapping[str, Any] | None, name: str) -> Settled:
+    """Put command line, file and defaults together; `config` is of `load_config`, or None."""
+    given = {key for key, dest in ARGUMENTS.items() if getattr(args, dest) is not UNSET}
+    config = dict(config or {})
+    for keys in filter(given.intersection, _EITHER):
+        config = {key: value for key, value in config.items() if key not in keys}
+    settled = argparse.Namespace(**vars(args))
+    values, origins = {}, {}
+    for key, argument in ARGUMENTS.items():
+        if key in given:
+            origins[key] = COMMAND_LINE
+        elif key in config:
+            origins[key] = name
+            setattr(settled, argument, _as_argument(key, config[key]))
+        else:
+            origins[key] = DEFAULT
+            setattr(settled, argument, args.defaults[argument])
+        values[key] = config[key] if origins[key] == name else getattr(settled, argument)
+    filed = config.get("tunables", {})
+    said = dict(text.partition("=")[::2] for text in args.tunables)
+    settled.tunables = [*(f"{n}={v}" for n, v in filed.items() if n not in said), *args.tunables]
+    where = dict.fromkeys(filed, name) | dict.fromkeys(said, COMMAND_LINE)
+    return Settled(settled, values, origins, {**filed, **said}, where)
+
+
+def _as_argument(key: str, value: Any) -> Any:
+    """Give a file's value as the command line's parser would."""
+    if key in {"pids", "source"}:
+        return ",".join(map(str, value))
+    return Path(value) if key in _PATHS else value

@@ -1,0 +1,64 @@
+"""What a run tells, as JSON: one object a line, for a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from pghot.engine.units import USEC_PER_SEC
+from pghot.errors import Caution
+from pghot.live.result import LiveResult
+
+
+class JsonLines:
+    """Takes what a `StatusLine` takes, and writes each thing as an object on a line.
+
+    Every object has `time` (UTC, RFC 3339), `level` (info, warning, error), `message` and
+    `pid`; what else it has depends on the message.
+    """
+
+    def __init__(self, period_s: float = 60, stream: TextIO | None = None) -> None:
+        """Write how things are every `period_s` seconds."""
+        self._stream = stream or sys.stderr
+        self._period_us = int(period_s * USEC_PER_SEC)
+        self._due = self._period_us
+
+    def say(self, line: str) -> None:
+        """Write a line that a person should know."""
+        self.log("warning" if isinstance(line, Caution) else "info", line)
+
+    def show(self, result: LiveResult) -> None:
+        """Write how things are, where it is time."""
+        if result.elapsed_us >= self._due:
+            self._due = result.elapsed_us + self._period_us
+            self.log("info", "running", **figures(result))
+
+    def end(self) -> None:
+        """Nothing is left to finish."""
+
+    def ended(self, result: LiveResult) -> None:
+        """Write what came of it."""
+        self.log("info", f"ended: {result.why}", **figures(result))
+
+    def log(self, level: str, message: str, **fields: Any) -> None:
+        """Write an object, in one piece: other threads write as well."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = {"time": now, "level": level, "message": message, "pid": os.getpid(), **fields}
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+
+def figures(result: LiveResult) -> dict[str, Any]:
+    """Give the figures of a run that a log wants."""
+    return {
+        "elapsed_s": result.elapsed_us / USEC_PER_SEC,
+        "samples": sum(source.counts.seen for source in result.sources),
+        "lost": sum(source.counts.lost for source in result.sources),
+        "found_hot": result.found,
+        "promoted_pages": result.promoted,
+        "refused": {name: count for name, (count, _words) in result.refusals().items()},
+        "cpu_s": result.cpu_s,
+    }

@@ -1,0 +1,116 @@
+"""The tree of a run on a directory, from before the run until after it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import ENOTCONN
+from pathlib import Path
+from types import ModuleType
+
+from pghot.errors import InputError, PghotError
+from pghot.live.desk import Desk
+from pghot.serving.tree import Tree
+
+DEVICE = Path("/dev/fuse")
+FILE_SYSTEM = "pghot"
+"""The subtype of the mount, `fuse.pghot`: `pghot restore` knows a mount of ours by it."""
+
+MOUNT_S = 10.0
+UNMOUNT_S = 5.0
+
+
+@contextmanager
+def mounted(desk: Desk, directory: Path, unmount: Callable[[str], None]) -> Iterator[None]:
+    """Have the tree of `desk` on an empty directory as long as this lasts.
+
+    InputError where the directory does not do, PghotError where FUSE does not.  `unmount`
+    takes a mount away at once, whoever still has its files open.
+    """
+    _check(directory)
+    directory = directory.absolute()
+    served = _Served(_library(), desk, directory)
+    served.start()
+    try:
+        yield
+    finally:
+        if served.thread.is_alive():
+            unmount(str(directory))
+            served.thread.join(UNMOUNT_S)
+
+
+class _Served:
+    """The thread that answers the kernel: one, as the run answers one write after another."""
+
+    def __init__(self, library: ModuleType, desk: Desk, directory: Path) -> None:
+        self._library = library
+        self._directory = directory
+        self._answered = threading.Event()
+        self._mounted = False
+        self._tree = Tree(desk, self._started)
+        self.thread = threading.Thread(target=self._serve, name="pghot mount", daemon=True)
+
+    def start(self) -> None:
+        """Mount; PghotError where that fails."""
+        here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.thread.start()
+            self._answered.wait(MOUNT_S)
+        finally:
+            os.fchdir(here)  # libfuse goes to / before it answers (fuse_daemonize())
+            os.close(here)
+        if not self._mounted:
+            raise PghotError(
+                f"--mount {self._directory}: libfuse could not mount it (it says why above); "
+                "root may, and others where fusermount3 is installed"
+            )
+
+    def _started(self) -> None:
+        self._mounted = True
+        self._answered.set()
+
+    def _serve(self) -> None:
+        others = {"allow_other": True} if os.geteuid() == 0 else {}
+        try:
+            self._library.FUSE(
+                self._tree,
+                str(self._directory),
+                foreground=True,
+                nothreads=True,
+                direct_io=True,  # every read and write comes here, and the size of 0 is no end
+                default_permissions=True,
+                fsname=FILE_SYSTEM,
+                subtype=FILE_SYSTEM,
+                **others,
+            )
+        except RuntimeError:  # libfuse gave up; it has told stderr
+            pass
+        finally:
+            self._answered.set()
+
+
+def _check(directory: Path) -> None:
+    try:
+        if any(directory.iterdir()):
+            raise InputError(f"--mount {directory}: is not empty")
+    except FileNotFoundError:
+        raise InputError(f"--mount {directory}: no such directory; mkdir it first") from None
+    except OSError as error:
+        advice = "; a killed run left it: pghot restore" if error.errno == ENOTCONN else ""
+        raise InputError(f"--mount {directory}: {error.strerror or error}{advice}") from error
+
+
+def _library() -> ModuleType:
+    """Give mfusepy; PghotError that says what to install."""
+    if not DEVICE.exists():
+        raise PghotError(f"--mount: no {DEVICE} here; modprobe fuse makes it")
+    try:
+        import mfusepy  # noqa: PLC0415 - only who mounts needs it
+    except ImportError as error:
+        raise PghotError("--mount needs mfusepy: pip install 'pghot[mount]'") from error
+    except OSError as error:
+        raise PghotError("--mount needs libfuse: on Debian, apt-get install fuse3") from error
+    library: ModuleType = mfusepy
+    return library

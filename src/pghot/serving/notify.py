@@ -1,0 +1,127 @@
+"""What a service manager is told of a run: ready, how it goes, alive, reloading, stopping.
+
+The protocol is sd_notify(3): lines in one datagram to the socket that NOTIFY_SOCKET names.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+from pghot.engine.units import PAGE_SHIFT
+from pghot.live.desk import Desk
+
+_LOOK_S = 1.0
+
+
+class Notifier:
+    """Sends to the manager that started us; to nobody where there is none."""
+
+    def __init__(self, environ: MutableMapping[str, str] | None = None) -> None:
+        """Take the manager's variables out of `environ`: a command that we start is not us."""
+        environ = os.environ if environ is None else environ
+        self._address = _address(environ.pop("NOTIFY_SOCKET", ""))
+        self.watched = _watched(environ)
+        self._lock = threading.Lock()
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is somebody to tell."""
+        return bool(self._address)
+
+    def ready(self, status: str = "") -> None:
+        """Say that the run goes on, for the first time or after a reload."""
+        self._send("READY=1", *([f"STATUS={status}"] if status else []))
+
+    def status(self, line: str) -> None:
+        """Say how it goes, and that it does where that is watched."""
+        self._send(f"STATUS={line}", *(["WATCHDOG=1"] if self.watched else []))
+
+    def reloading(self) -> None:
+        """Say that the configuration is read again; `ready` ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self) -> None:
+        """Say that it ends."""
+        self._send("STOPPING=1")
+
+    def _send(self, *lines: str) -> None:
+        """Send; a manager that has gone or does not read is no reason to fail."""
+        if not self._address:
+            return
+        text = "\n".join(" ".join(line.split("\n")) for line in lines)
+        with (
+            self._lock,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
+        ):
+            sender.settimeout(_LOOK_S)
+            try:
+                sender.sendto(text.encode(), self._address)
+            except OSError:
+                return
+
+
+@contextmanager
+def announced(desk: Desk, notifier: Notifier) -> Iterator[None]:
+    """Tell the manager of a run as long as this lasts, by the states at its desk.
+
+    A state comes each second from the run's own thread: while one comes, the run is alive.
+    """
+    if not notifier.listens:
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(
+        target=_announce, args=(desk, notifier, over.is_set), name="pghot notify", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(2 * _LOOK_S)
+
+
+def status_text(state: dict[str, Any]) -> str:
+    """Give a state in one line."""
+    live = state["live"]
+    size = live["promoted_pages"] << PAGE_SHIFT
+    return (
+        f"{live['real_s']:.0f} s: {live['found_hot']:,} folios found hot, "
+        f"{live['promoted_pages']:,} pages promoted ({size / (1 << 20):,.1f} MiB)"
+    )
+
+
+def _announce(desk: Desk, notifier: Notifier, over: Callable[[], bool]) -> None:
+    number, ready = 0, False
+    while not (over() or desk.closed):
+        came = desk.next_state(number, _LOOK_S)
+        if came is None:
+            continue
+        number, state = came
+        if state["live"]["ended"]:
+            break
+        if not ready:
+            notifier.ready()
+            ready = True
+        notifier.status(status_text(state))
+    notifier.stopping()
+
+
+def _address(name: str) -> str:
+    """Give the socket's address; a leading @ is the abstract name space."""
+    if name.startswith("@"):
+        return "\0" + name[1:]
+    return name if name.startswith("/") else ""
+
+
+def _watched(environ: MutableMapping[str, str]) -> bool:
+    """Tell whether the manager wants signs of life from this process (sd_watchdog_enabled(3))."""
+    microseconds = environ.pop("WATCHDOG_USEC", "")
+    pid = environ.pop("WATCHDOG_PID", "")
+    return microseconds.isdecimal() and int(microseconds) > 0 and pid in {"", str(os.getpid())}

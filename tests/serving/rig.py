@@ -1,0 +1,91 @@
+"""A run that does nothing but answer its desk: a real engine, a real thread, no host."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from pghot.engine.layout import DEFAULT, Layout
+from pghot.live.desk import Desk
+from pghot.serving.mount import DEVICE
+from tests.rig import FAST, SECTION, SLOW, Rig, node
+
+OTHER_FAST = 2
+
+
+def fuse_is_missing() -> str:
+    """Say what a mount lacks here; empty where nothing is."""
+    try:
+        importlib.import_module("mfusepy")
+    except ImportError:
+        return "no mfusepy"
+    except OSError:
+        return "no libfuse (package fuse3)"
+    if not DEVICE.exists():
+        return f"no {DEVICE}"
+    if os.geteuid() and not shutil.which("fusermount3"):
+        return "not root, and no fusermount3"
+    try:
+        os.close(os.open(DEVICE, os.O_RDWR))
+    except OSError as error:
+        return f"{DEVICE}: {error.strerror}"
+    return ""
+
+
+class DeskRun:
+    """A run's thread reduced to what it does for others.  Node 2 is top tier as well."""
+
+    def __init__(self, layout: Layout = DEFAULT) -> None:
+        nodes = (
+            node(FAST, 0, 8, top=True, free=100_000),
+            node(SLOW, 8 * SECTION, 4, top=False),
+            node(OTHER_FAST, 12 * SECTION, 4, top=True),
+        )
+        self.rig = Rig(layout, nodes=nodes)
+        self.desk = Desk()
+        self.writes: list[tuple[str, str]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def publish(self) -> None:
+        engine = self.rig.engine
+        self.desk.publish(
+            {"tunables": engine.tunables.as_dict(), "vmstat": engine.vmstat.as_dict()}
+        )
+
+    def write(self, name: str, text: str) -> None:
+        self.rig.engine.write(name, text)
+        self.writes.append((name, text))
+        self.publish()
+
+    def _run(self) -> None:
+        self.publish()
+        while not self._over.wait(0.002):
+            self.desk.attend(self.write)
+        self.desk.close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+@contextmanager
+def answering(layout: Layout = DEFAULT) -> Iterator[DeskRun]:
+    with DeskRun(layout) as run:
+        yield run
+
+
+def mounts_at(path: Path) -> list[str]:
+    """Give the lines of mountinfo for a mount point."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if f" {path} " in line]
