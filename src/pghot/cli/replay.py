@@ -97,7 +97,14 @@ def run(args: argparse.Namespace) -> int:
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
         progress = stack.enter_context(rows_progress(args.log))
-        result = replay(args.log, args.machine, settings, promotions=output, progress=progress)
+        result = replay(
+            args.log,
+            args.machine,
+            settings,
+            promotions=output,
+            watch=output.binner if output else None,
+            progress=progress,
+        )
         if output:
             output.finish(result)
     if result.skipped:

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             record=args.record,
             force=args.force,
             promotions=output,
+            watch=output.binner if output else None,
         )
         if output:
             output.finish(result)

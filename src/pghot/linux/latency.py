@@ -43,6 +43,14 @@ class LatencyHistogram:
                 return min(_last_ns(bucket), self.max_ns)
         return self.max_ns
 
+    def buckets(self) -> list[tuple[float, int]]:
+        """Give the buckets that have any: their upper bounds in ms, and counts."""
+        return [
+            (_last_ns(bucket) / NS_PER_MS, count)
+            for bucket, count in enumerate(self._buckets)
+            if count
+        ]
+
     def summary(self) -> dict[str, float]:
         """Give the figures in milliseconds, for a table or JSON."""
         return {

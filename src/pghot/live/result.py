@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned, Histogram
+from pghot.binning.run_binner import RunBinner
 from pghot.engine.engine import Engine
+from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.engine.vmstat import NODE_COUNTERS
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
@@ -110,6 +113,21 @@ class LiveResult:
             "record": record,
             "hot_sections": self.engine.hot_map.hot_sections(),
         }
+
+    def binned(self, binner: RunBinner) -> Binned:
+        """Give what was binned of it.
+
+        Hint faults show accesses to slow memory alone: how many were fast is not known then.
+        """
+        latencies = self.mover.budget.latencies
+        return binner.binned(
+            "run",
+            self.engine,
+            shares=self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS,
+            refused={name: count for name, (count, _) in self.refusals().items()},
+            latency_ms=Histogram(upto=[ms for ms, _ in latencies.buckets()],
+                counts=[n for _, n in latencies.buckets()]) if latencies.count else None,
+        )
 
     def _node(self, nid: int) -> dict[str, int]:
         pgdat = self.engine.pgdat[nid]

@@ -29,7 +29,7 @@ from pghot.live.owners import Owners
 from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
-from pghot.live.stages import EngineStage, Log
+from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.warm import warm_up
 from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
@@ -56,13 +56,15 @@ def run_engine(
     record: Path | None = None,
     force: bool = False,
     promotions: Promotions | None = None,
+    watch: Watch | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
-    person, `status` the state of things once a second, `record` is a log to write as well.
+    person, `status` the state of things once a second, `record` is a log to write as well,
+    `promotions` and `watch` are told of batches, and of rows and wake-ups.
     `opened` and `clock` are other than the host's own in virtual time.
     """
     clock = clock or Clock()
@@ -82,7 +84,7 @@ def run_engine(
             tell(line)
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
-        stage = live.stage(log)
+        stage = live.stage(log, watch)
         why = loop.run(
             session, pump, clock, stage, tell, lambda us: status(live.result(pump, stage, us))
         )
@@ -172,10 +174,10 @@ class _Live:
         self._cpu_before = time.process_time()
         self._clock.start()
 
-    def stage(self, log: Log | None) -> EngineStage:
+    def stage(self, log: Log | None, watch: Watch | None) -> EngineStage:
         """Give the stage that the loop hands rows to."""
         return EngineStage(
-            self.engine, self.machine, self.facts, self.mover, log, self._take_batch
+            self.engine, self.machine, self.facts, self.mover, log, self._take_batch, watch
         )
 
     def result(self, pump: Pump, stage: EngineStage, us: int, why: str = "") -> LiveResult:

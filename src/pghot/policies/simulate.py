@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
+from pghot.binning.forms import Binned, HeatMap
 from pghot.errors import InputError
+from pghot.policies.policy import Figures
 from pghot.policies.registry import ENTRIES
 from pghot.simulated.kswapd import Kswapd
+from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.world import World
@@ -30,6 +34,7 @@ def simulate(
         raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
     rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
     world = World(scenario, rng)
+    heat = RegionHeat(world)
     chosen = ENTRIES[policy].make()
     chosen.prepare(world)
     if scenario.demotion:
@@ -57,4 +62,12 @@ def simulate(
         },
         timeline=account.timeline(),
         notes=figures.notes,
+        binned=_binned(policy, figures, heat.maps()),
     )
+
+
+def _binned(policy: str, figures: Figures, heat: list[HeatMap]) -> Binned:
+    """Give what a report needs beside the figures: of the engine, where there is one, and heat."""
+    own = figures.binned or Binned(kind="simulation", name="", fidelity="")
+    refused = dict(sorted(figures.refused.items()))
+    return msgspec.structs.replace(own, name=policy, refused=refused, heat=heat)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned
+from pghot.binning.run_binner import RunBinner
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.units import USEC_PER_SEC
@@ -82,6 +84,12 @@ class Result:
             "record": record,
             "hot_sections": self.engine.hot_map.hot_sections(),
         }
+
+    def binned(self, binner: RunBinner) -> Binned:
+        """Give what was binned of it."""
+        return binner.binned(
+            "replay", self.engine, shares=not self.as_live, as_live=self.as_live
+        )
 
     def _node(self, nid: int) -> dict[str, int]:
         pgdat = self.engine.pgdat[nid]
