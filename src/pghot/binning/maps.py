@@ -91,9 +91,7 @@ class Place:
         )
 
 
-def hottest(
-    positions: npt.NDArray[np.int64], heat: npt.NDArray[np.float64]
-) -> tuple[int, int]:
+def hottest(positions: npt.NDArray[np.int64], heat: npt.NDArray[np.float64]) -> tuple[int, int]:
     """Give start and width, in grains, of the smallest window that has half of the heat.
 
     Of widths 64, 128, 256, ...; of one width the hottest, each starting with a grain that

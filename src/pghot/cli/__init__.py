@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "replay",
     "sim",
+    "report",
     "convert",
     "run",
     "record",

@@ -125,8 +125,12 @@ class LiveResult:
             self.engine,
             shares=self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS,
             refused={name: count for name, (count, _) in self.refusals().items()},
-            latency_ms=Histogram(upto=[ms for ms, _ in latencies.buckets()],
-                counts=[n for _, n in latencies.buckets()]) if latencies.count else None,
+            latency_ms=Histogram(
+                upto=[ms for ms, _ in latencies.buckets()],
+                counts=[n for _, n in latencies.buckets()],
+            )
+            if latencies.count
+            else None,
         )
 
     def _node(self, nid: int) -> dict[str, int]:

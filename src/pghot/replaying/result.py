@@ -87,9 +87,7 @@ class Result:
 
     def binned(self, binner: RunBinner) -> Binned:
         """Give what was binned of it."""
-        return binner.binned(
-            "replay", self.engine, shares=not self.as_live, as_live=self.as_live
-        )
+        return binner.binned("replay", self.engine, shares=not self.as_live, as_live=self.as_live)
 
     def _node(self, nid: int) -> dict[str, int]:
         pgdat = self.engine.pgdat[nid]

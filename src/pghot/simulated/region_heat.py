@@ -54,7 +54,7 @@ class RegionHeat:
         self._take(now)
         for region, flow in self._flows():
             grains = np.arange(region.units) // _units_a_grain(region)
-            self._shares[flow.name] = np.bincount(grains, flow.weights)
+            self._shares[flow.name] = np.bincount(grains, flow.weights).astype(np.float64)
 
     def _flows(self) -> list[tuple[Region, Flow]]:
         regions = self._world.regions.values()
@@ -63,7 +63,9 @@ class RegionHeat:
     def _place(self, region: Region) -> Place:
         counts = self._counts[region.name][: self._columns.used]
         seen = np.flatnonzero(counts.any(axis=0))
-        name = region.name if region.process in {"", "app"} else f"{region.name} of {region.process}"
+        name = (
+            region.name if region.process in {"", "app"} else f"{region.name} of {region.process}"
+        )
         return Place(
             f"region {name}", "page of the region", 0,
             _units_a_grain(region) * region.pages, seen, counts[:, seen], self._columns.step_us,

@@ -1,0 +1,194 @@
+"""Charts over time: accesses served fast, pages promoted and demoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pghot.report.page.chart import Section, Spec, Table, View, base, line_scales, time_axis
+from pghot.report.page.missing import why
+from pghot.report.page.model import Run, Values
+from pghot.report.page.words import PAGES_A_MB, percent
+
+WITHOUT = "nothing promoted"
+ABOVE = 3
+"""A rate limit that is further above the highest column than this is told, not drawn to scale."""
+
+POINTS = 1600
+"""Points of a chart at the most, all its lines together."""
+
+
+def fast_section(runs: Sequence[Run]) -> Section:
+    """Give the share of accesses served fast."""
+    lines: dict[str, tuple[float, Values]] = {}
+    names = [run.name for run in runs]
+    for run in runs:
+        share = run.timeline.share(run.timeline.fast)
+        if share is not None:
+            lines[run.name] = run.timeline.step_s, share * 100
+    lines |= _without(runs)
+    words = "; ".join(
+        f"{run.name}: {percent(run.share)} over the whole run" for run in runs
+        if run.share is not None
+    )  # fmt: skip
+    views = []
+    if lines:
+        words = f"Share of accesses served by the top tier, by time. {words}."
+        views = [_view("fast", words, lines, "accesses served fast, %", names, domain=[0, 100])]
+    return Section("fast", "Accesses served fast", views, lines=why(runs, "fast", lines))
+
+
+def _without(runs: Sequence[Run]) -> dict[str, tuple[float, Values]]:
+    """Give what would have been fast had nothing been promoted; of several alike, once."""
+    found: list[tuple[str, float, Values]] = []
+    for run in runs:
+        share = run.timeline.share(run.timeline.fast_without)
+        step = run.timeline.step_s
+        if share is None or any(
+            step == other and np.array_equal(share * 100, values, equal_nan=True)
+            for _, other, values in found
+        ):
+            continue
+        found.append((run.name, step, share * 100))
+    alone = len(found) == 1
+    return {
+        WITHOUT if alone else f"{name}, {WITHOUT}": (step, values) for name, step, values in found
+    }
+
+
+def moves_section(runs: Sequence[Run]) -> Section:
+    """Give promotions, with the rate limit, and demotions."""
+    views = []
+    lines: list[str] = []
+    names = [run.name for run in runs]
+    for key, verb in (("promotions", "promoted"), ("demotions", "demoted")):
+        found = {
+            run.name: (run.timeline.step_s, pages / run.timeline.step_s / PAGES_A_MB)
+            for run in runs
+            if (pages := getattr(run.timeline, verb)) is not None
+        }
+        if found:
+            words = f"Memory {verb}, MB/s, by time. {_peaks(found)}"
+            view = _view(key, words, found, f"{verb}, MB/s", names)
+            if verb == "promoted":
+                lines += _draw_limits(view, runs, found)
+            views.append(view)
+        lines += why(runs, key, found)
+    return Section("moves", "Promotions and demotions", views, lines=lines)
+
+
+def _draw_limits(
+    view: View, runs: Sequence[Run], found: dict[str, tuple[float, Values]]
+) -> list[str]:
+    """Draw the rate limits that the axis reaches; give a line on each that it does not."""
+    peak = max((float(values.max()) for _, values in found.values() if len(values)), default=0.0)
+    limits = sorted({run.rate_limit_MBps for run in runs if run.rate_limit_MBps is not None})
+    near = [limit for limit in limits if limit <= peak * ABOVE]
+    told = []
+    for limit in limits:
+        label = f"rate limit {limit:,} MB/s"
+        reach = limit in near
+        view.spec["layer"] += _limit(label if reach else f"↑ {label}, far above", limit, reach)
+        if not reach:
+            told.append(f"The rate limit, {limit:,} MB/s, is far above this axis.")
+    return told
+
+
+def _limit(label: str, limit: int, reach: bool) -> list[Spec]:
+    """Give the rule of a limit and its words; at the upper edge where the axis ends before."""
+    data = {"values": [{"limit": limit}]}
+    y: Spec = {"field": "limit", "type": "quantitative"} if reach else {"value": 0}
+    rule = {
+        "data": data,
+        "mark": {"type": "rule", "color": "var(--limit)", "strokeDash": [8, 4], "strokeWidth": 2},
+        "encoding": {"y": y},
+    }
+    text = {
+        "data": data,
+        "mark": {
+            "type": "text", "text": label, "align": "right" if reach else "left",
+            "baseline": "top", "dx": -6 if reach else 6, "dy": 4, "color": "var(--limit)",
+        },
+        "encoding": {"y": y, "x": {"value": "width" if reach else 0}},
+    }  # fmt: skip
+    return [rule, text] if reach else [text]
+
+
+def _view(
+    name: str,
+    words: str,
+    lines: dict[str, tuple[float, Values]],
+    title: str,
+    order: Sequence[str],
+    domain: list[int] | None = None,
+) -> View:
+    lines = _thinned(lines)
+    values = [
+        {"t": round(step * (at + 0.5), 6), "v": round(value, 4), "run": run}
+        for run, (step, column) in lines.items()
+        for at, value in enumerate(column.tolist())
+        if value == value  # noqa: PLR0124 - NaN: nothing happened then
+    ]
+    scale: Spec = {"domain": domain} if domain else {"domainMin": 0, "nice": True}
+    encoding = {
+        "x": time_axis(),
+        "y": {"field": "v", "type": "quantitative", "title": title, "scale": scale},
+        **line_scales(list(lines), order),
+        "tooltip": [
+            {"field": "run", "type": "nominal", "title": "run"},
+            {"field": "t", "type": "quantitative", "title": "time, s", "format": ",.2f"},
+            {"field": "v", "type": "quantitative", "title": title, "format": ",.2f"},
+        ],
+    }
+    spec = base(words) | {
+        "data": {"values": values},
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear",
+                         "point": {"size": 14, "filled": True} if len(values) < 80 else False},
+                "encoding": encoding,
+            }
+        ],
+    }  # fmt: skip
+    return View(name, words, spec, _table(lines, title))
+
+
+def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, Values]]:
+    """Give wider columns where the lines together have too many: the mean of what is known."""
+    most = max(POINTS // max(len(lines), 1), 20)
+    found = {}
+    for name, (step, values) in lines.items():
+        group = max(-(-len(values) // most), 1)
+        if group > 1:
+            starts = np.arange(0, len(values), group)
+            known = np.add.reduceat(np.isfinite(values).astype(float), starts)
+            total = np.add.reduceat(np.nan_to_num(values), starts)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values = np.where(known > 0, total / known, np.nan)  # noqa: PLW2901
+        found[name] = step * group, values
+    return found
+
+
+def _table(lines: dict[str, tuple[float, Values]], title: str) -> Table:
+    rows: list[list[str | float | int | None]] = []
+    steps = {step for step, _ in lines.values()}
+    if len(steps) == 1 and len({len(values) for _, values in lines.values()}) == 1:
+        step = steps.pop()
+        columns = [values.tolist() for _, values in lines.values()]
+        rows = [[step * (at + 1), *values] for at, values in enumerate(zip(*columns, strict=True))]
+        return Table(title, ["until, s", *lines], rows)
+    for name, (step, values) in lines.items():
+        rows += [[name, step * (at + 1), value] for at, value in enumerate(values.tolist())]
+    return Table(title, ["run", "until, s", title], rows)
+
+
+def _peaks(found: dict[str, tuple[float, Values]]) -> str:
+    return f"{'; '.join(_peak(name, step, values) for name, (step, values) in found.items())}."
+
+
+def _peak(name: str, step: float, values: Values) -> str:
+    if not len(values) or values.max() <= 0:
+        return f"{name}: none"
+    at = step * (int(values.argmax()) + 0.5)
+    return f"{name}: at most {values.max():,.1f} MB/s, at {at:,.1f} s"
