@@ -30,8 +30,9 @@ from pghot.linux.perf_arrays import EXEC, EXIT, FORK, TaskColumns
 from pghot.live.clock import Clock
 from pghot.live.options import EngineOptions, Options
 from pghot.live.result import LiveResult
-from pghot.live.run import run_engine
+from pghot.live.run import Promotions, run_engine
 from pghot.live.session import open_session
+from pghot.live.stages import Watch
 from pghot.sources.live_source import Counts, Samples
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
@@ -372,7 +373,13 @@ class Heard:
 
 
 def run(
-    world: World, options: Options | None = None, *, record: Path | None = None, **engine: object
+    world: World,
+    options: Options | None = None,
+    *,
+    record: Path | None = None,
+    watch: Watch | None = None,
+    promotions: Promotions | None = None,
+    **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
     heard = Heard()
@@ -383,7 +390,8 @@ def run(
         tell=heard.lines.append,
         status=lambda now: heard.statuses.append(now.elapsed_us),
         record=record,
-        promotions=heard,
+        promotions=promotions or heard,
+        watch=watch,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
     )

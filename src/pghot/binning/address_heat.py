@@ -43,6 +43,10 @@ class AddressHeat:
             found, times = np.unique(self._coarse(keys), return_counts=True)
             if self._make_room(found.tolist()):
                 break
+            if self._shift == _PAGE_BITS:  # more processes than grains: the latest go without
+                known = np.array([key in self._places for key in found.tolist()], np.bool_)
+                found, times = found[known], times[known]
+                break
             self._widen()
         at = [self._places[key] for key in found.tolist()]
         row = self._counts[self._columns.at(instant)]

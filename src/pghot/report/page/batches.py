@@ -61,7 +61,7 @@ def _histogram(
     if key == "latencies":
         spec["encoding"]["y"]["title"] = "calls, or passes"
     rows: list[list[Cell]] = [[row["run"], row["upto"], row["n"]] for row in values if row["n"]]
-    return View(key, words + ".", spec, Table(title, ["run", unit, "count"], rows))
+    return View(key, words + ".", spec, [Table(title, ["run", unit, "count"], rows)])
 
 
 def _coarse(histogram: Histogram, least: float) -> Histogram:

@@ -28,15 +28,16 @@ class Table:
 class View:
     """A Vega-Lite specification, what it shows in words, and its data.
 
-    `heat` is a map whose cells the page's script makes rows of; `name` tells it from others
-    in a choice.
+    The page's script makes rows of `heat`, a map, or `lines`: by name the seconds of a column
+    and the values.  `name` tells a view from others in a choice.
     """
 
     name: str
     words: str
     spec: Spec
-    table: Table
+    tables: Sequence[Table]
     heat: dict[str, Any] | None = None
+    lines: dict[str, tuple[float, list[float | None]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

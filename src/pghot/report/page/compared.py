@@ -42,7 +42,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
     }  # fmt: skip
     table = Table(words, ["run", "reason", "times"],
                   [[row["run"], row["reason"], row["n"]] for row in found])  # fmt: skip
-    return Section("refused", "Refused, and why", [View("refused", words, spec, table)],
+    return Section("refused", "Refused, and why", [View("refused", words, spec, [table])],
                    lines=lines)  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def compared_section(runs: Sequence[Run]) -> Section:
             ],
         }  # fmt: skip
         table = Table(title, ["run", title], [[row["run"], row["v"]] for row in found])
-        views = [View("compared", words + ".", spec, table)]
+        views = [View("compared", words + ".", spec, [table])]
     head = "Side by side" if len(runs) > 1 else "Figures"
     return Section("compared", head, views, [_figures(runs)])
 

@@ -17,7 +17,7 @@ from pghot.report.page.model import Run
 from pghot.report.page.words import percent
 from pghot.report.table import size
 
-CELLS = 60_000
+CELLS = 40_000
 """Cells of all maps of a report at the most; columns are joined, then maps left out, for it."""
 
 FEWEST = 32
@@ -28,7 +28,7 @@ SHADES = 7
 CLOSE = 4
 """Times that the hottest cell may have of a cool one and both count as about as hot."""
 
-TABLE = 16
+TABLE = 12
 """Rows and columns of the table of a map at the most."""
 
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -93,8 +93,8 @@ def _view(run: Run, heat: HeatMap, *, several: bool) -> View:
         "bounds": bounds, "labels": _labels(bounds),
     }  # fmt: skip
     title = f"{unit} above {origin}"
-    return View(name, words, _spec(words, title, unit, bounds, heat), _table(table, heat, title),
-                rows)  # fmt: skip
+    spec = _spec(words, title, unit, bounds, heat)
+    return View(name, words, spec, [_table(table, heat, title)], rows)
 
 
 def _spec(words: str, title: str, unit: str, bounds: list[int], heat: HeatMap) -> Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -124,12 +125,7 @@ def _view(
     domain: list[int] | None = None,
 ) -> View:
     lines = _thinned(lines)
-    values = [
-        {"t": round(step * (at + 0.5), 6), "v": round(value, 4), "run": run}
-        for run, (step, column) in lines.items()
-        for at, value in enumerate(column.tolist())
-        if value == value  # noqa: PLR0124 - NaN: nothing happened then
-    ]
+    points = sum(len(column) for _, column in lines.values())
     scale: Spec = {"domain": domain} if domain else {"domainMin": 0, "nice": True}
     encoding = {
         "x": time_axis(),
@@ -142,16 +138,22 @@ def _view(
         ],
     }
     spec = base(words) | {
-        "data": {"values": values},
+        "data": {"values": []},
         "layer": [
             {
                 "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear",
-                         "point": {"size": 14, "filled": True} if len(values) < 80 else False},
+                         "point": {"size": 14, "filled": True} if points < 80 else False},
                 "encoding": encoding,
             }
         ],
     }  # fmt: skip
-    return View(name, words, spec, _table(lines, title))
+    known = {run: (step, _rounded(values)) for run, (step, values) in lines.items()}
+    return View(name, words, spec, _tables(lines, title), lines=known)
+
+
+def _rounded(values: Values) -> list[float | None]:
+    """Give values of five digits; None where nothing happened."""
+    return [float(f"{value:.5g}") if isfinite(value) else None for value in values.tolist()]
 
 
 def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, Values]]:
@@ -170,17 +172,21 @@ def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, V
     return found
 
 
-def _table(lines: dict[str, tuple[float, Values]], title: str) -> Table:
-    rows: list[list[str | float | int | None]] = []
-    steps = {step for step, _ in lines.values()}
-    if len(steps) == 1 and len({len(values) for _, values in lines.values()}) == 1:
-        step = steps.pop()
+def _tables(lines: dict[str, tuple[float, Values]], title: str) -> list[Table]:
+    """Give one table where all lines have the same columns of time, else one each."""
+    if len({(step, len(values)) for step, values in lines.values()}) == 1:
+        step = next(step for step, _ in lines.values())
         columns = [values.tolist() for _, values in lines.values()]
-        rows = [[step * (at + 1), *values] for at, values in enumerate(zip(*columns, strict=True))]
-        return Table(title, ["until, s", *lines], rows)
-    for name, (step, values) in lines.items():
-        rows += [[name, step * (at + 1), value] for at, value in enumerate(values.tolist())]
-    return Table(title, ["run", "until, s", title], rows)
+        rows = [[step * (at + 1), *cells] for at, cells in enumerate(zip(*columns, strict=True))]
+        return [Table(title, ["until, s", *lines], rows)]
+    return [
+        Table(
+            f"{title}: {name}",
+            ["until, s", title],
+            [[step * (at + 1), value] for at, value in enumerate(values.tolist())],
+        )
+        for name, (step, values) in lines.items()
+    ]
 
 
 def _peaks(found: dict[str, tuple[float, Values]]) -> str:

@@ -34,9 +34,16 @@
     return found;
   }
 
+  // Lines come as values, column by column of time; where nothing happened a line has a gap.
+  function points(lines) {
+    return Object.entries(lines).flatMap(([run, [step, values]]) =>
+      values.map((v, at) => ({ t: step * (at + 0.5), v, run })));
+  }
+
   async function draw(name) {
-    const { spec, heat } = views[name];
+    const { spec, heat, lines } = views[name];
     if (heat) spec.data = { values: cells(heat) };
+    if (lines) spec.data = { values: points(lines) };
     const place = document.querySelector(`[data-view="${CSS.escape(name)}"]`);
     // ast: expressions are interpreted, as the page's policy forbids to evaluate any.
     const result = await vegaEmbed(place, spec, {

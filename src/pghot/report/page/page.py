@@ -25,7 +25,12 @@ def render(runs: Sequence[Run], title: str, library: str) -> str:
     """Give the report as HTML; `library` is the charting script."""
     parts = sections(runs)
     views = {f"{part.key}-{at}": view for part in parts for at, view in enumerate(part.views)}
-    data = _json({name: {"spec": view.spec, "heat": view.heat} for name, view in views.items()})
+    data = _json(
+        {
+            name: {"spec": view.spec, "heat": view.heat, "lines": view.lines}
+            for name, view in views.items()
+        }
+    )
     scripts = [_inline(library), _inline(_asset("page.js"))]
     style = _asset("page.css")
     policy = "; ".join(
@@ -104,13 +109,14 @@ def _choice(section: Section) -> str:
 
 
 def _view(name: str, view: View, section: Section) -> str:
+    tables = "".join(map(_table, view.tables))
     hidden = " hidden" if section.choice and not name.endswith("-0") else ""
     return (
         f'<figure id="{name}" data-of="{section.key}"{hidden}>\n'
         f"{_zoom(name) if section.zoom else ''}"
         f'<div class="chart" data-view="{name}"></div>\n'
         f"<figcaption>{escape(view.words)}</figcaption>\n"
-        f"<details><summary>Data as a table</summary>{_table(view.table)}</details>\n</figure>\n"
+        f"<details><summary>Data as a table</summary>{tables}</details>\n</figure>\n"
     )
 
 

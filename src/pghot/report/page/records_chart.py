@@ -48,7 +48,8 @@ def heat_section(runs: Sequence[Run]) -> Section:
         for freq in range(1, most + 1)
     ]
     table = Table("records by frequency", ["frequency", *shown], rows)
-    return Section("heat", "Distribution of heat", [View("heat", words, spec, table)], lines=lines)
+    view = View("heat", words, spec, [table])
+    return Section("heat", "Distribution of heat", [view], lines=lines)
 
 
 def _frequency_bars(values: list[dict[str, Any]], colour: Spec, most: int) -> Spec:
