@@ -70,7 +70,7 @@ def line_scales(names: Sequence[str], order: Sequence[str]) -> Spec:
 
 def bar_colour(names: Sequence[str], order: Sequence[str]) -> Spec:
     """Give the colours of runs, each the same in every chart: by its place in `order`."""
-    legend = {"title": None, "orient": "top", "columns": 5, "labelLimit": 190}
+    legend = {"title": None, "orient": "top", "labelLimit": 190}
     colours = [f"var(--s{place % SERIES})" for place in _places(names, order)]
     return {
         "field": "run", "type": "nominal", "scale": {"domain": list(names), "range": colours},

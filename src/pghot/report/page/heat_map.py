@@ -35,8 +35,12 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 
 def map_section(runs: Sequence[Run]) -> Section:
-    """Give the maps of all runs, the hottest part of each place before the whole."""
-    maps = _fitting([(run, heat) for run in runs for heat in run.heat])
+    """Give the maps of all runs, the hottest part of each place before the whole.
+
+    Runs that promoted something come before those that did not.
+    """
+    order = sorted(runs, key=lambda run: not run.promoted)
+    maps = _fitting([(run, heat) for run in order for heat in run.heat])
     lines = why(runs, "map", {run.name for run in runs if run.heat})
     if left := sum(len(run.heat) for run in runs) - len(maps):
         lines.append(f"{left} more maps are in {BINNED} of the results.")

@@ -4,6 +4,7 @@
 (() => {
   const views = JSON.parse(document.getElementById("views").textContent);
   const drawn = {};
+  const LEGEND_PX = 190; // of the widest entry of a legend
   const text = { labelColor: "var(--fg)", titleColor: "var(--fg)" };
   const config = {
     background: null,
@@ -45,9 +46,11 @@
     if (heat) spec.data = { values: cells(heat) };
     if (lines) spec.data = { values: points(lines) };
     const place = document.querySelector(`[data-view="${CSS.escape(name)}"]`);
+    const columns = Math.max(Math.floor(place.clientWidth / LEGEND_PX), 1);
     // ast: expressions are interpreted, as the page's policy forbids to evaluate any.
     const result = await vegaEmbed(place, spec, {
-      mode: "vega-lite", renderer: "svg", actions: false, ast: true, config,
+      mode: "vega-lite", renderer: "svg", actions: false, ast: true,
+      config: { ...config, legend: { ...config.legend, columns } },
     });
     drawn[name] = result.view;
     place.dataset.drawn = "yes";

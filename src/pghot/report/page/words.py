@@ -28,7 +28,7 @@ def summary(runs: Sequence[Run]) -> list[str]:
     if len(runs) == 1:
         return _alone(runs[0])
     lines = _compared(runs)
-    return lines + [f"{run.name}: {line}" for run in runs for line in (_moved(run), _refused(run))]
+    return lines + [f"{run.name}: {_moved(run)} {_refused(run)}" for run in runs]
 
 
 def reason(name: str) -> str:
