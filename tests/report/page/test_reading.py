@@ -132,3 +132,22 @@ def test_binning_keeps_the_sum_and_the_number_of_columns(values: list[float], mo
     found = binned_sum(values, group_of(len(values), most))
     assert len(found) <= most
     assert found.sum() == pytest.approx(sum(values))
+
+
+def test_a_simulation_is_a_run_a_policy(run, tmp_path: Path) -> None:
+    done = run("sim", "phase-change", "--policy", "none,pghot-hwhint", "--scale", "1/64", "-o",
+               tmp_path / "sim", "--json")  # fmt: skip
+    summary = json.loads(done.out)["policies"]
+    base, engine = read_result(tmp_path / "sim")
+    for read in (base, engine):
+        policy = summary[read.name]
+        assert read.run_s == policy["run_s"]
+        assert read.timeline.promoted is not None
+        assert read.timeline.promoted.sum() == read.promoted == policy["promoted"]
+        assert read.timeline.accesses is not None
+        assert read.timeline.accesses.sum() == pytest.approx(policy["accesses"])
+    assert engine.tunables["freq_threshold"] == engine.threshold
+    assert engine.heat
+    html = render([base, engine], "t", "")
+    assert "Without promotion the run took" in html
+    assert "No distribution of heat of none: this policy has no records." in html

@@ -97,22 +97,23 @@ def _draw_limits(
 
 
 def _limit(label: str, limit: int, reach: bool) -> list[Spec]:
-    """Give the rule of a limit and its words; at the upper edge where the axis ends before."""
+    """Give the rule of a limit and its words; above the upper edge where the axis ends before."""
     data = {"values": [{"limit": limit}]}
     y: Spec = {"field": "limit", "type": "quantitative"} if reach else {"value": 0}
-    rule = {
-        "data": data,
-        "mark": {"type": "rule", "color": "var(--limit)", "strokeDash": [8, 4], "strokeWidth": 2},
-        "encoding": {"y": y},
-    }
+    mark: Spec = {"color": "var(--limit)"}
     text = {
         "data": data,
-        "mark": {
-            "type": "text", "text": label, "align": "right" if reach else "left",
-            "baseline": "top", "dx": -6 if reach else 6, "dy": 4, "color": "var(--limit)",
+        "mark": mark | {
+            "type": "text", "text": label, "align": "right",
+            "baseline": "top" if reach else "bottom", "dx": -6, "dy": 4 if reach else -4,
         },
-        "encoding": {"y": y, "x": {"value": "width" if reach else 0}},
+        "encoding": {"y": y, "x": {"value": "width"}},
     }  # fmt: skip
+    rule = {
+        "data": data,
+        "mark": mark | {"type": "rule", "strokeDash": [8, 4], "strokeWidth": 2},
+        "encoding": {"y": y},
+    }
     return [rule, text] if reach else [text]
 
 
