@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.binning.columns import Columns, latest
+from pghot.binning.columns import Columns, added, latest, summed
 
 TIMES = st.lists(st.integers(1, 1 << 62), max_size=60).map(sorted)
 
@@ -14,7 +14,7 @@ TIMES = st.lists(st.integers(1, 1 << 62), max_size=60).map(sorted)
 def binned(times: list[int], most: int = 8, step_us: int = 10) -> tuple[Columns, np.ndarray]:
     columns = Columns(step_us, most)
     counts = np.zeros(most, np.int64)
-    columns.keep(counts)
+    columns.keep(counts, summed)
     for time_us in times:
         counts[columns.at(time_us)] += 1
     return columns, counts
@@ -53,7 +53,7 @@ def test_a_level_of_two_columns_is_the_later_one() -> None:
 def test_counts_stop_at_what_their_type_holds() -> None:
     columns = Columns(1, 2)
     counts = np.full(2, 0xFFFF_FFFF, np.uint32)
-    columns.keep(counts)
+    columns.keep(counts, added)
     columns.at(2)
     columns.at(3)
     assert counts.tolist() == [0xFFFF_FFFF, 0]

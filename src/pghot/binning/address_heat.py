@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns
+from pghot.binning.columns import Columns, added
 from pghot.binning.forms import HeatMap
 from pghot.binning.maps import Place
 from pghot.engine.units import PAGE_SHIFT
@@ -33,7 +33,7 @@ class AddressHeat:
         self._places: dict[int, int] = {}
         self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, GRAINS), np.uint32)
         self._columns = Columns(step_us, COLUMNS)
-        self._columns.keep(self._counts)
+        self._columns.keep(self._counts, added)
 
     def add(self, instant: int, pids: npt.NDArray[Any], vaddrs: npt.NDArray[np.uint64]) -> None:
         """Count the accesses that were made until `instant` (us) since the one before."""

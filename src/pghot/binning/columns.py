@@ -13,9 +13,9 @@ Fold = Callable[[Array, Array], Array]
 
 
 def added(first: Array, second: Array) -> Array:
-    """Fold counts: the sum, at most what the type holds."""
-    most = np.iinfo(first.dtype).max
-    total: Array = np.where(first > most - second, most, first + second)
+    """Fold counts, which are unsigned: the sum, at most what the type holds."""
+    total: Array = first + second
+    total[total < second] = np.iinfo(first.dtype).max  # it went round
     return total
 
 
@@ -42,7 +42,7 @@ class Columns:
         self.used = 0
         self._kept: list[tuple[Array, Fold]] = []
 
-    def keep(self, array: Array, fold: Fold = added) -> None:
+    def keep(self, array: Array, fold: Fold) -> None:
         """Have an array whose first axis is `most` columns folded with them."""
         self._kept.append((array, fold))
 

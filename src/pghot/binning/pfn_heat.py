@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns
+from pghot.binning.columns import Columns, added
 from pghot.binning.forms import HeatMap
 from pghot.binning.maps import Place
 from pghot.engine.jit import compiled
@@ -39,7 +39,7 @@ class PfnHeat:
             total += self._grains(node)
         self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, total), np.uint32)
         self._columns = Columns(step_us, COLUMNS)
-        self._columns.keep(self._counts)
+        self._columns.keep(self._counts, added)
 
     def add(self, instant: int, pfns: U64Array) -> None:
         """Count the accesses that were made until `instant` (us) since the one before."""

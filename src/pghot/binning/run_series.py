@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns, latest
+from pghot.binning.columns import Columns, latest, summed
 from pghot.binning.forms import Series
 from pghot.engine.engine import Engine
 
@@ -29,7 +29,7 @@ class RunSeries:
         self._free = self._counts(len(self._nids))
         self._refused: dict[str, npt.NDArray[np.int64]] = {}
         self._before: dict[str, int] = {}
-        self._columns.keep(self._gains)
+        self._columns.keep(self._gains, summed)
         self._columns.keep(self._threshold, latest)
         self._columns.keep(self._free, latest)
         self._levels_us = levels_us
@@ -55,7 +55,7 @@ class RunSeries:
         for reason, count in engine.refused.items():
             if reason not in self._refused:
                 self._refused[reason] = np.zeros(COLUMNS, np.int64)
-                self._columns.keep(self._refused[reason])
+                self._columns.keep(self._refused[reason], summed)
             self._refused[reason][column] += count - self._before.get(f"refused {reason}", 0)
             present[f"refused {reason}"] = count
         if instant >= self._levels_due:
