@@ -27,6 +27,13 @@ def test_the_demo_prints_what_the_readme_shows(capsys: pytest.CaptureFixture[str
     assert words(said) == words(shown)[1:]
 
 
+def test_the_simulation_prints_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    example = r"`pghot (sim published-1[^`]*)`\):\n\n```\n(.*?)```"
+    ((command, shown),) = re.findall(example, README, re.DOTALL)
+    assert main(command.split()) == 0
+    assert words(capsys.readouterr().out) == words(shown)
+
+
 def test_the_readme_has_a_replay_and_accesses_of_ones_own_in_ten_lines_each() -> None:
     assert len(PYTHON) == 2
     assert all(len(example.strip().splitlines()) <= 11 for example in PYTHON)
@@ -41,8 +48,9 @@ def test_the_readmes_python_runs_and_says_something(example: str) -> None:
     assert done.stdout
 
 
-def test_every_option_of_replay_is_in_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["replay", "sim"])
+def test_every_option_is_in_the_readme(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit):
-        main(["replay", "--help"])
+        main([command, "--help"])
     options = set(re.findall(r"(?<!\S)--[a-z-]+", capsys.readouterr().out)) - {"--help"}
     assert options <= set(re.findall(r"--[a-z-]+", README))

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 from pghot.linux.host import Host
+from pghot.linux.ring import RING_PAGES
 
 DATA = Path(__file__).parent / "data"
 DEVICES = "/sys/bus/event_source/devices"
@@ -117,7 +118,7 @@ class PerfHost(Host):
         code = self.refuse(attr, pid, cpu, group)
         if code:
             raise OSError(code, os.strerror(code))
-        ring = MadeRing(64, self.start)
+        ring = MadeRing(RING_PAGES, self.start)
         self.rings.setdefault(cpu, []).append(ring)
         self.opened.append((attr, pid, cpu, group, ring.descriptor))
         return ring.descriptor

@@ -399,7 +399,9 @@ def line(path: str, old: str, new: str) -> str:
 
 
 @given(st.integers(0, 200))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_a_torn_last_line_was_not_applied(tmp_path_factory, cut: int) -> None:
     place = tmp_path_factory.mktemp("torn")
     root, state = place / "host", place / "state"
@@ -596,7 +598,9 @@ def test_a_lock_that_cannot_be_written_to_leaves_no_trace(
         st.tuples(st.sampled_from(sorted(OLD)), st.integers(0, 3), st.booleans()), max_size=12
     )
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_whatever_is_set_comes_back_unless_somebody_else_was_last(
     tmp_path_factory, steps: list[tuple[str, int, bool]]
 ) -> None:

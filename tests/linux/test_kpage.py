@@ -132,10 +132,22 @@ def test_hugetlb_broken_and_special_pages_are_not_movable(bit: int) -> None:
     assert not kpf.movable(words(LRU | 1 << bit)).any()
 
 
+@pytest.mark.parametrize("flags", [0, 1 << kpf.KPF_BUDDY, 1 << kpf.KPF_NOPAGE])
+def test_a_frame_that_nobody_has_was_freed(flags: int) -> None:
+    assert kpf.freed(words(flags)).all()
+    assert not kpf.movable(words(flags)).any()
+
+
+@pytest.mark.parametrize("bit", [kpf.KPF_SLAB, kpf.KPF_PGTABLE, kpf.KPF_RESERVED, kpf.KPF_HUGE])
+def test_a_frame_that_somebody_has_was_not(bit: int) -> None:
+    assert not kpf.freed(words(1 << bit, LRU, ANON)).any()
+
+
 @pytest.mark.parametrize(
     ("name", "number"),
     [
         ("LRU", 5),
+        ("BUDDY", 10),
         ("COMPOUND_HEAD", 15),
         ("COMPOUND_TAIL", 16),
         ("HUGE", 17),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 import pytest
 
@@ -69,15 +70,58 @@ def test_a_page_that_was_freed_and_reused_since_is_not_moved(world):
     assert result.promoted == 0
 
 
-def test_an_unmapped_page_is_counted_and_nothing_else_happens(world):
+def test_a_page_that_is_unmapped_before_its_move_is_counted_and_nothing_else_happens(world):
     fill(world, [100, 101])
     world.heat(40, 100, 101, times=3, each_ms=10)
-    world.on_move = lambda: None
-    world.ns_a_page = 0
-    world.clock.at(95 * MS, lambda: world.unmap(40, 100))
+    world.clock.at(101 * MS, lambda: world.unmap(40, 100))
     result, _heard, _status = run(world)
     assert world.nid_of(40, 101) == FAST
     assert result.promoted == 1
+    assert [pages for _pid, pages, _nid in world.moves] == [[101]]
+    assert result.left_out["of pages freed since"] == 3
+
+
+def test_a_hot_page_that_is_unmapped_while_it_waits_is_told_as_no_longer_that_page(world):
+    fill(world, [100, 101])
+    world.free[FAST] = 0
+    world.heat(40, 100, 101, times=3, each_ms=10)
+    world.clock.at(150 * MS, lambda: world.unmap(40, 100))
+    world.clock.at(150 * MS, lambda: world.free.update({FAST: 50_000}))
+    result, _heard, _status = run(world)
+    assert world.nid_of(40, 101) == FAST
+    assert result.refusals()["not that page"][0] >= 1
+    assert "unmovable" not in result.refusals()
+
+
+def test_a_page_that_is_unmapped_while_its_batch_moves_is_told_by_name(world):
+    fill(world, [100, 101])
+    world.heat(40, 100, 101)
+    world.on_move = lambda: world.tables[40].pop(100, None)
+    result, _heard, _status = run(world)
+    assert world.nid_of(40, 101) == FAST
+    assert result.refusals()["ENOENT"][0] >= 1
+
+
+def test_what_a_process_had_before_an_exec_is_not_moved_and_what_it_has_then_is(world):
+    fill(world, [99, *HOT])
+    world.heat(40, 99, times=2, each_ms=10)  # moves at once: the page table is open by then
+    world.heat(40, *HOT, start_ms=110, times=3, each_ms=10)
+
+    def another_program():
+        world.execute(40)
+        world.process(41)
+        fill(world, HOT, pid=41)  # has the frames now
+        fill(world, HOT)  # other frames at the same addresses
+
+    moved = []
+    world.clock.at(195 * MS, another_program)
+    world.clock.at(350 * MS, lambda: moved.extend(pages for _pid, pages, _nid in world.moves))
+    world.heat(40, *HOT, start_ms=410)
+    result, _heard, _status = run(world)
+    assert moved == [[99]]
+    assert result.refusals()["not that page"][0] >= len(HOT)
+    assert {world.nid_of(40, page) for page in HOT} == {FAST}
+    assert {world.nid_of(41, page) for page in HOT} == {SLOW}
 
 
 def test_a_process_that_vanishes_in_the_middle_ends_the_run(world):
@@ -199,6 +243,35 @@ def test_a_setting_that_somebody_else_changes_is_told_once(world):
     world.clock.at(100 * MS, lambda: world.write("/proc/sys/kernel/numa_balancing", "0"))
     _result, heard, _status = run(world, Options(pids=(40,), duration=12))
     assert len(heard.said("numa_balancing was set to 0 by somebody else")) == 1
+
+
+def test_what_somebody_else_set_meanwhile_is_left_as_it_is(world):
+    switch = "/proc/sys/kernel/numa_balancing"
+    world.clock.at(100 * MS, lambda: world.write(switch, "1"))
+    result, _heard, _status = run(world)
+    assert world.text(switch) == "1"
+    assert result.guard.restored.left_alone.keys() == {switch}
+    assert world.text(f"{SCAN}/scan_delay_ms") == "1000"
+
+
+def test_a_second_run_at_once_refuses_names_the_first_and_disturbs_nothing(world):
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    refusals = []
+
+    def second():
+        before = world.text("/proc/sys/kernel/numa_balancing")
+        with pytest.raises(PghotError) as refusal:
+            run(world)
+        refusals.append(str(refusal.value))
+        assert world.text("/proc/sys/kernel/numa_balancing") == before == "2"
+
+    world.clock.at(80 * MS, second)
+    result, _heard, _status = run(world)
+    (line,) = refusals
+    assert line.startswith(f"pghot runs here already: pid {os.getpid()}, ")
+    assert "pytest" in line
+    assert result.promoted == len(HOT)
 
 
 def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):

@@ -20,6 +20,7 @@ import pytest
 from pghot.linux.host import Host
 from pghot.linux.kpf import (
     KPF_ANON,
+    KPF_BUDDY,
     KPF_COMPOUND_HEAD,
     KPF_COMPOUND_TAIL,
     KPF_LRU,
@@ -49,6 +50,7 @@ SCAN = "/sys/kernel/debug/sched/numa_balancing"
 ONE = 1 << KPF_LRU | 1 << KPF_MMAP | 1 << KPF_ANON
 HEAD = ONE | 1 << KPF_COMPOUND_HEAD | 1 << KPF_THP
 TAIL = ONE | 1 << KPF_COMPOUND_TAIL | 1 << KPF_THP
+FREE = 1 << KPF_BUDDY
 
 
 class VirtualClock(Clock):
@@ -246,6 +248,9 @@ class World(Host):
         """Run another program: no page is left of the old one."""
         for page in list(self.tables[pid]):
             self.unmap(pid, page)
+        pagemap = f"/proc/{pid}/pagemap"
+        self.path(pagemap).unlink()  # who has it open sees the old memory
+        write(self.root, pagemap, b"")
         self.source.task(EXEC, pid, pid)
 
     def exit(self, pid: int, *, told: bool = True) -> None:
@@ -335,7 +340,7 @@ class World(Host):
             return
         self.free[was.nid] += was.pages
         self._returned.setdefault((was.nid, was.pages), []).append(was.pfn)
-        self._put("/proc/kpageflags", was.pfn, [0] * was.pages)
+        self._put("/proc/kpageflags", was.pfn, [FREE] * was.pages)
 
     def _at(self, pid: int, page: int, mapping: Mapping) -> None:
         self.tables[pid][page] = mapping
@@ -379,23 +384,29 @@ def run(
     record: Path | None = None,
     watch: Watch | None = None,
     promotions: Promotions | None = None,
+    status: Callable[[LiveResult], None] = lambda _: None,
     **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
     heard = Heard()
-    result, status = run_engine(
+
+    def show(now: LiveResult) -> None:
+        heard.statuses.append(now.elapsed_us)
+        status(now)
+
+    result, code = run_engine(
         world,
         options or Options(pids=(40,), duration=1),
         EngineOptions(**engine),
         tell=heard.lines.append,
-        status=lambda now: heard.statuses.append(now.elapsed_us),
+        status=show,
         record=record,
         promotions=promotions or heard,
         watch=watch,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
     )
-    return result, heard, status
+    return result, heard, code
 
 
 def state_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

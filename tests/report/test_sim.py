@@ -154,8 +154,10 @@ def test_the_summary_has_every_figure_and_every_counter() -> None:
     assert got["ratio"] == 0.4
     assert got["migrated_bytes"] == 36 * 4096
     assert got["memcg_promoted"] == {"7": 12}
-    for name in ("run_s", "accesses", "fast_share", "promoted", "demoted", "ping_pong", "accuracy",
-                 "coverage", "hot_fast_s", "overhead_s", "refused", "group_s", "notes"):  # fmt: skip
+    for name in (
+        "run_s", "accesses", "fast_share", "promoted", "demoted", "ping_pong", "accuracy",
+        "coverage", "hot_fast_s", "overhead_s", "refused", "group_s", "notes",
+    ):  # fmt: skip
         assert name in got
     assert summary["published"][1] == {
         "policy": "pghot-hwhint", "name": "run_s", "published": 50.0, "here": 40.0,

@@ -72,20 +72,44 @@ def test_scanner_sampler_and_rate_limit_keep_pace_with_the_slice() -> None:
     assert (part.scanner.scan_size_mb, part.scanner.scale) == (256, 1 / 4)
     assert part.scanner.scan_period_min_ms == whole.scanner.scan_period_min_ms
     assert part.sampler.pace_hz == 250
-    assert part.tunables == {"pghot_promote_rate_limit_MBps": "16"}  # 0100 is octal to a sysctl
+    assert part.tunables["pghot_promote_rate_limit_MBps"] == "16"  # 0100 is octal to a sysctl
     assert [event.value for event in part.event] == ["200", "3"]
 
 
-def test_the_rate_limit_is_scaled_from_its_default_and_nought_stays_nought() -> None:
-    assert scaled(small(), 1 / 4).tunables == {"pghot_promote_rate_limit_MBps": "16384"}
-    none = small(tunables={"pghot_promote_rate_limit_MBps": "0"})
-    assert scaled(none, 1 / 4).tunables == {"pghot_promote_rate_limit_MBps": "0"}
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        ({}, {"pghot_promote_rate_limit_MBps": "16384"}),
+        ({"pghot_promote_rate_limit_MBps": "0"}, {"pghot_promote_rate_limit_MBps": "0"}),
+        ({"pghot_promote_rate_limit_MBps": "1"}, {"pghot_promote_rate_limit_MBps": "1"}),
+        (
+            {"numa_balancing_promote_rate_limit_MBps": "400"},
+            {"numa_balancing_promote_rate_limit_MBps": "100"},
+        ),
+    ],
+)
+def test_the_rate_limit_is_scaled_from_its_default_and_nought_stays_nought(
+    given: dict[str, str], limit: dict[str, str]
+) -> None:
+    part = scaled(small(tunables=given), 1 / 4)
+    assert {name: text for name, text in part.tunables.items() if "rate_limit" in name} == limit
+
+
+def test_threads_wait_as_long_for_batches_under_way_where_these_shrink_by_the_root() -> None:
+    """b folios away for b/S, hit by b/S accesses, S/b times: b**2 / S."""
+    assert scaled(small(), 1 / 4).tunables["kmigrated_batch_nr"] == "256"
+    event = {"at_s": 1, "do": "write", "name": "kmigrated_batch_nr", "value": "0x100"}
+    part = scaled(small(tunables={"kmigrated_batch_nr": "64"}, event=[event]), 1 / 16)
+    assert part.tunables["kmigrated_batch_nr"] == "16"
+    assert part.event[0].value == "64"
+    assert part.costs["kmigrated_batch_us"] == Costs().kmigrated_batch_us * 4
 
 
 def test_an_event_costs_as_much_more_as_there_are_fewer_of_it() -> None:
     part = scaled(small(costs={"hint_fault_us": 3.0}), 1 / 4)
     assert part.costs["hint_fault_us"] == 12
     assert part.costs["move_4k_GBps"] == Costs().move_4k_GBps / 4
+    assert part.costs["scanner_pte_ns"] == Costs().scanner_pte_ns * 4
     for name in AS_OFTEN:
         assert part.costs[name] == getattr(Costs(), name)
 

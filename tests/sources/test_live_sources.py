@@ -10,6 +10,7 @@ from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.mem_events import Periods
 from pghot.linux.perf_arrays import EXIT, FORK
+from pghot.linux.ring import RING_PAGES
 from pghot.sources import hardware, hint_faults
 from pghot.sources.live_source import Counts, LiveSource
 from tests.linux.perf_rig import (
@@ -169,7 +170,7 @@ def test_every_sampling_event_wakes_its_reader_at_half_a_ring(tmp_path):
     host = PerfHost(machine(tmp_path, "intel_sapphire_rapids"))
     hardware.open_source(host).close()
     watermarks = [int.from_bytes(entry[0][48:52], "little") for entry in host.opened[:3]]
-    assert watermarks == [0, 64 * 4096 // 2, 64 * 4096 // 2]
+    assert watermarks == [0, RING_PAGES * 4096 // 2, RING_PAGES * 4096 // 2]
 
 
 def test_a_machine_without_a_pmu_has_no_hardware_source(tmp_path):

@@ -115,3 +115,14 @@ def test_units_that_go_in_and_out_for_ever_take_no_more_room() -> None:
         tried.take(now)
     assert len(tried._far[0]) < 20_000
     assert len(tried) == 0
+
+
+def test_a_unit_that_comes_back_is_due_at_its_new_clock_only() -> None:
+    tried = Calendar(2)
+    for due in (3.0, 5.0, 4.0):  # each leaves its entry behind, in the heap too
+        tried.remove(np.array([1]))
+        tried.put(np.array([1, 0]), np.array([due, 2.0]))
+        tried.take(1.0 + due / 10)
+    assert tried.take(3.5).units.tolist() == [0]
+    assert [column.tolist() for column in tried.take(9.0)] == [[1], [4.0]]
+    assert len(tried) == 0

@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     options = options_of(args)
     if not args.latency_budget > 0:
         raise InputError(f"--latency-budget {args.latency_budget}: wants milliseconds above 0")
+    if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
+        raise InputError("give the sources by --source or by enabled_sources, not both")
     settings = settings_of(argparse.Namespace(**vars(args) | {"source": None, "skip_bad": False}))
     engine_options = EngineOptions(
         layout=settings.layout,

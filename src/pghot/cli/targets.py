@@ -64,7 +64,7 @@ def options_of(args: argparse.Namespace) -> Options:
         everything=args.everything,
         cgroup=args.cgroup,
         command=tuple(args.words),
-        sources=tuple(args.source.split(",")) if args.source else (),
+        sources=() if args.source is None else tuple(map(str.strip, args.source.split(","))),
         tiers=args.tiers,
         pace=default_pace()._replace(**pace),
         duration=args.duration,

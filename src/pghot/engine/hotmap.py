@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.growing import grown
 from pghot.engine.layout import Layout
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
@@ -128,10 +129,8 @@ class HotMap:
         more = self.mem_map.slots - len(self.has_map)
         if more <= 0:
             return
+        self.records = grown(self.records, self.mem_map.slots, self.touched)
         grow = np.zeros(more, np.uint8)
         self.has_map = np.concatenate([self.has_map, grow])
         self.hot = np.concatenate([self.hot, grow])
         self.touched = np.concatenate([self.touched, grow])
-        records = np.zeros(self.mem_map.slots * PAGES_PER_SECTION, self.layout.dtype)
-        records[: len(self.records)] = self.records
-        self.records = records

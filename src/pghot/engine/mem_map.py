@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.growing import grown
 from pghot.engine.jit import compiled
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
@@ -79,10 +80,10 @@ class MemMap:
 
     Arrays by section number: `slot_of` (slot + 1; 0 where the section is not present).
     Arrays by slot: `section` (its number, -1 for a free slot), `nid` (the node it belongs
-    to), `has_compound`, `has_facts` (whether a page of it ever had a flag).  Arrays by
-    place: `flags` (the constants above), `compound` (pages of the folio at its first page,
-    minus the distance to it at the others), `page_nid` (where MOVED is set), `memcg` (at the
-    folio's first page).
+    to), `has_compound`, `has_facts` (whether a page of it ever had a flag), `has_memcg`
+    (whether a folio of it ever had a memcg).  Arrays by place: `flags` (the constants
+    above), `compound` (pages of the folio at its first page, minus the distance to it at
+    the others), `page_nid` (where MOVED is set), `memcg` (at the folio's first page).
     """
 
     def __init__(self) -> None:
@@ -91,6 +92,7 @@ class MemMap:
         self.nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self.has_compound: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.has_facts: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.has_memcg: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.flags: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.compound: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self.page_nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
@@ -136,7 +138,7 @@ class MemMap:
             slot = int(self.slot_of[number]) - 1
             self.slot_of[number] = 0
             self.section[slot] = -1
-            self.has_compound[slot] = self.has_facts[slot] = 0
+            self.has_compound[slot] = self.has_facts[slot] = self.has_memcg[slot] = 0
             place = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
             for facts in (self.flags, self.compound, self.page_nid, self.memcg):
                 facts[place] = 0
@@ -170,6 +172,7 @@ class MemMap:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
         head = self._present(pfn)
         self.memcg[head] = memcg
+        self.has_memcg[head // PAGES_PER_SECTION] = 1
         self.set_flags(pfn, OFF_LRU, on=not lru)
         if pages == 1:
             return
@@ -197,6 +200,7 @@ class MemMap:
         resized = size != pages
         new: npt.NDArray[np.bool_] = resized | (self.memcg[places] != memcgs)
         self.memcg[places] = memcgs
+        self.has_memcg[places // PAGES_PER_SECTION] = 1
         for pfn, count, memcg in zip(
             pfns[resized].tolist(), pages[resized].tolist(), memcgs[resized].tolist(), strict=True
         ):
@@ -257,17 +261,20 @@ class MemMap:
 
     def _grow(self, slots: int) -> None:
         first = self.slots
+        facts, memcgs = self.has_facts, self.has_memcg
         self.section = _longer(self.section, first + slots)
         self.section[first:] = -1
         self.nid = _longer(self.nid, first + slots)
         self.has_compound = _longer(self.has_compound, first + slots)
-        self.has_facts = _longer(self.has_facts, first + slots)
-        for name in ("flags", "compound", "page_nid", "memcg"):
-            setattr(self, name, _longer(getattr(self, name), self.slots * PAGES_PER_SECTION))
+        self.has_facts = _longer(facts, first + slots)
+        self.has_memcg = _longer(memcgs, first + slots)
+        for name in ("flags", "compound", "page_nid"):
+            setattr(self, name, grown(getattr(self, name), self.slots, facts))
+        self.memcg = grown(self.memcg, self.slots, memcgs)
 
 
 def _longer(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    """Give a copy with zeros after it (np.zeros: memory is taken where it is touched)."""
+    """Give a copy with zeros after it: of an array by section or slot, which is small."""
     longer = np.zeros(length, array.dtype)
     longer[: len(array)] = array
     return longer

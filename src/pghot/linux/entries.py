@@ -9,12 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from pghot.engine.memory import BoolArray, U64Array
+from pghot.linux.closing import Closing
 
 ENTRY = 8
 """Bytes of an entry."""
@@ -28,22 +27,11 @@ LONGEST_READ = 1 << 16
 LAST_OFFSET = (1 << 63) - 1
 
 
-class EntryFile:
+class EntryFile(Closing):
     """One such file, kept open."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; again does nothing."""

@@ -5,13 +5,11 @@ Documentation/admin-guide/mm/pagemap.rst, fs/proc/page.c.  Both belong to root.
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import numpy as np
 
 from pghot.engine.memory import U64Array
 from pghot.errors import InputError
+from pghot.linux.closing import Closing
 from pghot.linux.entries import EntryFile
 from pghot.linux.host import Host
 from pghot.linux.kpf import KPF_COMPOUND_HEAD, KPF_COMPOUND_TAIL, KPF_NOPAGE, has, mask
@@ -23,7 +21,7 @@ HIGHEST_ORDER = 20
 """Above any folio: a gigantic page is of order 18 (1 GiB of 4 KiB, 16 GiB of 64 KiB)."""
 
 
-class KPages:
+class KPages(Closing):
     """Both files, kept open.
 
     InputError where kpageflags is not there or may not be read; without kpagecgroup (no
@@ -35,17 +33,6 @@ class KPages:
         self._cgroups: EntryFile | None = None
         if host.exists(KPAGECGROUP):
             self._cgroups = _open(host, KPAGECGROUP, "")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close both."""

@@ -85,3 +85,14 @@ def movable(flags: U64Array) -> BoolArray:
     waiting = has(flags, KPF_MMAP) & has(flags, KPF_ANON)
     never: BoolArray = (flags & mask(*_NEVER_MOVED)) != 0
     return (on_lru(flags) | waiting) & ~never
+
+
+def freed(flags: U64Array) -> BoolArray:
+    """Tell which page frames are nobody's any more.
+
+    In the buddy allocator (every page of a free block says so), without a struct page, or
+    without any flag: a page on a CPU's list of free ones has none, nor has one that the
+    kernel just took for itself.
+    """
+    nobodys: BoolArray = (flags == 0) | ((flags & mask(KPF_BUDDY, KPF_NOPAGE)) != 0)
+    return nobodys

@@ -48,7 +48,7 @@ class InstanceLock:
             os.close(descriptor)
             raise PghotError(f"pghot runs here already: {holder or 'just started'}") from None
         self._descriptor = descriptor
-        command = shlex.join(sys.orig_argv)
+        command = " ".join(shlex.join(sys.orig_argv).split())  # of one line
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()}, {command[:1000]}\n".encode(), 0)
 

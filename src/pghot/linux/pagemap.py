@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.errors import InputError
+from pghot.linux.closing import Closing
 from pghot.linux.entries import EntryFile
 from pghot.linux.host import Host
 from pghot.linux.procstat import read_stat
@@ -33,7 +33,7 @@ class Mapped(NamedTuple):
     present: BoolArray
 
 
-class Pagemap:
+class Pagemap(Closing):
     """The page tables of processes, a file kept open for each of those asked for last.
 
     An open file stands for the address space it was opened on, never for another process
@@ -48,17 +48,6 @@ class Pagemap:
         self._page_size = page_size or os.sysconf("SC_PAGE_SIZE")
         self._open_files = open_files
         self._files: OrderedDict[tuple[int, int], EntryFile] = OrderedDict()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close every file."""

@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 
 from pghot.engine.lists import parse_list
 from pghot.linux.capabilities import Rights
 from pghot.linux.checks import Check, missing, note, works
 from pghot.linux.host import Host
+from pghot.linux.perf_attr import (
+    NO_SAMPLE,
+    PERF_COUNT_SW_PAGE_FAULTS_MIN,
+    PERF_TYPE_SOFTWARE,
+    EventAttr,
+    Flag,
+    Sample,
+)
+from pghot.linux.ring import RING_PAGES
 
 PMUS = "/sys/bus/event_source/devices"
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"
-RING_PAGES = 64
-"""Data pages of a ring, one ring a CPU; one more page is its header."""
-
-_PERF_TYPE_SOFTWARE = 1
-_PERF_COUNT_SW_PAGE_FAULTS_MIN = 5
-_SAMPLE_TID_TIME_ADDR_CPU = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 7
-_SAMPLE_PHYS_ADDR = 1 << 19
-_DISABLED_EXCLUDE_KERNEL = 1 << 0 | 1 << 5
-_ATTR_SIZE = 112
-"""PERF_ATTR_SIZE_VER5."""
+_SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU
 
 _EVENT = "page faults as perf events"
 _HARDWARE = "hardware samples"
@@ -34,14 +33,14 @@ _HARDWARE = "hardware samples"
 def probe_faults(host: Host, rights: Rights) -> Check:
     """Try to open the event that sees hint faults, for all processes, without starting it."""
     cpus = parse_list(host.text_or("/sys/devices/system/cpu/online")) or (0,)
-    error = _refusal(host, -1, cpus[0], _SAMPLE_PHYS_ADDR)
+    error = _refusal(host, -1, cpus[0], Sample.PHYS_ADDR)
     if error is None:
         return works(_EVENT, "with physical addresses, of all processes", "fault")
     if error in {errno.EACCES, errno.EPERM}:
         return _not_allowed(host, rights)
     if error == errno.ENOSYS:
         return missing(_EVENT, "this kernel has no perf events (CONFIG_PERF_EVENTS)", "", "fault")
-    if error == errno.EINVAL and _refusal(host, 0, -1, 0) is None:
+    if error == errno.EINVAL and _refusal(host, 0, -1) is None:
         return missing(_EVENT, "this kernel's samples have no physical addresses", "", "fault")
     return missing(_EVENT, f"perf_event_open: {os.strerror(error)}", "", "fault")
 
@@ -51,27 +50,24 @@ def _not_allowed(host: Host, rights: Rights) -> Check:
     if rights.has("CAP_PERFMON", "CAP_SYS_ADMIN"):
         detail = "perf_event_open is refused though CAP_PERFMON is there: a container's seccomp?"
         return missing(_EVENT, detail, "run pghot outside of the container", "fault")
-    if _refusal(host, 0, -1, _SAMPLE_PHYS_ADDR) is None:
+    if _refusal(host, 0, -1, Sample.PHYS_ADDR) is None:
         detail = f"own processes only: no CAP_PERFMON, perf_event_paranoid is {paranoid}"
     else:
         detail = f"no CAP_PERFMON, and perf_event_paranoid is {paranoid}"
     return missing(_EVENT, detail, "sudo sysctl kernel.perf_event_paranoid=0", "fault")
 
 
-def _refusal(host: Host, pid: int, cpu: int, more: int) -> int | None:
+def _refusal(host: Host, pid: int, cpu: int, more: Sample = NO_SAMPLE) -> int | None:
     """Open a disabled software event and close it; the errno where that is refused."""
-    head = struct.pack(
-        "=IIQQQQQ",
-        _PERF_TYPE_SOFTWARE,
-        _ATTR_SIZE,
-        _PERF_COUNT_SW_PAGE_FAULTS_MIN,
-        1,
-        _SAMPLE_TID_TIME_ADDR_CPU | more,
-        0,
-        _DISABLED_EXCLUDE_KERNEL,
+    event = EventAttr(
+        type=PERF_TYPE_SOFTWARE,
+        config=PERF_COUNT_SW_PAGE_FAULTS_MIN,
+        sample_period=1,
+        sample_type=_SAMPLE_TYPE | more,
+        flags=Flag.DISABLED | Flag.EXCLUDE_KERNEL,
     )
     try:
-        os.close(host.perf_event_open(head.ljust(_ATTR_SIZE, b"\0"), pid, cpu))
+        os.close(host.perf_event_open(event.pack(), pid, cpu))
     except OSError as error:
         return error.errno or errno.EIO
     return None
@@ -112,18 +108,23 @@ def _why_no_pmu(host: Host) -> str:
 
 
 def probe_rings(host: Host, rights: Rights) -> Check:
-    """Compare the memory of the rings with what may be locked for them (perf_mmap())."""
+    """Compare the memory of the rings with what may be locked for them (perf_mmap()).
+
+    One ring a CPU, a page more for its header; it shrinks to what may be locked.
+    """
     name = "ring memory"
-    need = (RING_PAGES + 1) * host.sysconf("SC_PAGE_SIZE") >> 10
-    limit = host.text_or("/proc/sys/kernel/perf_event_mlock_kb")
-    if rights.has("CAP_IPC_LOCK") or (limit.isdecimal() and int(limit) >= need):
-        return works(name, f"{need} KiB a CPU; perf_event_mlock_kb is {limit or 'not shown'}")
-    return missing(
-        name,
-        f"{need} KiB a CPU, perf_event_mlock_kb is {limit or 'not shown'}, no CAP_IPC_LOCK",
-        f"sudo sysctl kernel.perf_event_mlock_kb={need}",
-        "step",
-    )
+    page = host.sysconf("SC_PAGE_SIZE") >> 10
+    need = (RING_PAGES + 1) * page
+    shown = host.text_or("/proc/sys/kernel/perf_event_mlock_kb")
+    limit = int(shown) if shown.isdecimal() else 0
+    detail = f"{need} KiB a CPU; perf_event_mlock_kb is {shown or 'not shown'}"
+    if rights.has("CAP_IPC_LOCK") or limit >= need:
+        return works(name, detail)
+    fix = f"sudo sysctl kernel.perf_event_mlock_kb={need}"
+    detail += ", no CAP_IPC_LOCK"
+    if limit >= 2 * page:
+        return note(name, f"{detail}: smaller rings lose samples sooner", fix)
+    return missing(name, detail, fix, "step")
 
 
 def probe_rate(host: Host) -> Check:

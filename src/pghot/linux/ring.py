@@ -9,13 +9,13 @@ import errno
 import mmap
 import os
 from contextlib import suppress
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import PghotError
 from pghot.linux.barriers import load_acquire, store_release
+from pghot.linux.closing import Closing
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.ring_decode import SAMPLES_FULL, TASKS_FULL, RingViews, decode
 from pghot.linux.sample_layout import SampleLayout
@@ -23,11 +23,14 @@ from pghot.linux.sample_layout import SampleLayout
 _HEAD, _TAIL, _DATA_OFFSET, _DATA_SIZE = (byte // 8 for byte in (1024, 1032, 1040, 1048))
 """Words of struct perf_event_mmap_page: data_head, data_tail, data_offset, data_size."""
 
-RING_PAGES = 64
-"""Data pages of a ring unless told otherwise."""
+RING_PAGES = 256
+"""Data pages of a ring unless told otherwise.
+
+Some 26,000 samples a CPU, for the first touches of a process that starts.
+"""
 
 
-class Ring:
+class Ring(Closing):
     """The ring of one event: its control page and `pages` pages of records.
 
     The events whose samples go here share one `layout`.  The kernel writes records and
@@ -86,12 +89,6 @@ class Ring:
         self._control = self._views = None  # the map cannot close under its views
         with suppress(BufferError):  # the frames of an exception hold some: it goes with them
             self._map.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _map_shrinking(descriptor: int, pages: int) -> tuple[mmap.mmap, int]:

@@ -8,17 +8,21 @@ import numpy as np
 
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.kpage import KPages
-from pghot.linux.kpf import movable
+from pghot.linux.kpf import freed, movable
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 from pghot.log.schema import Columns
+
+FREED, UNMOVABLE = "of pages freed since", "of pages that cannot move"
+"""Why the page of a row is not recorded, in the words of the final table."""
 
 
 class Facts:
     """Looks up the pages of rows before the engine records them.
 
-    `left_out` counts rows whose page is none that could ever move: off the LRU, hugetlb,
-    reserved (rule 6 of behaviour.md 2), or freed since.
+    `left_out` counts rows whose page was freed since, and those whose page is none that
+    could ever move: off the LRU, hugetlb, reserved (rule 6 of behaviour.md 2), or part of a
+    folio that was torn apart while it was looked at.
     """
 
     def __init__(self, machine: HostMachine, kpages: KPages, owners: Owners) -> None:
@@ -38,8 +42,10 @@ class Facts:
             flags[tails] = self._kpages.flags(heads[tails])
         nids = self._machine.nids_of(pfns * self._scale)
         whole = self._machine.nids_of(heads * self._scale) == nids  # not torn while it was read
-        good = (movable(flags) & whole)[at]
-        self.left_out["of pages that cannot move"] += int(np.count_nonzero(~good))
+        gone = freed(flags)
+        good = (movable(flags) & whole & ~gone)[at]
+        self.left_out[FREED] += int(np.count_nonzero(gone[at]))
+        self.left_out[UNMOVABLE] += int(np.count_nonzero(~good & ~gone[at]))
         rows = {name: values[good] for name, values in rows.items()}
         at = at[good]
         heads, first = np.unique(heads[at], return_index=True)

@@ -12,7 +12,7 @@ from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
-from pghot.linux.kpf import KPF_COMPOUND_TAIL, has, movable
+from pghot.linux.kpf import KPF_COMPOUND_TAIL, freed, has, movable
 from pghot.linux.latency import LatencyBudget
 from pghot.linux.moves import REASONS, Outcome, move_batch
 from pghot.linux.pagemap import Pagemap
@@ -96,14 +96,18 @@ class HostMover:
         return moved
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:
-        """Tell which folios can move now, and are as large as they were."""
+        """Tell which folios can move now and are as large as they were.
+
+        One that was freed passes: that nobody maps it any more is for `_mapped` to count.
+        """
         heads = pfns // self._scale
         flags = self._kpages.flags(heads)
         tail = has(flags, KPF_COMPOUND_TAIL)
         size = self._kpages.folio_pages(heads, flags) * self._scale
+        gone = freed(flags)
         # What is smaller than a host's page was never a folio: `pages` 1 stands for its page.
-        same = ~tail & (size == np.maximum(pages, self._scale))
-        fit = movable(flags)
+        same = gone | ~tail & (size == np.maximum(pages, self._scale))
+        fit = gone | movable(flags)
         self.before[RESIZED] += int(np.count_nonzero(~same))
         self.before[UNMOVABLE] += int(np.count_nonzero(same & ~fit))
         both: BoolArray = fit & same

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.growing import grown
 from pghot.engine.memory import U64Array
 from pghot.engine.units import PAGES_PER_SECTION
 
@@ -27,18 +28,22 @@ class Owners:
     """
 
     def __init__(self, slots: int) -> None:
-        self._pid = np.zeros(slots * PAGES_PER_SECTION, np.int32)
-        self._vaddr = np.zeros(slots * PAGES_PER_SECTION, np.uint64)
+        self._seen: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._pid: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._vaddr: U64Array = np.zeros(0, np.uint64)
+        self.grow(slots)
 
     def grow(self, slots: int) -> None:
         """Make room for sections that the machine has got since."""
-        more = slots * PAGES_PER_SECTION - len(self._pid)
+        more = slots - len(self._seen)
         if more > 0:
-            self._pid = np.concatenate([self._pid, np.zeros(more, np.int32)])
-            self._vaddr = np.concatenate([self._vaddr, np.zeros(more, np.uint64)])
+            self._pid = grown(self._pid, slots, self._seen)
+            self._vaddr = grown(self._vaddr, slots, self._seen)
+            self._seen = np.concatenate([self._seen, np.zeros(more, np.uint8)])
 
     def see(self, places: Places, pids: npt.NDArray[np.int32], vaddrs: U64Array) -> None:
         """Remember who accessed; of several accesses to a page the last counts."""
+        self._seen[places // PAGES_PER_SECTION] = 1
         self._pid[places] = pids
         self._vaddr[places] = vaddrs
 

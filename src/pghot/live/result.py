@@ -7,22 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from pghot.binning.forms import Binned, Histogram
 from pghot.binning.run_binner import RunBinner
+from pghot.engine import summary
 from pghot.engine.engine import Engine
 from pghot.engine.recorder import PGHOT_HWHINTS
-from pghot.engine.vmstat import NODE_COUNTERS
+from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.pump import Pump
 from pghot.sources.live_source import LiveSource
-
-USEC_PER_SEC = 1_000_000
 
 ENGINE_REFUSALS = {
     "threshold": "touched too long ago (threshold)",
@@ -92,27 +90,19 @@ class LiveResult:
 
     def summary(self) -> dict[str, Any]:
         """Give the keys of a replay's summary.json, and under `live` what only a host has."""
-        engine = self.engine
-        return {
-            "mode": engine.layout.name,
-            "hz": engine.hz,
-            "tunables": engine.tunables.as_dict(),
-            "vmstat": engine.vmstat.as_dict(),
-            "nodes": {str(node.id): self._node(node.id) for node in self.machine.topology.nodes},
-            "batches": self.batches,
-            "accesses": self.rows,
-            "elapsed_s": self.instant / USEC_PER_SEC,
-            "live": self._live(),
-        }
+        nodes = [node.id for node in self.machine.topology.nodes]
+        common = summary.summary(
+            self.engine,
+            {nid: self.machine.free_pages(nid) for nid in nodes},
+            batches=self.batches,
+            accesses=self.rows,
+            elapsed_us=self.instant,
+        )
+        return common | {"live": self._live()}
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
         """Give the arrays of records.npz, as a replay does."""
-        pfn, record = self.engine.hot_map.nonzero()
-        return {
-            "pfn": pfn.astype(np.uint64),
-            "record": record,
-            "hot_sections": self.engine.hot_map.hot_sections(),
-        }
+        return summary.records(self.engine)
 
     def binned(self, binner: RunBinner) -> Binned:
         """Give what was binned of it.
@@ -133,15 +123,11 @@ class LiveResult:
             else None,
         )
 
-    def _node(self, nid: int) -> dict[str, int]:
-        pgdat = self.engine.pgdat[nid]
-        names = (*NODE_COUNTERS, "nbp_threshold")
-        return {name: int(pgdat[name]) for name in names} | {
-            "free_pages": self.machine.free_pages(nid)
-        }
-
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
+        memcgs = {
+            str(memcg): pages for memcg, pages in self.engine.memcg_promoted.items() if pages
+        }
         return {
             "fidelity": self.engine.fidelity.name,
             "sources": {s.name: dataclasses.asdict(s.counts) for s in self.sources},
@@ -151,7 +137,8 @@ class LiveResult:
             "refused": {name: count for name, (count, _) in self.refusals().items()},
             "left_out": self.left_out,
             "late_rows": self.pump.late,
-            "memcg_promoted": {str(m): n for m, n in self.engine.memcg_promoted.items() if n},
+            "memcg_promoted": memcgs,
+            "memcg_names": {str(m): n for m, n in self.memcg_names.items() if str(m) in memcgs},
             "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},
             "kernel_promoted_pages": self.kernel_promoted,
             "dry_run": self.dry_run,

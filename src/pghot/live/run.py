@@ -69,17 +69,18 @@ def run_engine(
     """
     clock = clock or Clock()
     with opened(host, options) as session, ExitStack() as stack:
-        _introduce(session, tell)
+        _tell_recovered(session, tell)
         tape = Tape(running=record is not None)
         live = _Live(session, engine_options, tape, clock, promotions)
         stack.callback(live.close)
-        warm_up(engine_options.layout, engine_options.fidelity, tell)
         log = None
         if record is not None:
             writer = stack.enter_context(
                 _recording(record, live.machine, _run_metadata(live), force=force)
             )
             log = Log(writer, live.machine, tape)
+        _introduce(session, tell)
+        warm_up(engine_options.layout, engine_options.fidelity, tell)
         for line in session.take_settings():
             tell(line)
         live.begin()
@@ -108,8 +109,7 @@ def record_accesses(
     """Record the accesses of a host to a log: give rows, what ended it, the exit status."""
     clock = clock or Clock()
     with opened(host, options) as session:
-        _introduce(session, tell)
-        warm_up(DEFAULT, IMPROVED, tell)
+        _tell_recovered(session, tell)
         tape = Tape()
         machine = HostMachine(host, session.topology, _Nobody(), tape)
         metadata = Metadata(
@@ -120,6 +120,8 @@ def record_accesses(
         )
         with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
             log = Log(writer, machine, tape)
+            _introduce(session, tell)
+            warm_up(DEFAULT, IMPROVED, tell)
             for line in session.take_settings():
                 tell(line)
             clock.start()
@@ -254,10 +256,14 @@ def kernel_promoted(host: Host) -> int:
     return 0
 
 
-def _introduce(session: Session, tell: Tell) -> None:
-    """Say what was put back for a killed run, and which sources are used and why."""
+def _tell_recovered(session: Session, tell: Tell) -> None:
+    """Say what was put back for a killed run."""
     if session.guard.recovered and session.guard.recovered.lines():
         tell(f"put back what a killed pghot left: {session.guard.recovered.line()}")
+
+
+def _introduce(session: Session, tell: Tell) -> None:
+    """Say which sources are used and why, once nothing is left to refuse."""
     tell(session.choice.reason)
     for line in cautions(session.host, session.topology, session.choice):
         tell(line)

@@ -64,10 +64,6 @@ class Session:
         return [note for source in self.sources for note in source.notes]
 
 
-RING_PAGES = 256
-"""Pages of a ring: some 26,000 samples a CPU, for the first touches of a process that starts."""
-
-
 @contextmanager
 def open_session(
     host: Host, options: Options, open_source: OpenSource | None = None
@@ -111,5 +107,5 @@ def _targets(options: Options) -> Targets:
 
 def _open(name: str, host: Host) -> LiveSource:
     module = {hint_faults.NAME: hint_faults, hardware.NAME: hardware}[name]
-    source: LiveSource = module.open_source(host, follow=True, pages=RING_PAGES)
+    source: LiveSource = module.open_source(host, follow=True)
     return source

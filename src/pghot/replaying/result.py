@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from pghot.binning.forms import Binned
 from pghot.binning.run_binner import RunBinner
+from pghot.engine import summary
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.units import USEC_PER_SEC
-from pghot.engine.vmstat import NODE_COUNTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +61,19 @@ class Result:
         return self.engine.accesses_born_on_toptier / self.accesses if self.accesses else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Give the content of summary.json, with the contract's keys and no others."""
-        engine = self.engine
-        return {
-            "mode": engine.layout.name,
-            "hz": engine.hz,
-            "tunables": engine.tunables.as_dict(),
-            "vmstat": engine.vmstat.as_dict(),
-            "nodes": {str(nid): self._node(nid) for nid in self.memory.node_ids()},
-            "batches": self.batches,
-            "accesses": self.accesses,
-            "elapsed_s": self.elapsed_us / USEC_PER_SEC,
-        }
+        """Give the content of summary.json."""
+        return summary.summary(
+            self.engine,
+            {nid: self.memory.free_pages(nid) for nid in self.memory.node_ids()},
+            batches=self.batches,
+            accesses=self.accesses,
+            elapsed_us=self.elapsed_us,
+        )
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays of records.npz: PFNs and records that are not zero, hot sections."""
-        pfn, record = self.engine.hot_map.nonzero()
-        return {
-            "pfn": pfn.astype(np.uint64),
-            "record": record,
-            "hot_sections": self.engine.hot_map.hot_sections(),
-        }
+        """Give the arrays of records.npz."""
+        return summary.records(self.engine)
 
     def binned(self, binner: RunBinner) -> Binned:
         """Give what was binned of it."""
         return binner.binned("replay", self.engine, shares=not self.as_live, as_live=self.as_live)
-
-    def _node(self, nid: int) -> dict[str, int]:
-        pgdat = self.engine.pgdat[nid]
-        counters = {name: int(pgdat[name]) for name in NODE_COUNTERS}
-        return counters | {
-            "free_pages": self.memory.free_pages(nid),
-            "nbp_threshold": int(pgdat["nbp_threshold"]),
-        }

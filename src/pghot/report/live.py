@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pghot.live.result import USEC_PER_SEC, LiveResult
+from pghot.engine.units import USEC_PER_SEC
+from pghot.live.result import LiveResult
 from pghot.report.table import size
 
 
@@ -84,6 +85,8 @@ def print_live(result: LiveResult) -> None:
         table.add_row(f"refused: {name}", f"{count:,}", words)
     if result.kernel_promoted:
         table.add_row("promoted by the kernel itself", f"{result.kernel_promoted:,}", "pages")
+    if result.pump.late:
+        table.add_row("samples that came late", f"{result.pump.late:,}", "taken as of just then")
     table.add_row("our CPU time", f"{result.cpu_s:,.2f} s", f"{result.cpu_share:.1%} of one CPU")
     console.print(table)
     console.print(_sources(result))
@@ -97,21 +100,30 @@ def print_live(result: LiveResult) -> None:
         console.print(line, soft_wrap=True)
 
 
+_COUNTS = {
+    "seen": ("samples", ""),
+    "lost": ("lost", "the ring was full, or the hardware dropped them"),
+    "throttled": ("throttled", "times that an event stood still until the next tick"),
+    "unresolved": ("without address", "no physical address"),
+    "kernel": ("the kernel's own", "or of no process"),
+    "not_memory": ("not of memory", "served by a cache, or no load or store"),
+    "corrupt": ("corrupt", "records that made no sense"),
+}
+"""The figures of a source (`live_source.Counts`) as a person reads them."""
+
+_ALWAYS = ("seen", "lost")
+
+
 def _sources(result: LiveResult) -> Table:
+    """Make a row a figure: as columns, large ones would not fit side by side."""
     table = Table("source", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("samples", "lost", "throttled", "no address", "kernel's own", "not memory"):
-        table.add_column(name, justify="right")
     for source in result.sources:
-        counts = source.counts
-        table.add_row(
-            source.name,
-            f"{counts.seen:,}",
-            f"{counts.lost:,}",
-            f"{counts.throttled:,}",
-            f"{counts.unresolved:,}",
-            f"{counts.kernel:,}",
-            f"{counts.not_memory:,}",
-        )
+        table.add_column(source.name, justify="right", no_wrap=True)
+    table.add_column(style="dim")
+    for field, (name, words) in _COUNTS.items():
+        figures = [getattr(source.counts, field) for source in result.sources]
+        if any(figures) or field in _ALWAYS:
+            table.add_row(name, *(f"{figure:,}" for figure in figures), words)
     return table
 
 
@@ -131,9 +143,9 @@ def _latencies(result: LiveResult) -> Table:
         table.add_column(name, justify="right")
     table.add_row(
         f"{budget.latencies.count:,}",
-        f"{summary['p50_ms']:.1f} ms",
-        f"{summary['p99_ms']:.1f} ms",
-        f"{summary['max_ms']:.1f} ms",
+        f"{summary['p50_ms']:.2f} ms",
+        f"{summary['p99_ms']:.2f} ms",
+        f"{summary['max_ms']:.2f} ms",
         f"{budget.over:,}",
     )
     return table
@@ -142,7 +154,7 @@ def _latencies(result: LiveResult) -> Table:
 def _memcgs(result: LiveResult) -> Table:
     table = Table("memcg", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("pages", justify="right")
-    table.add_column("control group", style="dim")
+    table.add_column("control group", style="dim", overflow="fold")
     for memcg, pages in result.engine.memcg_promoted.most_common():
         table.add_row(f"{memcg}", f"{pages:,}", escape(result.memcg_names.get(memcg, "")))
     return table

@@ -1,9 +1,11 @@
-"""Values of a scenario that other modules read: tunables, costs, options of streams."""
+"""Values of a scenario that other modules read: tunables, costs, streams, the scanner's pace."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.errors import TunableError
@@ -14,7 +16,8 @@ from pghot.engine.tunables import Tunables
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.simulated.costs import with_costs
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.scan_period import ScanTunables
+from pghot.simulated.scenario import ScannerTable, Scenario
 from pghot.workloads.kinds import parse
 
 
@@ -42,6 +45,14 @@ def check_costs(costs: dict[str, float]) -> None:
         with_costs(costs)
     except InputError as error:
         raise ValueError(f"costs: {error}") from error
+
+
+def check_scanner(table: ScannerTable) -> None:
+    """Refuse a pace that is none."""
+    try:
+        ScanTunables(**msgspec.structs.asdict(table))
+    except InputError as error:
+        raise ValueError(f"scanner: {error}") from error
 
 
 def check_stream(where: str, stream: Mapping[str, Any]) -> None:

@@ -60,6 +60,7 @@ class Kswapd:
         memory, lru = self._world.memory, self._lru[nid]
         mark, left_s = memory.all[nid].wmark.promo, time_s
         page_s = self._world.costs.kswapd_page_ns * 1e-9
+        need = mark - memory.free_pages(nid)
         while left_s > 0 and (need := mark - memory.free_pages(nid)) > 0:
             looked = lru.age(now, pages_to_bytes(memory.all[nid].pages))
             tail = lru.tail(min(max(need, SWAP_CLUSTER_MAX), ROUND))

@@ -12,7 +12,7 @@ from pghot.engine.lists import parse_list
 from pghot.engine.sizes import format_size, parse_size
 from pghot.engine.units import PAGE_SHIFT
 from pghot.engine.vmstat import ORDER
-from pghot.simulated.check_values import check_costs, check_stream, check_tunables
+from pghot.simulated.check_values import check_costs, check_scanner, check_stream, check_tunables
 from pghot.simulated.link_kinds import KINDS
 from pghot.simulated.scenario import (
     EventTable,
@@ -50,6 +50,7 @@ def check(scenario: Scenario, policies: Collection[str]) -> None:
     for place, event in enumerate(scenario.event):
         _check_event(scenario, event, f"[[event]] no. {place + 1}")
     check_costs(scenario.costs)
+    check_scanner(scenario.scanner)
 
 
 def _check_nodes(scenario: Scenario) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pghot.linux.moves import REASONS
+from pghot.live.mover import BEFORE
 from pghot.live.result import ENGINE_REFUSALS
 from pghot.report.page.model import Run
 from pghot.report.table import WHY, size
@@ -12,15 +14,6 @@ POINT = 0.01
 """A difference in the share of fast accesses, or in run time, that is worth the name."""
 
 PAGES_A_MB = 256
-
-_MOVES = {
-    "EACCES": "shared with another process",
-    "EBUSY": "locked or in use",
-    "ENOENT": "not mapped any more",
-    "EFAULT": "not mapped any more",
-    "ENOMEM": "no room on the target",
-    "EIO": "could not be written back",
-}
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
@@ -33,7 +26,8 @@ def summary(runs: Sequence[Run]) -> list[str]:
 
 def reason(name: str) -> str:
     """Give a reason for refusing in words; unknown ones as they are."""
-    return WHY.get(name) or ENGINE_REFUSALS.get(name) or _MOVES.get(name) or name
+    known = (WHY, ENGINE_REFUSALS, BEFORE, REASONS)
+    return next((words[name] for words in known if name in words), name)
 
 
 def _alone(run: Run) -> list[str]:
