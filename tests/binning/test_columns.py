@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.binning.columns import Columns, added, latest, summed
@@ -21,6 +21,7 @@ def binned(times: list[int], most: int = 8, step_us: int = 10) -> tuple[Columns,
 
 
 @given(TIMES)
+@settings(deadline=None)
 def test_every_time_is_counted_in_the_column_it_is_in(times: list[int]) -> None:
     columns, counts = binned(times)
     expected = np.bincount([(t - 1) // columns.step_us for t in times] or [0], minlength=8)
@@ -28,6 +29,7 @@ def test_every_time_is_counted_in_the_column_it_is_in(times: list[int]) -> None:
 
 
 @given(TIMES)
+@settings(deadline=None)
 def test_columns_are_no_wider_than_they_must_be(times: list[int]) -> None:
     columns, _counts = binned(times)
     widest = max(times, default=1)

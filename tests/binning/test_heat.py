@@ -67,6 +67,7 @@ def test_a_small_hot_set_in_a_large_memory_is_the_hottest_part() -> None:
 
 
 @given(st.dictionaries(st.integers(0, 5000), st.integers(1, 100), min_size=1, max_size=40))
+@settings(deadline=None)
 def test_no_smaller_window_has_half_of_the_heat(grains: dict[int, int]) -> None:
     positions = np.array(sorted(grains))
     heat = np.array([grains[at] for at in sorted(grains)], np.float64)

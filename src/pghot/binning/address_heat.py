@@ -52,6 +52,10 @@ class AddressHeat:
         row = self._counts[self._columns.at(instant)]
         row[at] = np.minimum(row[at].astype(np.uint64) + times.astype(np.uint64), 0xFFFF_FFFF)
 
+    def reach(self, instant: int) -> None:
+        """Have the maps go on until `instant` (us), accesses or not."""
+        self._columns.at(instant)
+
     def maps(self) -> list[HeatMap]:
         """Give maps of the ranges of processes with most accesses, the hottest first."""
         keys = np.array(sorted(self._places), np.uint64)

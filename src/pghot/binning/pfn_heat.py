@@ -46,6 +46,10 @@ class PfnHeat:
         if len(self._spans):
             count(self._counts[self._columns.at(instant)], pfns, self._spans, self._shift)
 
+    def reach(self, instant: int) -> None:
+        """Have the maps go on until `instant` (us), accesses or not."""
+        self._columns.at(instant)
+
     def maps(self) -> list[HeatMap]:
         """Give the maps, of the node with most accesses first."""
         places = sorted(map(self._place, range(len(self._nodes))), key=lambda p: -p.accesses)

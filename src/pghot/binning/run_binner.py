@@ -20,6 +20,9 @@ LIVE_LEVELS_US = 1_000_000
 
 
 class _Heat(Protocol):
+    def reach(self, instant: int) -> None:
+        """Have the maps go on until `instant`."""
+
     def maps(self) -> list[HeatMap]:
         """Give the maps."""
 
@@ -55,8 +58,9 @@ class RunBinner:
         self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
     ) -> None:
         """Take in how things are after a wake-up; `accesses` are all rows so far."""
-        if self._series is not None:
+        if self._series is not None and self._heat is not None:
             self._series.looked(instant, accesses, engine, free_pages)
+            self._heat.reach(instant)
 
     def binned(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pghot.binning.forms import Histogram
 from pghot.engine.layout import PRECISE
 from pghot.errors import InputError
+from pghot.report.page.batches import _coarse
 from pghot.report.page.model import binned_sum, group_of
 from pghot.report.page.page import render
 from pghot.report.page.promotions import read_promotions
@@ -128,6 +131,7 @@ def test_frequencies_are_read_in_pieces_as_if_at_once(
 
 
 @given(st.lists(st.floats(0, 1e9), max_size=1000), st.integers(1, 300))
+@settings(deadline=None)
 def test_binning_keeps_the_sum_and_the_number_of_columns(values: list[float], most: int) -> None:
     found = binned_sum(values, group_of(len(values), most))
     assert len(found) <= most
@@ -151,3 +155,14 @@ def test_a_simulation_is_a_run_a_policy(run, tmp_path: Path) -> None:
     html = render([base, engine], "t", "")
     assert "Without promotion the run took" in html
     assert "No distribution of heat of none: this policy has no records." in html
+
+
+@given(st.dictionaries(st.integers(-2, 20), st.integers(1, 9), min_size=1))
+@settings(deadline=None)
+def test_a_histogram_by_powers_of_two_has_no_gaps_and_loses_nothing(found: dict[int, int]) -> None:
+    order = sorted(found)
+    fine = Histogram(upto=[1.1**at for at in order], counts=[found[at] for at in order])
+    coarse = _coarse(fine, 1.0)
+    assert sum(coarse.counts) == sum(found.values())
+    assert all(high == low * 2 for low, high in pairwise(coarse.upto))
+    assert coarse.upto[-1] >= max(1.0, 1.1 ** order[-1]) > coarse.upto[-1] / 2 * 0.999

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.report.page.words import percent, summary
@@ -76,6 +76,7 @@ def test_replays_are_held_against_each_other_by_the_share_served_fast() -> None:
 
 
 @given(st.floats(0, 1))
+@settings(deadline=None)
 def test_only_none_and_all_are_written_as_such(share: float) -> None:
     assert (percent(share) == "0.0 %") == (share == 0)
     assert (percent(share) == "100.0 %") == (share == 1)

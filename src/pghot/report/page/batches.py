@@ -7,7 +7,7 @@ from math import ceil, log2
 from typing import Any
 
 from pghot.binning.forms import Histogram
-from pghot.report.page.chart import Cell, Section, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, Cell, Section, Table, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 
@@ -45,16 +45,17 @@ def _histogram(
         f"{name}: {sum(h.counts):,}, half up to {_bound(_half(h), unit)[2:]}"
         for name, h in found.items()
     )
+    named = title if unit in title else f"{title}, {unit}"
     spec = base(words + ".") | {
         "data": {"values": values},
         "mark": {"type": "bar", "tooltip": True},
         "encoding": {
-            "x": {"field": "upto", "type": "ordinal", "title": f"{title}, {unit}",
+            "x": {"field": "upto", "type": "ordinal", "title": named,
                   "sort": [labels[bound] for bound in bounds],
                   "axis": {"labelAngle": 0, "labelOverlap": "greedy"}},
             "xOffset": {"field": "run", "type": "nominal", "sort": list(found)},
             "y": {"field": "n", "type": "quantitative", "title": "batches",
-                  "axis": {"format": ",d", "tickMinStep": 1}},
+                  "axis": COUNT_AXIS},
             "color": bar_colour(list(found), order),
         },
     }  # fmt: skip
@@ -66,12 +67,15 @@ def _histogram(
 
 def _coarse(histogram: Histogram, least: float) -> Histogram:
     """Give a histogram by powers of two of its least value (1 folio, 1 us)."""
-    counts: dict[float, int] = {}
+    counts: dict[int, int] = {}
     for bound, count in zip(histogram.upto, histogram.counts, strict=True):
         exponent = max(ceil(log2(max(bound, least) / least) - 1e-9), 0)
-        upto = least * 2.0**exponent
-        counts[upto] = counts.get(upto, 0) + count
-    return Histogram(upto=sorted(counts), counts=[counts[bound] for bound in sorted(counts)])
+        counts[exponent] = counts.get(exponent, 0) + count
+    exponents = range(min(counts), max(counts) + 1)
+    return Histogram(
+        upto=[least * 2.0**exponent for exponent in exponents],
+        counts=[counts.get(exponent, 0) for exponent in exponents],
+    )
 
 
 def _half(histogram: Histogram) -> float:

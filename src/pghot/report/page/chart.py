@@ -12,6 +12,9 @@ Cell = str | float | int | None
 SERIES = 8
 """Colours that lines have before they come again, with another dash."""
 
+COUNT_AXIS: Spec = {"labelExpr": "datum.value % 1 ? '' : format(datum.value, ',d')"}
+"""Axis of counts: labels where they are whole."""
+
 DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2])
 
 

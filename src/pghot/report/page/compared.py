@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pghot.report.page.chart import Section, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, Section, Table, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent, reason
@@ -36,7 +36,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
                   "axis": {"labelLimit": 300}},
             "yOffset": {"field": "run", "type": "nominal", "sort": names},
             "x": {"field": "n", "type": "quantitative", "title": "times a hot folio was refused",
-                  "axis": {"format": ",d", "tickMinStep": 1}},
+                  "axis": COUNT_AXIS},
             "color": bar_colour(names, names),
         },
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pghot.report.page.chart import Section, Spec, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, Section, Spec, Table, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent
@@ -62,7 +62,7 @@ def _frequency_bars(values: list[dict[str, Any]], colour: Spec, most: int) -> Sp
                   "axis": {"values": list(range(1, most + 1)), "format": "d", "grid": False}},
             "x2": {"field": "x2"},
             "y": {"field": "n", "type": "quantitative", "title": "records",
-                  "axis": {"format": ",d", "tickMinStep": 1}, "scale": {"domainMin": 0}},
+                  "axis": COUNT_AXIS, "scale": {"domainMin": 0}},
             "y2": {"datum": 0},
             "color": colour,
             "tooltip": [

@@ -78,7 +78,7 @@ def _refused(run: Run) -> str:
     if not found:
         return "No page that was found hot was refused."
     parts = [
-        f"{count:,} times {reason(name)}"
+        f"{count:,} times {reason(name).partition('; ')[0]}"
         for name, count in sorted(found.items(), key=lambda item: -item[1])
     ]
     return (
