@@ -91,11 +91,13 @@ class AddressHeat:
     def _widen(self) -> None:
         """Make two grains one."""
         self._shift += 1
-        before, self._places = self._places, {}
-        counts = np.zeros_like(self._counts)
-        low = (1 << _PAGE_BITS) - 1
-        for key, place in before.items():
-            wider = self._places.setdefault(key & ~low | (key & low) >> 1, len(self._places))
-            total = counts[:, wider].astype(np.uint64) + self._counts[:, place]
-            counts[:, wider] = np.minimum(total, 0xFFFF_FFFF)
-        self._counts[:] = counts
+        keys = np.fromiter(self._places, np.uint64, len(self._places))
+        low = np.uint64((1 << _PAGE_BITS) - 1)
+        wider = keys & ~low | (keys & low) >> np.uint64(1)
+        order = np.argsort(wider, kind="stable")
+        found, starts = np.unique(wider[order], return_index=True)
+        places = np.fromiter(self._places.values(), np.int64, len(keys))[order]
+        counts = np.add.reduceat(self._counts[:, places], starts, axis=1, dtype=np.uint64)
+        self._counts[:] = 0
+        self._counts[:, : len(found)] = np.minimum(counts, 0xFFFF_FFFF)
+        self._places = {key: place for place, key in enumerate(found.tolist())}
