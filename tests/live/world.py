@@ -35,8 +35,9 @@ from pghot.live.clock import Clock
 from pghot.live.desk import Desk
 from pghot.live.options import EngineOptions, Options
 from pghot.live.result import LiveResult
-from pghot.live.run import run_engine
+from pghot.live.run import Promotions, run_engine
 from pghot.live.session import open_session
+from pghot.live.stages import Watch
 from pghot.log.events import Events
 from pghot.sources.live_source import Counts, Samples
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
@@ -393,6 +394,8 @@ def run(
     options: Options | None = None,
     *,
     record: Path | None = None,
+    watch: Watch | None = None,
+    promotions: Promotions | None = None,
     status: Callable[[LiveResult], None] = lambda _: None,
     events: Events | None = None,
     desk: Desk | None = None,
@@ -412,7 +415,8 @@ def run(
         tell=heard.lines.append,
         status=show,
         record=record,
-        promotions=heard,
+        promotions=promotions or heard,
+        watch=watch,
         events=events,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,

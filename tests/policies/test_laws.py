@@ -12,7 +12,7 @@ import pytest
 
 from pghot.policies.policy import Policy
 from pghot.policies.registry import ENTRIES
-from pghot.policies.simulate import prepared, simulate
+from pghot.policies.simulate import Simulation, simulate
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.world import World
@@ -61,7 +61,8 @@ def crowded(**more: Any) -> Scenario:
 
 
 def ran(scenario: Scenario, policy: str, seed: int | None = None) -> tuple[World, Policy]:
-    world, chosen = prepared(scenario, policy, seed=seed)
+    ready = Simulation(scenario, policy, seed=seed)
+    world, chosen = ready.world, ready.policy
     world.run()
     return world, chosen
 
@@ -91,7 +92,7 @@ def test_every_page_is_somewhere_and_free_pages_add_up(policy: str) -> None:
 
 
 def test_moves_change_the_free_pages_by_what_they_count(policy: str) -> None:
-    world, _ = prepared(crowded(), policy)
+    world = Simulation(crowded(), policy).world
     placed: list[int] = []
     world.on_allocated.append(
         lambda units, _now: placed.append(

@@ -12,7 +12,7 @@ import pytest
 from pghot.engine.errors import TunableError
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
-from pghot.policies.simulate import prepared, simulate
+from pghot.policies.simulate import Simulation, simulate
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.world import World
@@ -46,7 +46,8 @@ class Moves:
     """A world run to its end: when each unit moved, and the sizes of kmigrated's batches."""
 
     def __init__(self, scenario: Scenario, policy: str) -> None:
-        self.world, self.policy = prepared(scenario, policy)
+        ready = Simulation(scenario, policy)
+        self.world, self.policy = ready.world, ready.policy
         self.times: list[float] = []
         self.world.memory.tell(lambda *_move: self.times.append(self.world.now))
         self.batches: list[int] = []
@@ -70,7 +71,8 @@ def test_where_there_is_room_all_that_is_accessed_becomes_fast(policy: str) -> N
 
 @pytest.mark.parametrize("policy", PROMOTING)
 def test_a_large_folio_moves_as_one(policy: str) -> None:
-    world, chosen = prepared(busy(region=[region(order=9)]), policy)
+    ready = Simulation(busy(region=[region(order=9)]), policy)
+    world, chosen = ready.world, ready.policy
     sizes: list[int] = []
     world.memory.tell(lambda units, _b, _n: sizes.extend(world.memory.units.pages[units]))
     world.run()
@@ -105,7 +107,7 @@ def test_memcgs_are_not_mixed_in_a_batch_and_are_counted_each() -> None:
 
 
 def test_numa_balancing_promotes_in_the_fault_without_waiting_for_kmigrated() -> None:
-    world, _ = prepared(busy(), "numab2")
+    world = Simulation(busy(), "numab2").world
     times: list[float] = []
     world.memory.tell(lambda *_move: times.append(world.now))
     world.run()
@@ -160,7 +162,8 @@ def test_numa_balancing_names_what_cannot_be_moved() -> None:
 @pytest.mark.parametrize("policy", PROMOTING)
 def test_a_full_node_takes_nothing_and_its_min_mark_is_kept(policy: str) -> None:
     nodes = [node(FAST, "8 MiB", toptier=True, cpus="0-7"), node(SLOW, "1 GiB")]
-    world, chosen = prepared(busy(node=nodes), policy)
+    ready = Simulation(busy(node=nodes), policy)
+    world, chosen = ready.world, ready.policy
     world.run()
     marks = world.memory.all[FAST].wmark
     # Folios are isolated while there is room over the high mark, a batch of them at a time.
@@ -283,7 +286,8 @@ def test_from_a_node_added_after_boot_the_series_promotes_nothing(
         region=[region("memory"), region("new", place=[2])],
         threads=[threads(count=4), threads("new", 4, region="new", start_s=1.5)],
     )  # fmt: skip
-    world, chosen = prepared(scenario, policy)
+    ready = Simulation(scenario, policy)
+    world, chosen = ready.world, ready.policy
     world.run()
     old, new = world.memory.units.nid.reshape(2, PAGES)
     assert np.all(old == FAST)
@@ -304,7 +308,7 @@ def test_precision_mode_promotes_to_the_node_of_the_cpu() -> None:
     links = [link(nid, FAST_NS, cpus=[0, 2]) for nid in range(3)]
     far = [threads(count=4, node=2)]
     for policy, target in (("pghot-hwhint", 0), ("precise-hwhint", 2), ("numab2", 2)):
-        world, _ = prepared(busy(node=nodes, link=links, threads=far), policy)
+        world = Simulation(busy(node=nodes, link=links, threads=far), policy).world
         world.run()
         assert np.all(world.memory.units.nid == target)
 
@@ -326,7 +330,7 @@ def test_kmigrated_pays_for_its_wakes_its_walks_its_batches_and_its_moves() -> N
 
 
 def world_of(policy: str, **more: Any) -> World:
-    world, _ = prepared(busy(**more), policy)
+    world = Simulation(busy(**more), policy).world
     world.run()
     return world
 

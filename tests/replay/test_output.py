@@ -36,7 +36,7 @@ from tests.log.made import (
     write_table,
 )
 
-FILES = ["promotions.parquet", "records.npz", "summary.json"]
+FILES = ["binned.json", "promotions.parquet", "records.npz", "summary.json"]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ COMMANDS = (
     "replay",
     "sim",
     "why",
+    "report",
     "convert",
     "run",
     "ctl",

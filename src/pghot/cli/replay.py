@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
             args.machine,
             settings,
             promotions=output,
+            watch=output.binner if output else None,
             progress=progress,
             observe=events.log if events else None,
         )

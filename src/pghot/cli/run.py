@@ -121,6 +121,7 @@ def _run(
             promotions=output,
             events=events,
             desk=desk,
+            watch=output.binner if output else None,
         )
         if output:
             output.finish(result)

@@ -57,6 +57,14 @@ class LatencyHistogram:
         """Give of each of BOUNDS_NS how many durations it is not exceeded by; exact."""
         return list(zip(BOUNDS_NS, accumulate(self._up_to), strict=False))
 
+    def buckets(self) -> list[tuple[float, int]]:
+        """Give the buckets that have any: their upper bounds in ms, and counts."""
+        return [
+            (_last_ns(bucket) / NS_PER_MS, count)
+            for bucket, count in enumerate(self._buckets)
+            if count
+        ]
+
     def summary(self) -> dict[str, float]:
         """Give the figures in milliseconds, for a table or JSON."""
         return {

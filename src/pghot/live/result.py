@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned, Histogram
+from pghot.binning.run_binner import RunBinner
 from pghot.engine import summary
 from pghot.engine.engine import Engine
+from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
@@ -100,6 +103,25 @@ class LiveResult:
     def records(self) -> dict[str, npt.NDArray[Any]]:
         """Give the arrays of records.npz, as a replay does."""
         return summary.records(self.engine)
+
+    def binned(self, binner: RunBinner) -> Binned:
+        """Give what was binned of it.
+
+        Hint faults show accesses to slow memory alone: how many were fast is not known then.
+        """
+        latencies = self.mover.budget.latencies
+        return binner.binned(
+            "run",
+            self.engine,
+            shares=self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS,
+            refused={name: count for name, (count, _) in self.refusals().items()},
+            latency_ms=Histogram(
+                upto=[ms for ms, _ in latencies.buckets()],
+                counts=[n for _, n in latencies.buckets()],
+            )
+            if latencies.count
+            else None,
+        )
 
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget

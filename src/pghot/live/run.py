@@ -31,7 +31,7 @@ from pghot.live.owners import Owners
 from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
-from pghot.live.stages import EngineStage, Log
+from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.state import States
 from pghot.live.tally import Tally
 from pghot.live.telling import observe
@@ -64,6 +64,7 @@ def run_engine(
     force: bool = False,
     promotions: Promotions | None = None,
     events: Events | None = None,
+    watch: Watch | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
     desk: Desk | None = None,
@@ -72,7 +73,8 @@ def run_engine(
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
     person, `status` the state of things once a second, `record` is a log to write as well,
-    `events` takes what becomes of every page.
+    `events` takes what becomes of every page,
+    `promotions` and `watch` are told of batches, and of rows and wake-ups.
     `opened` and `clock` are other than the host's own in virtual time.  `desk` is where other
     threads meet the run; it is closed at the end, however that comes.
     """
@@ -99,7 +101,7 @@ def run_engine(
             tell(line)
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
-        stage = live.stage(log, events)
+        stage = live.stage(log, events, watch)
         told = Told(partial(live.result, pump, stage), status)
         if desk is not None and tally is not None:
             told.to(desk, States(session, tally), stage.write, clock.now_us)
@@ -194,10 +196,10 @@ class _Live:
         self._cpu_before = time.process_time()
         self._clock.start()
 
-    def stage(self, log: Log | None, events: Events | None) -> EngineStage:
+    def stage(self, log: Log | None, events: Events | None, watch: Watch | None) -> EngineStage:
         """Give the stage that the loop hands rows to."""
         stage = EngineStage(
-            self.engine, self.machine, self.facts, self.mover, log, self._take_batch
+            self.engine, self.machine, self.facts, self.mover, log, self._take_batch, watch
         )
         if events is not None:
             stage.events = observe(events, self.engine, self.machine, self.mover, self._owners)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EBUSY
 from typing import Protocol
 
@@ -41,6 +41,21 @@ class Writer(Protocol):
 
     def end_part(self) -> None:
         """Put on disk what was added since the last part."""
+
+
+class Watch(Protocol):
+    """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
+
+    def begin_live(self, nids: Sequence[int], step_us: int) -> None:
+        """Start: the host's nodes, and microseconds from one wake-up to the next."""
+
+    def live_rows(self, instant: int, rows: Columns) -> None:
+        """Take accesses that are recorded before the wake-up at `instant`."""
+
+    def looked(
+        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
+    ) -> None:
+        """Take in how things are after a wake-up, with so many rows so far."""
 
 
 class Log:
@@ -92,7 +107,7 @@ class Log:
 class EngineStage:
     """The engine on the host: page facts, records, and every wake-up of kmigrated.
 
-    `batches` is told of each batch, as `replaying` tells of them.
+    `batches` is told of each batch, as `replaying` tells of them; `watch` of rows and wake-ups.
     """
 
     def __init__(
@@ -103,6 +118,7 @@ class EngineStage:
         mover: HostMover,
         log: Log | None,
         batches: Callable[[int, Batch], None],
+        watch: Watch | None = None,
     ) -> None:
         self._engine = engine
         self._machine = machine
@@ -111,8 +127,11 @@ class EngineStage:
         self._log = log
         self._batches = batches
         self.events: EventLog | None = None
+        self._watch = watch
         self.rows = 0
         self.instant = 0
+        if watch is not None:
+            watch.begin_live([node.id for node in machine.topology.nodes], self.step_us)
 
     @property
     def step_us(self) -> int:
@@ -130,11 +149,15 @@ class EngineStage:
                 self._log.write(rows)
             if self.events is not None:
                 self.events.accessed_by(rows["pid"], rows["vaddr"])
+            if self._watch is not None:
+                self._watch.live_rows(instant, rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
             engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
             self._batches(instant, batch)
+        if self._watch is not None:
+            self._watch.looked(instant, self.rows, engine, self._machine.free_pages)
         if self._log is not None:
             self._log.woken(instant)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned
+from pghot.binning.histogram import PowersOfTwo
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
@@ -30,6 +32,8 @@ class Pghot:
         self._busy_s = 0.0
         self._batches = 0
         self._notes: list[str] = []
+        self._sizes = PowersOfTwo()
+        self._pass_us = PowersOfTwo()
 
     def prepare(self, world: World) -> None:
         """Start the engine, its sources, and kmigrated."""
@@ -61,6 +65,21 @@ class Pghot:
             self.engine.refused,
             self.engine.memcg_promoted,
             self._notes,
+            self._binned(),
+        )
+
+    def _binned(self) -> Binned:
+        _pfn, record = self.engine.hot_map.nonzero()
+        layout = self.engine.layout
+        frequency = np.bincount(record >> layout.freq_shift & layout.freq_max)
+        return Binned(
+            kind="simulation",
+            name="",
+            fidelity=self.engine.fidelity.name,
+            batches=self._sizes.form(),
+            latency_ms=self._pass_us.form(scale=1e-3),
+            frequency=frequency.tolist(),
+            tunables=self.engine.tunables.as_dict(),
         )
 
     def _write_tunables(self) -> None:
@@ -106,8 +125,9 @@ class Pghot:
         folios = self._folios_to_walk()
         short, refused = set(memory.short), self.engine.refused["isolation"]
         with memory.gathering():
-            for _batch in self.engine.look(self._jiffies):
+            for batch in self.engine.look(self._jiffies):
                 self._batches += 1
+                self._sizes.add([len(batch.pfns)])
         if self.engine.refused["isolation"] == refused:
             memory.short &= short  # a batch has taken the last room, and nobody wanted more
         wakes = len(self.engine.kmigrated)
@@ -139,4 +159,5 @@ class Pghot:
             return
         seconds = self._world.copying(units, from_nid, to_nid)
         self._world.unreachable(units, seconds, self._batches)
+        self._pass_us.add([round(seconds * 1e6)])
         self._busy_s += seconds

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
+from pghot.binning.forms import Binned
 from pghot.engine.engine import Engine
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
-from pghot.policies.policy import Policy
+from pghot.policies.policy import Figures, Policy
 from pghot.policies.registry import ENTRIES
 from pghot.simulated.kswapd import Kswapd
+from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.world import World
-
-
-def prepared(scenario: Scenario, policy: str, *, seed: int | None = None) -> tuple[World, Policy]:
-    """Give the world of a scenario with a policy in it, before anything runs; see `simulate`."""
-    if policy not in ENTRIES:
-        raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
-    rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
-    world = World(scenario, rng)
-    chosen = ENTRIES[policy].make()
-    chosen.prepare(world)
-    if scenario.demotion:
-        world.after_step.append(Kswapd(world).check)
-    return world, chosen
 
 
 def simulate(
@@ -44,32 +34,67 @@ def simulate(
     `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
     """
-    world, chosen = prepared(scenario, policy, seed=seed)
+    simulation = Simulation(scenario, policy, seed=seed)
     if observe is not None:
-        if not isinstance(chosen, Pghot):
-            raise InputError(f"the policy {policy} has no engine that events could be told of")
-        observe(chosen.engine)
-    world.run(progress)
-    figures, account = chosen.figures(), world.account
-    return Outcome(
-        policy=policy,
-        run_s=world.now,
-        accesses=account.sums["accesses"],
-        fast_accesses=account.sums["fast_accesses"],
-        promoted=account.total["promoted"],
-        demoted=account.total["demoted"],
-        ping_pong=account.total["ping_pong"],
-        accuracy=account.accuracy,
-        coverage=account.coverage(world.now),
-        hot_fast_s=account.hot_fast_s,
-        overhead_s=dict(sorted(account.overhead_s.items())),
-        counters=figures.counters,
-        refused=dict(sorted(figures.refused.items())),
-        memcg_promoted=dict(sorted(figures.memcg_promoted.items())),
-        group_s={
-            group.table.name: group.ended_s if group.ended_s is not None else world.now
-            for group in world.groups
-        },
-        timeline=account.timeline(),
-        notes=figures.notes,
-    )
+        observe(simulation.engine())
+    simulation.world.run(progress)
+    return simulation.outcome()
+
+
+class Simulation:
+    """A scenario with its policy, ready to run: `world.run()`, then `outcome()`.
+
+    Arguments and errors as for `simulate`.
+    """
+
+    def __init__(self, scenario: Scenario, policy: str, *, seed: int | None = None) -> None:
+        if policy not in ENTRIES:
+            raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
+        rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
+        self.name = policy
+        self.world = World(scenario, rng)
+        self._heat = RegionHeat(self.world)
+        self.policy: Policy = ENTRIES[policy].make()
+        self.policy.prepare(self.world)
+        if scenario.demotion:
+            self.world.after_step.append(Kswapd(self.world).check)
+
+    def engine(self) -> Engine:
+        """Give the policy's engine; InputError where it has none."""
+        if not isinstance(self.policy, Pghot):
+            raise InputError(f"the policy {self.name} has no engine that events could be told of")
+        return self.policy.engine
+
+    def outcome(self) -> Outcome:
+        """Give what came of it so far."""
+        world, figures, account = self.world, self.policy.figures(), self.world.account
+        return Outcome(
+            policy=self.name,
+            run_s=world.now,
+            accesses=account.sums["accesses"],
+            fast_accesses=account.sums["fast_accesses"],
+            promoted=account.total["promoted"],
+            demoted=account.total["demoted"],
+            ping_pong=account.total["ping_pong"],
+            accuracy=account.accuracy,
+            coverage=account.coverage(world.now),
+            hot_fast_s=account.hot_fast_s,
+            overhead_s=dict(sorted(account.overhead_s.items())),
+            counters=figures.counters,
+            refused=dict(sorted(figures.refused.items())),
+            memcg_promoted=dict(sorted(figures.memcg_promoted.items())),
+            group_s={
+                group.table.name: group.ended_s if group.ended_s is not None else world.now
+                for group in world.groups
+            },
+            timeline=account.timeline(),
+            notes=figures.notes,
+            binned=self._binned(figures),
+        )
+
+    def _binned(self, figures: Figures) -> Binned:
+        """Give what a report needs beside the figures: of the engine, if any, and heat."""
+        own = figures.binned or Binned(kind="simulation", name="", fidelity="")
+        refused = dict(sorted(figures.refused.items()))
+        heat = self._heat.maps()
+        return msgspec.structs.replace(own, name=self.name, refused=refused, heat=heat)

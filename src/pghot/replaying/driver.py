@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT, Layout
+from pghot.engine.memory import Node, U64Array
 from pghot.engine.units import usecs_to_jiffies
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
@@ -33,6 +34,21 @@ class Promotions(Protocol):
 
     def add(self, time_us: int, number: int, batch: Batch) -> None:
         """Take the batch of this number, moved at `time_us`."""
+
+
+class Watch(Protocol):
+    """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
+
+    def begin(self, nodes: Sequence[Node], step_us: int) -> None:
+        """Start: the machine's nodes, and microseconds from one wake-up to the next."""
+
+    def rows(self, instant: int, pfns: U64Array) -> None:
+        """Take accesses that are recorded before the wake-up at `instant`."""
+
+    def looked(
+        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
+    ) -> None:
+        """Take in how things are after a wake-up, with so many rows so far."""
 
 
 class _Nobody:
@@ -60,14 +76,15 @@ def replay(
     settings: Settings | None = None,
     *,
     promotions: Promotions | None = None,
+    watch: Watch | None = None,
     progress: Callable[[int], None] | None = None,
     observe: Callable[[Engine], object] | None = None,
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
-    metadata.  `promotions` is told every batch, `progress` the rows done so far; `observe`
-    may put an observer into the engine before it takes the first.
+    metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
+    rows done so far; `observe` may put an observer into the engine before it takes the first.
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
@@ -75,7 +92,7 @@ def replay(
         known = machine_of(log, machine)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         own = log.metadata if machine is None else None
-        run = _Replay(known, settings, promotions or _Nobody(), progress, own)
+        run = _Replay(known, settings, promotions or _Nobody(), watch, progress, own)
         if observe is not None:
             observe(run.engine)
         run.through(check.good_rows(chunk) for chunk in log.chunks())
@@ -105,10 +122,13 @@ class _Replay:
         machine: Machine,
         settings: Settings,
         promotions: Promotions,
+        watch: Watch | None,
         progress: Callable[[int], None] | None,
         metadata: Metadata | None,
     ) -> None:
         self._promotions = promotions
+        self._watch = watch
+        self._nodes = machine.nodes
         self._progress = progress
         self._settings = settings
         self._hz = machine.hz
@@ -128,6 +148,8 @@ class _Replay:
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
         step = self.engine.wake_us
+        if self._watch is not None:
+            self._watch.begin(self._nodes, step)
         for rows in cut(chunks, step, self._hz):
             self._look_until(rows.instant, step)
             if self._live is not None:
@@ -215,6 +237,8 @@ class _Replay:
             self._promotions.add(self._instant, self._batches, batch)
             self._remember(batch)
             self._batches += 1
+        if self._watch is not None:
+            self._watch.looked(self._instant, self._rows, self.engine, self.memory.free_pages)
         if self._progress:
             self._progress(self._rows)
 
@@ -239,6 +263,8 @@ class _Replay:
     def _record(self, rows: Rows) -> None:
         self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies)
         self._rows += len(rows.pfn)
+        if self._watch is not None:
+            self._watch.rows(rows.instant, rows.pfn)
         if self._sources_by_log and self._sources_seen != (1 << len(SOURCES)) - 1:
             for number in SOURCES.values():
                 if np.any(rows.source == number):

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
+from pghot.binning.forms import BINNED, Binned, write_binned
+from pghot.binning.run_binner import RunBinner
 from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
 from pghot.log.atomic import whole_directory
@@ -48,12 +50,19 @@ class Summarised(Protocol):
     def records(self) -> dict[str, npt.NDArray[Any]]:
         """Give the arrays of records.npz."""
 
+    def binned(self, binner: RunBinner) -> Binned:
+        """Give the content of binned.json."""
+
 
 class Output:
-    """Writes promotions as they come and the rest at the end, out of sight until then."""
+    """Writes promotions as they come and the rest at the end, out of sight until then.
+
+    `binner` is to be told of every row and wake-up meanwhile.
+    """
 
     def __init__(self, staging: Path) -> None:
         self._staging = staging
+        self.binner = RunBinner()
         # A stream: pyarrow would take a name with a colon in it for a URI.
         self._stream = pa.OSFile(os.fsencode(staging / PROMOTIONS), "wb")
         self._writer = pa.parquet.ParquetWriter(
@@ -84,6 +93,7 @@ class Output:
         (self._staging / SUMMARY).write_text(text)
         with (self._staging / RECORDS).open("wb") as stream:
             np.savez(stream, allow_pickle=False, **result.records())
+        write_binned(self._staging / BINNED, [result.binned(self.binner)])
 
     def abandon(self) -> None:
         """Let go of the open file; a writer that has failed may fail to close as well."""
@@ -125,7 +135,7 @@ def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
 
     Errors are those of `whole_directory`.
     """
-    with whole_directory(path, (PROMOTIONS, RECORDS, SUMMARY), force=force) as staging:
+    with whole_directory(path, (BINNED, PROMOTIONS, RECORDS, SUMMARY), force=force) as staging:
         output = Output(staging)
         done = False
         try:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned
+from pghot.binning.run_binner import RunBinner
 from pghot.engine import summary
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
@@ -71,3 +73,7 @@ class Result:
     def records(self) -> dict[str, npt.NDArray[Any]]:
         """Give the arrays of records.npz."""
         return summary.records(self.engine)
+
+    def binned(self, binner: RunBinner) -> Binned:
+        """Give what was binned of it."""
+        return binner.binned("replay", self.engine, shares=not self.as_live, as_live=self.as_live)

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from pghot.binning.forms import BINNED, write_binned
 from pghot.log.atomic import whole_directory
 from pghot.report.comparison import Comparison
 from pghot.simulated.result import Outcome
 
 SCENARIO, TIMELINE, SUMMARY = "scenario.json", "timeline.parquet", "summary.json"
-FILES = (SCENARIO, TIMELINE, SUMMARY)
+FILES = (BINNED, SCENARIO, TIMELINE, SUMMARY)
 _FLOATS = ("time_s", "accesses", "fast_accesses", "hot_fast")
 _INTS = ("promoted", "demoted", "hint_faults", "samples")
 
@@ -30,6 +31,8 @@ class SimOutput:
 
     def finish(self, comparison: Comparison) -> None:
         """Write all files, out of sight until the directory is published."""
+        binned = [outcome.binned for outcome in comparison.outcomes if outcome.binned]
+        write_binned(self._staging / BINNED, binned)
         self._write(SCENARIO, comparison.settings())
         tables = [timeline_table(outcome) for outcome in comparison.outcomes]
         # A stream: pyarrow would take a name with a colon in it for a URI.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from pghot.binning.forms import Binned
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -48,6 +50,7 @@ class Outcome:
     counters: every vmstat counter.  refused: ready folios that did not move, by reason.
     memcg_promoted: pages promoted by memcg.
     group_s: when each group of threads ended.
+    binned: heat by region and time, and what an engine has of its own.
     """
 
     policy: str
@@ -67,6 +70,7 @@ class Outcome:
     group_s: dict[str, float]
     timeline: Timeline
     notes: list[str] = field(default_factory=list)
+    binned: Binned | None = None
 
     @property
     def fast_share(self) -> float:

@@ -1,0 +1,39 @@
+"""`pghot report`: results as one file of HTML that opens offline."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "write a report of results as one HTML file that opens offline; several are compared"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "results",
+        metavar="RESULT",
+        nargs="+",
+        type=Path,
+        help="directory that pghot replay, run or sim wrote with -o",
+    )
+    parser.add_argument(
+        "-o", dest="output", metavar="FILE", type=Path, required=True, help="write the report here"
+    )
+    parser.add_argument("--title", help="the report's title (default: the results' names)")
+    parser.add_argument("--force", action="store_true", help="write over FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the results, write the report."""
+    from pghot.log.atomic import whole_file
+    from pghot.report.page.library import script
+    from pghot.report.page.page import render
+    from pghot.report.page.read import read_results
+
+    runs = read_results(args.results)
+    title = args.title or f"pghot: {', '.join(path.resolve().name for path in args.results)}"
+    with whole_file(args.output, force=args.force) as partial:
+        text = render(runs, title, script())
+        partial.write_text(text, encoding="utf-8", errors="replace")
+    return 0

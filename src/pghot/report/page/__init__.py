@@ -1,0 +1,1 @@
+"""The report: a result, or several, as one file of HTML that needs nothing else."""

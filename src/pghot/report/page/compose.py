@@ -1,0 +1,28 @@
+"""Which sections a report has, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pghot.report.page.batches import batch_section
+from pghot.report.page.chart import Section
+from pghot.report.page.compared import compared_section, refused_section
+from pghot.report.page.figures import figures_section
+from pghot.report.page.heat_map import map_section
+from pghot.report.page.model import Run
+from pghot.report.page.over_time import fast_section, moves_section
+from pghot.report.page.records_chart import heat_section
+
+
+def sections(runs: Sequence[Run]) -> list[Section]:
+    """Give the sections."""
+    return [
+        fast_section(runs),
+        moves_section(runs),
+        refused_section(runs),
+        map_section(runs),
+        heat_section(runs),
+        batch_section(runs),
+        compared_section(runs),
+        figures_section(runs),
+    ]
