@@ -17,6 +17,7 @@ COMMANDS = (
     "sim",
     "convert",
     "run",
+    "top",
     "record",
     "topology",
     "doctor",
