@@ -36,6 +36,7 @@ ROOMS = {
         "policies",
         "report",
     },
+    "serving": {"engine", "errors", "live", "report", "serving"},
     "top": {
         "engine",
         "errors",
@@ -59,6 +60,7 @@ ROOMS = {
         "workloads",
         "policies",
         "report",
+        "serving",
         "top",
         "cli",
         "",
@@ -99,6 +101,12 @@ def test_a_module_imports_only_rooms_before_its_own(module: str) -> None:
     ours = {name for name in imports(module) if name.split(".")[0] == "pghot"}
     assert ours <= MODULES.keys()
     assert {room(name) for name in ours} <= ROOMS[room(module)]
+
+
+def test_who_serves_a_run_meets_it_at_the_desk_alone() -> None:
+    serving = [module for module in MODULES if room(module) == "serving"]
+    met = {name for module in serving for name in imports(module) if room(name) == "live"}
+    assert met == {"pghot.live.desk"}
 
 
 def test_every_room_is_known() -> None:

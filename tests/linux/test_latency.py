@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.latency import LatencyBudget, LatencyHistogram
+from pghot.linux.latency import BOUNDS_NS, LatencyBudget, LatencyHistogram
 
 MS = 1_000_000
 DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=100)
@@ -114,3 +114,13 @@ def test_a_batch_takes_whole_folios_up_to_its_size_and_one_at_least(
 def test_sizes_and_budget_are_above_0(name: str) -> None:
     with pytest.raises(ValueError, match="above 0"):
         LatencyBudget(**{name: 0})
+
+
+@given(times=st.lists(st.integers(0, 10**11)))
+def test_durations_are_counted_by_round_bounds_exactly(times):
+    histogram = LatencyHistogram()
+    for ns in times:
+        histogram.add(ns)
+    assert histogram.within() == [(b, sum(ns <= b for ns in times)) for b in BOUNDS_NS]
+    assert histogram.sum_ns == sum(times)
+    assert (BOUNDS_NS[0], BOUNDS_NS[-1]) == (10**5, 5 * 10**9)

@@ -20,7 +20,7 @@ from pghot.log.schema import Metadata
 from pghot.log.tape import Kind, Tape, TapeReader
 from pghot.log.write import create_log
 from pghot.replaying.driver import replay
-from tests.live.world import FAST, HUGE, MS, Heard, World, run, state_in
+from tests.live.world import FAST, HUGE, MS, Asker, Heard, World, run, state_in
 
 
 @pytest.fixture
@@ -60,6 +60,32 @@ def reuse(world: World, page: int) -> None:
         world.map(40, page + 5000)
 
 
+WRITES = st.sampled_from(
+    [
+        ("enabled_sources", "0"),
+        ("enabled_sources", "0x3"),
+        ("freq_threshold", "1"),
+        ("freq_threshold", "3"),
+        ("freq_threshold", "none"),
+        ("kmigrated_batch_nr", "2"),
+        ("pghot_promote_freq_window_ms", "200"),
+        ("pghot_promote_freq_window_ms", "2500\n"),
+        ("pghot_promote_rate_limit_MBps", "0"),
+        ("pghot_promote_rate_limit_MBps", "65536"),
+        ("numa_balancing", "2"),
+        ("numa_balancing", "0"),
+        ("target_nid", "1"),
+    ]
+)
+
+
+def assert_same_tunables(live: dict, replayed: dict, asker: Asker) -> None:
+    one, other = dict(live["tunables"]), dict(replayed["tunables"])
+    if not any(name == "enabled_sources" for name, _text in asker.answered().written):
+        del one["enabled_sources"], other["enabled_sources"]  # the replay says those it has seen
+    assert one == other
+
+
 @settings(
     max_examples=25,
     deadline=None,
@@ -70,14 +96,18 @@ def reuse(world: World, page: int) -> None:
     layout=st.sampled_from(sorted(LAYOUTS)),
     fidelity=st.sampled_from(sorted(FIDELITIES)),
     batch=st.sampled_from(["3", "512"]),
+    writes=st.lists(st.tuples(st.integers(0, 2050), WRITES), max_size=8),
 )
 def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
-    worlds, tmp_path_factory, seed, layout, fidelity, batch
+    worlds, tmp_path_factory, seed, layout, fidelity, batch, writes
 ):
     log = tmp_path_factory.mktemp("log") / "log.parquet"
     world = worlds()
     stir(world, np.random.default_rng(seed))
     tunables = {"kmigrated_batch_nr": batch}
+    asker = Asker()
+    for ms, write in writes:
+        asker.at(world, ms, *write)
     live, heard, _status = run(
         world,
         Options(pids=(40,), duration=2),
@@ -85,6 +115,7 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
         layout=LAYOUTS[layout],
         fidelity=FIDELITIES[fidelity],
         tunables=tunables,
+        desk=asker.desk,
     )
     if not live.rows:
         return
@@ -99,11 +130,55 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
     for name, values in mine.items():
         assert np.array_equal(values, theirs[name]), name
     one, other = live.summary(), result.summary()
+    assert_same_tunables(one, other, asker)
     for name in ("vmstat", "batches", "accesses", "mode", "hz"):
         assert one[name] == other[name], name
     for nid, node in one["nodes"].items():
         for name in ("pgpromote_success", "pgpromote_candidate", "nbp_threshold"):
             assert node[name] == other["nodes"][nid][name], (nid, name)
+
+
+def test_a_write_in_the_middle_takes_effect_there_live_and_in_the_replay(worlds, tmp_path):
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    for page in range(100, 140):
+        world.map(40, page)
+    world.heat(40, *range(100, 120), start_ms=10, times=1)
+    asker.at(world, 350, "freq_threshold", "1\n")
+    world.heat(40, *range(120, 140), start_ms=410, times=1)
+    live, heard, _status = run(world, record=log, desk=asker.desk)
+    assert {page for page in range(100, 140) if world.nid_of(40, page) == FAST} == {
+        *range(120, 140)
+    }
+    again = Heard()
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
+    assert again.batches == heard.batches != []
+    assert result.engine.tunables["freq_threshold"] == 1
+
+
+def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds, tmp_path):
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    world.map(40, 100)
+    world.free[FAST] = 0  # the folio is looked at again and again
+    world.heat(40, 100)
+    asker.at(world, 1000, "freq_threshold", "1")
+    live, _heard, _status = run(world, record=log, desk=asker.desk)
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
+    assert result.engine.tunables["freq_threshold"] == 1
+    assert result.summary()["vmstat"] == live.summary()["vmstat"]
+
+
+def test_while_a_log_is_recorded_the_sleep_cannot_change_and_without_one_it_can(worlds, tmp_path):
+    for record in (tmp_path / "log.parquet", None):
+        world, asker = worlds(), Asker()
+        asker.at(world, 300, "kmigrated_sleep_ms", "200")
+        live, _heard, _status = run(world, record=record, desk=asker.desk)
+        if record is None:
+            assert live.engine.tunables["kmigrated_sleep_ms"] == 200
+            assert not asker.answered().refused
+        else:
+            (why,) = asker.answered().refused.values()
+            assert why.startswith("kmigrated_sleep_ms: cannot change while a log is recorded")
+            assert live.engine.tunables["kmigrated_sleep_ms"] == 100
 
 
 def test_with_other_tunables_it_is_a_replay_as_any_other(worlds, tmp_path):
@@ -135,6 +210,31 @@ def test_a_tape_that_does_not_fit_is_one_line():
     tape.note(Kind.ROOM, 0, 7)
     with pytest.raises(InputError, match="the replay asks for MOVED of 0"):
         TapeReader([tape.take()]).take(Kind.MOVED, 0)
+
+
+@pytest.mark.parametrize("values", [[99, 49], [-1, 49], [], [2, 300], [2, 0xFF], [2, 57]])
+def test_a_write_that_nobody_can_have_made_is_one_line(worlds, tmp_path, values):
+    log, world = tmp_path / "log.parquet", worlds()
+    world.map(40, 100)
+    world.heat(40, 100)
+    live, _heard, _status = run(world, record=log)
+    tape = Tape()
+    tape.note(Kind.WRITE, 100_000, values)
+    with pytest.raises(InputError, match="tape of a live run is damaged"):
+        replay(
+            retaped(log, tape, tmp_path / "other.parquet"),
+            settings=pghot.Settings(fidelity=live.engine.fidelity),
+        )
+
+
+def retaped(log, tape, path):
+    """Write a log again, with another tape."""
+    with open_log(log) as opened:
+        said, columns = opened.metadata, next(opened.chunks()).columns
+    extra = said.extra | {"tape": [tape.take()]}
+    with create_log(path, Metadata(said.taken, said.hz, said.machine, extra=extra)) as writer:
+        writer.write(columns)
+    return path
 
 
 def test_a_damaged_tape_is_one_line(worlds, tmp_path):

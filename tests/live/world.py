@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.kpf import (
     KPF_ANON,
@@ -29,6 +32,7 @@ from pghot.linux.kpf import (
 )
 from pghot.linux.perf_arrays import EXEC, EXIT, FORK, TaskColumns
 from pghot.live.clock import Clock
+from pghot.live.desk import Desk
 from pghot.live.options import EngineOptions, Options
 from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
@@ -382,6 +386,7 @@ def run(
     *,
     record: Path | None = None,
     status: Callable[[LiveResult], None] = lambda _: None,
+    desk: Desk | None = None,
     **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
@@ -401,8 +406,47 @@ def run(
         promotions=heard,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
+        desk=desk,
     )
     return result, heard, code
+
+
+@dataclass
+class Asker:
+    """Somebody in another thread who writes tunables of a run; `refused` by (name, text)."""
+
+    desk: Desk = field(default_factory=Desk)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    written: list[tuple[str, str]] = field(default_factory=list)
+    states: list[dict] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def at(self, world: World, ms: int, name: str, text: str) -> None:
+        """Write at a time since the start."""
+        world.clock.at(ms * MS, partial(self._ask, name, text))
+
+    def answered(self) -> Asker:
+        """Wait until every write that was asked for has its answer."""
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        return self
+
+    def _ask(self, name: str, text: str) -> None:
+        waiting = len(self.desk._waiting)
+        self._threads.append(threading.Thread(target=self._write, args=(name, text), daemon=True))
+        self._threads[-1].start()
+        while len(self.desk._waiting) == waiting:
+            time.sleep(0.001)
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            self.desk.write(name, text)
+        except (PghotError, ValueError) as error:
+            self.refused[name, text] = str(error)
+        else:
+            self.written.append((name, text))
+            self.states.append(self.desk.state())
 
 
 def state_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ COMMANDS = (
     "sim",
     "convert",
     "run",
+    "ctl",
     "top",
     "record",
     "topology",

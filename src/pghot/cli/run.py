@@ -12,6 +12,7 @@ HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    from pghot.cli.attached import add_attached_arguments
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
+    add_attached_arguments(parser)
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
     parser.add_argument("-o", dest="output", metavar="DIR", type=Path, help="write results to DIR")
     parser.add_argument("--force", action="store_true", help="write over LOG, and to a full DIR")
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the engine until it ends, and tell."""
+    from pghot.cli.attached import attached
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
     from pghot.errors import InputError
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         output = None
         if args.output:
             output = stack.enter_context(output_directory(args.output, force=args.force))
+        desk = stack.enter_context(attached(args, line.say))
         result, status = run_engine(
             Host(),
             options,
@@ -69,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
             record=args.record,
             force=args.force,
             promotions=output,
+            desk=desk,
         )
         if output:
             output.finish(result)

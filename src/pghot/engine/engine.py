@@ -17,7 +17,7 @@ from pghot.engine.kmigrated import Batch, Kmigrated
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
-from pghot.engine.units import HZ_RANGE, NID_MAX, jiffies_to_msecs
+from pghot.engine.units import HZ_RANGE, NID_MAX, USEC_PER_SEC, jiffies_to_msecs
 from pghot.engine.vmstat import Vmstat
 
 
@@ -144,6 +144,11 @@ class Engine:
     def sleep_ms(self) -> int:
         """Milliseconds that kmigrated sleeps between two looks."""
         return max(self.tunables["kmigrated_sleep_ms"], self.fidelity.least_sleep_ms)
+
+    @property
+    def wake_us(self) -> int:
+        """Microseconds between two wake-ups: kmigrated's sleep, a tick where it has none."""
+        return self.sleep_ms * 1000 or USEC_PER_SEC // self.hz
 
     @property
     def work_requested(self) -> bool:

@@ -5,11 +5,17 @@ No clock here: times are given, in nanoseconds.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
+
 import numpy as np
 
 from pghot.engine.memory import U64Array
 
 NS_PER_MS = 1_000_000
+
+BOUNDS_NS = tuple(digit * 10**power // 10 for power in range(5, 10) for digit in (10, 25, 50))
+"""Round numbers to count durations by: 0.1 ms, 0.25 ms, 0.5 ms, 1 ms, ... 5 s."""
 
 _SUB_BITS = 3
 """Buckets to a power of two, as bits: a bucket is at most 1/8 wider than its lower end."""
@@ -20,14 +26,18 @@ class LatencyHistogram:
 
     def __init__(self) -> None:
         self._buckets = [0] * (64 << _SUB_BITS)
+        self._up_to = [0] * (len(BOUNDS_NS) + 1)
         self.count = 0
+        self.sum_ns = 0
         self.max_ns = 0
 
     def add(self, ns: int) -> None:
         """Count one duration; one below 0 (a clock put back) counts as 0."""
         ns = min(max(ns, 0), (1 << 62))
         self._buckets[_bucket(ns)] += 1
+        self._up_to[bisect_left(BOUNDS_NS, ns)] += 1
         self.count += 1
+        self.sum_ns += ns
         self.max_ns = max(self.max_ns, ns)
 
     def percentile_ns(self, percent: float) -> int:
@@ -42,6 +52,10 @@ class LatencyHistogram:
             if count and seen >= rank:
                 return min(_last_ns(bucket), self.max_ns)
         return self.max_ns
+
+    def within(self) -> list[tuple[int, int]]:
+        """Give of each of BOUNDS_NS how many durations it is not exceeded by; exact."""
+        return list(zip(BOUNDS_NS, accumulate(self._up_to), strict=False))
 
     def summary(self) -> dict[str, float]:
         """Give the figures in milliseconds, for a table or JSON."""

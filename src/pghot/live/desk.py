@@ -18,7 +18,7 @@ PATIENCE_S = 10.0
 """How long a write waits for the run: it looks several times a second."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
     name: str
     text: str
@@ -57,7 +57,7 @@ class Desk:
 
     def close(self) -> None:
         """Say that the run is over: nothing is written any more, nobody waits."""
-        with self._changed:
+        with self._changed:  # `write` adds nothing once this is done
             self._closed = True
             self._changed.notify_all()
         while self._waiting:
@@ -69,14 +69,24 @@ class Desk:
 
     def write(self, name: str, text: str) -> None:
         """Write a tunable as `echo TEXT > FILE` would; TunableError where it is refused."""
-        if self._closed:
-            raise PghotError("the run is over")
         request = _Request(name, text)
-        self._waiting.append(request)
-        if not request.done.wait(PATIENCE_S):
+        with self._changed:
+            if self._closed:
+                raise PghotError("the run is over")
+            self._waiting.append(request)
+        if not request.done.wait(PATIENCE_S) and self._taken_back(request):
             raise PghotError(f"{name}: the run did not answer within {PATIENCE_S:.0f} s")
         if request.error is not None:
             raise request.error
+
+    def _taken_back(self, request: _Request) -> bool:
+        """Take a write back that nobody has begun; else wait for it."""
+        try:
+            self._waiting.remove(request)
+        except ValueError:
+            request.done.wait()
+            return False
+        return True
 
     def state(self) -> dict[str, Any]:
         """Give the last state; empty before the first."""

@@ -11,6 +11,7 @@ from pghot.linux.kpage import KPages
 from pghot.linux.kpf import freed, movable
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
+from pghot.live.tally import Tally
 from pghot.log.schema import Columns
 
 FREED, UNMOVABLE = "of pages freed since", "of pages that cannot move"
@@ -25,10 +26,13 @@ class Facts:
     folio that was torn apart while it was looked at.
     """
 
-    def __init__(self, machine: HostMachine, kpages: KPages, owners: Owners) -> None:
+    def __init__(
+        self, machine: HostMachine, kpages: KPages, owners: Owners, tally: Tally | None = None
+    ) -> None:
         self._machine = machine
         self._kpages = kpages
         self._owners = owners
+        self._tally = tally
         self._scale = np.uint64(machine.topology.page_size >> PAGE_SHIFT)
         self.left_out: Counter[str] = Counter()
 
@@ -56,6 +60,8 @@ class Facts:
             self._kpages.cgroups(heads),
         )
         self._see(rows)
+        if self._tally is not None:
+            self._tally.see(rows)
         return rows
 
     def _see(self, rows: Columns) -> None:

@@ -50,10 +50,12 @@ def run(
     stage: Stage,
     tell: Callable[[str], None],
     status: Callable[[int], None],
+    attend: Callable[[], None] = lambda: None,
 ) -> str:
     """Run until the time is up, nothing is left to watch, or a signal; say which it was.
 
     `tell` takes lines that a person should know, `status` the microseconds gone so far.
+    `attend` is called several times a second, never within a wake-up.
     """
     watch = Watch(session, tell)
     watch.notes()
@@ -68,6 +70,7 @@ def run(
             # A wake-up may be minutes away: there is something else to look after.
             until = min(instant + stage.step_us + SETTLE_US, clock.now_us() + LOOK_US)
             now_us = _drain_until(session, pump, clock, stage, until)
+            attend()
             if now_us >= instant + stage.step_us + SETTLE_US:
                 instant += stage.step_us
                 _see_host(watch, stage, instant, now_us)

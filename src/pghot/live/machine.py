@@ -61,6 +61,11 @@ class HostMachine:
         return self._topology
 
     @property
+    def tape(self) -> Tape:
+        """Where the answers go."""
+        return self._tape
+
+    @property
     def form(self) -> MachineForm:
         """The machine file of the host as it was seen last."""
         return self._form

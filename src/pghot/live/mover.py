@@ -19,6 +19,7 @@ from pghot.linux.pagemap import Pagemap
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
+from pghot.live.tally import Tally
 
 NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
 RESIZED = "not that size"
@@ -48,6 +49,7 @@ class HostMover:
         *,
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
+        tally: Tally | None = None,
     ) -> None:
         self._host = host
         self._targets = targets
@@ -55,6 +57,7 @@ class HostMover:
         self._owners = owners
         self._dry_run = dry_run
         self._clock = clock
+        self._tally = tally
         page_size = host.sysconf("SC_PAGE_SIZE")
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
@@ -93,6 +96,8 @@ class HostMover:
                 batch = rows[: self.budget.fits(pages[rows])]
                 moved[batch] = self._move(pid, owner.vaddr[batch], int(pages[batch].sum()), nid)
                 rows = rows[len(batch) :]
+        if self._tally is not None:
+            self._tally.asked(owner.pid, moved)
         return moved
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:

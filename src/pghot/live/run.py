@@ -21,6 +21,7 @@ from pghot.linux.latency import LatencyBudget
 from pghot.live import loop
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
+from pghot.live.desk import Desk
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
@@ -30,6 +31,8 @@ from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
 from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log
+from pghot.live.state import States
+from pghot.live.tally import Tally
 from pghot.live.warm import warm_up
 from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
@@ -58,18 +61,24 @@ def run_engine(
     promotions: Promotions | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
+    desk: Desk | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
     person, `status` the state of things once a second, `record` is a log to write as well.
-    `opened` and `clock` are other than the host's own in virtual time.
+    `opened` and `clock` are other than the host's own in virtual time.  `desk` is where other
+    threads meet the run; it is closed at the end, however that comes.
     """
     clock = clock or Clock()
-    with opened(host, options) as session, ExitStack() as stack:
+    with ExitStack() as stack:
+        if desk is not None:
+            stack.callback(desk.close)
+        session = stack.enter_context(opened(host, options))
         _tell_recovered(session, tell)
         tape = Tape(running=record is not None)
-        live = _Live(session, engine_options, tape, clock, promotions)
+        tally = Tally() if desk is not None else None
+        live = _Live(session, engine_options, tape, clock, promotions, tally)
         stack.callback(live.close)
         log = None
         if record is not None:
@@ -84,10 +93,12 @@ def run_engine(
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
         stage = live.stage(log)
-        why = loop.run(
-            session, pump, clock, stage, tell, lambda us: status(live.result(pump, stage, us))
-        )
+        told = _Told(live, pump, stage, clock, status)
+        if desk is not None and tally is not None:
+            told.to(desk, tally)
+        why = loop.run(session, pump, clock, stage, tell, told.second, told.attend)
         result = live.result(pump, stage, clock.now_us(), why)
+        told.publish(result)
         if log is not None:
             log.end(stage.instant)
     launched = session.launched
@@ -132,6 +143,54 @@ def record_accesses(
     return rows, why, 0 if launched is None else launched.wait()
 
 
+class _Told:
+    """Who is told of a run: `status` each second, and a desk where there is one."""
+
+    def __init__(
+        self,
+        live: _Live,
+        pump: Pump,
+        stage: EngineStage,
+        clock: Clock,
+        status: Callable[[LiveResult], None],
+    ) -> None:
+        self._live = live
+        self._pump = pump
+        self._stage = stage
+        self._clock = clock
+        self._status = status
+        self._desk: Desk | None = None
+
+    def to(self, desk: Desk, tally: Tally) -> None:
+        """Tell a desk as well, from now on."""
+        self._desk, self._tally = desk, tally
+        self._states = States(self._live.session, tally)
+        self.publish(self._live.result(self._pump, self._stage, 0))
+
+    def second(self, us: int) -> None:
+        """Tell how things are, `us` after the start."""
+        result = self._live.result(self._pump, self._stage, us)
+        self._status(result)
+        self.publish(result)
+        if self._desk is not None:
+            self._tally.second()
+
+    def attend(self) -> None:
+        """Do what waits at the desk."""
+        if self._desk is not None:
+            self._desk.attend(self._write)
+
+    def publish(self, result: LiveResult) -> None:
+        """Let the desk have a result's state."""
+        if self._desk is not None:
+            self._desk.publish(self._states.of(result))
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a tunable; who reads it next finds what was written."""
+        self._stage.write(name, text)
+        self.publish(self._live.result(self._pump, self._stage, self._clock.now_us()))
+
+
 class _Live:
     """What a run of the engine is made of."""
 
@@ -142,6 +201,7 @@ class _Live:
         tape: Tape,
         clock: Clock,
         promotions: Promotions | None,
+        tally: Tally | None,
     ) -> None:
         host = session.host
         self.session = session
@@ -161,11 +221,12 @@ class _Live:
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
             clock=clock.now_ns,
+            tally=tally,
         )
         self.machine = HostMachine(host, session.topology, self.mover, tape)
         self.mover.of(self.machine)
         owners.grow(self.machine.mem_map.slots)
-        self.facts = Facts(self.machine, self._kpages, owners)
+        self.facts = Facts(self.machine, self._kpages, owners, tally)
         self.engine = self._engine()
 
     def begin(self) -> None:

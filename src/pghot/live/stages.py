@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EBUSY
 from typing import Protocol
 
 from pghot.engine.engine import Engine
+from pghot.engine.errors import TunableError
 from pghot.engine.kmigrated import Batch
 from pghot.engine.units import usecs_to_jiffies
 from pghot.linux.topology import Topology
@@ -13,7 +15,7 @@ from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.log.schema import Columns
-from pghot.log.tape import Kind, Tape
+from pghot.log.tape import Kind, Tape, as_write
 from pghot.sources.access_log import jiffies_of
 
 RECORD_STEP_US = 100_000
@@ -21,6 +23,10 @@ RECORD_STEP_US = 100_000
 
 PART_US = 2_000_000
 """Microseconds of a recording that a crash may cost at the most."""
+
+
+OF_THE_GRID = ("kmigrated_sleep_ms",)
+"""Tunables that say when the wake-ups are: a replay keeps to one grid of them."""
 
 
 class Writer(Protocol):
@@ -109,7 +115,7 @@ class EngineStage:
     @property
     def step_us(self) -> int:
         """Microseconds between two wake-ups: kmigrated's sleep, a tick where it has none."""
-        return self._engine.sleep_ms * 1000 or 1_000_000 // self._engine.hz
+        return self._engine.wake_us
 
     def wake(self, instant: int, rows: Columns) -> None:
         """Record the rows, then let every kmigrated look."""
@@ -127,6 +133,19 @@ class EngineStage:
             self._batches(instant, batch)
         if self._log is not None:
             self._log.woken(instant)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a tunable between two wake-ups; TunableError where it is refused.
+
+        It holds from the next rows on, as of the last wake-up; the tape says so to a replay.
+        """
+        if self._log is not None and name in OF_THE_GRID:
+            raise TunableError(
+                EBUSY, f"{name}: cannot change while a log is recorded: its wake-ups are fixed"
+            )
+        engine = self._engine
+        engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
+        self._machine.tape.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
 
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""

@@ -17,6 +17,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 
 Values = npt.NDArray[np.int64]
@@ -29,8 +30,9 @@ class Kind(IntEnum):
     node `about`.  MOVED: 1 for each folio of a batch for node `about` that moved, else 0.
     FOLIOS: (first PFN, pages, memcg) of folios that turned out to be so before the rows of
     the wake-up at `about` (microseconds) were recorded.  ONLINE: (start PFN, pages, node,
-    1 where that is top tier) of memory that came before them.  END: the last wake-up of a
-    run that ended in good order; no values.
+    1 where that is top tier) of memory that came before them.  WRITE: a tunable was written
+    between the wake-up before `about` and the rows of `about` (`as_write`).  END: the last
+    wake-up of a run that ended in good order; no values.
     """
 
     ZONES = 1
@@ -40,6 +42,7 @@ class Kind(IntEnum):
     FOLIOS = 5
     ONLINE = 6
     END = 7
+    WRITE = 8
 
 
 class Tape:
@@ -134,6 +137,21 @@ class TapeReader:
         if at > len(self._values):
             raise damaged("its last entry is cut off")
         return end_us
+
+
+def as_write(name: str, text: str) -> Values:
+    """Give the values of a WRITE: the tunable's place among all, then the bytes of its text."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return np.array([list(TUNABLES).index(name), *raw], np.int64)
+
+
+def of_write(values: Values) -> tuple[str, str]:
+    """Give the name and the text of a WRITE; InputError where it is none."""
+    try:
+        names = dict(enumerate(TUNABLES))
+        return names[int(values[0])], bytes(values[1:].tolist()).decode("utf-8", "surrogatepass")
+    except (IndexError, KeyError, ValueError) as error:
+        raise damaged("a write to no tunable") from error
 
 
 def damaged(why: str) -> InputError:

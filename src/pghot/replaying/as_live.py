@@ -11,11 +11,13 @@ import numpy as np
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
+from pghot.engine.errors import TunableError
 from pghot.engine.frames import Frames
 from pghot.engine.memory import BoolArray, Node, U64Array, Zone
+from pghot.engine.units import usecs_to_jiffies
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
-from pghot.log.tape import Kind, TapeReader, Values, damaged, texts
+from pghot.log.tape import Kind, TapeReader, Values, damaged, of_write, texts
 
 
 class TapedMemory(ArrayMemory):
@@ -24,6 +26,8 @@ class TapedMemory(ArrayMemory):
     def __init__(self, machine: Machine, tape: TapeReader) -> None:
         super().__init__(machine.nodes, machine.folios)
         self._tape = tape
+        self.written: set[str] = set()
+        """Tunables that were written during the run."""
 
     @property
     def frames(self) -> Frames | None:
@@ -31,13 +35,18 @@ class TapedMemory(ArrayMemory):
         return None
 
     def before(self, instant: int, engine: Engine) -> None:
-        """Take in what the host told before the rows of this wake-up were recorded."""
-        while (about := self._tape.next_about(Kind.ONLINE)) is not None and about <= instant:
-            start, pages, nid, toptier = self._tape.take(Kind.ONLINE, about, 4).tolist()
-            self._add(start, pages, nid, toptier=bool(toptier))
-            engine.memory_going_online(start, pages)
+        """Take in what was told before the rows of this wake-up were recorded."""
+        while self._take_in(Kind.ONLINE, instant, engine) or self._take_in(
+            Kind.WRITE, instant, engine
+        ):
+            pass
         if self._tape.next_about(Kind.FOLIOS) == instant:
             self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
+
+    def after(self, engine: Engine) -> None:
+        """Take in what was written after the last wake-up."""
+        while self._take_in(Kind.WRITE, None, engine):
+            pass
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, as the host said; outside a pass, as the machine file says."""
@@ -70,6 +79,27 @@ class TapedMemory(ArrayMemory):
     def end_us(self) -> int | None:
         """The last wake-up of the run; None where it did not end in good order."""
         return self._tape.end_us
+
+    def _take_in(self, kind: Kind, instant: int | None, engine: Engine) -> bool:
+        """Do what the next entry says where it is of this kind and of up to `instant`."""
+        about = self._tape.next_about(kind)
+        if about is None or (instant is not None and about > instant):
+            return False
+        if kind == Kind.WRITE:
+            self._write(*of_write(self._tape.take(kind, about)), about, engine)
+            return True
+        start, pages, nid, toptier = self._tape.take(kind, about, 4).tolist()
+        self._add(start, pages, nid, toptier=bool(toptier))
+        engine.memory_going_online(start, pages)
+        return True
+
+    def _write(self, name: str, text: str, about: int, engine: Engine) -> None:
+        before = max(about - engine.wake_us, 0)
+        try:
+            engine.write(name, text, usecs_to_jiffies(before, engine.hz))
+        except TunableError as error:
+            raise damaged(str(error)) from error
+        self.written.add(name)
 
     def _add(self, start: int, pages: int, nid: int, *, toptier: bool) -> None:
         try:

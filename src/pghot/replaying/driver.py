@@ -14,13 +14,13 @@ from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
+from pghot.engine.units import usecs_to_jiffies
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
-from pghot.replaying.as_live import taped
+from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
 from pghot.sources.access_log import Rows, cut
 
@@ -160,8 +160,7 @@ class _Replay:
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
-        # A sleep of 0 does not pause: there is a look at every tick of the clock.
-        step = self.engine.sleep_ms * 1000 or USEC_PER_SEC // self._hz
+        step = self.engine.wake_us
         for rows in cut(self._told(chunks), step, self._hz):
             self._look_until(rows.instant, step)
             self._follower.reaches(self._instant, self._rows, self._batches)
@@ -172,10 +171,18 @@ class _Replay:
             self._look_until(max(end, self._instant), step)
         if self._instant:
             self._look()
+        if self._live is not None:
+            self._go_on(self._live, step)
+
+    def _go_on(self, live: TapedMemory, step: int) -> None:
+        """Make what is left on the tape after the last row."""
+        if live.end_us is not None:
+            live.after(self.engine)
         # A log that ends before its run did (a crash) tells no end.
-        while self._live is not None and not self._live.ended and self.engine.work_requested:
+        while not live.ended and self.engine.work_requested:
             self._instant += step
             self._look()
+        live.after(self.engine)
 
     def result(self, *, skipped: int) -> Result:
         """Give what came of it."""
@@ -219,7 +226,8 @@ class _Replay:
 
         All were, during the replay; one that brings nothing changes nothing.
         """
-        if self._sources_by_log:
+        written = self._live is not None and "enabled_sources" in self._live.written
+        if self._sources_by_log and not written:
             self.engine.write("enabled_sources", str(self._sources_seen))
 
     def _look_until(self, instant: int, step: int) -> None:

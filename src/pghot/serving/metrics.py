@@ -1,0 +1,116 @@
+"""`pghot run --metrics`: the desk's state for Prometheus, over HTTP (docs/metrics.md).
+
+A scrape reads the last state in a thread of its own; the engine never waits for one.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pghot.errors import InputError, PghotError
+from pghot.live.desk import Desk
+from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family, State
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def metrics(desk: Desk, address: str, version: str) -> Iterator[str]:
+    """Serve metrics at ADDRESS:PORT until the end; give the URL.
+
+    InputError where that is no address, PghotError where it cannot be listened at or
+    prometheus-client is not installed.
+    """
+    host, port = parse_address(address)
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415
+    except ImportError as error:
+        raise PghotError(
+            "--metrics needs prometheus-client: pip install 'pghot[metrics]'"
+        ) from error
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(desk, version))
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except socket.gaierror as error:
+        raise InputError(f"--metrics {address}: no such address") from error
+    except OSError as error:
+        raise PghotError(f"--metrics {address}: cannot listen there: {error.strerror}") from error
+    try:
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read ADDRESS:PORT, :PORT or PORT; InputError where it is none of them."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host or (colon and text.startswith("[")):
+        raise InputError(f"--metrics {text}: wants [ADDRESS]:PORT for an address with colons")
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 0xFFFF):
+        raise InputError(f"--metrics {text}: wants ADDRESS:PORT, as in {LOOPBACK}:9105")
+    return host or LOOPBACK, int(port)
+
+
+class Collector:
+    """Makes metrics of a desk's last state; only those of the build before the first.
+
+    A count that is put right downwards (a folio counted hot that turned out to wait still)
+    stands until it is passed: to Prometheus a counter that falls is a restart.
+    """
+
+    def __init__(self, desk: Desk, version: str) -> None:
+        self._desk = desk
+        self._version = version
+        self._most: dict[tuple[str, tuple[str, ...]], float] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every family with its samples."""
+        from prometheus_client.core import (  # noqa: PLC0415
+            CounterMetricFamily,
+            GaugeMetricFamily,
+        )
+
+        build = GaugeMetricFamily(*BUILD, labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+        state = self._desk.state()
+        if not state:
+            return
+        for family in COUNTERS:
+            counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
+            for labels, value in family.samples(state):
+                counter.add_metric(labels, self._grown(family, labels, value))
+            yield counter
+        for family in GAUGES:
+            gauge = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+            for labels, value in family.samples(state):
+                gauge.add_metric(labels, value)
+            yield gauge
+        yield _latency(state)
+
+    def _grown(self, family: Family, labels: tuple[str, ...], value: float) -> float:
+        key = family.name, labels
+        self._most[key] = max(self._most.get(key, 0), value)
+        return self._most[key]
+
+
+def _latency(state: State) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
+
+    seconds = state["batch_seconds"]
+    buckets = [(str(bound), float(count)) for bound, count in seconds["within"]]
+    family = HistogramMetricFamily(*LATENCY)
+    family.add_metric([], [*buckets, ("+Inf", float(seconds["count"]))], seconds["sum"])
+    return family

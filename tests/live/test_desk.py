@@ -1,0 +1,188 @@
+"""Where other threads meet a run: what they are told, and what their writes do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from pghot.errors import PghotError
+from pghot.live import desk as desks
+from pghot.live.desk import Desk
+from pghot.live.options import Options
+from pghot.live.state import REFUSALS
+from tests.live.world import FAST, MS, PAGE, SLOW, Asker, run
+
+HOT = range(100, 120)
+REGION = 2 << 20
+
+
+class Listener(Desk):
+    """A desk that keeps every state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[dict] = []
+
+    def publish(self, state) -> None:
+        self.states.append(state)
+        super().publish(state)
+
+
+@pytest.fixture
+def loaded(world):
+    for page in HOT:
+        world.map(40, page)
+    world.heat(40, *HOT)
+    return world
+
+
+def test_a_state_comes_at_the_start_then_once_a_second_and_at_the_end(loaded):
+    desk = Listener()
+    result, _heard, _status = run(loaded, Options(pids=(40,), duration=3), desk=desk)
+    assert [int(state["live"]["real_s"]) for state in desk.states] == [0, 1, 2, 3, 3]
+    assert [state["live"]["ended"] for state in desk.states][-2:] == ["", "the time was up"]
+    assert desk.closed
+    last = desk.states[-1]
+    assert last == json.loads(json.dumps(last))
+    assert last.items() >= {k: v for k, v in result.summary().items() if k != "nodes"}.items()
+
+
+def test_a_state_says_what_each_node_is(loaded):
+    desk = Listener()
+    run(loaded, desk=desk)
+    nodes = desk.states[-1]["nodes"]
+    assert {nid: node["toptier"] for nid, node in nodes.items()} == {"0": True, "1": False}
+    assert nodes["1"]["pages"] == 0x40000
+    assert nodes["0"]["free_pages"] == loaded.free[FAST]
+    assert (nodes["0"]["found_hot"], nodes["1"]["found_hot"]) == (0, len(HOT))
+
+
+def test_a_state_names_the_hottest_processes_and_regions(loaded):
+    loaded.process(41)
+    loaded.map(41, 1000)
+    loaded.map(41, 1600)
+    loaded.heat(41, 1000, times=1)
+    loaded.heat(41, 1600, times=2, each_ms=300)
+    desk = Listener()
+    run(loaded, Options(pids=(40, 41), duration=1), desk=desk)
+    first, second = desk.states[-1]["processes"]
+    accesses = first.pop("accesses")
+    assert first == {"pid": 40, "name": "load", "hot": len(HOT), "promoted": len(HOT)}
+    assert len(HOT) * 2 <= accesses <= len(HOT) * 4
+    assert (second["pid"], second["accesses"]) == (41, 3)
+    assert desk.states[-1]["regions"] == [
+        {"pid": 40, "start": 0, "end": REGION, "accesses": accesses},
+        {"pid": 41, "start": 3 * REGION, "end": 4 * REGION, "accesses": 2},
+        {"pid": 41, "start": REGION, "end": 2 * REGION, "accesses": 1},
+    ]
+    assert 1600 * PAGE // REGION == 3
+
+
+def test_accesses_of_more_than_ten_seconds_ago_make_nobody_hot(loaded):
+    desk = Listener()
+    run(loaded, Options(pids=(40,), duration=12), desk=desk)
+    assert desk.states[2]["regions"]
+    assert desk.states[-1]["regions"] == []
+    assert desk.states[-1]["processes"][0]["promoted"] == len(HOT)
+
+
+def test_a_state_counts_every_reason_of_a_refusal_those_of_none_too(loaded):
+    loaded.busy = {(40, HOT[0])}
+    desk = Listener()
+    run(loaded, desk=desk)
+    refused = desk.states[-1]["refused"]
+    assert refused.keys() == REFUSALS.keys()
+    assert refused["EBUSY"] >= 1
+    assert refused["rate_limit"] == 0
+
+
+def test_a_state_counts_calls_by_how_long_they_took(loaded):
+    loaded.ns_a_page = 200_000  # a call of twenty pages takes 4 ms
+    desk = Listener()
+    result, _heard, _status = run(loaded, desk=desk)
+    seconds = desk.states[-1]["batch_seconds"]
+    assert seconds["count"] == result.mover.budget.latencies.count == 1
+    assert seconds["sum"] == pytest.approx(len(HOT) * 200e-6)
+    assert next(bound for bound, count in seconds["within"] if count) == 0.005
+
+
+def test_a_write_takes_effect_while_the_run_goes_on_and_is_in_the_state_at_once(loaded):
+    for page in range(200, 210):
+        loaded.map(40, page)
+    loaded.heat(40, *range(200, 210), start_ms=500, times=1)
+    asker = Asker()
+    asker.at(loaded, 320, "freq_threshold", "1\n")
+    run(loaded, desk=asker.desk)
+    assert {loaded.nid_of(40, page) for page in range(200, 210)} == {FAST}
+    (state,) = asker.answered().states
+    assert state["tunables"]["freq_threshold"] == 1
+    assert state["live"]["real_s"] < 1
+
+
+def test_a_write_that_the_kernel_would_refuse_changes_nothing_and_tells_its_asker(loaded):
+    asker = Asker()
+    asker.at(loaded, 100, "freq_threshold", "9")
+    asker.at(loaded, 100, "no_such", "1")
+    result, _heard, _status = run(loaded, desk=asker.desk)
+    refused = asker.answered().refused
+    assert refused["freq_threshold", "9"] == "freq_threshold: '9' is not within 1..3"
+    assert refused["no_such", "1"].startswith("no_such: no such tunable")
+    assert result.engine.tunables["freq_threshold"] == 2
+
+
+def test_after_the_run_nothing_is_written_any_more(loaded):
+    desk = Desk()
+    run(loaded, desk=desk)
+    with pytest.raises(PghotError, match="the run is over"):
+        desk.write("freq_threshold", "1")
+    assert desk.state()["live"]["ended"] == "the time was up"
+    assert desk.next_state(10**6, 1) is None
+
+
+def test_a_run_that_fails_closes_the_desk_and_lets_go_of_who_waits(loaded):
+    asker = Asker()
+
+    def fails():
+        asker._ask("freq_threshold", "1")
+        raise RuntimeError("in the middle")
+
+    loaded.clock.at(300 * MS, fails)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        run(loaded, desk=asker.desk)
+    assert asker.answered().refused["freq_threshold", "1"] == "the run is over"
+
+
+def test_a_run_that_never_begins_closes_the_desk_too(world):
+    desk = Desk()
+    with pytest.raises(PghotError):
+        run(world, Options(pids=(4711,)), desk=desk)
+    assert desk.closed
+
+
+def test_a_write_that_nobody_did_in_time_is_not_done_later(monkeypatch):
+    monkeypatch.setattr(desks, "PATIENCE_S", 0.05)
+    desk, done = Desk(), []
+    with pytest.raises(PghotError, match="freq_threshold: the run did not answer"):
+        desk.write("freq_threshold", "1")
+    desk.attend(lambda name, text: done.append((name, text)))
+    assert done == []
+
+
+def test_who_waits_for_a_state_gets_the_next_one():
+    desk, got = Desk(), []
+    waiting = threading.Thread(target=lambda: got.append(desk.next_state(0, 10)))
+    waiting.start()
+    time.sleep(0.01)
+    desk.publish({"n": 1})
+    waiting.join(10)
+    assert got == [(1, {"n": 1})]
+    assert desk.next_state(1, 0.01) is None
+
+
+def test_without_a_desk_nothing_is_tallied(loaded):
+    result, _heard, _status = run(loaded)
+    assert result.facts._tally is None
+    assert loaded.nid_of(40, HOT[0]) != SLOW
