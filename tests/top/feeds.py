@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pghot.engine.errors import TunableError
@@ -100,10 +101,7 @@ class Given:
     def next_state(self, timeout_s: float) -> State | None:
         if self.states:
             return self.states.pop(0)
-        # What a feed does that waits in vain, but without the wait.
-        import time
-
-        time.sleep(0.01)
+        time.sleep(min(timeout_s, 0.01))  # who waits in vain need not wait long
         return None
 
     def write(self, name: str, text: str) -> None:

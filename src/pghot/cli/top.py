@@ -5,17 +5,33 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+from contextlib import closing
+from itertools import islice
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pghot.serving.client import Client
     from pghot.top.feed import Feed
     from pghot.top.state import State
+    from pghot.top.virtual_feed import VirtualFeed
 
 POLICY = "pghot-hwhint"
 
 HELP = "watch a running pghot run, or a replay or simulation, on the terminal"
+
+_BOTH = ("replay", "sim")
+_BELONG = {
+    "speed": _BOTH,
+    "at": _BOTH,
+    "machine": ("replay",),
+    "policy": ("sim",),
+    "scale": ("sim",),
+    "seed": ("sim",),
+    "tunables": _BOTH,
+}
+"""Options that only make sense with others."""
 
 LOOK_S = 0.5
 """How long a wait for a state is before it is looked whether one can still come."""
@@ -26,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pghot.cli.replay import add_engine_arguments
 
     what = parser.add_argument_group("what to watch (default: the run on this host)")
-    what.add_argument("--socket", metavar="PATH", type=Path, help="the run's control socket")
+    what.add_argument("--pid", type=int, metavar="PID", help="the run with this pid")
+    what.add_argument("--control", metavar="PATH", type=Path, help="the run that listens here")
     what.add_argument("--replay", metavar="LOG", type=Path, help="replay this access log")
     what.add_argument("--sim", metavar="SCENARIO", help="simulate this preset, or TOML file")
     parser.add_argument(
@@ -45,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--machine", metavar="FILE", type=Path, help="machine file (default: the log's own)"
     )
     virtual.add_argument("--policy", metavar="NAME", help=f"the simulation's (default: {POLICY})")
-    virtual.add_argument("--scale", metavar="S", default="1", help="as for pghot sim")
+    virtual.add_argument("--scale", metavar="S", help="as for pghot sim")
     virtual.add_argument("--seed", metavar="N", help="as for pghot sim")
     add_engine_arguments(parser)
 
@@ -56,9 +73,11 @@ def run(args: argparse.Namespace) -> int:
     once = args.once or args.json
     if not once:
         _need_a_terminal()
+    if once and not _is_virtual(args):
+        return _print_one(*_states_of_run(args), as_json=args.json)
     feed = _feed(args, once=once)
     try:
-        return _print_one(feed, as_json=args.json) if once else _show(feed)
+        return _print_one(*_states(feed), as_json=args.json) if once else _show(feed)
     finally:
         feed.close()
 
@@ -73,11 +92,10 @@ def _show(feed: Feed) -> int:
     return app.return_code or 0
 
 
-def _print_one(feed: Feed, *, as_json: bool) -> int:
+def _print_one(before: State | None, state: State, *, as_json: bool) -> int:
     from pghot.top.rates import rates_between
     from pghot.top.text import as_text
 
-    before, state = _states(feed)
     if as_json:
         print(json.dumps(state.to_dict(), indent=2))
     else:
@@ -85,47 +103,58 @@ def _print_one(feed: Feed, *, as_json: bool) -> int:
     return 0
 
 
-def _states(feed: Feed) -> tuple[State | None, State]:
-    """Give a state, and one before it where there is one, so that there are rates."""
+def _states_of_run(args: argparse.Namespace) -> tuple[State | None, State]:
+    """Give two states of a run, one where it ends meanwhile: with two there are rates."""
     from pghot.errors import PghotError
+    from pghot.top.published import state_of_run
 
-    first = _wait(feed)
-    if feed.paced:
-        return getattr(feed, "before", None), first
-    try:
-        return first, _wait(feed)
-    except PghotError:  # the run ended meanwhile
-        return None, first
+    client = _connect(args)
+    with closing(client):
+        states = [state_of_run(plain) for plain in islice(client.watch(), 2)]
+    if not states:
+        raise PghotError("the run is over")
+    return (states[0] if len(states) > 1 else None), states[-1]
 
 
-def _wait(feed: Feed) -> State:
-    """Wait for a state as long as it may yet come."""
+def _states(feed: VirtualFeed) -> tuple[State | None, State]:
+    """Wait for the state that was asked for; and the one before, where there is one."""
     from pghot.errors import PghotError
 
     state = None
     while state is None:
         state = feed.next_state(LOOK_S)
-        if state is None and (feed.said or feed.over):
-            raise PghotError(feed.said or "there was no state")
-    return state
+        if state is None and feed.over:
+            raise PghotError("it was over before it began")
+    return feed.before, state
+
+
+def _connect(args: argparse.Namespace) -> Client:
+    from pghot.cli.ctl import path_of_run
+    from pghot.serving.client import Client
+
+    return Client(path_of_run(args))
+
+
+def _is_virtual(args: argparse.Namespace) -> bool:
+    return args.replay is not None or args.sim is not None
 
 
 def _check(args: argparse.Namespace) -> None:
     from pghot.errors import InputError
 
-    given = [args.socket is not None, args.replay is not None, args.sim is not None]
+    given = [getattr(args, name) is not None for name in ("pid", "control", "replay", "sim")]
     if sum(given) > 1:
-        raise InputError("name one thing to watch: --socket, --replay or --sim")
+        raise InputError("name one thing to watch: --pid, --control, --replay or --sim")
     for name in ("delay", "speed", "at"):
         value = getattr(args, name)
         if value is not None and not 0 <= value < inf:
             raise InputError(f"--{name} {value}: wants a number from 0 on")
     if args.delay <= 0:
         raise InputError("--delay 0: wants seconds above 0")
-    virtual = args.replay is not None or args.sim is not None
-    for name in ("speed", "at", "machine", "policy", "seed"):
-        if getattr(args, name) is not None and not virtual:
-            raise InputError(f"--{name} goes with --replay or --sim")
+    for name, where in _BELONG.items():
+        if getattr(args, name) and not any(getattr(args, place) is not None for place in where):
+            option = "set" if name == "tunables" else name
+            raise InputError(f"--{option} goes with --{' or --'.join(where)}")
     if args.sim is not None and (args.mode, args.fidelity) != ("default", "v7"):
         raise InputError("--mode and --fidelity: a simulation's --policy says them")
     if args.at is not None and not (args.once or args.json):
@@ -143,17 +172,19 @@ def _need_a_terminal() -> None:
         raise InputError("top wants a terminal; --once prints one state")
 
 
-def _feed(args: argparse.Namespace, *, once: bool) -> Feed:
+def _feed(args: argparse.Namespace, *, once: bool) -> Any:
     speed = 0.0 if once else 1.0 if args.speed is None else args.speed
     until_s = (inf if args.at is None else args.at) if once else None
     if args.replay is not None:
         return _replay(args, speed, until_s)
     if args.sim is not None:
         return _simulation(args, speed, until_s)
-    raise NotImplementedError
+    from pghot.top.socket_feed import SocketFeed
+
+    return SocketFeed(lambda: _connect(args), period_s=args.delay)
 
 
-def _replay(args: argparse.Namespace, speed: float, until_s: float | None) -> Feed:
+def _replay(args: argparse.Namespace, speed: float, until_s: float | None) -> VirtualFeed:
     from pghot.cli.replay import settings_of
     from pghot.top.replay_feed import ReplayFeed
 
@@ -165,12 +196,13 @@ def _replay(args: argparse.Namespace, speed: float, until_s: float | None) -> Fe
     return feed
 
 
-def _simulation(args: argparse.Namespace, speed: float, until_s: float | None) -> Feed:
+def _simulation(args: argparse.Namespace, speed: float, until_s: float | None) -> VirtualFeed:
     from pghot.cli.sim import scenario_of, seed_of
     from pghot.errors import InputError
     from pghot.top.sim_feed import SimFeed
 
     more = {"scenario": args.sim, "settings": args.tunables, "policy": args.policy or POLICY}
+    more["scale"] = args.scale or "1"
     scenario, _scale = scenario_of(argparse.Namespace(**vars(args) | more))
     seed = scenario.seed if args.seed is None else seed_of(args.seed)
     if len(scenario.policies) > 1:

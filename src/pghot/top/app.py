@@ -20,7 +20,7 @@ from pghot.top.help import Help
 from pghot.top.keys import KEYS
 from pghot.top.panel import Panel
 from pghot.top.prompts import FilterPrompt, ValueField
-from pghot.top.rates import Rates, rates_between
+from pghot.top.rates import Rates, rates_between, same_run
 from pghot.top.state import State
 
 WAIT_S = 0.2
@@ -28,6 +28,12 @@ WAIT_S = 0.2
 
 TALL, WIDE = 36, 110
 """Rows from which on all tables are shown, columns from which on sizes are."""
+
+MOST_NODES = (5, 12)
+"""Lines for nodes in a low and in a tall terminal."""
+
+LEAST_S = 0.4
+"""Seconds that rates are over at the least."""
 
 FASTEST, SLOWEST = 1024.0, 1 / 16
 
@@ -59,6 +65,7 @@ class TopApp(App[None]):
         self._feed = feed
         self._state: State | None = None
         self._newest: State | None = None
+        self._since: State | None = None
         self._rates = Rates()
         self._paused = False
         self._said = ""
@@ -123,7 +130,11 @@ class TopApp(App[None]):
         if self._state is None:
             filled = [panel for panel in self._panels if panel.table.rows(state)]
             self._choose((filled or self._panels)[0])
-        self._rates = rates_between(self._state, state)
+        # A write has a state of its own: rates of an instant would say nothing.
+        before = self._state
+        if before is None or not same_run(before, state) or state.time_s - before.time_s > LEAST_S:
+            self._since = before
+        self._rates = rates_between(self._since, state)
         self._state = state
 
     def _draw(self) -> None:
@@ -132,7 +143,7 @@ class TopApp(App[None]):
         self._put("said", Text(self._message()))
         if state is None:
             return
-        self._put("nodes", lines.nodes(state, width))
+        self._put("nodes", lines.nodes(state, width, MOST_NODES[self.size.height >= TALL]))
         self._put("rates", lines.rates(state, self._rates, wide=width >= WIDE))
         self._put("sources", lines.sources(state, self._rates))
         for panel in self._panels:

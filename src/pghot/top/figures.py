@@ -32,6 +32,11 @@ def milliseconds(number: float) -> str:
     )
 
 
+def printable(name: str) -> str:
+    """Give a name as a terminal can take it: a process may call itself what it likes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
 def filled(node: NodeState) -> float:
     """Give the share of a node that is in use."""
     return 1 - node.free / node.pages if node.pages else 0.0

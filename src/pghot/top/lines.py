@@ -39,17 +39,20 @@ def title(state: State) -> str:
     return "  ".join(filter(None, parts))
 
 
-def nodes(state: State, width: int) -> Text:
-    """Give a line a node: tier, size, free, fill."""
+def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
+    """Give a line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
     text = Text().append("node  tier        size        free  used", DIM)
     wide = max(min(width - 50, 60), 10)
-    for node in state.nodes:
+    over = len(state.nodes) > most
+    for node in state.nodes[: most - 1] if over else state.nodes:
         share = figures.filled(node)
         text.append(f"\n{node.nid:>4}  ")
         text.append(f"{'top' if node.toptier else 'lower':<5}", style=TOP if node.toptier else "")
         text.append(f"{size(node.pages):>11} {size(node.free):>11}  ", style="")
         text.append(figures.bar(share, wide), style=GOOD if node.toptier else "cyan")
         text.append(f" {share:4.0%}")
+    if over:
+        text.append(f"\n      and {len(state.nodes) - most + 1} nodes more; --once shows all", DIM)
     return text
 
 

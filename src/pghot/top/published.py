@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pghot.errors import PghotError
+from pghot.top.figures import printable
 from pghot.top.heat import address_range
 from pghot.top.state import (
     WINDOW_S,
@@ -36,7 +37,7 @@ def _state(plain: Mapping[str, Any]) -> State:
     live = plain["live"]
     return State(
         kind="run",
-        name=_targets(plain["targets"]),
+        name=printable(_targets(plain["targets"])),
         time_s=live["real_s"],
         started=plain["started"],
         pid=plain["pid"],
@@ -84,7 +85,7 @@ def _latency(found: Mapping[str, Any]) -> Latency | None:
 
 def _process(row: Mapping[str, Any]) -> ProcessState:
     per_s = row["accesses"] / WINDOW_S
-    return ProcessState(row["name"], per_s, row["pid"], row["hot"], row["promoted"])
+    return ProcessState(printable(row["name"]), per_s, row["pid"], row["hot"], row["promoted"])
 
 
 def _region(row: Mapping[str, Any]) -> RegionState:

@@ -11,6 +11,7 @@ from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
 from pghot.log.schema import SOURCES, Columns
 from pghot.replaying.driver import Settings, replay
+from pghot.top.figures import printable
 from pghot.top.heat import Heat
 from pghot.top.state import NodeState, SourceState, State
 from pghot.top.virtual_feed import VirtualFeed
@@ -78,7 +79,7 @@ class ReplayFeed(VirtualFeed):
         self._heat.count_until(max(self._instant, int(now_s * USEC_PER_SEC)))
         return State(
             kind="replay",
-            name=str(self._log).encode(errors="replace").decode(),
+            name=printable(str(self._log)),
             time_s=now_s,
             mode=engine.layout.name,
             fidelity=engine.fidelity.name,

@@ -8,10 +8,14 @@ from typing import Any, Protocol
 
 from pghot.errors import PghotError
 from pghot.top.published import state_of_run
+from pghot.top.rates import same_run
 from pghot.top.state import State
 
 AGAIN_S = 1.0
 """How often a run is looked for while there is none."""
+
+EARLY_S = 0.5
+"""How much sooner than its period a state may come."""
 
 
 class Connection(Protocol):
@@ -28,15 +32,27 @@ class Connection(Protocol):
 
 
 class SocketFeed:
-    """Watches whatever run `connect` finds; it raises PghotError where there is none."""
+    """Watches whatever run `connect` finds; it raises PghotError where there is none.
+
+    States that come sooner than `period_s` after the one before are left out, but for those
+    that show something else than counts.
+    """
 
     paced = False
     over = False
     speed = 1.0
 
-    def __init__(self, connect: Callable[[], Connection], again_s: float = AGAIN_S) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        period_s: float = 1.0,
+        again_s: float = AGAIN_S,
+    ) -> None:
         self._connect = connect
+        self._period_s = period_s
         self._again_s = again_s
+        self._last: State | None = None
         self._changed = threading.Condition()
         self._fresh: State | None = None
         self._said = ""
@@ -95,10 +111,22 @@ class SocketFeed:
         self._watching = connection
         try:
             for plain in connection.watch():
-                state = state_of_run(plain)
-                with self._changed:
-                    self._fresh, self._said = state, ""
-                    self._changed.notify_all()
+                self._said = ""
+                self._give(state_of_run(plain))
         finally:
             self._watching = None
             connection.close()
+
+    def _give(self, state: State) -> None:
+        last = self._last
+        if last is not None and self._too_soon(last, state):
+            return
+        self._last = state
+        with self._changed:
+            self._fresh = state
+            self._changed.notify_all()
+
+    def _too_soon(self, last: State, state: State) -> bool:
+        if not same_run(last, state) or state.ended or state.tunables != last.tunables:
+            return False
+        return state.time_s - last.time_s < self._period_s - EARLY_S
