@@ -16,6 +16,7 @@ from pghot.live.desk import Desk
 from pghot.live.options import Options
 from pghot.serving.client import Client
 from pghot.serving.control import control
+from pghot.top.app import refusal
 from pghot.top.published import state_of_run
 from pghot.top.socket_feed import SocketFeed
 from tests.live.world import World, run, state_in
@@ -149,3 +150,14 @@ def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
     assert state.processes[0].pid == 40
     assert state.ended == "the time was up"
     assert state.tunables == result.engine.tunables.as_dict()
+
+
+def test_a_refusal_opens_with_its_errno_whoever_says_it(tmp_path: Path) -> None:
+    desk, path = Desk(), tmp_path / "ctl"
+    ours = TunableError(22, "freq_threshold: '9' is not within 1..3")
+    with serving(path, desk), feed_of(path) as feed:
+        desk.publish(published(1))
+        with pytest.raises(PghotError) as theirs:
+            feed.write("freq_threshold", "9")
+    line = "EINVAL: freq_threshold: '9' is not within 1..3"
+    assert refusal(ours) == refusal(theirs.value) == line

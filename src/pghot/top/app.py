@@ -295,7 +295,7 @@ class TopApp(App[None]):
 
 
 def refusal(error: Exception) -> str:
-    """Give why a write was refused, in a line that ends with the kernel's name for it."""
+    """Give why a write was refused, in a line that opens with the kernel's name for it."""
     name = errorcode.get(getattr(error, "errno", 0) or 0, "")
     line = " ".join(str(error).split())
-    return f"{line} ({name})" if name and name not in line else line
+    return f"{name}: {line.removesuffix(f' ({name})')}" if name else line

@@ -13,7 +13,7 @@ from pghot.top.tables import Order, Row, Table
 
 
 class Panel(DataTable[Text]):
-    """Keeps the chosen row by what it is of, not by where it is."""
+    """Keeps a row that was chosen by what it is of, not by where it is."""
 
     # What these keys do is the app's affair: they go from table to table.
     BINDINGS = [  # noqa: RUF012 - as Textual wants it
@@ -56,7 +56,8 @@ class Panel(DataTable[Text]):
     def show(self, state: State) -> None:
         """Show the rows of a state."""
         self._state = state
-        chosen = self.chosen
+        # Who has chosen no row sees the first one, whichever that is by now.
+        chosen = self.chosen if self.cursor_row else None
         rows = self.table.shown(state, self.order, self.wanted)
         scroll = self.scroll_y
         self._rows = rows
@@ -67,6 +68,7 @@ class Panel(DataTable[Text]):
         self.cursor_coordinate = Coordinate(place, 0)
         self.scroll_to(y=scroll, animate=False)
         self.show_cursor = bool(rows) and self.has_focus
+        self.set_class(not self.table.rows(state), "empty")
         self.note = self._note(state)
         self.border_title = f"{self.table.title}: {self.note}" if self.note else self.table.title
 

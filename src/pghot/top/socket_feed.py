@@ -102,9 +102,9 @@ class SocketFeed:
         while not self._closed.is_set():
             try:
                 self._watch(self._connect())
-                self._said = "the run has ended; waiting for the next"
             except PghotError as error:
-                self._said = f"{error}; waiting for a run"
+                if self._last is None:
+                    self._said = f"{error}; waiting for a run"
             self._closed.wait(self._again_s)
 
     def _watch(self, connection: Connection) -> None:
@@ -116,6 +116,8 @@ class SocketFeed:
         finally:
             self._watching = None
             connection.close()
+            gone = "" if self._last is not None and self._last.ended else "the run has gone; "
+            self._said = f"{gone}waiting for the next run"
 
     def _give(self, state: State) -> None:
         last = self._last
