@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,19 @@ def test_a_state_comes_at_the_start_then_once_a_second_and_at_the_end(loaded):
     last = desk.states[-1]
     assert last == json.loads(json.dumps(last))
     assert last.items() >= {k: v for k, v in result.summary().items() if k != "nodes"}.items()
+
+
+def test_the_manual_names_every_key_of_a_state_and_no_other(loaded):
+    desk = Listener()
+    result, _heard, _status = run(loaded, desk=desk)
+    text = (Path(__file__).parents[2] / "docs/ctl.md").read_text().partition("## The state")[2]
+    named = {
+        key
+        for line in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+        for key in re.findall(r"`(\w+)`", line)
+    }
+    ours = desk.states[-1].keys() - (result.summary().keys() - {"nodes"})
+    assert named == ours
 
 
 def test_a_state_says_what_each_node_is(loaded):
@@ -169,6 +184,18 @@ def test_a_write_that_nobody_did_in_time_is_not_done_later(monkeypatch):
         desk.write("freq_threshold", "1")
     desk.attend(lambda name, text: done.append((name, text)))
     assert done == []
+
+
+def test_a_write_that_breaks_the_run_lets_its_asker_go():
+    asker = Asker()
+    asker._ask("freq_threshold", "1")
+
+    def breaks(_name, _text):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        asker.desk.attend(breaks)
+    assert asker.answered().refused["freq_threshold", "1"] == "the run is over"
 
 
 def test_who_waits_for_a_state_gets_the_next_one():

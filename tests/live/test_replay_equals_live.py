@@ -15,6 +15,7 @@ from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.errors import InputError
 from pghot.live.options import Options
+from pghot.live.stages import Log
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
 from pghot.log.tape import Kind, Tape, TapeReader
@@ -155,6 +156,25 @@ def test_a_write_in_the_middle_takes_effect_there_live_and_in_the_replay(worlds,
     assert result.engine.tunables["freq_threshold"] == 1
 
 
+@pytest.mark.parametrize("writes", [False, True], ids=["untouched", "written meanwhile"])
+def test_after_a_pause_longer_than_a_record_can_tell_they_go_on_alike(worlds, tmp_path, writes):
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    for page in range(100, 160):
+        world.map(40, page)
+        world.heat(40, page, start_ms=page * 37, times=1)
+        world.heat(40, page, start_ms=45_000 + page * 7919 % 4000, times=1)
+    if writes:
+        asker.at(world, 6000, "pghot_promote_freq_window_ms", "1500")
+    live, _heard, _status = run(
+        world, Options(pids=(40,), duration=60), record=log, desk=asker.desk
+    )
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
+    mine, theirs = live.records(), result.records()
+    assert len(mine["record"]) > 0
+    for name, values in mine.items():
+        assert np.array_equal(values, theirs[name]), name
+
+
 def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds, tmp_path):
     log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
     world.map(40, 100)
@@ -165,6 +185,24 @@ def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds,
     result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
     assert result.engine.tunables["freq_threshold"] == 1
     assert result.summary()["vmstat"] == live.summary()["vmstat"]
+
+
+def test_a_log_that_tells_no_end_replays_with_its_writes_all_the_same(
+    worlds, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Log, "end", lambda log, _instant: log._end_part())  # as after a crash
+    log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
+    for page in range(100, 120):
+        world.map(40, page)
+    world.busy = {(40, 110)}
+    world.heat(40, *range(100, 120))
+    for ms, text in ((350, "1"), (930, "3")):
+        asker.at(world, ms, "freq_threshold", text)
+    live, heard, _status = run(world, record=log, desk=asker.desk)
+    again = Heard()
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
+    assert again.batches == heard.batches
+    assert result.engine.tunables["freq_threshold"] == 3
 
 
 def test_while_a_log_is_recorded_the_sleep_cannot_change_and_without_one_it_can(worlds, tmp_path):

@@ -99,6 +99,8 @@ def test_only_the_owner_can_open_it(path):
 
 def test_it_greets_with_its_version_and_whose_it_is(path):
     assert raw(path) == [{"pghot_ctl": 1, **ABOUT}]
+    manual = (Path(__file__).parents[2] / "docs/ctl.md").read_text()
+    assert json.dumps({"pghot_ctl": 1, **ABOUT}) in manual
 
 
 def test_values_are_read_by_name_tunables_and_counters(client):
@@ -310,8 +312,8 @@ def test_one_run_is_found_by_itself_several_are_listed_none_is_said(path, tmp_pa
         listed = "99 (pghot run -p 40), 4711 (pghot run -p 40)"
         assert str(caught.value) == f"several runs, name one by --pid: {listed}"
         assert find_run(path.parent, pid=4711) == path
-    with pytest.raises(PghotError, match="no pghot run listens in"):
-        find_run(tmp_path / "nowhere")
+    with pytest.raises(PghotError, match=r"no pghot run listens in .*/nowhere: try so$"):
+        find_run(tmp_path / "nowhere", hint=": try so")
 
 
 def test_a_run_of_another_protocol_is_refused_by_its_version(tmp_path):

@@ -68,12 +68,15 @@ def _settings(args: argparse.Namespace) -> list[tuple[str, str]]:
 def path_of_run(args: argparse.Namespace) -> Path:
     """Give the socket that `--control` or `--pid` names, else that of the only run."""
     from pghot.cli.attached import control_directory
+    from pghot.linux import lock
     from pghot.serving.client import find_run
 
     if args.control is not None:
         path: Path = args.control
         return path
-    return find_run(control_directory(), pid=args.pid)
+    directory = control_directory()
+    hint = "" if directory.parent == lock.STATE_DIR else "; for a run of root's: sudo pghot ctl"
+    return find_run(directory, pid=args.pid, hint=hint)
 
 
 def _get(client: Client, names: list[str], *, as_json: bool) -> None:

@@ -39,7 +39,9 @@ class Ageing:
         if now - self._swept > 2 * self._hot_map.layout.wrap:
             # The newest record was made before the last sweep fell due: all are too old.
             self._clear()
-            self._swept = now
+            # Where the sweep would be that was made each time: a run that looks all along and a
+            # replay that passes over the pause go on alike.
+            self._swept += (now - self._swept) // self._period * self._period
         while now >= self.due:
             self._swept = self.due
             self._sweep(self._swept)

@@ -39,14 +39,21 @@ class Desk:
     # For the run's thread.
 
     def attend(self, write: Callable[[str, str], None]) -> None:
-        """Do the writes that wait; what `write` raises is the asker's."""
-        while self._waiting:
-            request = self._waiting.popleft()
+        """Do the writes that wait; what `write` refuses is the asker's to hear."""
+        for _ in range(len(self._waiting)):  # those that come meanwhile wait for the next time
+            try:
+                request = self._waiting.popleft()
+            except IndexError:  # taken back
+                return
             try:
                 write(request.name, request.text)
             except (PghotError, ValueError) as error:
                 request.error = error
-            request.done.set()
+            except BaseException:
+                request.error = PghotError("the run is over")
+                raise
+            finally:
+                request.done.set()
 
     def publish(self, state: dict[str, Any]) -> None:
         """Let everybody have a new state, as plain values; it must not change any more."""

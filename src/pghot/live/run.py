@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log
 from pghot.live.state import States
 from pghot.live.tally import Tally
+from pghot.live.told import Told
 from pghot.live.warm import warm_up
 from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
@@ -93,9 +95,9 @@ def run_engine(
         live.begin()
         pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
         stage = live.stage(log)
-        told = _Told(live, pump, stage, clock, status)
+        told = Told(partial(live.result, pump, stage), status)
         if desk is not None and tally is not None:
-            told.to(desk, tally)
+            told.to(desk, States(session, tally), stage.write, clock.now_us)
         why = loop.run(session, pump, clock, stage, tell, told.second, told.attend)
         result = live.result(pump, stage, clock.now_us(), why)
         told.publish(result)
@@ -141,54 +143,6 @@ def record_accesses(
             rows: int = writer.rows
     launched = session.launched
     return rows, why, 0 if launched is None else launched.wait()
-
-
-class _Told:
-    """Who is told of a run: `status` each second, and a desk where there is one."""
-
-    def __init__(
-        self,
-        live: _Live,
-        pump: Pump,
-        stage: EngineStage,
-        clock: Clock,
-        status: Callable[[LiveResult], None],
-    ) -> None:
-        self._live = live
-        self._pump = pump
-        self._stage = stage
-        self._clock = clock
-        self._status = status
-        self._desk: Desk | None = None
-
-    def to(self, desk: Desk, tally: Tally) -> None:
-        """Tell a desk as well, from now on."""
-        self._desk, self._tally = desk, tally
-        self._states = States(self._live.session, tally)
-        self.publish(self._live.result(self._pump, self._stage, 0))
-
-    def second(self, us: int) -> None:
-        """Tell how things are, `us` after the start."""
-        result = self._live.result(self._pump, self._stage, us)
-        self._status(result)
-        self.publish(result)
-        if self._desk is not None:
-            self._tally.second()
-
-    def attend(self) -> None:
-        """Do what waits at the desk."""
-        if self._desk is not None:
-            self._desk.attend(self._write)
-
-    def publish(self, result: LiveResult) -> None:
-        """Let the desk have a result's state."""
-        if self._desk is not None:
-            self._desk.publish(self._states.of(result))
-
-    def _write(self, name: str, text: str) -> None:
-        """Write a tunable; who reads it next finds what was written."""
-        self._stage.write(name, text)
-        self.publish(self._live.result(self._pump, self._stage, self._clock.now_us()))
 
 
 class _Live:

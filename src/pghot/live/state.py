@@ -61,6 +61,10 @@ class States:
             ],
         }
 
+    def second(self) -> None:
+        """Take in that a second has gone."""
+        self._tally.second()
+
     def _targets(self) -> dict[str, Any]:
         options, members = self._session.options, self._session.targets.members
         return {

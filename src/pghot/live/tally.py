@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.memory import BoolArray
+from pghot.engine.memory import BoolArray, U64Array
 from pghot.log.schema import Columns
 
 WINDOW_S = 10
@@ -35,10 +35,12 @@ class Asked(NamedTuple):
 class Tally:
     """Counts accesses by process and region, hot and moved folios by process.
 
-    Memory goes with the regions that were accessed in the window.
+    Rows are kept as they come and counted once a second.  Memory goes with the rows of a
+    second and the regions that were accessed in the window.
     """
 
     def __init__(self) -> None:
+        self._fresh: list[U64Array] = []
         self._last: deque[Counter[int]] = deque([Counter()])
         self._regions: Counter[int] = Counter()
         self._hot: Counter[int] = Counter()
@@ -47,30 +49,26 @@ class Tally:
     def see(self, rows: Columns) -> None:
         """Count the rows of a wake-up (`pid`, `vaddr`)."""
         keys = rows["pid"].astype(np.uint64) << np.uint64(_REGION_BITS)
-        found, counts = np.unique(
-            keys | rows["vaddr"] >> np.uint64(REGION_SHIFT), return_counts=True
-        )
-        fresh = dict(zip(found.tolist(), counts.tolist(), strict=True))
-        self._last[-1].update(fresh)
-        self._regions.update(fresh)
+        self._fresh.append(keys | rows["vaddr"] >> np.uint64(REGION_SHIFT))
 
     def asked(self, pids: npt.NDArray[np.int32], moved: BoolArray) -> None:
         """Count folios that kmigrated wanted moved, by whose they are."""
         for counter, which in ((self._hot, pids[pids > 0]), (self._promoted, pids[moved])):
-            found, counts = np.unique(which, return_counts=True)
-            counter.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+            counter.update(_counted(which))
         if len(self._hot) > 2 * _KEPT:
             self._hot = Counter(dict(self._hot.most_common(_KEPT)))
             self._promoted = Counter({pid: self._promoted[pid] for pid in self._hot})
 
     def second(self) -> None:
         """Take in that a second has gone."""
+        self._count()
         self._last.append(Counter())
         if len(self._last) > WINDOW_S:
             self._regions -= self._last.popleft()
 
     def regions(self, count: int) -> Sequence[tuple[int, int, int]]:
         """Give (pid, start address, accesses) of the regions accessed most, most first."""
+        self._count()
         mask = (1 << _REGION_BITS) - 1
         return [
             (key >> _REGION_BITS, (key & mask) << REGION_SHIFT, accesses)
@@ -79,6 +77,7 @@ class Tally:
 
     def processes(self, count: int) -> Sequence[tuple[int, int, Asked]]:
         """Give (pid, accesses, folios) of the processes with most accesses, most first."""
+        self._count()
         accesses: Counter[int] = Counter()
         for key, number in self._regions.items():
             accesses[key >> _REGION_BITS] += number
@@ -88,3 +87,16 @@ class Tally:
             (pid, number, Asked(self._hot[pid], self._promoted[pid]))
             for pid, number in accesses.most_common(count)
         ]
+
+    def _count(self) -> None:
+        """Count the rows that came since the last time."""
+        if self._fresh:
+            found = _counted(np.concatenate(self._fresh))
+            self._fresh = []
+            self._last[-1].update(found)
+            self._regions.update(found)
+
+
+def _counted(values: npt.NDArray[Any]) -> dict[int, int]:
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))

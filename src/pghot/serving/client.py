@@ -104,16 +104,17 @@ class Client:
         return PghotError(f"{self._path}: the run has ended")
 
 
-def find_run(directory: Path, *, pid: int | None = None) -> Path:
+def find_run(directory: Path, *, pid: int | None = None, hint: str = "") -> Path:
     """Give the socket of the only run in a directory, or of the run with a pid.
 
-    PghotError, one line, where there is none, or where there are several: it lists them.
+    PghotError, one line, where there is none (`hint` ends it), or where there are several: it
+    lists them.
     """
     if pid is not None:
         return socket_of(directory, pid)
     found = live_sockets(directory)
     if not found:
-        raise PghotError(f"no pghot run listens in {directory}")
+        raise PghotError(f"no pghot run listens in {directory}{hint}")
     if len(found) > 1:
         listed = ", ".join(map(_listed, found))
         raise PghotError(f"several runs, name one by --pid: {listed}")

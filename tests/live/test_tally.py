@@ -1,0 +1,53 @@
+"""Who is hot: the same as a plain count of the last ten seconds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pghot.live import tally as tallies
+from pghot.live.tally import REGION_SHIFT, WINDOW_S, Tally
+
+PIDS = st.sampled_from([1, 7, 4_194_303])
+ADDRESSES = st.sampled_from([0, 5 << 12, 1 << 21, (1 << 47) - 1, (1 << 57) - 1])
+
+
+def rows(accesses):
+    pid, vaddr = zip(*accesses, strict=True) if accesses else ((), ())
+    return {"pid": np.array(pid, np.int32), "vaddr": np.array(vaddr, np.uint64)}
+
+
+@given(seconds=st.lists(st.lists(st.tuples(PIDS, ADDRESSES), max_size=6), max_size=25))
+def test_accesses_count_for_ten_seconds(seconds):
+    tally = Tally()
+    for n, accesses in enumerate(seconds):
+        tally.see(rows(accesses))
+        last = [a for second in seconds[max(n + 1 - WINDOW_S, 0) : n + 1] for a in second]
+        regions = Counter((pid, vaddr >> REGION_SHIFT << REGION_SHIFT) for pid, vaddr in last)
+        assert {(p, s): count for p, s, count in tally.regions(99)} == regions
+        assert {p: count for p, count, _ in tally.processes(99)} == Counter(p for p, _ in last)
+        tally.second()
+
+
+def test_the_busiest_come_first():
+    tally = Tally()
+    tally.see(rows([(1, 0), (7, 0), (7, 0), (7, 1 << 21)]))
+    assert [pid for pid, _, _ in tally.processes(2)] == [7, 1]
+    assert tally.regions(1) == [(7, 0, 2)]
+
+
+def test_folios_asked_for_and_moved_are_of_their_process_and_of_nobody_where_it_is_not_known():
+    tally = Tally()
+    tally.asked(np.array([7, 7, 1, 0], np.int32), np.array([True, False, True, False]))
+    assert {pid: asked for pid, _, asked in tally.processes(9)} == {7: (2, 1), 1: (1, 1)}
+
+
+def test_of_very_many_processes_those_with_most_folios_are_kept(monkeypatch):
+    monkeypatch.setattr(tallies, "_KEPT", 2)
+    tally = Tally()
+    pids = np.array([1, 2, 2, 3, 3, 3, 4, 5], np.int32)
+    tally.asked(pids, np.ones(len(pids), bool))
+    assert {pid for pid, _, _ in tally.processes(9)} == {2, 3}
