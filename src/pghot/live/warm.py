@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -41,14 +42,27 @@ class _AskedEachTime(ArrayMemory):
 
 def warm_up(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
     """Run every loop of a live run once, on a small machine and a ring of nobody's."""
+    with _telling(tell):
+        _warm_ring()
+        _warm_engine(_AskedEachTime, layout, fidelity)
+
+
+def warm_up_replay(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
+    """Run every loop of a replay once, on a small machine."""
+    with _telling(tell):
+        _warm_engine(ArrayMemory, layout, fidelity)
+
+
+@contextmanager
+def _telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell a person who has to wait why."""
     patience = threading.Timer(
         PATIENCE_S, tell, ["getting the inner loops ready (compiled the first time)"]
     )
     patience.daemon = True
     patience.start()
     try:
-        _warm_ring()
-        _warm_engine(layout, fidelity)
+        yield
     finally:
         patience.cancel()
 
@@ -66,14 +80,14 @@ def _warm_ring() -> None:
         os.close(descriptor)
 
 
-def _warm_engine(layout: Layout, fidelity: Fidelity) -> None:
+def _warm_engine(kind: type[ArrayMemory], layout: Layout, fidelity: Fidelity) -> None:
     """Promote two pages."""
     section = PAGES_PER_SECTION
     nodes = [
         Node(0, 0, section, toptier=True, cpus=(0,), free_pages=section),
         Node(1, section, section, toptier=False),
     ]
-    engine = Engine(_AskedEachTime(nodes), layout, fidelity=fidelity)
+    engine = Engine(kind(nodes), layout, fidelity=fidelity)
     engine.write("enabled_sources", "0x3")
     engine.start()
     pfns = np.full(4, section, np.uint64)

@@ -37,7 +37,7 @@ class VirtualFeed(ABC):
 
     @property
     def said(self) -> str:
-        """What ended the work, where that was an error."""
+        """What the work waits for, or what ended it where that was an error."""
         return self._said
 
     @property
@@ -90,6 +90,9 @@ class VirtualFeed(ABC):
         self.pacer.close()
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
+
+    def _tell(self, line: str) -> None:
+        self._said = line
 
     def _run(self) -> None:
         try:
