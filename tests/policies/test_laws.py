@@ -242,7 +242,7 @@ def test_two_worlds_in_turns_give_what_each_gives_alone() -> None:
     """Steps of one are made between those of the other."""
 
     def trace(*names: str) -> dict[str, list[tuple[float, int, float]]]:
-        worlds = {name: prepared(crowded(seconds=2), name)[0] for name in names}
+        worlds = {name: Simulation(crowded(seconds=2), name).world for name in names}
         rows: dict[str, list[tuple[float, int, float]]] = {name: [] for name in names}
         for _ in zip_longest(*(world.steps() for world in worlds.values())):
             for name, world in worlds.items():

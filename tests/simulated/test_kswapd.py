@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pghot.policies.simulate import prepared, simulate
+from pghot.policies.simulate import Simulation, simulate
 from pghot.simulated.kswapd import SWAP_CLUSTER_MAX
 from pghot.simulated.lru import ACTIVE, INACTIVE, Lru, inactive_ratio
 from pghot.simulated.scenario import Scenario
@@ -45,7 +45,7 @@ class Watched:
     """A world and what was moved in it: units, node of each before, node now, free then."""
 
     def __init__(self, scenario: Scenario, policy: str) -> None:
-        self.world, _ = prepared(scenario, policy)
+        self.world = Simulation(scenario, policy).world
         self.demoted: list[np.ndarray] = []
         self.free: list[int] = []
         self.sources: set[int] = set()
@@ -132,7 +132,7 @@ def test_pages_go_to_the_nearest_lower_node_that_has_room() -> None:
 
 def test_demotion_takes_time_in_which_the_pages_cannot_be_touched() -> None:
     """Demoting what is hot, for nothing is cold, makes threads wait."""
-    world, _ = prepared(full_top(), "none")
+    world = Simulation(full_top(), "none").world
     world.start_group(world.groups[0])
     world.run()
     before = world.groups[0].debt_s
@@ -151,7 +151,7 @@ def moves(world: World, unit: int, *plan: tuple[float, int]) -> None:
 
 
 def test_ping_pong_is_a_page_promoted_within_ten_seconds_of_its_demotion() -> None:
-    world, _ = prepared(machine(threads=[threads()], seconds=30), "none")
+    world = Simulation(machine(threads=[threads()], seconds=30), "none").world
     moves(world, 0, (1, FAST), (2, SLOW), (5, FAST), (6, SLOW), (16.5, FAST))
     moves(world, 1, (1, FAST), (2, SLOW), (11.5, FAST))
     world.run()

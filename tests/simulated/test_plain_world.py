@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pghot.policies.simulate import prepared, simulate
+from pghot.policies.simulate import Simulation, simulate
 from pghot.simulated.scanning import Scanning
 from pghot.simulated.scenario import Scenario
 from tests.simulated.plain_world import Machine, Walk, walk
@@ -48,7 +48,7 @@ def bulk(policy: str, accesses: int, sampler: dict[str, float]) -> tuple[Scenari
 
 def marks(scenario: Scenario) -> list[float]:
     """Give the times of the scanner's steps, which no seed changes."""
-    world, _ = prepared(scenario, "none")
+    world = Simulation(scenario, "none").world
     times: list[float] = []
     Scanning(world, lambda _units, _pages: times.append(world.now), lambda: True)
     world.on_faults = lambda _faults: None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pghot.errors import InputError
-from pghot.policies.simulate import prepared
+from pghot.policies.simulate import Simulation
 from pghot.simulated.watermarks import min_free_pages, watermarks
 from tests.simulated.invariants import check_memory
 from tests.simulated.small_machines import FAST, SLOW, machine, node, region
@@ -47,7 +47,7 @@ def test_nodes_share_the_reserve_by_their_size() -> None:
 
 def free(scenario_region: dict[str, object], **more: object) -> tuple[list[int], list[int]]:
     """Give the pages of the region by node, and the free ones, after it was allocated."""
-    world, _ = prepared(machine(region=[scenario_region], **more), "none")
+    world = Simulation(machine(region=[scenario_region], **more), "none").world
     world.start_group(world.groups[0])
     check_memory(world.memory)
     placed = np.bincount(world.memory.units.nid, minlength=2)
@@ -79,7 +79,7 @@ def test_where_every_node_is_at_its_low_mark_allocations_go_down_to_min() -> Non
 def test_kswapd_is_woken_where_an_allocation_needs_the_reserve_and_not_before() -> None:
     for pages, short in ((2 * PAGES - 70, set()), (2 * PAGES - 69, {FAST, SLOW})):
         wanted = region(size=f"{pages * 4} KiB", place=[FAST, SLOW])
-        world, _ = prepared(machine(region=[wanted], node=NODES), "none")
+        world = Simulation(machine(region=[wanted], node=NODES), "none").world
         world.start_group(world.groups[0])
         assert world.memory.short == short
 
@@ -91,7 +91,7 @@ def test_what_does_not_fit_above_the_min_marks_is_refused_by_name() -> None:
 
 
 def test_interleaved_pages_are_dealt_out_in_turn() -> None:
-    world, _ = prepared(machine(region=[region(place=[FAST, SLOW], interleave=True)]), "none")
+    world = Simulation(machine(region=[region(place=[FAST, SLOW], interleave=True)]), "none").world
     world.start_group(world.groups[0])
     assert world.memory.units.nid.tolist() == [FAST, SLOW] * 2048
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pghot.policies.simulate import prepared, simulate
+from pghot.policies.simulate import Simulation, simulate
 from pghot.simulated.scanning import Scanning
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.units import Units
@@ -118,7 +118,7 @@ def test_a_hint_fault_takes_its_time_from_the_threads() -> None:
 
 
 def test_bytes_that_are_copied_pass_over_the_links_and_are_gone() -> None:
-    world, _ = prepared(machine(), "none")
+    world = Simulation(machine(), "none").world
     world.traffic.copied(SLOW, FAST, 1 << 20)
     world.agenda.at(1.0, lambda _time: None)
     world.run()
@@ -128,7 +128,9 @@ def test_bytes_that_are_copied_pass_over_the_links_and_are_gone() -> None:
 def test_copies_slow_down_what_shares_their_link() -> None:
     """Bytes enough to fill half of the link's reads as long as the threads run."""
     links = [link(FAST, FAST_NS), link(SLOW, SLOW_NS, gbps=0.5)]
-    world, _ = prepared(machine(link=links, threads=[threads(count=4, accesses=1 << 20)]), "none")
+    world = Simulation(
+        machine(link=links, threads=[threads(count=4, accesses=1 << 20)]), "none"
+    ).world
     world.traffic.copied(SLOW, FAST, 10 << 30)
     world.run()
     alone = 4 * (1 << 20) * 64 / 0.5e9
@@ -141,7 +143,7 @@ def test_copies_slow_down_what_shares_their_link() -> None:
 
 def marked_world(scenario: Scenario) -> tuple[World, list[Faults]]:
     """Give a world in which every unit is marked at the start, and where its faults go."""
-    world, _ = prepared(scenario, "none")
+    world = Simulation(scenario, "none").world
     found: list[Faults] = []
     world.on_faults = found.append
     world.agenda.at(0.0, lambda _time: world.mark(np.arange(len(world.marked))))
@@ -221,7 +223,7 @@ def test_samples_by_ops_follow_the_period() -> None:
 
 def scanned(scenario: Scenario) -> list[tuple[float, Units]]:
     """Run without promotion; give the time and units of every step of the scanner."""
-    world, _ = prepared(scenario, "none")
+    world = Simulation(scenario, "none").world
     steps: list[tuple[float, Units]] = []
     Scanning(world, lambda units, _pages: steps.append((world.now, units)), lambda: True)
     world.on_faults = lambda _faults: None
@@ -283,7 +285,7 @@ def test_the_hot_set_is_of_the_threads_that_run() -> None:
         threads("early", 1, region="early", end_s=2.0),
         threads("late", 1, region="late", start_s=1.0),
     ]
-    world, _ = prepared(machine(region=regions, threads=pair, seconds=3), "none")
+    world = Simulation(machine(region=regions, threads=pair, seconds=3), "none").world
     hot: list[tuple[float, list[float]]] = []
     world.on_new_heat.append(
         lambda now: hot.append((now, [world.heat()[:4096].sum(), world.heat()[4096:].sum()]))

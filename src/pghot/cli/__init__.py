@@ -20,6 +20,7 @@ COMMANDS = (
     "convert",
     "run",
     "ctl",
+    "top",
     "record",
     "config",
     "topology",

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from pghot.serving.client import Client
 
     settings = _settings(args) if args.verb == "set" else []
-    with Client(_path(args)) as client:
+    with Client(path_of_run(args)) as client:
         if args.verb == "get":
             _get(client, args.names, as_json=args.json)
         elif args.verb == "set":
@@ -65,7 +65,8 @@ def _settings(args: argparse.Namespace) -> list[tuple[str, str]]:
     return settings
 
 
-def _path(args: argparse.Namespace) -> Path:
+def path_of_run(args: argparse.Namespace) -> Path:
+    """Give the socket that `--control` or `--pid` names, else that of the only run."""
     from pghot.cli.attached import control_directory
     from pghot.linux import lock
     from pghot.serving.client import find_run

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.scenario is None:
         raise InputError("sim: wants a SCENARIO; pghot sim --list shows the presets")
     scenario, scale = scenario_of(args)
-    seed = scenario.seed if args.seed is None else _seed(args.seed)
+    seed = scenario.seed if args.seed is None else seed_of(args.seed)
     return _compare(args, scenario, scale, seed)
 
 
@@ -138,7 +138,8 @@ def _scale(text: str) -> float:
         raise InputError(f"--scale {text}: wants a number such as 0.25 or 1/4") from None
 
 
-def _seed(text: str) -> int:
+def seed_of(text: str) -> int:
+    """Give the seed that an option names; InputError where it is none."""
     from pghot.errors import InputError
 
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

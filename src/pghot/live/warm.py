@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -55,14 +56,27 @@ def warm_up(
     layout: Layout, fidelity: Fidelity, tell: Callable[[str], None], *, observed: bool = False
 ) -> None:
     """Run every loop of a live run once, on a small machine and a ring of nobody's."""
+    with _telling(tell):
+        _warm_ring()
+        _warm_engine(_AskedEachTime, layout, fidelity, observed=observed)
+
+
+def warm_up_replay(layout: Layout, fidelity: Fidelity, tell: Callable[[str], None]) -> None:
+    """Run every loop of a replay once, on a small machine."""
+    with _telling(tell):
+        _warm_engine(ArrayMemory, layout, fidelity)
+
+
+@contextmanager
+def _telling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell a person who has to wait why."""
     patience = threading.Timer(
         PATIENCE_S, tell, ["getting the inner loops ready (compiled the first time)"]
     )
     patience.daemon = True
     patience.start()
     try:
-        _warm_ring()
-        _warm_engine(layout, fidelity, observed=observed)
+        yield
     finally:
         patience.cancel()
 
@@ -80,14 +94,16 @@ def _warm_ring() -> None:
         os.close(descriptor)
 
 
-def _warm_engine(layout: Layout, fidelity: Fidelity, *, observed: bool) -> None:
+def _warm_engine(
+    kind: type[ArrayMemory], layout: Layout, fidelity: Fidelity, *, observed: bool = False
+) -> None:
     """Promote two pages."""
     section = PAGES_PER_SECTION
     nodes = [
         Node(0, 0, section, toptier=True, cpus=(0,), free_pages=section),
         Node(1, section, section, toptier=False),
     ]
-    engine = Engine(_AskedEachTime(nodes), layout, fidelity=fidelity)
+    engine = Engine(kind(nodes), layout, fidelity=fidelity)
     engine.write("enabled_sources", "0x3")
     engine.start()
     if observed:

@@ -34,6 +34,7 @@ class Pghot:
         self._notes: list[str] = []
         self._sizes = PowersOfTwo()
         self._pass_us = PowersOfTwo()
+        self._sampling: Sampling | None = None
 
     def prepare(self, world: World) -> None:
         """Start the engine, its sources, and kmigrated."""
@@ -53,10 +54,15 @@ class Pghot:
             world.on_faults = self._hint_faults
         if self._sources & 1 << PGHOT_HWHINTS:
             (rng,) = world.rng.spawn(1)
-            sampling = Sampling(world, self.engine.vmstat, self._record_samples, rng)
-            self._notes += sampling.driver.notes
+            self._sampling = Sampling(world, self.engine.vmstat, self._record_samples, rng)
+            self._notes += self._sampling.driver.notes
         world.on_event.append(self._event)
         world.agenda.at(self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
+
+    @property
+    def dropped(self) -> int:
+        """Samples that were lost to a full ring."""
+        return self._sampling.driver.dropped if self._sampling else 0
 
     def figures(self) -> Figures:
         """Give what the engine counted."""

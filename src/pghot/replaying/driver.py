@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
-from pghot.log.schema import SOURCES, Columns, Metadata
+from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
 from pghot.sources.access_log import Rows, cut
@@ -51,8 +51,38 @@ class Watch(Protocol):
         """Take in how things are after a wake-up, with so many rows so far."""
 
 
+class Follower(Protocol):
+    """Somebody who goes along with a replay: sees each instant first, and may hold it up."""
+
+    columns: tuple[str, ...]
+    """Optional columns of the log that are wanted, where it has them."""
+
+    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
+        """Take the engine, started, and its machine: for looking at, and for `Engine.write`."""
+
+    def takes(self, rows: Columns) -> None:
+        """Take the log's next rows, ahead of the instants they are for."""
+
+    def reaches(self, instant: int, rows: int, batches: int) -> None:
+        """Take in that everything before `instant` (microseconds) is done.
+
+        `rows` and `batches` are those so far.
+        """
+
+
 class _Nobody:
+    columns: tuple[str, ...] = ()
+
     def add(self, time_us: int, number: int, batch: Batch) -> None:
+        """Take no notice."""
+
+    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
+        """Take no notice."""
+
+    def takes(self, rows: Columns) -> None:
+        """Take no notice."""
+
+    def reaches(self, instant: int, rows: int, batches: int) -> None:
         """Take no notice."""
 
 
@@ -79,12 +109,14 @@ def replay(
     watch: Watch | None = None,
     progress: Callable[[int], None] | None = None,
     observe: Callable[[Engine], object] | None = None,
+    follower: Follower | None = None,
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
     metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
-    rows done so far; `observe` may put an observer into the engine before it takes the first.
+    rows done so far; `observe` may put an observer into the engine before it takes the first,
+    and `follower` goes along.
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
@@ -92,10 +124,12 @@ def replay(
         known = machine_of(log, machine)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         own = log.metadata if machine is None else None
-        run = _Replay(known, settings, promotions or _Nobody(), watch, progress, own)
+        nobody = _Nobody()
+        follower = follower or nobody
+        run = _Replay(known, settings, promotions or nobody, watch, progress, follower, own)
         if observe is not None:
             observe(run.engine)
-        run.through(check.good_rows(chunk) for chunk in log.chunks())
+        run.through(check.good_rows(c) for c in log.chunks((*REQUIRED, *follower.columns)))
         check.look_for_ragged()
         return run.result(skipped=check.skipped)
 
@@ -124,12 +158,14 @@ class _Replay:
         promotions: Promotions,
         watch: Watch | None,
         progress: Callable[[int], None] | None,
+        follower: Follower,
         metadata: Metadata | None,
     ) -> None:
         self._promotions = promotions
         self._watch = watch
         self._nodes = machine.nodes
         self._progress = progress
+        self._follower = follower
         self._settings = settings
         self._hz = machine.hz
         self.memory = ArrayMemory(machine.nodes, machine.folios)
@@ -144,14 +180,16 @@ class _Replay:
         self._instant = 0
         self._busiest: list[BusyBatch] = []
         self.engine.start()
+        follower.begins(self.engine, self.memory, as_live=self._live is not None)
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
         step = self.engine.wake_us
         if self._watch is not None:
             self._watch.begin(self._nodes, step)
-        for rows in cut(chunks, step, self._hz):
+        for rows in cut(self._told(chunks), step, self._hz):
             self._look_until(rows.instant, step)
+            self._follower.reaches(self._instant, self._rows, self._batches)
             if self._live is not None:
                 self._live.before(self._instant, self.engine)
             self._record(rows)
@@ -230,7 +268,13 @@ class _Replay:
     def _woken_at(self, instant: int) -> int:
         return instant if self._live is None else self._live.woken_at(instant, self.engine)
 
+    def _told(self, chunks: Iterable[Columns]) -> Iterator[Columns]:
+        for columns in chunks:
+            self._follower.takes(columns)
+            yield columns
+
     def _look(self) -> None:
+        self._follower.reaches(self._instant, self._rows, self._batches)
         if self._live is not None:
             self._live.before(self._instant, self.engine)
         for batch in self.engine.look(usecs_to_jiffies(self._instant, self._hz)):

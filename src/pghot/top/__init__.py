@@ -1,0 +1,1 @@
+"""`pghot top`: a run, a replay or a simulation as it goes, on a terminal."""

@@ -1,0 +1,114 @@
+"""A replay as a feed (`pghot top --replay`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.kmigrated import Batch
+from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
+from pghot.errors import PghotError
+from pghot.live.warm import warm_up_replay
+from pghot.log.schema import SOURCES, Columns
+from pghot.replaying.driver import Settings, replay
+from pghot.top.figures import printable
+from pghot.top.heat import Heat
+from pghot.top.state import NodeState, SourceState, State
+from pghot.top.virtual_feed import VirtualFeed
+
+_COUNTERS = {name: f"pghot_recorded_{name}s" for name in SOURCES}
+
+
+class ReplayFeed(VirtualFeed):
+    """Follows a replay (`replaying.driver.Follower`)."""
+
+    columns: tuple[str, ...] = ("pid", "vaddr")
+
+    def __init__(
+        self,
+        log: Path,
+        machine: Path | None = None,
+        settings: Settings | None = None,
+        *,
+        speed: float = 1.0,
+        period_s: float = 1.0,
+        until_s: float | None = None,
+    ) -> None:
+        super().__init__(speed, period_s, until_s)
+        self._log = log
+        self._machine = machine
+        self._settings = settings or Settings()
+        self._heat = Heat()
+        self._rows = 0
+        self._batches = 0
+        self._instant = 0
+
+    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
+        """Take the engine and its machine."""
+        self._engine = engine
+        self._memory = memory
+        self._as_live = as_live
+
+    def takes(self, rows: Columns) -> None:
+        """Take rows, to count them when their time has come."""
+        self._heat.takes(rows)
+
+    def reaches(self, instant: int, rows: int, batches: int) -> None:
+        """Wait until this instant has come."""
+        self._rows, self._batches = rows, batches
+        self.pacer.reach(instant / USEC_PER_SEC, self._state, self._write)
+        self._instant = instant
+
+    def add(self, time_us: int, number: int, batch: Batch) -> None:  # noqa: ARG002 - Promotions
+        """Count whose folios were asked for."""
+        self._heat.count_until(time_us)
+        self._heat.asked(batch)
+
+    def _work(self) -> State:
+        # Not in the middle of it: whoever writes a tunable would wait in vain.
+        warm_up_replay(self._settings.layout, self._settings.fidelity, self._tell)
+        self._tell("")
+        result = replay(self._log, self._machine, self._settings, promotions=self, follower=self)
+        self._rows, self._batches, self._instant = (
+            result.accesses,
+            result.batches,
+            result.elapsed_us,
+        )
+        return self._state(result.elapsed_us / USEC_PER_SEC, ended="the log is at its end")
+
+    def _state(self, now_s: float, ended: str = "") -> State:
+        engine, memory, vmstat = self._engine, self._memory, self._engine.vmstat
+        # Rows of the instant itself were recorded if anything of it was.
+        self._heat.count_until(max(self._instant, int(now_s * USEC_PER_SEC)))
+        return State(
+            kind="replay",
+            name=printable(str(self._log)),
+            time_s=now_s,
+            mode=engine.layout.name,
+            fidelity=engine.fidelity.name,
+            accesses=self._rows,
+            found=sum(kmigrated.found for kmigrated in engine.kmigrated.values()),
+            promoted=vmstat["pgpromote_success"],
+            refused=dict(sorted(engine.refused.items())),
+            batches=self._batches,
+            nodes=[
+                NodeState(
+                    nid, memory.node_is_toptier(nid), memory.laid_out(nid), memory.free_pages(nid)
+                )
+                for nid in memory.node_ids()
+            ],
+            sources=[SourceState(name, vmstat[counter]) for name, counter in _COUNTERS.items()],
+            processes=self._heat.processes(),
+            regions=self._heat.regions(),
+            tunables=engine.tunables.as_dict(),
+            ended=ended,
+        )
+
+    def _write(self, name: str, text: str) -> None:
+        if self._as_live:
+            raise PghotError("the log is replayed as its run went: nothing can be written")
+        if name == "kmigrated_sleep_ms":
+            raise PghotError(f"{name} is fixed in a replay: give it with --set {name}={text}")
+        now = usecs_to_jiffies(int(self.pacer.now_s * USEC_PER_SEC), self._engine.hz)
+        self._engine.write(name, text, now)

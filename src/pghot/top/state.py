@@ -1,0 +1,114 @@
+"""What the live view knows of a run at one time, whoever tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pghot.errors import PghotError
+
+WINDOW_S = 10
+"""Seconds that the accesses of processes and regions are counted over."""
+
+
+class NodeState(msgspec.Struct, frozen=True):
+    """A node: its id, whether it is top tier, its pages and how many of them are free."""
+
+    nid: int
+    toptier: bool
+    pages: int
+    free: int
+
+
+class SourceState(msgspec.Struct, frozen=True):
+    """A source of accesses: samples seen, and lost on the way; None where nobody counts."""
+
+    name: str
+    seen: int
+    lost: int | None = None
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """How long batches took, in ms, and how many took longer than the budget."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    over_budget: int = 0
+
+
+class ProcessState(msgspec.Struct, frozen=True):
+    """A process, or a group of threads: accesses a second, hot folios, folios promoted.
+
+    Accesses of the last ten seconds of the run's time; of samples, where those are all that
+    is known.  None where a count is not known.
+    """
+
+    name: str
+    per_s: float
+    pid: int | None = None
+    hot: int | None = None
+    promoted: int | None = None
+
+
+class RegionState(msgspec.Struct, frozen=True):
+    """A stretch of memory, by its addresses or its name: accesses a second, as a process.
+
+    `pid` is None where the region belongs to no known process; `pages` and `fast_pages`
+    (those on the top tier) where they are known.
+    """
+
+    name: str
+    per_s: float
+    pid: int | None = None
+    promoted: int | None = None
+    pages: int | None = None
+    fast_pages: int | None = None
+
+
+class State(msgspec.Struct, frozen=True):
+    """All of it.  Counts are since the start, in pages where nothing else is said.
+
+    `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
+    run from another, `time_s` is the run's own time.  `dry_run`: nothing really moves.
+    `found` are folios found hot, None where the policy finds none that way; `refused` is by
+    reason; `ended` says why it ended, empty while it goes on.  Processes and regions come
+    hottest first.
+    """
+
+    kind: str
+    name: str
+    time_s: float
+    started: float = 0.0
+    pid: int | None = None
+    mode: str = ""
+    fidelity: str = ""
+    dry_run: bool = False
+    accesses: int = 0
+    found: int | None = None
+    promoted: int = 0
+    demoted: int | None = None
+    refused: dict[str, int] = {}
+    batches: int | None = None
+    latency: Latency | None = None
+    nodes: list[NodeState] = []
+    sources: list[SourceState] = []
+    processes: list[ProcessState] = []
+    regions: list[RegionState] = []
+    tunables: dict[str, int] = {}
+    ended: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values: the content of `pghot top --json`."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+
+def state_from(plain: dict[str, Any]) -> State:
+    """Read it back; PghotError where it is no state."""
+    try:
+        return msgspec.convert(plain, State)
+    except msgspec.ValidationError as error:
+        raise PghotError(f"what came is no state of a run: {error}") from error

@@ -1,0 +1,45 @@
+"""One state as text for pipes and for screen readers (`pghot top --once`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from pghot.top import lines, tables
+from pghot.top.rates import Rates
+from pghot.top.state import State
+
+WIDTH = 80
+ROWS = 20
+"""Processes and regions that are printed."""
+
+
+def as_text(state: State, rate: Rates) -> str:
+    """Give everything that the view shows, one part below the other."""
+    return "\n".join(line.rstrip() for line in _lines(state, rate)) + "\n"
+
+
+def _lines(state: State, rate: Rates) -> Iterator[str]:
+    yield lines.title(state)
+    if state.ended:
+        yield state.ended
+    for part in _parts(state, rate):
+        yield ""
+        yield from part.plain.splitlines()
+    for table in tables.TABLES:
+        order = tables.first_order(table)
+        rows = table.shown(state, order)
+        yield ""
+        if not rows:
+            yield f"{table.title}: {table.empty}"
+            continue
+        yield "".join(tables.head(c, at, order) for at, c in enumerate(table.columns))
+        for row in rows[:ROWS]:
+            yield "".join(map(tables.cell, table.columns, row.cells))
+        if len(rows) > ROWS:
+            yield f"and {len(rows) - ROWS} more"
+
+
+def _parts(state: State, rate: Rates) -> tuple[Text, ...]:
+    return lines.nodes(state, WIDTH), lines.rates(state, rate), lines.sources(state, rate)

@@ -1,0 +1,106 @@
+"""A feed whose work is done here, in a thread of its own, at the pace of a `Pacer`."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+from pghot.errors import PghotError
+from pghot.live.desk import Desk
+from pghot.top.pacing import Pacer, Stopped
+from pghot.top.state import State, state_from
+
+CLOSE_S = 5.0
+"""How long the end waits for the thread: it looks at each instant of its work."""
+
+
+class VirtualFeed(ABC):
+    """A replay or a simulation.  Its engine belongs to its thread; the desk is between."""
+
+    paced = True
+
+    def __init__(self, speed: float, period_s: float, until_s: float | None) -> None:
+        self._desk = Desk()
+        self._given = 0
+        self._said = ""
+        self._error: BaseException | None = None
+        self.pacer = Pacer(self._desk, speed, period_s, until_s)
+        self._thread = threading.Thread(target=self._run, name="pghot top", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @abstractmethod
+    def _work(self) -> State:
+        """Do the work, `reach` by `reach`, and give the last state."""
+
+    @property
+    def said(self) -> str:
+        """What the work waits for, or what ended it where that was an error."""
+        return self._said
+
+    @property
+    def over(self) -> bool:
+        """Whether no state will come any more."""
+        return self._desk.closed
+
+    @property
+    def speed(self) -> float:
+        """Virtual seconds a second."""
+        return self.pacer.speed
+
+    @property
+    def before(self) -> State | None:
+        """The state before the one at the end that was asked for."""
+        return self.pacer.before
+
+    def next_state(self, timeout_s: float) -> State | None:
+        """Wait for the next state.
+
+        PghotError and its kind where the work could not be done; any other is a bug.
+        """
+        found = self._desk.next_state(self._given, timeout_s)
+        if found is None:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            return None
+        self._given, plain = found
+        return state_from(plain)
+
+    def write(self, name: str, text: str) -> None:
+        """Have the thread write a tunable."""
+        self._desk.write(name, text)
+
+    def hold(self, held: bool) -> None:
+        """Stop virtual time, or let it go on."""
+        self.pacer.hold(held)
+
+    def step(self) -> None:
+        """Go on to the next state while time is stopped."""
+        self.pacer.step()
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed."""
+        self.pacer.set_speed(speed)
+
+    def close(self) -> None:
+        """End the thread at its next instant."""
+        self.pacer.close()
+        if self._thread.is_alive():
+            self._thread.join(CLOSE_S)
+
+    def _tell(self, line: str) -> None:
+        self._said = line
+
+    def _run(self) -> None:
+        try:
+            self._desk.publish(self._work().to_dict())
+        except Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - whoever waits for a state gets it
+            self._error = error
+            self._said = str(error) if isinstance(error, (PghotError, ValueError)) else ""
+        finally:
+            self._desk.close()

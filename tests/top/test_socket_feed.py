@@ -1,0 +1,163 @@
+"""A run seen through its control socket: the real server, the real client, made-up states."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from pghot.engine.errors import TunableError
+from pghot.errors import PghotError
+from pghot.live.desk import Desk
+from pghot.live.options import Options
+from pghot.serving.client import Client
+from pghot.serving.control import control
+from pghot.top.app import refusal
+from pghot.top.published import state_of_run
+from pghot.top.socket_feed import SocketFeed
+from tests.live.world import World, run, state_in
+from tests.top.feeds import published, run_state
+
+PATIENCE_S = 20.0
+
+
+@contextmanager
+def serving(path: Path, desk: Desk) -> Iterator[None]:
+    """Serve a desk, and attend to it as a run would."""
+    going_on = True
+
+    def refuse(name: str, text: str) -> None:
+        if text != "1":
+            raise TunableError(22, f"{name}: {text!r} is not within 1..3")
+
+    def attend() -> None:
+        while going_on:
+            desk.attend(refuse)
+            time.sleep(0.005)
+
+    thread = Thread(target=attend)
+    thread.start()
+    try:
+        with control(desk, path, {"pid": 1, "version": "0", "command": "pghot run"}):
+            yield
+            desk.close()
+    finally:
+        going_on = False
+        thread.join()
+
+
+@contextmanager
+def feed_of(path: Path) -> Iterator[SocketFeed]:
+    feed = SocketFeed(lambda: Client(path), again_s=0.05)
+    try:
+        yield feed
+    finally:
+        feed.close()
+        assert not feed._thread.is_alive()
+
+
+def wait_for(what) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_states_come_as_the_run_publishes_them(tmp_path: Path) -> None:
+    desk, path = Desk(), tmp_path / "ctl"
+    with serving(path, desk), feed_of(path) as feed:
+        desk.publish(published(1))
+        assert feed.next_state(PATIENCE_S) == run_state(1)
+        desk.publish(published(2))
+        assert feed.next_state(PATIENCE_S) == run_state(2)
+        assert feed.said == ""
+
+
+def test_a_write_is_the_runs_and_so_is_its_refusal(tmp_path: Path) -> None:
+    desk, path = Desk(), tmp_path / "ctl"
+    with serving(path, desk), feed_of(path) as feed:
+        desk.publish(published(1))
+        feed.write("freq_threshold", "1")
+        with pytest.raises(PghotError, match="EINVAL") as refused:
+            feed.write("freq_threshold", "9")
+        assert refused.value.errno == 22
+
+
+def test_it_says_that_no_run_is_there_and_finds_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "ctl"
+    with feed_of(path) as feed:
+        wait_for(lambda: "waiting for a run" in feed.said)
+        assert feed.next_state(0) is None
+        first = Desk()
+        with serving(path, first):
+            first.publish(published(1))
+            assert feed.next_state(PATIENCE_S) == run_state(1)
+        wait_for(lambda: feed.said)
+        assert not feed.over
+        second = Desk()
+        with serving(path, second):
+            second.publish(published(1, pid=12))
+            state = feed.next_state(PATIENCE_S)
+            assert state is not None
+            assert state.pid == 12
+            wait_for(lambda: not feed.said)
+
+
+def test_states_of_another_version_are_refused() -> None:
+    with pytest.raises(PghotError, match="version 2"):
+        state_of_run(published(1, version=2))
+
+
+@pytest.mark.parametrize("key", ["nodes", "live", "processes", "pid", "targets"])
+def test_what_is_no_state_is_said_to_be_none(key: str) -> None:
+    plain = published(1)
+    with pytest.raises(PghotError, match="no state"):
+        state_of_run(plain | {key: 1.5 if key == "pid" else 7})
+    del plain[key]
+    with pytest.raises(PghotError, match="no state"):
+        state_of_run(plain)
+
+
+class Listener(Desk):
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[dict] = []
+
+    def publish(self, state: dict) -> None:
+        self.states.append(state)
+        super().publish(state)
+
+
+def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
+    """The engine on a host of files: its own states, not made-up ones."""
+    state_in(tmp_path / "state", monkeypatch)
+    world = World(tmp_path / "host")
+    world.process(40)
+    for page in range(100, 120):
+        world.map(40, page)
+    world.heat(40, *range(100, 120))
+    desk = Listener()
+    result, _heard, _status = run(world, Options(pids=(40,), duration=3), desk=desk)
+    state = state_of_run(desk.states[-1])
+    assert (state.kind, state.name) == ("run", "pids 40")
+    assert (state.promoted, state.found) == (result.promoted, result.found)
+    assert state.promoted > 0
+    assert [node.toptier for node in state.nodes] == [True, False]
+    assert state.processes[0].pid == 40
+    assert state.ended == "the time was up"
+    assert state.tunables == result.engine.tunables.as_dict()
+
+
+def test_a_refusal_opens_with_its_errno_whoever_says_it(tmp_path: Path) -> None:
+    desk, path = Desk(), tmp_path / "ctl"
+    ours = TunableError(22, "freq_threshold: '9' is not within 1..3")
+    with serving(path, desk), feed_of(path) as feed:
+        desk.publish(published(1))
+        with pytest.raises(PghotError) as theirs:
+            feed.write("freq_threshold", "9")
+    line = "EINVAL: freq_threshold: '9' is not within 1..3"
+    assert refusal(ours) == refusal(theirs.value) == line
