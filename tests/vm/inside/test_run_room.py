@@ -10,10 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pghot.linux.host import Host
-from pghot.linux.pagemap import Pagemap
 from tests.vm import daemon, hotplug, load, room
 from tests.vm.groups import group
-from tests.vm.layout import FAST, SLOW, SPARE
+from tests.vm.layout import FAST, SPARE
 from tests.vm.promotion import fast, wait_for, wait_until_fast
 
 pytestmark = pytest.mark.usefixtures("settings_come_back")
@@ -58,31 +57,21 @@ def _when_no_more_move(process: load.Load, hot: np.ndarray, quiet_s: float = 6) 
     return last
 
 
-def test_memory_that_comes_and_goes_during_a_run_is_followed_on_old_nodes_and_new(
-    tmp_path: Path,
-) -> None:
+def test_a_slow_node_that_comes_during_a_run_is_followed(tmp_path: Path) -> None:
     log = tmp_path / "log.parquet"
     end = max(zone.end_pfn for zone in _zones())
     watching = (*daemon.PATIENT, "--record", str(log), "-G", "pghot-more")
     spare = (*BUSY, "--node", str(SPARE))
     with group("pghot-more") as ours, daemon.running(*watching) as pghot:
         pghot.wait_until_watching()
-        with room.filled(SLOW, leave_mib=8):
-            _add("run-slow", node=SLOW, mib=128)
-            _add("run-spare", node=SPARE, mib=128)
-            with load.running(32, 8, options=BUSY, prefix=ours.inside) as known:
-                with load.running(32, 8, options=spare, prefix=ours.inside) as new:
-                    for process in (known, new):
-                        hot, _cold = process.addresses(32)
-                        assert np.mean(_pfns(process, hot) >= end) > 0.5
-                    for process in (known, new):
-                        wait_until_fast(process, process.addresses(32)[0])
-                        assert process.verify().startswith("checksum ok")
-                print(f"node {SPARE} taken offline: {_offline(SPARE)}")
-                anew = known.execute_anew()
-                wait_until_fast(anew, anew.addresses(32)[0])
-                live = pghot.stop()["live"]
-    assert live["promoted_pages"] >= 3 * 0.99 * (8 * room.MIB_PAGES)
+        _add("run-spare", node=SPARE, mib=128)
+        with load.running(32, 8, options=spare, prefix=ours.inside) as process:
+            hot, _cold = process.addresses(32)
+            wait_until_fast(process, hot)
+            assert process.verify().startswith("checksum ok")
+        print(f"node {SPARE} taken offline: {_offline(SPARE)}")
+        live = pghot.stop()["live"]
+    assert live["promoted_pages"] >= 0.99 * len(hot)
     assert np.mean(pq.read_table(log)["pfn"].to_numpy() >= end) > 0.5
 
 
@@ -107,11 +96,6 @@ def _add(name: str, *, node: int, mib: int) -> None:
 
 def _zones() -> tuple[room.ZoneInfo, ...]:
     return room.read_zoneinfo(Host())
-
-
-def _pfns(process: load.Load, addresses: np.ndarray) -> np.ndarray:
-    with Pagemap(Host()) as pagemap:
-        return pagemap.lookup(process.pid, addresses).pfn
 
 
 def test_numa_balancing_switched_off_by_somebody_else_is_told_and_left_so() -> None:
