@@ -82,7 +82,12 @@ def test_a_run_writes_its_results_and_a_log_that_replays_to_the_same(
 ) -> None:
     out, log = tmp_path / "out", tmp_path / "log.parquet"
     done = run("run", *FOR_A_WHILE, "-o", out, "--record", log, "--json")
-    assert entries(out) == ["promotions.parquet", "records.npz", "summary.json"]
+    assert entries(out) == [
+        "binned.json",
+        "promotions.parquet",
+        "records.npz",
+        "summary.json",
+    ]
     summary = json.loads((out / "summary.json").read_text())
     assert summary == json.loads(done.out)
     again = run("replay", log, "--fidelity", "improved", "-o", tmp_path / "again", "--json")

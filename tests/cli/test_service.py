@@ -282,7 +282,7 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
 def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
     file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warm_up(*_: object) -> None:
+    def warm_up(*_: object, **_more: object) -> None:
         file.write_text(file.read_text().replace("= 2", "= 3"))
         hang_up()
 

@@ -9,64 +9,50 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import msgspec
-from msgspec import UNSET, UnsetType
+from typing import Any, Final
 
 from pghot.errors import InputError
 
 DEFAULT, COMMAND_LINE = "default", "command line"
 
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-_Count = Annotated[int, msgspec.Meta(ge=0)]
-_Positive = Annotated[float, msgspec.Meta(gt=0)]
-_Pid = Annotated[int, msgspec.Meta(gt=0)]
-
-
-class RunFile(msgspec.Struct, forbid_unknown_fields=True):
-    """What the file may hold, each key by the name of its long option.
-
-    Those that have no long one: `pids` is -p, `all` -a, `cgroup` -G, `command` what follows
-    --, `output` -o, `tunables` a table of what --set takes.
-    """
-
-    pids: Annotated[list[_Pid], msgspec.Meta(min_length=1)] | UnsetType = UNSET
-    all: bool | UnsetType = UNSET
-    cgroup: _Text | UnsetType = UNSET
-    command: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET
-    duration: _Positive | UnsetType = UNSET
-    tiers: _Text | UnsetType = UNSET
-    source: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET
-    scan_delay_ms: _Count | UnsetType = UNSET
-    scan_period_min_ms: _Count | UnsetType = UNSET
-    scan_period_max_ms: _Count | UnsetType = UNSET
-    scan_size_mb: _Count | UnsetType = UNSET
-    mode: Literal["default", "precise"] | UnsetType = UNSET
-    fidelity: Literal["v7", "improved"] | UnsetType = UNSET
-    dry_run: bool | UnsetType = UNSET
-    latency_budget: _Positive | UnsetType = UNSET
-    record: _Text | UnsetType = UNSET
-    events: _Text | UnsetType = UNSET
-    events_limit: _Text | UnsetType = UNSET
-    output: _Text | UnsetType = UNSET
-    force: bool | UnsetType = UNSET
-    json: bool | UnsetType = UNSET
-    control: _Text | UnsetType = UNSET
-    no_control: bool | UnsetType = UNSET
-    metrics: _Text | UnsetType = UNSET
-    mount: _Text | UnsetType = UNSET
-    log_format: Literal["text", "json"] | UnsetType = UNSET
-    tunables: dict[str, Any] | UnsetType = UNSET
-
+_KEYS = (
+    "pids",
+    "all",
+    "cgroup",
+    "command",
+    "duration",
+    "tiers",
+    "source",
+    "scan_delay_ms",
+    "scan_period_min_ms",
+    "scan_period_max_ms",
+    "scan_size_mb",
+    "mode",
+    "fidelity",
+    "dry_run",
+    "latency_budget",
+    "record",
+    "events",
+    "events_limit",
+    "output",
+    "force",
+    "json",
+    "control",
+    "no_control",
+    "metrics",
+    "mount",
+    "log_format",
+)
+"""Keys of `run_file.RunFile` but its tunables; it is read only where there is a file."""
 
 _ARGUMENTS = {"all": "everything", "command": "words"}
 """Keys whose argument has another name in the command line's parser."""
 
-ARGUMENTS = {
-    name: _ARGUMENTS.get(name, name) for name in RunFile.__struct_fields__ if name != "tunables"
-}
+ARGUMENTS = {name: _ARGUMENTS.get(name, name) for name in _KEYS}
 """Every key but the tunables, and its argument's name."""
+
+UNSET: Final = object()
+"""What stands for an option that is not on the command line."""
 
 _PATHS = ("record", "events", "output", "control", "mount")
 _TARGETS = ("pids", "all", "cgroup", "command")
@@ -93,14 +79,12 @@ def load_config(path: Path) -> dict[str, Any]:
         check_targets,
         check_tunables,
     )
+    from pghot.cli.run_file import RunFile, set_in
     from pghot.tables import convert_tables, read_toml
 
-    parsed = convert_tables(read_toml(path), RunFile, str(path))
-    values = {
-        name: value
-        for name in RunFile.__struct_fields__
-        if (value := getattr(parsed, name)) is not UNSET and (name, value) != ("all", False)
-    }
+    values = set_in(convert_tables(read_toml(path), RunFile, str(path)))
+    if not values.get("all", True):
+        del values["all"]
     try:
         check_targets([name for name in _TARGETS if name in values])
         check_control(values)
