@@ -73,6 +73,9 @@ def test_policies_are_held_against_the_run_without_promotion_the_fastest_first()
 def test_replays_are_held_against_each_other_by_the_share_served_fast() -> None:
     runs = [a_run("low", share=0.3), a_run("high", share=0.9)]
     assert summary(runs)[0] == "high served most accesses fast, 90.0 %; low fewest, 30.0 %."
+    assert summary(runs)[1].startswith(
+        "low: Promotion paid (30.0 % fast, 25.0 % without). 1,024 pages (4.0 MiB) were promoted."
+    )
 
 
 @given(st.floats(0, 1))

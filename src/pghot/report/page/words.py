@@ -21,7 +21,10 @@ def summary(runs: Sequence[Run]) -> list[str]:
     if len(runs) == 1:
         return _alone(runs[0])
     lines = _compared(runs)
-    return lines + [f"{run.name}: {_moved(run)} {_refused(run)}" for run in runs]
+    return lines + [
+        " ".join(filter(None, [f"{run.name}:", _against_none(run), _moved(run), _refused(run)]))
+        for run in runs
+    ]
 
 
 def reason(name: str) -> str:
@@ -50,16 +53,25 @@ def _paid(run: Run) -> str:
         return f"Whether promotion paid is not known ({why}): {what}."
     if run.share_without is None:
         return f"The top tier served {percent(run.share)} of {what}."
-    gain = run.share - run.share_without
-    verdict = (
-        "Promotion paid" if gain >= POINT
-        else "Promotion cost" if gain <= -POINT
-        else "Promotion made no difference"
-    )  # fmt: skip
+    verdict = _verdict(run.share - run.share_without)
     return (
         f"{verdict}: the top tier served {percent(run.share)} of {what}; "
         f"without promotion it would have been {percent(run.share_without)}."
     )
+
+
+def _verdict(gain: float) -> str:
+    if abs(gain) < POINT:
+        return "Promotion made no difference"
+    return "Promotion paid" if gain > 0 else "Promotion cost"
+
+
+def _against_none(run: Run) -> str | None:
+    """Hold a replay among several against itself with nothing promoted."""
+    if run.run_s is not None or run.share is None or run.share_without is None:
+        return None
+    shares = f"{percent(run.share)} fast, {percent(run.share_without)} without"
+    return f"{_verdict(run.share - run.share_without)} ({shares})."
 
 
 def _moved(run: Run) -> str:
