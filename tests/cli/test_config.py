@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from pghot.cli import run as run_command
 from pghot.cli.config_file import ARGUMENTS, load_config, settle
+from pghot.cli.run_file import RunFile
 from tests.log.made import Run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,10 @@ def test_every_option_of_run_has_its_key():
     options = set(vars(arguments())) - {"config", "tunables", "defaults"}
     assert set(ARGUMENTS.values()) == options
     assert all(value is UNSET for name, value in vars(arguments()).items() if name in options)
+
+
+def test_every_key_of_the_file_is_one_of_the_commands():
+    assert set(RunFile.__struct_fields__) == {*ARGUMENTS, "tunables"}
 
 
 def test_the_shipped_example_is_one_that_a_run_would_take(run: Run):
