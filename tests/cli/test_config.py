@@ -8,10 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from msgspec import UNSET
 
 from pghot.cli import run as run_command
-from pghot.cli.config_file import ARGUMENTS, load_config, settle
+from pghot.cli.config_file import ARGUMENTS, UNSET, load_config, settle
 from pghot.cli.run_file import RunFile
 from tests.log.made import Run
 
