@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,12 @@ from typing import Any
 from tests.vm import kernels, machine
 
 TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "1500"))
-"""For one boot with all of its tests."""
+"""For all tests on a kernel."""
+
+BOOTS = 3
+"""Boots that a kernel gets: emulated on several threads, one panics now and then, mostly as it
+patches its own code at the start.
+"""
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 
@@ -61,25 +67,42 @@ class Boots(dict[str, Boot]):
             raise CannotBootError(
                 f"not installed: {', '.join(absent)}; scripts/test installs them"
             )
-        shared = self.scratch / which
-        shared.mkdir()
-        self[which] = run(
-            kernels.find(which), [test for name, test in self.chosen if name == which], shared
-        )
+        tests = [test for name, test in self.chosen if name == which]
+        self[which] = run(kernels.find(which), tests, self.scratch / which)
         return self[which]
 
 
-def run(kernel: kernels.Kernel, tests: Iterable[str], shared: Path) -> Boot:
-    """Boot `kernel` and run these tests in it."""
+def run(kernel: kernels.Kernel, tests: Iterable[str], scratch: Path) -> Boot:
+    """Boot `kernel` and run these tests in it; once more for those a panic left unsaid."""
     warm()
-    names = list(tests)
-    (shared / "tests").write_text("".join(f"{test}\n" for test in names))
-    command = [*PYTEST, f"@{shared}/tests"] if names else ["true"]
-    finished = machine.run(kernel, command, shared, timeout=TIMEOUT_S)
-    results = shared / "results"
-    lines = results.read_text().splitlines() if results.exists() else []
-    said = {row["test"]: Said(row["outcome"], row["text"]) for row in map(json.loads, lines)}
+    names, said = list(tests), {}
+    end = time.monotonic() + TIMEOUT_S
+    for attempt in range(1, BOOTS + 1):
+        shared = scratch / str(attempt)
+        shared.mkdir(parents=True)
+        left = [test for test in names if test not in said]
+        finished = boot(kernel, left, shared, end - time.monotonic())
+        said |= results(shared)
+        if finished.status is not None or time.monotonic() > end:
+            break
+        print(f"{kernel.version} died at boot {attempt}: {finished.explain()}", file=sys.stderr)
     return Boot(finished, said)
+
+
+def boot(
+    kernel: kernels.Kernel, tests: Sequence[str], shared: Path, timeout: float
+) -> machine.Finished:
+    """Boot once, for these tests; `shared` is an empty directory."""
+    (shared / "tests").write_text("".join(f"{test}\n" for test in tests))
+    command = [*PYTEST, f"@{shared}/tests"] if tests else ["true"]
+    return machine.run(kernel, command, shared, timeout=timeout)
+
+
+def results(shared: Path) -> dict[str, Said]:
+    """Give what tests have said so far, by name."""
+    path = shared / "results"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {row["test"]: Said(row["outcome"], row["text"]) for row in map(json.loads, lines)}
 
 
 @cache
