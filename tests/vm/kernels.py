@@ -19,6 +19,8 @@ from tests.vm.apt import Apt, AptError
 WHICH = ("release", "next")
 """The newest kernel offered to this release, and the newest offered to the next one."""
 
+NEWEST = WHICH[-1]
+
 NEXT = {"bullseye": "bookworm", "bookworm": "trixie", "trixie": "forky", "forky": "duke"}
 """Debian's order of releases."""
 

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.vm import kernels, session
 
 INSIDE = "tests/vm/inside/"
 
+ONCE = ("test_how_soon.py", "test_run_room.py", "test_run_servers.py", "test_run_tasks.py")
+"""Files that the newest kernel alone runs: they take long, and hang on no kernel's ways.
+
+With PGHOT_VM_ALL=1 every kernel runs them.
+"""
+
+EVERYWHERE = os.environ.get("PGHOT_VM_ALL") == "1"
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "test" in metafunc.fixturenames:
-        tests = session.collect()
-        metafunc.parametrize("test", tests, ids=[test.removeprefix(INSIDE) for test in tests])
-    if "which" in metafunc.fixturenames:
+        pairs = [
+            (which, test)
+            for test in session.collect()
+            for which in kernels.WHICH
+            if which == kernels.NEWEST
+            or EVERYWHERE
+            or not test.removeprefix(INSIDE).startswith(ONCE)
+        ]
+        ids = [f"{test.removeprefix(INSIDE)}-{which}" for which, test in pairs]
+        metafunc.parametrize(("which", "test"), pairs, ids=ids)
+    elif "which" in metafunc.fixturenames:
         metafunc.parametrize("which", kernels.WHICH)
 
 
