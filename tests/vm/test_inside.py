@@ -10,25 +10,28 @@ from tests.vm import kernels, session
 
 INSIDE = "tests/vm/inside/"
 
-ONCE = ("test_how_soon.py", "test_run_room.py", "test_run_servers.py", "test_run_tasks.py")
-"""Files that the newest kernel alone runs: they take long, and hang on no kernel's ways.
+ONCE = ("test_run_servers.py", "test_run_tasks.py", "test_run_room.py::test_a_nearly_full")
+"""What the newest kernel alone runs: it takes long, and hangs on no kernel's ways."""
 
-With PGHOT_VM_ALL=1 every kernel runs them.
-"""
+LONG = ("test_how_soon.py", "test_run_room.py")
+"""What runs, with all the rest and on every kernel, where PGHOT_VM_ALL=1 asks for it."""
 
-EVERYWHERE = os.environ.get("PGHOT_VM_ALL") == "1"
+EVERYTHING = os.environ.get("PGHOT_VM_ALL") == "1"
+
+
+def chosen(which: str, test: str) -> bool:
+    name = test.removeprefix(INSIDE)
+    if EVERYTHING:
+        return True
+    if name.startswith(ONCE):
+        return which == kernels.NEWEST
+    return not name.startswith(LONG)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "test" in metafunc.fixturenames:
-        pairs = [
-            (which, test)
-            for test in session.collect()
-            for which in kernels.WHICH
-            if which == kernels.NEWEST
-            or EVERYWHERE
-            or not test.removeprefix(INSIDE).startswith(ONCE)
-        ]
+        every = [(which, test) for test in session.collect() for which in kernels.WHICH]
+        pairs = [(which, test) for which, test in every if chosen(which, test)]
         ids = [f"{test.removeprefix(INSIDE)}-{which}" for which, test in pairs]
         metafunc.parametrize(("which", "test"), pairs, ids=ids)
     elif "which" in metafunc.fixturenames:
