@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "print the completion of pghot for a shell"
+HELP = "print the completion of pghot for a shell: bash, zsh or fish"
 
-SHELLS = ("bash", "zsh", "fish")
+FILES = {"bash": "pghot.bash", "zsh": "_pghot", "fish": "pghot.fish"}
+"""By shell; `scripts/completions.py` makes them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
+    parser.add_argument("shell", metavar="SHELL", choices=tuple(FILES), help="bash, zsh or fish")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    raise NotImplementedError(args.shell)
+    from pghot.cli.shipped import shipped
+
+    print(shipped(FILES[args.shell], "share/completions").read_text(encoding="utf-8"), end="")
+    return 0
