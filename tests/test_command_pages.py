@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from scripts.command_pages import PAGES, option_rows, with_options
 
 from pghot.cli.parser import COMMANDS, build_parser, subparsers_of
-from scripts.command_pages import PAGES, option_rows, with_options
 from tests.test_docs_examples import command, printed
 
 __all__ = ["command"]

@@ -8,12 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from scripts.completions import SHARE, completion
 
 from pghot.cli.parser import COMMANDS
 from pghot.engine.tunables import TUNABLES
 from pghot.policies.registry import POLICIES
 from pghot.simulated.scenario_file import presets
-from scripts.completions import SHARE, completion
 from tests.log.made import Run
 
 SHELLS = ("bash", "zsh", "fish")
@@ -61,7 +61,9 @@ def offered(shell: str, where: Path, *words: str) -> set[str]:
         command = ["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"]
     else:
         command = ["zsh", "-f", "-c", ZSH.format(where=where), "zsh", *words]
-    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, cwd=where, capture_output=True, text=True, check=False, timeout=60
+    )
     if shell == "zsh":
         return set(re.split(r"\s|\x1b\[[0-9;]*[a-zA-Z]|\r", done.stdout))
     assert done.stderr == ""
