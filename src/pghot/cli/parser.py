@@ -32,6 +32,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one line, as for every other error."""
 
     def error(self, message: str) -> NoReturn:
+        """Say it, name the help, and give status 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 

@@ -1,4 +1,4 @@
-"""Files that come with the package: beside its code where it is installed, else in the checkout."""
+"""Files that come with the package: beside its code once installed, else in the checkout."""
 
 from __future__ import annotations
 
