@@ -123,4 +123,4 @@ def test_imports_are_found() -> None:
     """So that the tests above can fail."""
     assert "pghot.log.schema" in set(imports("pghot.log.read"))
     assert {"pghot.replaying.output", "pghot.report.table"} <= set(imports("pghot.cli.replay"))
-    assert "pghot" in set(imports("pghot.cli"))
+    assert "pghot" in set(imports("pghot.cli.parser"))

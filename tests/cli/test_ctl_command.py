@@ -117,7 +117,8 @@ def test_watch_ends_with_the_run(here: Path, first: subprocess.Popen[str]) -> No
 
 
 def test_none_is_one_line_and_status_1(run: Run, here: Path) -> None:
-    assert run("ctl", "get").refusal(1) == f"no pghot run listens in {here / 'state' / 'ctl'}"
+    none = f"no pghot run listens in {here / 'state' / 'ctl'}; pghot run -p PID starts one"
+    assert run("ctl", "get").refusal(1) == none
     why = run("ctl", "get", "--pid", "4711").refusal(1)
     assert why == f"{here / 'state' / 'ctl' / '4711.sock'}: no run listens there"
 

@@ -126,7 +126,10 @@ def test_what_cannot_be_watched_is_one_line(given, status, line, command, refuse
         ("--mode=fast", "argument --mode: invalid choice: 'fast'"),
         ("--fidelity=v8", "argument --fidelity: invalid choice: 'v8'"),
         ("--set=freq_treshold=2", "freq_treshold: no such tunable; there are enabled_sources, "),
-        ("--set=freq_threshold", "--set freq_threshold: wants NAME=VALUE"),
+        (
+            "--set=freq_threshold",
+            "--set freq_threshold: wants NAME=VALUE; see pghot help tunables",
+        ),
         ("--set=freq_threshold=4", "freq_threshold: '4' is not within 1..3"),
         ("--set=freq_threshold=", "freq_threshold: '' is no number"),
         ("--set=target_nid=1", "target_nid: '1' is not an online top-tier node"),

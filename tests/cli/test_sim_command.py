@@ -93,7 +93,10 @@ def test_the_list_says_what_each_preset_shows_and_which_policies_there_are(run: 
         (("FILE", "--scale", "nan"), "--scale nan: wants a number such as 0.25 or 1/4"),
         (("FILE", "--seed", "-1"), "--seed -1: wants a whole number from 0 on"),
         (("FILE", "--seed", "x"), "--seed x: wants a whole number from 0 on"),
-        (("FILE", "--set", "freq_threshold"), "--set freq_threshold: wants NAME=VALUE"),
+        (
+            ("FILE", "--set", "freq_threshold"),
+            "--set freq_threshold: wants NAME=VALUE; see pghot help tunables",
+        ),
         (("FILE", "--set", "colour=1"), "--set colour: no such setting; there are "),
     ],
 )

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from pghot.cli import main
-from pghot.cli.demo import shipped
+from pghot.cli.shipped import shipped
 from pghot.top.state import State
 
 REPLAY = (
     "top",
     "--replay",
-    str(shipped("sqlite.parquet")),
+    str(shipped("sqlite.parquet", "examples")),
     "--machine",
-    str(shipped("two-tier.toml")),
+    str(shipped("two-tier.toml", "examples")),
 )
 
 

@@ -61,7 +61,7 @@ def test_several_tunables_are_set_and_the_last_of_a_name_wins(log: Path, run: Ru
         ("numa_balancing=5", "numa_balancing: '5' is not within 0..4"),
         ("freq_treshold=2", "freq_treshold: no such tunable; there are enabled_sources, "),
         ("=2", ": no such tunable; there are "),
-        ("freq_threshold", "--set freq_threshold: wants NAME=VALUE"),
+        ("freq_threshold", "--set freq_threshold: wants NAME=VALUE; see pghot help tunables"),
     ],
 )
 def test_a_tunable_that_is_refused_is_one_line(

@@ -146,7 +146,7 @@ def test_scale_1_is_the_scenario_itself() -> None:
         (-1, "--scale -1: wants more than 0 and at most 1"),
         (2, "--scale 2: wants more than 0 and at most 1"),
         (float("nan"), "--scale nan: wants more than 0 and at most 1"),
-        (1e-6, "--scale 1e-06: nothing is left of node 0, 256 MiB"),
+        (1e-6, "--scale 1e-06: nothing is left of node 0, 256 MiB; take a larger one"),
     ],
 )
 def test_a_scale_that_is_none_is_one_line(scale: float, line: str) -> None:

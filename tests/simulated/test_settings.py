@@ -50,7 +50,7 @@ def test_what_is_not_named_stays_and_the_last_of_a_name_wins() -> None:
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("freq_threshold", "--set freq_threshold: wants NAME=VALUE"),
+        ("freq_threshold", "--set freq_threshold: wants NAME=VALUE; see pghot help tunables"),
         ("colour=red", "--set colour: no such setting; there are enabled_sources, "),
         ("title=x", "--set title: no such setting; there are "),
         ("scanner.colour=1", "--set scanner.colour: no such setting; there are "),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.cli.demo import shipped
+from pghot.cli.shipped import shipped
 
 PATIENCE_S = 90.0
 """The loops may have to be compiled, on a machine that has other things to do."""
@@ -67,7 +67,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def start(terminal: Terminal) -> str:
     """Start the view of a replay from the shell, and give its first whole screen."""
-    log, machine = shipped("sqlite.parquet"), shipped("two-tier.toml")
+    log, machine = shipped("sqlite.parquet", "examples"), shipped("two-tier.toml", "examples")
     command = f"{sys.executable} -m pghot top --replay {log} --machine {machine}"
     terminal.wait(lambda screen: "ready$" in screen)
     terminal.keys(f"{command} --speed 4 -d 0.5 || echo status $?", "Enter")

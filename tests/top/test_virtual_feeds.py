@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pghot.cli.demo import shipped
+from pghot.cli.shipped import shipped
 from pghot.engine.errors import TunableError
 from pghot.errors import InputError, PghotError
 from pghot.log.read import open_log
@@ -23,7 +23,7 @@ from pghot.top.sim_feed import SimFeed
 from pghot.top.state import State
 from pghot.top.virtual_feed import VirtualFeed
 
-LOG, MACHINE = shipped("sqlite.parquet"), shipped("two-tier.toml")
+LOG, MACHINE = shipped("sqlite.parquet", "examples"), shipped("two-tier.toml", "examples")
 LONG_S = 120.0
 
 

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import NoReturn
-
-COMMANDS = (
-    "demo",
-    "replay",
-    "sim",
-    "why",
-    "report",
-    "convert",
-    "run",
-    "ctl",
-    "top",
-    "record",
-    "config",
-    "topology",
-    "doctor",
-    "restore",
-)
-"""Modules of this package; each has HELP, add_arguments and run, and imports little."""
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -62,39 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser, commands = _parser()
-    args = parser.parse_args(arguments)
+    from pghot.cli.parser import build_parser, command_module
+
+    args = build_parser().parse_args(arguments)
     for name in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _stop)
-    status: int = commands[args.command].run(args)
+    status: int = command_module(args.command).run(args)
     return status
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line, as for every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def _parser() -> tuple[argparse.ArgumentParser, dict[str, ModuleType]]:
-    from pghot import __version__
-
-    parser = _Parser(
-        prog="pghot",
-        description="Hot-page tracking and promotion for machines with two kinds of memory.",
-        epilog="Exit status: 0 ok, 1 failed, 2 usage or input.",
-    )
-    parser.add_argument("--version", action="version", version=f"pghot {__version__}")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands = {}
-    for name in COMMANDS:
-        module = importlib.import_module(f"pghot.cli.{name}")
-        commands[name] = module
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(subparser)
-    return parser, commands
 
 
 def _say(line: str, status: int) -> int:

@@ -60,7 +60,7 @@ def _settings(args: argparse.Namespace) -> list[tuple[str, str]]:
     for text in args.settings:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InputError(f"{text}: wants NAME=VALUE")
+            raise InputError(f"{text}: wants NAME=VALUE; pghot ctl get shows the names")
         settings.append((name, value))
     return settings
 
@@ -75,7 +75,8 @@ def path_of_run(args: argparse.Namespace) -> Path:
         path: Path = args.control
         return path
     directory = control_directory()
-    hint = "" if directory.parent == lock.STATE_DIR else "; for a run of root's: sudo pghot ctl"
+    roots = directory.parent == lock.STATE_DIR
+    hint = "; pghot run -p PID starts one" if roots else "; for a run of root's: sudo pghot ctl"
     return find_run(directory, pid=args.pid, hint=hint)
 
 

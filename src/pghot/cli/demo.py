@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,20 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print summary.json, nothing else")
 
 
-def shipped(name: str) -> Path:
-    """Give the path of a shipped example: in the installed package, or in the checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "data" / name
-    return installed if installed.exists() else package.parents[1] / "examples" / name
-
-
 def run(args: argparse.Namespace) -> int:
     """Replay the shipped log."""
     from pghot.cli import replay
+    from pghot.cli.shipped import shipped
 
     more = {
-        "log": shipped("sqlite.parquet"),
-        "machine": shipped("two-tier.toml"),
+        "log": shipped("sqlite.parquet", "examples"),
+        "machine": shipped("two-tier.toml", "examples"),
         "source": None,
         "output": None,
         "events": None,

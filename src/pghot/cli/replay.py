@@ -71,7 +71,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     for text in args.tunables:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InputError(f"--set {text}: wants NAME=VALUE")
+            raise InputError(f"--set {text}: wants NAME=VALUE; see pghot help tunables")
         tunables[name] = value
     sources = None
     if args.source is not None:

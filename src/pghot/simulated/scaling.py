@@ -164,7 +164,9 @@ def _published(published: PublishedTable, scale: float) -> PublishedTable:
 def _size(what: str, size: str, shift: int, scale: float) -> str:
     scaled_size = round(parse_size(size) * scale / (1 << shift)) << shift
     if not scaled_size:
-        raise InputError(f"--scale {scale:g}: nothing is left of {what}, {size}")
+        raise InputError(
+            f"--scale {scale:g}: nothing is left of {what}, {size}; take a larger one"
+        )
     return format_size(scaled_size)
 
 

@@ -33,7 +33,7 @@ def with_settings(
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {setting}: wants NAME=VALUE")
+            raise InputError(f"--set {setting}: wants NAME=VALUE; see pghot help tunables")
         data = _merged(msgspec.to_builtins(scenario), name, text)
         scenario = convert_tables(data, Scenario, f"--set {setting}")
         checked(scenario, f"--set {setting}", policies)
