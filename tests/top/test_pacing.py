@@ -70,6 +70,17 @@ def test_speed_0_waits_for_nothing() -> None:
     assert rig.clock.now == 0
 
 
+def test_speed_0_that_comes_while_a_state_is_made_waits_for_nothing() -> None:
+    rig = Rig(speed=1.0)
+
+    def show(now: float) -> State:
+        rig.pacer.set_speed(0)
+        return State("replay", "log", now)
+
+    rig.pacer.reach(5.0, show, lambda *_: None)
+    assert rig.clock.now < 1
+
+
 def test_another_speed_holds_from_where_time_is() -> None:
     rig = Rig(speed=1.0)
     rig.reach(2.0)

@@ -151,7 +151,8 @@ class Pacer:
     def _wait(self, time_s: float) -> float:
         if self._held:
             return LOOK_S
-        return min((time_s - self.now_s) / self._speed, LOOK_S)
+        speed = self._speed  # the view's thread may change it meanwhile, to none at all
+        return min((time_s - self.now_s) / speed, LOOK_S) if speed else 0.0
 
     def _publish(self, state: State) -> None:
         self._due = self._clock() + self._period_s
