@@ -339,6 +339,6 @@ def test_promotion_in_the_fault_costs_the_fault_the_isolation_and_the_move() -> 
     world = world_of("numab2")
     costs = world.costs
     assert world.account.overhead_s["migration"] == pytest.approx(
-        PAGES * costs.fault_promotion_us(0) * 1e-6
+        PAGES * (costs.fault_isolate_us + costs.move_us(0)) * 1e-6
     )
     assert world.account.overhead_s["hint faults"] == pytest.approx(PAGES * 1e-6)

@@ -28,11 +28,6 @@ def test_moving_a_folio_takes_its_bytes_over_the_pace_of_its_order():
     assert per_page == sorted(per_page, reverse=True)
 
 
-def test_promotion_in_the_fault_costs_isolation_and_the_move():
-    costs = with_costs({"fault_isolate_us": 2.0})
-    assert costs.fault_promotion_us(0) == 2.0 + costs.move_us(0)
-
-
 def test_walks_and_scans_add_up():
     costs = with_costs(
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +129,8 @@ def _list(*, as_json: bool) -> None:
 
 
 def _scale(text: str) -> float:
+    from fractions import Fraction
+
     from pghot.errors import InputError
 
     try:

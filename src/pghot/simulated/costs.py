@@ -82,10 +82,6 @@ class Costs:
         """Microseconds that a sample takes in all: its interrupt, and its part of a drain."""
         return self.sample_us + self.drain_sample_ns / NS_PER_US
 
-    def fault_promotion_us(self, order: int) -> float:
-        """Give what promoting a folio in the fault path adds to the fault, microseconds."""
-        return self.fault_isolate_us + self.move_us(order)
-
     def scan_us(self, looked_at: int, marked: int) -> float:
         """Give the CPU time of a scanner step, by entries looked at and entries marked."""
         entries_ns = looked_at * self.scanner_pte_ns + marked * self.scanner_mark_ns

@@ -12,7 +12,6 @@ asked for, so a link is never asked for more than it can do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,15 +44,6 @@ _COLUMNS = (
     "read_latency_ns", "write_latency_ns", "read_GBps", "write_GBps", "total_GBps", "a", "c",
 )  # fmt: skip
 _ROOT, _QUEUE = range(2)
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """The way from the CPUs of nodes `cpus` to the memory of node `memory`."""
-
-    cpus: tuple[int, ...]
-    memory: int
-    kind: LinkKind
 
 
 class Load(NamedTuple):
