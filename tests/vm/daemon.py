@@ -1,10 +1,9 @@
-"""The real `pghot run`, started in the guest as a user starts it."""
+"""The real `pghot run` in the guest."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pghot.linux.host import Host
+from tests.vm import forked
 
 PGHOT = str(Path(sys.executable).parent / "pghot")
 START_S = 300
@@ -41,15 +41,17 @@ def settings() -> dict[str, str]:
 
 def pghot(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [PGHOT, *words], check=False, capture_output=True, text=True, timeout=START_S
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        out, err = Path(scratch, "out"), Path(scratch, "err")
+        with forked.running(words, out, err) as command:
+            status = command.wait(START_S)
+        return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
 
 
 class Daemon:
     """A running `pghot run`; what it says goes to files, so that no pipe can fill."""
 
-    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+    def __init__(self, process: forked.Command, out: Path, err: Path) -> None:
         self.process = process
         self._out = out
         self._err = err
@@ -97,20 +99,8 @@ def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[
     """Start `pghot run --json WORDS`, and kill it at the end if it still runs."""
     with tempfile.TemporaryDirectory() as scratch:
         out, err = Path(scratch, "out"), Path(scratch, "err")
-        with (
-            out.open("wb") as stdout,
-            err.open("wb") as stderr,
-            subprocess.Popen(
-                [PGHOT, "run", "--json", *words],
-                stdout=stdout,
-                stderr=stderr,
-                env=os.environ | (environment or {}),
-            ) as process,
-        ):
-            try:
-                yield Daemon(process, out, err)
-            finally:
-                process.kill()
+        with forked.running(("run", "--json", *words), out, err, environment) as command:
+            yield Daemon(command, out, err)
 
 
 def kernel_promoted() -> int:

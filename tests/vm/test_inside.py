@@ -10,22 +10,15 @@ from tests.vm import kernels, session
 
 INSIDE = "tests/vm/inside/"
 
-ONCE = ("test_run_servers.py", "test_run_tasks.py", "test_run_room.py::test_a_nearly_full")
-"""What the newest kernel alone runs: it takes long, and hangs on no kernel's ways."""
-
-LONG = ("test_how_soon.py", "test_run_room.py")
-"""What runs, with all the rest and on every kernel, where PGHOT_VM_ALL=1 asks for it."""
+ONCE = ("test_run_servers.py", "test_run_tasks.py", "test_run_room.py", "test_how_soon.py")
+"""What the newest kernel alone runs, unless PGHOT_VM_ALL=1 asks for all on every kernel."""
 
 EVERYTHING = os.environ.get("PGHOT_VM_ALL") == "1"
 
 
 def chosen(which: str, test: str) -> bool:
-    name = test.removeprefix(INSIDE)
-    if EVERYTHING:
-        return True
-    if name.startswith(ONCE):
-        return which == kernels.NEWEST
-    return not name.startswith(LONG)
+    once = test.removeprefix(INSIDE).startswith(ONCE)
+    return EVERYTHING or not once or which == kernels.NEWEST
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,18 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pghot.log.read import open_log
-from tests.vm import load
+from tests.vm import daemon, forked, load
 from tests.vm.layout import SLOW
 from tests.vm.machine import SHARED
 
-PGHOT = str(Path(sys.executable).parent / "pghot")
 WAIT_S = 180
 
 
 def pghot(*words: object) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [PGHOT, *map(str, words)], check=False, capture_output=True, text=True, timeout=WAIT_S
-    )
+    done = daemon.pghot(*map(str, words))
     assert done.returncode == 0, done.stderr
     return done
 
@@ -92,21 +87,15 @@ def test_a_recording_that_is_killed_is_readable_up_to_its_last_part(tmp_path):
     log = tmp_path / "log.parquet"
     parts = tmp_path / "log.parquet.parts"
     with load.running(32, 8, options=("--pause-us", "0")) as process:
-        recording = subprocess.Popen(
-            [PGHOT, "record", "-p", str(process.pid), "-o", log],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        said = tmp_path / "stderr"
+        words = ("record", "-p", str(process.pid), "-o", str(log))
+        with forked.running(words, Path(os.devnull), said) as recording:
             end = time.monotonic() + WAIT_S
             while not (parts.exists() and any(parts.glob("0*.parquet"))):
-                assert recording.poll() is None, recording.communicate()[1]
+                assert recording.poll() is None, said.read_text()
                 assert time.monotonic() < end, "no part was written"
                 time.sleep(0.1)
-        finally:
-            recording.send_signal(signal.SIGKILL)
-            recording.communicate()
+            recording.kill()
     assert not log.exists()
     summary = json.loads(pghot("replay", parts, "--json").stdout)
     assert summary["accesses"] > 0

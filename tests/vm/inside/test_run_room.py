@@ -21,25 +21,27 @@ BUSY = ("--pause-us", "0")
 
 
 def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told() -> None:
-    with group("pghot-room") as ours, daemon.running(*daemon.PATIENT, "-G", ours.name) as pghot:
+    with (
+        group("pghot-room") as ours,
+        room.filled(FAST, leave_mib=8),
+        daemon.running(*daemon.PATIENT, "-G", ours.name) as pghot,
+    ):
         pghot.wait_until_watching()
-        with (
-            room.filled(FAST, leave_mib=8),
-            load.running(64, 32, options=(*BUSY, "--write"), prefix=ours.inside) as process,
-        ):
+        with load.running(64, 48, options=(*BUSY, "--write"), prefix=ours.inside) as process:
             hot, _cold = process.addresses(64)
             moved = _when_no_more_move(process, hot)
             zone = room.main_zone(FAST)
             print(f"{moved} of {len(hot)} hot pages moved; {zone}")
             # Below low kswapd is at work for whoever allocates; at min everybody has to wait.
             assert zone.free > zone.min
-            assert process.verify().startswith("checksum ok")
-            live = pghot.stop()["live"]
+            live = pghot.stop()["live"]  # before the comparison, which makes cold pages warm
             print(live["refused"])
+            assert process.verify().startswith("checksum ok")
             assert process.stop().startswith("checksum ok")
-    assert moved > 0  # all of them, where the kernel has found room meanwhile
     assert live["promoted_pages"] == pytest.approx(moved, abs=16)
-    assert live["refused"].get("isolation", 0) + live["refused"].get("ENOMEM", 0) > 0
+    assert moved > 0
+    if moved < len(hot):  # else the kernel has found room for all meanwhile
+        assert live["refused"].get("isolation", 0) + live["refused"].get("ENOMEM", 0) > 0
 
 
 def _when_no_more_move(process: load.Load, hot: np.ndarray, quiet_s: float = 6) -> int:
@@ -100,7 +102,7 @@ def _zones() -> tuple[room.ZoneInfo, ...]:
 
 def test_numa_balancing_switched_off_by_somebody_else_is_told_and_left_so() -> None:
     with daemon.running("-a") as pghot:
-        pghot.wait_until_watching()
+        wait_for(lambda: "" if "samples" in pghot.said else pghot.said, every=0.1)
         daemon.BALANCING.write_text("0")
         line = f"{daemon.BALANCING} was set to 0 by somebody else; it was 2"
         wait_for(lambda: "" if line in pghot.said else pghot.said, every=0.1)

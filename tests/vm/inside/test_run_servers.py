@@ -6,17 +6,19 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 
-from tests.vm import daemon, dict_load, redis
+from tests.vm import daemon, dict_load, forked, redis
 from tests.vm.groups import group
 from tests.vm.layout import FAST, SLOW
 from tests.vm.promotion import fast, wait_until_pages_fast
@@ -86,33 +88,35 @@ def test_the_hot_part_of_a_python_dict_becomes_fast_in_a_process_of_the_sudo_use
     user = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY), "SUDO_USER": "nobody"}
     python = _python_of_anybody()
     words = (python, str(script), str(KEYS), str(HOT), str(SLOW))
-    with launched(*daemon.PATIENT, "--", *words, environment=user) as process:
-        assert process.stdout
-        said = dict(process.stdout.readline().split() for _ in range(4))
+    words = (*daemon.PATIENT, "--", *words)
+    with launched(*words, directory=tmp_path, environment=user) as (command, printed):
+        said = dict(printed.readline().split() for _ in range(4))
         assert int(said["uid"]) == NOBODY
         pid = int(said["pid"])
         hot, cold = (np.array(said[name].split(","), np.uint64) for name in ("hot", "cold"))
         cold = np.setdiff1d(cold, hot)
         wait_until_pages_fast(pid, hot)
         cold_moved = fast(pid, cold)
-        process.terminate()
-        assert process.stdout.readline() == "values ok\n"
-        process.stdout.read()
-        assert process.wait(daemon.START_S) == 0
+        command.send_signal(signal.SIGTERM)
+        assert printed.readline() == "values ok\n"
+        printed.read()
+        assert command.wait(daemon.START_S) == 0
     assert cold_moved <= 0.01 * len(cold)
     print(f"{len(hot)} hot pages fast, {cold_moved} of {len(cold)} cold pages moved")
 
 
 @contextmanager
-def launched(*words: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Run `pghot run WORDS` with the command's stdout to read."""
-    env = os.environ | environment
-    command = [daemon.PGHOT, "run", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def launched(
+    *words: str, directory: Path, environment: dict[str, str]
+) -> Iterator[tuple[forked.Command, TextIO]]:
+    """Run `pghot run WORDS`: with it, what the command it launches prints."""
+    fifo = directory / "stdout"
+    os.mkfifo(fifo)
+    with (
+        forked.running(("run", *words), fifo, directory / "stderr", environment) as command,
+        fifo.open() as printed,
+    ):
+        yield command, printed
 
 
 def _python_of_anybody() -> str:
