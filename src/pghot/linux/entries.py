@@ -44,7 +44,15 @@ class EntryFile(Closing):
 
         An entry after the end of the file is 0 and not there.  OSError as pread gives it.
         """
-        wanted, inverse = np.unique(np.asarray(indices, np.uint64), return_inverse=True)
+        indices = np.asarray(indices, np.uint64)
+        if np.all(indices[1:] > indices[:-1]):  # as most callers have them
+            return self._gather(indices)
+        wanted, inverse = np.unique(indices, return_inverse=True)
+        values, there = self._gather(wanted)
+        return values[inverse], there[inverse]
+
+    def _gather(self, wanted: U64Array) -> tuple[U64Array, BoolArray]:
+        """Give the entries at `wanted`, ascending without repeats, and which there were."""
         values = np.zeros(len(wanted), np.uint64)
         there = np.zeros(len(wanted), np.bool_)
         starts = _starts(wanted)
@@ -55,7 +63,7 @@ class EntryFile(Closing):
             got = int(np.searchsorted(offsets, len(entries)))
             values[first : first + got] = entries[offsets[:got]]
             there[first : first + got] = True
-        return values[inverse], there[inverse]
+        return values, there
 
     def _read(self, first: int, end: int) -> U64Array:
         if end * ENTRY > LAST_OFFSET:

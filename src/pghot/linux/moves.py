@@ -65,18 +65,16 @@ class Batch(NamedTuple):
         moved: BoolArray = self.statuses == self.nid
         return moved
 
-    def names(self) -> Counter[str]:
-        """Count the pages by the keys of REASONS."""
-        counts: Counter[str] = Counter()
-        values, numbers = np.unique(self.statuses, return_counts=True)
-        for status, number in zip(values.tolist(), numbers.tolist(), strict=True):
-            counts[self._name(status)] += number
-        return counts
-
     def each(self) -> npt.NDArray[np.str_]:
         """Give the key of REASONS of each page."""
+        if self.moved.all():
+            return np.full(len(self.statuses), MOVED)
         values, at = np.unique(self.statuses, return_inverse=True)
         return np.array([self._name(status) for status in values.tolist()], np.str_)[at]
+
+    def names(self) -> Counter[str]:
+        """Count the pages by the keys of REASONS."""
+        return Counter(self.each().tolist())
 
     def _name(self, status: int) -> str:
         if status >= 0:

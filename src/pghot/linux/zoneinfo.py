@@ -11,8 +11,13 @@ from pghot.linux.host import Host
 ZONEINFO = "/proc/zoneinfo"
 
 _ZONE = re.compile(r"Node\s+(\d+), zone\s+(\S+)", re.ASCII)
-_VALUE = re.compile(r"(?:pages )?([a-z]+)\s+(\d+)|(start_pfn):\s+(\d+)", re.ASCII)
-_PROTECTION = re.compile(r"protection: \([\d, ]*\b(\d+)\)", re.ASCII)
+_VALUE = re.compile(
+    r"^ +(?:pages )?(free|min|low|high|promo|spanned|present|managed) +(\d+) *$"
+    r"|^ +(start_pfn): +(\d+) *$",
+    re.ASCII | re.MULTILINE,
+)
+_PROTECTION = re.compile(r"^ +protection: \([\d, ]*\b(\d+)\) *$", re.ASCII | re.MULTILINE)
+_CPUS, _AFTER_CPUS = "\n  pagesets", "\n  node_unreclaimable:"
 _NAMES = {
     *("free", "min", "low", "high", "promo"),
     *("spanned", "present", "managed", "start_pfn"),
@@ -77,14 +82,24 @@ def _zones(text: str) -> list[tuple[int, str, dict[str, int]]]:
     Node-wide counters come before `pages free` and the zone's own after the watermarks; both
     have names with underscores, and what is per CPU has colons.
     """
-    zones: list[tuple[int, str, dict[str, int]]] = []
-    for line in text.splitlines():
-        if match := _ZONE.match(line):
-            zones.append((int(match[1]), match[2], {}))
-        elif zones and (match := _VALUE.fullmatch(line.strip())):
-            name, value = match[1] or match[3], match[2] or match[4]
-            if name in _NAMES:
-                zones[-1][2].setdefault(name, int(value))
-        elif zones and (match := _PROTECTION.fullmatch(line.strip())):
-            zones[-1][2]["protection"] = int(match[1])
-    return zones
+    return [
+        (int(match[1]), match[2], _values(_without_cpus(zone)))
+        for zone in re.split(r"^(?=Node )", text, flags=re.MULTILINE)
+        if (match := _ZONE.match(zone))
+    ]
+
+
+def _without_cpus(zone: str) -> str:
+    """Leave out a zone's lines about CPUs: with hundreds of these they are nearly all."""
+    before, _pagesets, cpus = zone.partition(_CPUS)
+    _cpus, found, after = cpus.rpartition(_AFTER_CPUS)
+    return before + found + after if found else zone
+
+
+def _values(zone: str) -> dict[str, int]:
+    values: dict[str, int] = {}
+    for match in _VALUE.finditer(zone):
+        values.setdefault(match[1] or match[3], int(match[2] or match[4]))
+    if kept := _PROTECTION.search(zone):
+        values["protection"] = int(kept[1])
+    return values
