@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections import defaultdict
@@ -36,19 +37,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def boots(request: pytest.FixtureRequest) -> Iterator[dict[str, session.Boot]]:
+def boots(request: pytest.FixtureRequest) -> Iterator[session.Boots]:
     """By kernel: its one boot, made by the first test that asks."""
-    with tempfile.TemporaryDirectory(prefix="pghot-vm-results-") as scratch:
-        yield session.Boots(
-            Path(scratch),
-            [item.callspec.params for item in request.session.items if hasattr(item, "callspec")],
-        )
+    items = request.session.items
+    chosen = [item.callspec.params for item in items if hasattr(item, "callspec")]
+    with (
+        tempfile.TemporaryDirectory(prefix="pghot-vm-results-") as scratch,
+        contextlib.closing(session.Boots(Path(scratch), chosen)) as made,
+    ):
+        yield made
 
 
 @pytest.fixture
-def boot(
-    which: str, boots: dict[str, session.Boot], request: pytest.FixtureRequest
-) -> session.Boot:
+def boot(which: str, boots: session.Boots, request: pytest.FixtureRequest) -> session.Boot:
     try:
         return boots[which]
     except (session.CannotBootError, kernels.NoKernelError) as reason:

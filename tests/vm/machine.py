@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,11 @@ INSIDE = "PGHOT_VM"
 
 SHARED = "PGHOT_VM_SHARED"
 """Environment variable of the guest: the directory shared with the host."""
+
+THREADS = os.environ.get("PGHOT_VM_THREADS", "single")
+"""`multi` emulates each CPU on a thread of its own: for measuring.  A kernel that patches its
+code while another CPU runs it, as each switch of NUMA balancing does, may then die (`Oops: int3`).
+"""
 
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -95,16 +101,18 @@ def run(
     layout: Layout | None = None,
     environment: dict[str, str] | None = None,
     heard: Callable[[str], None] = lambda _text: None,
+    closed: threading.Event | None = None,
 ) -> Finished:
     """Boot, run `command` as root in the project's directory, power off.
 
     `shared` is an empty directory that both sides write; `heard` gets the output as it
-    comes.  After `timeout` seconds the machine is killed.
+    comes.  After `timeout` seconds, or once `closed` is set, the machine is killed.
     """
     _write_command(kernel, command, shared, environment or {})
     console = shared / "console.log"
     began = time.monotonic()
     boot_s = 0.0
+    closed = closed or threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="pghot-vm-") as scratch,
         console.open("wb") as log,
@@ -112,7 +120,8 @@ def run(
         _Follower(shared / "output", heard) as follower,
     ):
         while not _ended(process) and time.monotonic() < began + timeout:
-            time.sleep(0.05)
+            if closed.wait(0.05):
+                break
             if not boot_s and (shared / "uptime").exists():
                 boot_s = time.monotonic() - began
             answer_requests(shared, Path(scratch) / "qmp")
@@ -136,7 +145,7 @@ def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str
     """Give the command line of virtme-ng."""
     options = [
         *layout.options(),
-        "-accel tcg,thread=multi",
+        f"-accel tcg,thread={THREADS}",
         f"-qmp unix:{scratch}/qmp,server=on,wait=off",
         "-fsdev local,id=pghot,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device virtio-9p-pci,fsdev=pghot,mount_tag=pghot-root",

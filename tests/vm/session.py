@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,7 @@ TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "1500"))
 """For all tests on a kernel."""
 
 BOOTS = 3
-"""Boots that a kernel gets: emulated on several threads, one panics now and then, mostly as it
-patches its own code at the start.
-"""
+"""Boots that a kernel gets: an emulated one may panic."""
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
 
@@ -51,51 +51,79 @@ class Boot:
         return self.said.get(test) or Said("failed", f"{silent}\n\n{self.finished.output}")
 
 
-class Boots(dict[str, Boot]):
-    """By kernel: a boot made when first asked for."""
+class Boots:
+    """By kernel: its boot.  The first that is asked for starts all, at most one a core.
+
+    To be closed at the end: what still runs then is killed.
+    """
 
     def __init__(self, scratch: Path, chosen: Iterable[Mapping[str, Any]]) -> None:
-        super().__init__()
-        self.scratch = scratch
-        self.chosen = [
-            (row["which"], row["test"]) for row in chosen if {"which", "test"} <= row.keys()
-        ]
+        self._scratch = scratch
+        self._tests: dict[str, list[str]] = {}
+        for row in chosen:
+            if {"which", "test"} <= row.keys():
+                self._tests.setdefault(row["which"], []).append(row["test"])
+        self._finding = threading.Lock()
+        self._closed = threading.Event()
+        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._boots: dict[str, Future[Boot]] = {}
 
-    def __missing__(self, which: str) -> Boot:
-        """Boot, once the machine and the kernel are there."""
+    def __getitem__(self, which: str) -> Boot:
+        """Give a kernel's boot, when all its tests have run; an exception where it has none."""
         if absent := machine.missing():
             raise CannotBootError(
                 f"not installed: {', '.join(absent)}; scripts/test installs them"
             )
-        tests = [test for name, test in self.chosen if name == which]
-        self[which] = run(kernels.find(which), tests, self.scratch / which)
-        return self[which]
+        warm()
+        for name in (which, *self._tests):
+            if name not in self._boots:
+                self._boots[name] = self._pool.submit(self._boot, name)
+        return self._boots[which].result()
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        self._closed.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _boot(self, which: str) -> Boot:
+        with self._finding:  # by one package client at a time
+            kernel = kernels.find(which)
+        tests = self._tests.get(which, [])
+        return run(kernel, tests, self._scratch / which, self._closed)
 
 
-def run(kernel: kernels.Kernel, tests: Iterable[str], scratch: Path) -> Boot:
-    """Boot `kernel` and run these tests in it; once more for those a panic left unsaid."""
-    warm()
+def run(
+    kernel: kernels.Kernel, tests: Iterable[str], scratch: Path, closed: threading.Event
+) -> Boot:
+    """Boot `kernel` and run these tests in it; once more for those a panic left unsaid.
+
+    It ends early once `closed` is set.
+    """
     names, said = list(tests), {}
     end = time.monotonic() + TIMEOUT_S
     for attempt in range(1, BOOTS + 1):
         shared = scratch / str(attempt)
         shared.mkdir(parents=True)
         left = [test for test in names if test not in said]
-        finished = boot(kernel, left, shared, end - time.monotonic())
+        finished = boot(kernel, left, shared, end - time.monotonic(), closed)
         said |= results(shared)
-        if finished.status is not None or time.monotonic() > end:
+        if finished.status is not None or time.monotonic() > end or closed.is_set():
             break
         print(f"{kernel.version} died at boot {attempt}: {finished.explain()}", file=sys.stderr)
     return Boot(finished, said)
 
 
 def boot(
-    kernel: kernels.Kernel, tests: Sequence[str], shared: Path, timeout: float
+    kernel: kernels.Kernel,
+    tests: Sequence[str],
+    shared: Path,
+    timeout: float,
+    closed: threading.Event,
 ) -> machine.Finished:
     """Boot once, for these tests; `shared` is an empty directory."""
     (shared / "tests").write_text("".join(f"{test}\n" for test in tests))
     command = [*PYTEST, f"@{shared}/tests"] if tests else ["true"]
-    return machine.run(kernel, command, shared, timeout=timeout)
+    return machine.run(kernel, command, shared, timeout=timeout, closed=closed)
 
 
 def results(shared: Path) -> dict[str, Said]:

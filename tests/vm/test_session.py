@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ def boots(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Have each boot run one test and panic, but for the last, which runs all that are left."""
     told: list[list[str]] = []
 
-    def run(_kernel, _command, shared: Path, *, timeout: float) -> machine.Finished:
+    def run(_kernel, _command, shared: Path, *, timeout: float, **_: object) -> machine.Finished:
         assert timeout > 0
         tests = (shared / "tests").read_text().split()
         told.append(tests)
@@ -35,7 +38,7 @@ def boots(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_what_a_panic_left_unsaid_is_asked_in_another_boot(
     boots: list[list[str]], tmp_path: Path
 ) -> None:
-    done = session.run(KERNEL, ["a", "b", "c", "d"], tmp_path)
+    done = session.run(KERNEL, ["a", "b", "c", "d"], tmp_path, threading.Event())
     assert boots == [["a", "b", "c", "d"], ["b", "c", "d"], ["c", "d"]]
     assert set(done.said) == {"a", "b", "c", "d"}
 
@@ -43,5 +46,56 @@ def test_what_a_panic_left_unsaid_is_asked_in_another_boot(
 def test_a_kernel_that_ends_in_good_order_is_booted_once(
     boots: list[list[str]], tmp_path: Path
 ) -> None:
-    session.run(KERNEL, ["a"], tmp_path)
+    session.run(KERNEL, ["a"], tmp_path, threading.Event())
     assert boots == [["a"]]
+
+
+def test_kernels_boot_side_by_side_each_with_its_own_tests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    together = threading.Barrier(2, timeout=60)
+
+    def run(kernel, tests, _scratch, _closed) -> session.Boot:
+        together.wait()  # breaks where one waits for the other's end
+        return session.Boot(kernel, dict.fromkeys(tests, session.Said("passed", "")))
+
+    monkeypatch.setattr(machine, "missing", list)
+    monkeypatch.setattr(kernels, "find", str.upper)
+    monkeypatch.setattr(session, "warm", lambda: None)
+    monkeypatch.setattr(session.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(session, "run", run)
+    chosen = [
+        {"which": "new", "test": "a"},
+        {"which": "old", "test": "a"},
+        {"which": "new", "test": "b"},
+        {"which": "no test"},
+    ]
+    with contextlib.closing(session.Boots(tmp_path, chosen)) as boots:
+        assert boots["new"].said.keys() == {"a", "b"}
+        assert boots["old"].said.keys() == {"a"}
+        assert boots["old"].finished == "OLD"
+
+
+def test_what_runs_is_stopped_when_nobody_waits_for_it_any_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended = []
+
+    def run(_kernel, _tests, _scratch, closed: threading.Event) -> session.Boot:
+        ended.append(closed.wait(60))
+        raise session.CannotBootError
+
+    monkeypatch.setattr(machine, "missing", list)
+    monkeypatch.setattr(kernels, "find", str.upper)
+    monkeypatch.setattr(session, "warm", lambda: None)
+    monkeypatch.setattr(session, "run", run)
+    boots = session.Boots(tmp_path, [])
+    waiting = threading.Thread(
+        target=pytest.raises, args=(session.CannotBootError, boots.__getitem__, "new")
+    )
+    waiting.start()
+    while not boots._boots:
+        time.sleep(0.01)
+    boots.close()
+    waiting.join(60)
+    assert ended == [True]
