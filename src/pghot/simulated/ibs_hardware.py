@@ -113,12 +113,24 @@ class TimePacer:
     def advance(self, busy_s: Floats) -> Fired:
         """Let every CPU be busy for so many seconds."""
         steps = busy_s * self.pace_hz
-        counts = np.floor(steps - self._left).astype(np.int64) + 1
-        cpu = np.repeat(np.arange(len(steps), dtype=np.int32), counts)
-        number = np.arange(len(cpu)) - np.repeat(np.cumsum(counts) - counts, counts)
-        at = self._left[cpu] + number
-        self._left = np.maximum(self._left + counts - steps, 1e-12)  # rounding stays above 0
-        return Fired(cpu, np.minimum(at / steps[cpu], 1.0))
+        most = int(np.floor(steps - self._left).sum()) + len(steps)
+        cpu, fraction = np.empty(most, np.int32), np.empty(most, np.float64)
+        count = pace(self._left, steps, cpu, fraction)
+        return Fired(cpu[:count], fraction[:count])
+
+
+@compiled
+def pace(left: Any, steps: Any, cpus: Any, fractions: Any) -> int:
+    """Write CPU and fraction of each sample due, give how many; `left` is what is left then."""
+    count = 0
+    for cpu in range(len(steps)):
+        due = np.int64(np.floor(steps[cpu] - left[cpu])) + 1
+        for number in range(due):
+            cpus[count] = cpu
+            fractions[count] = min((left[cpu] + number) / steps[cpu], 1.0)
+            count += 1
+        left[cpu] = max(left[cpu] + due - steps[cpu], 1e-12)  # rounding stays above 0
+    return count
 
 
 class Registers(NamedTuple):
@@ -142,13 +154,32 @@ def sample_registers(
     extended: the page is in extended memory (CXL), not DRAM.  remote: on another node than
     the CPU.  store: a store, else a load.  valid: both addresses are.
     """
-    source = np.where(
-        extended, ibs.encode_source(ibs.DATASRC_EXT_MEM), ibs.encode_source(ibs.DATASRC_DRAM)
-    )
-    data2 = source | np.where(remote, ibs.RMT_NODE, 0)
-    bits = ibs.MPROF_DATA3
-    missed = bits["IBS_MPROF_DATA3_DCMISS"] | bits["IBS_MPROF_DATA3_L2MISS"]
-    kind = np.where(store, bits["IBS_MPROF_DATA3_STOP"], bits["IBS_MPROF_DATA3_LDOP"])
-    data3 = missed | kind | np.where(valid, ibs.LADDR_VALID | ibs.PADDR_VALID, 0)
     phyaddr = np.asarray(pfn, np.uint64) << np.uint64(PAGE_SHIFT)
-    return Registers(data2.astype(np.uint64), data3.astype(np.uint64), phyaddr)
+    data2, data3 = np.empty(len(phyaddr), np.uint64), np.empty(len(phyaddr), np.uint64)
+    write_registers(extended, remote, store, valid, data2, data3)
+    return Registers(data2, data3, phyaddr)
+
+
+_EXTENDED = np.uint64(ibs.encode_source(ibs.DATASRC_EXT_MEM))
+_DRAM = np.uint64(ibs.encode_source(ibs.DATASRC_DRAM))
+_REMOTE = np.uint64(ibs.RMT_NODE)
+_MISSED = np.uint64(
+    ibs.MPROF_DATA3["IBS_MPROF_DATA3_DCMISS"] | ibs.MPROF_DATA3["IBS_MPROF_DATA3_L2MISS"]
+)
+_STORE = np.uint64(ibs.MPROF_DATA3["IBS_MPROF_DATA3_STOP"])
+_LOAD = np.uint64(ibs.MPROF_DATA3["IBS_MPROF_DATA3_LDOP"])
+_VALID = np.uint64(ibs.LADDR_VALID | ibs.PADDR_VALID)
+
+
+@compiled
+def write_registers(
+    extended: Any, remote: Any, store: Any, valid: Any, data2: Any, data3: Any
+) -> None:
+    """Write MPROF_DATA2 and MPROF_DATA3 of each sample."""
+    for i in range(len(data2)):
+        data2[i] = _EXTENDED if extended[i] else _DRAM
+        if remote[i]:
+            data2[i] |= _REMOTE
+        data3[i] = _MISSED | (_STORE if store[i] else _LOAD)
+        if valid[i]:
+            data3[i] |= _VALID
