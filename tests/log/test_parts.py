@@ -386,8 +386,7 @@ def test_parts_that_do_not_read_back_as_recorded_are_kept(tmp_path: Path) -> Non
 
 
 RECORDING = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
+import sys
 sys.path.insert(0, {root!r})
 from pghot.cli import main
 from pghot.log.parts import create_parts

@@ -366,10 +366,7 @@ def test_a_replay_that_is_stopped_leaves_no_output(
 ) -> None:
     out = tmp_path / "out"
     with there_before(out, there):
-        command = pghot_command(
-            "replay", long_log, "-o", out, "--set", "kmigrated_sleep_ms=0",
-            before="import signal; signal.signal(signal.SIGINT, signal.default_int_handler)",
-        )  # fmt: skip
+        command = pghot_command("replay", long_log, "-o", out, "--set", "kmigrated_sleep_ms=0")
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as child:
