@@ -34,9 +34,11 @@ INSIDE = "PGHOT_VM"
 SHARED = "PGHOT_VM_SHARED"
 """Environment variable of the guest: the directory shared with the host."""
 
-THREADS = os.environ.get("PGHOT_VM_THREADS", "single")
-"""`multi` emulates each CPU on a thread of its own: for measuring.  A kernel that patches its
-code while another CPU runs it, as each switch of NUMA balancing does, may then die (`Oops: int3`).
+MISRUN = b"Oops: int3"
+"""What a kernel's console says when the emulator ran code that had been patched already.
+
+A kernel patches its code while other CPUs run it, at each switch of NUMA balancing for one, and
+QEMU, with a thread for each CPU, may run what was there before.
 """
 
 PROGRAMS = {
@@ -70,6 +72,11 @@ class Finished:
         """What the command wrote to stdout and stderr."""
         path = self.shared / "output"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def misran(self) -> bool:
+        """Whether the emulator is known to have run the kernel wrongly."""
+        return MISRUN in self.console.read_bytes()
 
     def explain(self) -> str:
         """Give the end of the console, for whoever asks why there is no status."""
@@ -145,7 +152,7 @@ def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str
     """Give the command line of virtme-ng."""
     options = [
         *layout.options(),
-        f"-accel tcg,thread={THREADS}",
+        "-accel tcg,thread=multi",
         f"-qmp unix:{scratch}/qmp,server=on,wait=off",
         "-fsdev local,id=pghot,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device virtio-9p-pci,fsdev=pghot,mount_tag=pghot-root",

@@ -50,6 +50,27 @@ def test_a_kernel_that_ends_in_good_order_is_booted_once(
     assert boots == [["a"]]
 
 
+@pytest.mark.parametrize("console", [b"BUG: ours", machine.MISRUN])
+def test_what_failed_counts_unless_the_emulator_ran_the_kernel_wrongly(
+    console: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def run(_kernel, _command, shared: Path, **_: object) -> machine.Finished:
+        asked.append((shared / "tests").read_text().split())
+        outcomes = {"a": "passed", "b": "failed" if len(asked) == 1 else "passed"}
+        rows = [{"test": test, "outcome": outcomes[test], "text": ""} for test in asked[-1]]
+        (shared / "results").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (shared / "console").write_bytes(console if len(asked) == 1 else b"")
+        return machine.Finished(1, 1.0, shared, shared / "console")
+
+    monkeypatch.setattr(machine, "run", run)
+    done = session.run(KERNEL, ["a", "b"], tmp_path, threading.Event())
+    again = console == machine.MISRUN
+    assert asked[1:] == ([["b"]] if again else [])
+    assert done.of("b").outcome == ("passed" if again else "failed")
+
+
 def test_kernels_boot_side_by_side_each_with_its_own_tests(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -62,7 +83,7 @@ def test_kernels_boot_side_by_side_each_with_its_own_tests(
     monkeypatch.setattr(machine, "missing", list)
     monkeypatch.setattr(kernels, "find", str.upper)
     monkeypatch.setattr(session, "warm", lambda: None)
-    monkeypatch.setattr(session.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(session.os, "cpu_count", lambda: 4)
     monkeypatch.setattr(session, "run", run)
     chosen = [
         {"which": "new", "test": "a"},
