@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -101,8 +100,10 @@ def test_what_runs_is_stopped_when_nobody_waits_for_it_any_more(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ended = []
+    started = threading.Event()
 
     def run(_kernel, _tests, _scratch, closed: threading.Event) -> session.Boot:
+        started.set()
         ended.append(closed.wait(60))
         raise session.CannotBootError
 
@@ -115,8 +116,7 @@ def test_what_runs_is_stopped_when_nobody_waits_for_it_any_more(
         target=pytest.raises, args=(session.CannotBootError, boots.__getitem__, "new")
     )
     waiting.start()
-    while not boots._boots:
-        time.sleep(0.01)
+    assert started.wait(60)
     boots.close()
     waiting.join(60)
     assert ended == [True]

@@ -10,18 +10,16 @@ from pghot.linux.host import Host
 
 ZONEINFO = "/proc/zoneinfo"
 
+_COUNTS = ("free", "min", "low", "high", "promo", "spanned", "present", "managed")
+_NAMES = {*_COUNTS, "start_pfn"}
+
 _ZONE = re.compile(r"Node\s+(\d+), zone\s+(\S+)", re.ASCII)
 _VALUE = re.compile(
-    r"^ +(?:pages )?(free|min|low|high|promo|spanned|present|managed) +(\d+) *$"
-    r"|^ +(start_pfn): +(\d+) *$",
+    rf"^ +(?:pages )?({'|'.join(_COUNTS)}) +(\d+) *$|^ +(start_pfn): +(\d+) *$",
     re.ASCII | re.MULTILINE,
 )
 _PROTECTION = re.compile(r"^ +protection: \([\d, ]*\b(\d+)\) *$", re.ASCII | re.MULTILINE)
 _CPUS, _AFTER_CPUS = "\n  pagesets", "\n  node_unreclaimable:"
-_NAMES = {
-    *("free", "min", "low", "high", "promo"),
-    *("spanned", "present", "managed", "start_pfn"),
-}
 
 
 @dataclass(frozen=True, slots=True)
