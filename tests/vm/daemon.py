@@ -96,7 +96,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[Daemon]:
-    """Start `pghot run --json WORDS`, and kill it at the end if it still runs."""
+    """Start `pghot run --json WORDS`, and end it at the end if it still runs."""
     with tempfile.TemporaryDirectory() as scratch:
         out, err = Path(scratch, "out"), Path(scratch, "err")
         with forked.running(("run", "--json", *words), out, err, environment) as command:

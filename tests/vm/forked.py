@@ -18,6 +18,9 @@ from pathlib import Path
 
 from pghot.cli import main
 
+ENDING_S = 60
+"""What a command gets to end in good order."""
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PRELOAD = "tests.vm.preload"
 _CONTEXT.set_forkserver_preload([_PRELOAD])
@@ -52,6 +55,13 @@ class Command:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def end(self) -> None:
+        """End it, if it still runs: in good order if it can, so that it puts settings back."""
+        self.send_signal(signal.SIGTERM)
+        self._process.join(ENDING_S)
+        self.kill()
+        self.wait()
+
     def kill(self) -> None:
         """End it at once, if it still runs."""
         self.send_signal(signal.SIGKILL)
@@ -61,13 +71,12 @@ class Command:
 def running(
     words: Sequence[str], out: Path, err: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Command]:
-    """Start a command, and kill it at the end if it still runs."""
+    """Start a command, and end it at the end if it still runs."""
     command = Command(words, out, err, environment or {})
     try:
         yield command
     finally:
-        command.kill()
-        command.wait()
+        command.end()
 
 
 def _serve(words: list[str], out: str, err: str, environment: dict[str, str]) -> None:

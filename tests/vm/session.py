@@ -23,7 +23,7 @@ TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "900"))
 BOOTS = 3
 """Boots that a kernel gets: emulated on several threads, one panics now and then."""
 
-PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q")
+PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q")
 
 
 class CannotBootError(Exception):
@@ -36,6 +36,11 @@ class Said:
 
     outcome: str
     text: str
+
+    def after(self, before: Said) -> Said:
+        """Give both as one, which failed if either did."""
+        failed = "failed" in {before.outcome, self.outcome}
+        return Said("failed" if failed else self.outcome, f"{before.text}\n{self.text}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +137,14 @@ def boot(
 
 
 def results(shared: Path) -> dict[str, Said]:
-    """Give what tests have said so far, by name."""
+    """Give what tests have said so far, by name: one may fail, and its tear-down after it."""
     path = shared / "results"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {row["test"]: Said(row["outcome"], row["text"]) for row in map(json.loads, lines)}
+    said: dict[str, Said] = {}
+    for row in map(json.loads, path.read_text().splitlines() if path.exists() else []):
+        now = Said(row["outcome"], row["text"])
+        before = said.get(row["test"])
+        said[row["test"]] = now.after(before) if before else now
+    return said
 
 
 @cache

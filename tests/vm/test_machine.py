@@ -12,9 +12,9 @@ import pytest
 from tests.vm import kernels, machine
 
 
-def run_pytest(**environment: str) -> list[str]:
+def run_pytest(*options: str, **environment: str) -> list[str]:
     command = [sys.executable, "-m", "pytest", "tests/vm/test_inside.py", "-q", "-rs"]
-    command += ["-p", "no:cacheprovider", "-k", "lower_number"]
+    command += ["-p", "no:cacheprovider", "-k", "lower_number", *options]
     finished = subprocess.run(
         command,
         cwd=machine.ROOT,
@@ -33,8 +33,9 @@ def test_without_qemu_the_tests_skip_and_say_what_is_missing() -> None:
     assert not lines[-1].startswith("NOT RUN:")
 
 
-def test_in_ci_the_last_line_names_what_did_not_run() -> None:
-    last = run_pytest(CI="true")[-1]
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_in_ci_the_last_line_names_what_did_not_run(processes: str) -> None:
+    last = run_pytest("-n", processes, "--dist", "loadfile", CI="true")[-1]
     assert last.startswith("NOT RUN: VM tests on ")
     assert "not installed: qemu-system-x86" in last
     assert all(which in last for which in kernels.WHICH)

@@ -120,3 +120,15 @@ def test_what_runs_is_stopped_when_nobody_waits_for_it_any_more(
     boots.close()
     waiting.join(60)
     assert ended == [True]
+
+
+def test_a_test_that_fails_tells_why_also_where_its_tear_down_fails_after_it(
+    tmp_path: Path,
+) -> None:
+    rows = [("failed", "call: no page moved"), ("failed", "teardown: a setting stayed")]
+    written = [{"test": "a", "outcome": outcome, "text": text} for outcome, text in rows]
+    written.append({"test": "b", "outcome": "passed", "text": ""})
+    (tmp_path / "results").write_text("".join(json.dumps(row) + "\n" for row in written))
+    said = session.results(tmp_path)
+    assert said["a"] == session.Said("failed", "call: no page moved\nteardown: a setting stayed")
+    assert said["b"].outcome == "passed"

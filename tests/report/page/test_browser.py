@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,14 +14,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pghot.cli import main
 from pghot.report.page.library import script
 from pghot.report.page.page import render
+from tests.left_out import leave_out
 from tests.report.page.made_runs import a_run
 
 CHROMIUM = shutil.which("chromium")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and os.environ.get("CI") != "true",
-    reason="chromium is not installed (apt-get install chromium)",
-)
 
 HOSTILE = "</script><script>document.title = 'taken'</script><b>bold</b>"
 
@@ -37,7 +32,9 @@ class Opened:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        leave_out(request.config, "browser tests", "not installed: chromium")
     with sync_playwright() as playwright:
         # Without its sandbox: root, as in a container, can have none.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -24,13 +24,16 @@ ONLINE = Path("/sys/devices/system/memory/auto_online_blocks")
 
 
 def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told() -> None:
+    busy = (*BUSY, "--write")
     with (
         group("pghot-room") as ours,
-        room.filled(FAST, leave_mib=8),
         daemon.running(*daemon.PATIENT, "-G", ours.name) as pghot,
     ):
         pghot.wait_until_watching()
-        with load.running(64, 48, options=(*BUSY, "--write"), prefix=ours.inside) as process:
+        with (
+            room.filled(FAST, leave_mib=8),  # when all else has what it needs of it
+            load.running(64, 48, options=busy, prefix=ours.inside) as process,
+        ):
             hot, cold = process.addresses(64)
             _wait_until_no_more_move(process, hot)
             zone = room.main_zone(FAST)
