@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ INDICES = st.lists(st.integers(0, LENGTH + 200) | st.integers(0, 2**64 - 1), max
 
 
 @given(indices=INDICES, gap=st.integers(0, 300), longest=st.integers(1, 300))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_entries_are_those_of_one_read_each(
     path: Path, indices: list[int], gap: int, longest: int
 ) -> None:
@@ -39,34 +38,38 @@ def test_entries_are_those_of_one_read_each(
     assert values.tolist() == [index * 3 + 7 if index < LENGTH else 0 for index in indices]
 
 
-def test_near_entries_share_a_read_and_far_ones_do_not(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads = []
-    pread = os.pread
+def reads(wanted: list[int], gap: int, longest: int) -> list[tuple[int, int]]:
+    """Give the first and the last entry of each read."""
+    indices, at, runs = np.array(wanted, np.uint64), 0, []
+    while at < len(indices):
+        end = entries.run_end(indices, gap, longest, at)
+        runs.append((wanted[at], wanted[end - 1]))
+        at = end
+    return runs
 
-    def counted(descriptor: int, size: int, offset: int) -> bytes:
-        reads.append((offset // 8, size // 8))
-        return pread(descriptor, size, offset)
 
-    monkeypatch.setattr(os, "pread", counted)
-    with EntryFile(path) as file:
-        file.gather(np.array([500, 3, 4, 3, 3 + entries.GAP, 700], np.uint64))
-    assert reads == [(3, entries.GAP + 1), (500, 1), (700, 1)]
+def test_near_entries_share_a_read_and_far_ones_do_not() -> None:
+    assert reads([3, 4, 20, 37, 500, 700], 16, 1 << 16) == [
+        (3, 20),
+        (37, 37),
+        (500, 500),
+        (700, 700),
+    ]
 
 
 def test_a_long_run_is_read_in_bounded_pieces(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    pread = os.pread
-
-    def counted(descriptor: int, size: int, offset: int) -> bytes:
-        sizes.append(size // 8)
-        return pread(descriptor, size, offset)
-
-    monkeypatch.setattr(os, "pread", counted)
+    assert reads(list(range(300)), 16, 128) == [(0, 127), (128, 255), (256, 299)]
     monkeypatch.setattr(entries, "LONGEST_READ", 128)
     with EntryFile(path) as file:
-        values, _ = file.gather(np.arange(LENGTH, dtype=np.uint64))
-    assert max(sizes) == 128
-    assert sum(sizes) == LENGTH
-    assert values[-1] == (LENGTH - 1) * 3 + 7
+        values, there = file.gather(np.arange(LENGTH, dtype=np.uint64))
+    assert there.all()
+    assert values.tolist() == [index * 3 + 7 for index in range(LENGTH)]
+
+
+def test_an_error_of_the_kernel_is_told_as_it_is(path: Path, tmp_path: Path) -> None:
+    with EntryFile(tmp_path) as directory, pytest.raises(IsADirectoryError):
+        directory.gather(np.arange(3, dtype=np.uint64))
+    file = EntryFile(path)
+    file.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        file.gather(np.arange(3, dtype=np.uint64))

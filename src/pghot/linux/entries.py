@@ -6,25 +6,32 @@ entry i is at byte 8 * i, in the machine's byte order.
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from numba import types
 
+from pghot.engine.jit import Loop, compiled
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.closing import Closing
 
 ENTRY = 8
 """Bytes of an entry."""
 
-GAP = 64
+GAP = 16
 """Entries that are read and thrown away rather than paying for another system call."""
 
 LONGEST_READ = 1 << 16
 """Entries of one read: 512 KiB."""
 
 LAST_OFFSET = (1 << 63) - 1
+
+_pread: Loop = types.ExternalFunction(
+    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
+)
+"""pread(2) of the C library, for compiled loops: a descriptor, an address, bytes, an offset."""
 
 
 class EntryFile(Closing):
@@ -44,7 +51,7 @@ class EntryFile(Closing):
 
         An entry after the end of the file is 0 and not there.  OSError as pread gives it.
         """
-        indices = np.asarray(indices, np.uint64)
+        indices = np.ascontiguousarray(indices, np.uint64)
         if np.all(indices[1:] > indices[:-1]):  # as most callers have them
             return self._gather(indices)
         wanted, inverse = np.unique(indices, return_inverse=True)
@@ -55,29 +62,66 @@ class EntryFile(Closing):
         """Give the entries at `wanted`, ascending without repeats, and which there were."""
         values = np.zeros(len(wanted), np.uint64)
         there = np.zeros(len(wanted), np.bool_)
-        starts = _starts(wanted)
-        for first, end in itertools.pairwise([*starts, len(wanted)]):
-            run = wanted[first:end]
-            entries = self._read(int(run[0]), int(run[-1]) + 1)
-            offsets = run - run[0]
-            got = int(np.searchsorted(offsets, len(entries)))
-            values[first : first + got] = entries[offsets[:got]]
-            there[first : first + got] = True
+        wanted = wanted[: np.searchsorted(wanted, np.uint64(LAST_OFFSET // ENTRY))]
+        buffer = np.empty(_buffer_entries(wanted), np.uint64)
+        limits = GAP, LONGEST_READ
+        at = 0
+        while at < len(wanted):
+            at = read_entries(self._descriptor, wanted, *limits, buffer, values, there, at)
+            if at < len(wanted):  # a signal came, or an error, which only Python can name
+                first, last = wanted[at], wanted[run_end(wanted, *limits, at) - 1]
+                size = int(last - first + np.uint64(1)) * ENTRY
+                os.pread(self._descriptor, size, int(first) * ENTRY)
         return values, there
 
-    def _read(self, first: int, end: int) -> U64Array:
-        if end * ENTRY > LAST_OFFSET:
-            return np.zeros(0, np.uint64)
-        data = os.pread(self._descriptor, (end - first) * ENTRY, first * ENTRY)
-        return np.frombuffer(data, np.uint64, len(data) // ENTRY)
+
+def _buffer_entries(wanted: U64Array) -> int:
+    """Give the entries that the longest read of these can have."""
+    return min(LONGEST_READ, int(wanted[-1] - wanted[0]) + 1) if len(wanted) else 0
 
 
-def _starts(wanted: U64Array) -> list[int]:
-    """Give where in `wanted` (ascending, no repeats) each read begins."""
-    if not len(wanted):
-        return []
-    begins = np.ones(len(wanted), np.bool_)
-    block = wanted // np.uint64(LONGEST_READ)
-    begins[1:] = (np.diff(wanted) > GAP) | (block[1:] != block[:-1])
-    starts: list[int] = np.flatnonzero(begins).tolist()
-    return starts
+@compiled
+def run_end(wanted: U64Array, gap: int, longest: int, at: int) -> int:
+    """Give where the read that begins with the entry at `at` ends, in `wanted`.
+
+    Neighbours not more than `gap` apart share a read, of `longest` entries at most.
+    """
+    first = wanted[at]
+    at += 1
+    while at < len(wanted) and wanted[at] - wanted[at - 1] <= gap and wanted[at] - first < longest:
+        at += 1
+    return at
+
+
+@compiled
+def read_entries(
+    descriptor: int,
+    wanted: U64Array,
+    gap: int,
+    longest: int,
+    buffer: U64Array,
+    values: U64Array,
+    there: npt.NDArray[np.bool_],
+    at: int,
+) -> int:
+    """Read the entries `wanted` (ascending, no repeats) from the one at `at` on.
+
+    `buffer` has room for the longest read (`run_end`).  Gives how far it came: to the end, or
+    to the first entry of a read that failed.
+    """
+    while at < len(wanted):
+        first = wanted[at]
+        end = run_end(wanted, gap, longest, at)
+        count = np.int64(wanted[end - 1] - first) + 1
+        size = _pread(
+            np.int32(descriptor), buffer.ctypes.data, count * ENTRY, np.int64(first) * ENTRY
+        )
+        if size < 0:
+            return at
+        while at < end:
+            offset = np.int64(wanted[at] - first)
+            if offset < size // ENTRY:
+                values[at] = buffer[offset]
+                there[at] = True
+            at += 1
+    return at

@@ -1,16 +1,9 @@
-"""How long batches of moves take, and how large the next one may be.
-
-No clock here: times are given, in nanoseconds.
-"""
+"""How long batches of moves take: counted, in nanoseconds that whoever has a clock gives."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-
-import numpy as np
-
-from pghot.engine.memory import U64Array
 
 NS_PER_MS = 1_000_000
 
@@ -84,40 +77,3 @@ def _last_ns(bucket: int) -> int:
     """Give the largest duration of a bucket."""
     shift = max((bucket >> _SUB_BITS) - 1, 0)
     return ((bucket - (shift << _SUB_BITS) + 1) << shift) - 1
-
-
-class LatencyBudget:
-    """The size of the next batch, so that a batch takes no longer than `budget_ms`.
-
-    A batch over the budget halves it; one that was full and took at most half the budget
-    adds `step` pages.  Between one page and `maximum`; a folio goes whole, alone if it must.
-    `start` is the size of the first batch.  All sizes in pages.
-    """
-
-    def __init__(
-        self, budget_ms: float = 20, maximum: int = 4096, start: int = 512, step: int = 64
-    ) -> None:
-        if budget_ms <= 0 or maximum < 1 or start < 1 or step < 1:
-            raise ValueError("budget_ms, maximum, start and step must be above 0")
-        self._budget_ns = budget_ms * NS_PER_MS
-        self._maximum = maximum
-        self._step = step
-        self.pages = min(start, maximum)
-        self.over = 0
-        self.latencies = LatencyHistogram()
-
-    def fits(self, folio_pages: U64Array) -> int:
-        """Give how many of these folios, from the first, make the next batch: at least one."""
-        if not len(folio_pages):
-            return 0
-        total = np.cumsum(folio_pages)
-        return max(1, int(np.searchsorted(total, self.pages, side="right")))
-
-    def record(self, pages: int, elapsed_ns: int) -> None:
-        """Take in that a batch of `pages` took so long."""
-        self.latencies.add(elapsed_ns)
-        if elapsed_ns > self._budget_ns:
-            self.over += 1
-            self.pages = max(1, min(self.pages, pages) // 2)
-        elif elapsed_ns * 2 <= self._budget_ns and pages * 2 > self.pages:
-            self.pages = min(self._maximum, self.pages + self._step)

@@ -8,6 +8,7 @@ PFN says where it is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,9 @@ from pghot.linux.machine_form import MachineForm, machine_form
 from pghot.linux.topology import Topology
 from pghot.linux.zoneinfo import ZoneInfo, read_zoneinfo
 from pghot.log.tape import Kind, Tape
+
+SHARE = 8
+"""Zones are read anew once what has moved is more than one in so many pages of their room."""
 
 
 class Mover(Protocol):
@@ -43,6 +47,7 @@ class HostMachine:
         self._topology = topology
         self._scale = topology.page_size >> PAGE_SHIFT
         self._zones: dict[int, list[ZoneInfo]] = {}
+        self._unread = 0
         self._mem_map = MemMap()
         self._form = machine_form(topology)
         self._ranges: dict[int, tuple[int, int]] = {}
@@ -120,18 +125,39 @@ class HostMachine:
         As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
         keeps for those who can use no other is no room.
         """
-        zones = self._of_node(nid)
-        pages = max((zone.free - zone.high - zone.protection for zone in zones), default=0)
-        room = max(pages, 0) * self._scale
+        room = max(map(_room, self._of_node(nid)), default=0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
         return room
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node; say which moved."""
         moved = self._mover.move(pfns, nid)
-        self._zones.clear()
+        if moved.all():
+            self._fill(nid, self._host_pages(pfns))
+        else:  # for want of room, perhaps
+            self._zones.clear()
         self._tape.note(Kind.MOVED, nid, moved)
         return moved
+
+    def _host_pages(self, pfns: U64Array) -> int:
+        folios = np.maximum(self._mem_map.compound[self._mem_map.places(pfns)], 1)
+        return -(-int(folios.sum()) // self._scale)
+
+    def _fill(self, nid: int, pages: int) -> None:
+        """Take what has moved from the room there was; read anew once much of it is gone.
+
+        Reading all zones of a large host takes as long as moving a batch.  What others take
+        or free is seen at the next wake-up, and after a share of the room that is the smaller
+        the less there is.
+        """
+        self._unread += pages
+        zones = self._of_node(nid)
+        for at, zone in reversed(list(enumerate(zones))):  # as the allocator falls back
+            taken = min(pages, _room(zone))
+            zones[at] = replace(zone, free=zone.free - taken)
+            pages -= taken
+        if pages or self._unread * SHARE > max(map(_room, zones), default=0):
+            self._zones.clear()
 
     def look_again(self) -> None:
         """Forget what was read of the zones: time has passed."""
@@ -167,9 +193,15 @@ class HostMachine:
 
     def _of_node(self, nid: int) -> list[ZoneInfo]:
         if not self._zones:
+            self._unread = 0
             for zone in read_zoneinfo(self._host):
                 self._zones.setdefault(zone.node, []).append(zone)
         return self._zones.get(nid, [])
+
+
+def _room(zone: ZoneInfo) -> int:
+    """Give the zone's pages above its high watermark that pages of a process may take."""
+    return max(zone.free - zone.high - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:

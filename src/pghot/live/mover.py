@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
+from pghot.linux.budget import LatencyBudget
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.linux.kpf import KPF_COMPOUND_TAIL, freed, has, movable
-from pghot.linux.latency import LatencyBudget
 from pghot.linux.moves import REASONS, Outcome, move_batch
 from pghot.linux.pagemap import Pagemap
 from pghot.linux.processes import Targets

@@ -15,10 +15,10 @@ from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
+from pghot.linux.budget import LatencyBudget
 from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
-from pghot.linux.latency import LatencyBudget
 from pghot.live import loop
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pghot.engine.layout import Layout
 from pghot.engine.memory import Node
 from pghot.engine.observer import Judged, Recorded
 from pghot.engine.units import PAGES_PER_SECTION
+from pghot.linux.entries import EntryFile
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.ring import Ring
 from pghot.linux.sample_layout import sample_layout
@@ -58,6 +60,7 @@ def warm_up(
     """Run every loop of a live run once, on a small machine and a ring of nobody's."""
     with _telling(tell):
         _warm_ring()
+        warm_entries()
         _warm_engine(_AskedEachTime, layout, fidelity, observed=observed)
 
 
@@ -92,6 +95,12 @@ def _warm_ring() -> None:
             ring.drain(Drained())
     finally:
         os.close(descriptor)
+
+
+def warm_entries() -> None:
+    """Read an entry that is not there."""
+    with EntryFile(Path(os.devnull)) as file:
+        file.gather(np.zeros(1, np.uint64))
 
 
 def _warm_engine(

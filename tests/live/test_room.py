@@ -1,0 +1,105 @@
+"""How much room a live target has, between two readings of /proc/zoneinfo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pghot.linux.topology import read_topology
+from pghot.live import machine
+from pghot.live.machine import HostMachine
+from pghot.log.tape import Tape
+from tests.live.world import FAST, SLOW
+
+HIGH = 300
+"""The zones' high watermark."""
+
+
+class Moves:
+    """Takes all folios, or leaves the last behind; nothing of it shows in the zones."""
+
+    def __init__(self):
+        self.leaves_one = False
+
+    def move(self, pfns, _nid):
+        moved = np.ones(len(pfns), np.bool_)
+        moved[-1] = not self.leaves_one
+        return moved
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    told = []
+    read = machine.read_zoneinfo
+
+    def counted(host):
+        told.append(host)
+        return read(host)
+
+    monkeypatch.setattr(machine, "read_zoneinfo", counted)
+    return told
+
+
+@pytest.fixture
+def moves():
+    return Moves()
+
+
+@pytest.fixture
+def host(world, moves, readings):
+    world.free[FAST] = HIGH + 8000
+    made = HostMachine(world, read_topology(world), moves, Tape())
+    readings.clear()
+    return made
+
+
+def pages(host, count):
+    start, _ = host._ranges[SLOW]
+    return np.arange(start, start + count, dtype=np.uint64)
+
+
+def test_what_moved_is_taken_from_the_room_there_was(host, readings):
+    assert host.room(FAST) == 8000
+    host.migrate(pages(host, 600), FAST)
+    assert host.room(FAST) == 7400
+    ((free, _promo),) = [(zone.free_pages, zone.promo_wmark) for zone in host.zones(FAST)]
+    assert free == HIGH + 7400
+    assert len(readings) == 1
+
+
+def test_folios_take_the_room_of_all_their_pages(host):
+    host.room(FAST)
+    head = pages(host, 1024)[-512:][:1]
+    assert head[0] % 512 == 0
+    host.learn(0, head, np.array([512], np.uint64), np.zeros(1, np.uint64))
+    host.migrate(head, FAST)
+    assert host.room(FAST) == 8000 - 512
+
+
+def test_once_an_eighth_of_the_room_has_gone_it_is_read_anew(host, world, readings):
+    host.room(FAST)
+    for left in (7500, 7000):
+        host.migrate(pages(host, 500), FAST)
+        assert host.room(FAST) == (left if left == 7500 else 8000)
+    assert len(readings) == 2
+    world.free[FAST] = HIGH + 100
+    host.migrate(pages(host, 1001), FAST)
+    assert host.room(FAST) == 100
+
+
+def test_so_it_is_after_a_refusal_and_at_a_wake_up(host, moves, readings):
+    host.room(FAST)
+    host.look_again()
+    host.room(FAST)
+    assert len(readings) == 2
+    moves.leaves_one = True
+    host.migrate(pages(host, 10), FAST)
+    host.room(FAST)
+    assert len(readings) == 3
+
+
+def test_what_more_has_moved_than_there_was_room_for_is_no_debt(host, world):
+    world.free[FAST] = HIGH + 10
+    assert host.room(FAST) == 10
+    host.migrate(pages(host, 600), FAST)
+    assert host.room(FAST) == 10  # as it is read anew
