@@ -41,6 +41,13 @@ A kernel patches its code while other CPUs run it, at each switch of NUMA balanc
 QEMU, with a thread for each CPU, may run what was there before.
 """
 
+CPU = "max,-avx,-avx2"
+"""QEMU's CPU with all that it emulates, but for AVX, which QEMU 7.2 gets wrong.
+
+NumPy's AVX2 argsort came out unsorted for nearly every array with repeats in it, and so did
+`np.unique` with it.
+"""
+
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
     "busybox": "busybox-static",
@@ -153,6 +160,7 @@ def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str
     options = [
         *layout.options(),
         "-accel tcg,thread=multi",
+        f"-cpu {CPU}",
         f"-qmp unix:{scratch}/qmp,server=on,wait=off",
         "-fsdev local,id=pghot,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device virtio-9p-pci,fsdev=pghot,mount_tag=pghot-root",

@@ -64,12 +64,11 @@ class EntryFile(Closing):
         there = np.zeros(len(wanted), np.bool_)
         wanted = wanted[: np.searchsorted(wanted, np.uint64(LAST_OFFSET // ENTRY))]
         buffer = np.empty(_buffer_entries(wanted), np.uint64)
-        limits = GAP, LONGEST_READ
         at = 0
         while at < len(wanted):
-            at = read_entries(self._descriptor, wanted, *limits, buffer, values, there, at)
+            at = read_entries(self._descriptor, wanted, GAP, buffer, values, there, at)
             if at < len(wanted):  # a signal came, or an error, which only Python can name
-                first, last = wanted[at], wanted[run_end(wanted, *limits, at) - 1]
+                first, last = wanted[at], wanted[run_end(wanted, GAP, len(buffer), at) - 1]
                 size = int(last - first + np.uint64(1)) * ENTRY
                 os.pread(self._descriptor, size, int(first) * ENTRY)
         return values, there
@@ -98,7 +97,6 @@ def read_entries(
     descriptor: int,
     wanted: U64Array,
     gap: int,
-    longest: int,
     buffer: U64Array,
     values: U64Array,
     there: npt.NDArray[np.bool_],
@@ -106,12 +104,12 @@ def read_entries(
 ) -> int:
     """Read the entries `wanted` (ascending, no repeats) from the one at `at` on.
 
-    `buffer` has room for the longest read (`run_end`).  Gives how far it came: to the end, or
-    to the first entry of a read that failed.
+    No read is longer than `buffer`.  Gives how far it came: to the end, or to the first entry
+    of a read that failed.
     """
     while at < len(wanted):
         first = wanted[at]
-        end = run_end(wanted, gap, longest, at)
+        end = run_end(wanted, gap, len(buffer), at)
         count = np.int64(wanted[end - 1] - first) + 1
         size = _pread(
             np.int32(descriptor), buffer.ctypes.data, count * ENTRY, np.int64(first) * ENTRY

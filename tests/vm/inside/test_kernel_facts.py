@@ -145,6 +145,15 @@ def test_memory_can_be_added_to_the_slow_node() -> None:
     assert total() == wanted
 
 
+def test_the_emulator_computes_right() -> None:
+    random = np.random.default_rng(1)
+    for size in range(100, 5000, 100):
+        values = random.integers(0, 1000, size).astype(np.uint64)
+        found, inverse = np.unique(values, return_inverse=True)
+        assert found.tolist() == sorted(set(values.tolist()))
+        assert found[inverse].tolist() == values.tolist()
+
+
 def test_the_guest_is_not_too_slow_to_measure_in() -> None:
     start = time.perf_counter()
     for _ in range(1_000_000):
