@@ -21,18 +21,32 @@ def main_zone(node: int) -> ZoneInfo:
     return max(zones, key=lambda zone: zone.managed)
 
 
+class Filler:
+    """Holds memory of a node, so that little is free."""
+
+    def __init__(self, node: int) -> None:
+        self._node = node
+        self._pool = Path(_POOL.format(node))
+
+    def leave(self, mib: int, *, give_back: bool = True) -> None:
+        """Leave so much free above the high watermarks.
+
+        What had been taken is given back for it, or, without `give_back`, only ever more taken.
+        """
+        zones = [z for z in read_zoneinfo(Host()) if z.node == self._node and z.name != "DMA"]
+        more = (sum(z.free - z.high for z in zones) - mib * MIB_PAGES) // HUGE_PAGES
+        if more > 0 or give_back:
+            self._pool.write_text(str(max(int(self._pool.read_text()) + more, 0)))
+
+
 @contextlib.contextmanager
-def filled(node: int, *, leave_mib: int) -> Iterator[None]:
-    """Take the node's free memory, but for so much above its high watermark.
+def filling(node: int) -> Iterator[Filler]:
+    """Give what fills the node, which is as empty again at the end.
 
     Caches are dropped first: what they hold is room too, once kswapd looks.
     """
     DROP_CACHES.write_text("1")
-    pool = Path(_POOL.format(node))
-    zones = [zone for zone in read_zoneinfo(Host()) if zone.node == node and zone.name != "DMA"]
-    spare = sum(zone.free - zone.high for zone in zones) - leave_mib * MIB_PAGES
-    pool.write_text(str(max(spare, 0) // HUGE_PAGES))
     try:
-        yield
+        yield Filler(node)
     finally:
-        pool.write_text("0")
+        Path(_POOL.format(node)).write_text("0")

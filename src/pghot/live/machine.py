@@ -151,7 +151,7 @@ class HostMachine:
         the less there is.
         """
         self._unread += pages
-        zones = self._of_node(nid)
+        zones = self._zones.get(nid, [])
         for at, zone in reversed(list(enumerate(zones))):  # as the allocator falls back
             taken = min(pages, _room(zone))
             zones[at] = replace(zone, free=zone.free - taken)

@@ -32,17 +32,16 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
     ):
         pghot.wait_until_watching()
         with (
-            room.filled(FAST, leave_mib=8),  # when all else has what it needs of it
+            room.filling(FAST) as filler,
             load.running(64, 48, options=busy, prefix=ours.inside) as process,
         ):
             hot, cold = process.addresses(64)
-            wait_for(lambda: _not_full(pghot), every=0.1)
-            zone = room.main_zone(FAST)
-            # Below low kswapd is at work for whoever allocates; at min everybody has to wait.
-            assert zone.free > zone.min
+            wait_for(lambda: _none_moved(filler, process, hot), every=0.2)
+            wait_for(lambda: _none_refused(filler, pghot), every=0.2)
+            wait_for(_at_min, timeout=30, every=0.2)
             live = pghot.stop()["live"]  # before the comparison, which makes cold pages warm
             moved, others = (fast(process.pid, pages) for pages in (hot, cold))
-            print(f"{moved} of {len(hot)} hot pages moved; {live['refused']}; {zone}")
+            print(f"{moved} of {len(hot)} hot pages moved; {live['refused']}")
             assert process.verify().startswith("checksum ok")
             assert process.stop().startswith("checksum ok")
     assert live["promoted_pages"] == pytest.approx(moved + others, abs=16)
@@ -51,13 +50,23 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
     assert live["refused"].get("isolation", 0) + live["refused"].get("ENOMEM", 0) > 0
 
 
-def _not_full(pghot: daemon.Daemon) -> str:
-    """Say what is missing until a status has told of pages moved and of others refused.
+def _at_min() -> str:
+    """Tell whether everybody who allocates has to wait; below low kswapd is at work for them."""
+    zone = room.main_zone(FAST)
+    return "" if zone.free > zone.min else f"no more than min is free: {zone}"
 
-    Not until no more are: kswapd makes room by and by.
-    """
+
+def _none_moved(filler: room.Filler, process: load.Load, hot: np.ndarray) -> str:
+    """Keep a little room, whoever else takes of it, until some of the pages are there."""
+    filler.leave(8)
+    return "" if fast(process.pid, hot) else f"no page moved; {room.main_zone(FAST)}"
+
+
+def _none_refused(filler: room.Filler, pghot: daemon.Daemon) -> str:
+    """Take what room kswapd makes, until a status tells of pages moved and of others refused."""
+    filler.leave(0, give_back=False)
     told = _COUNTS.findall(pghot.said)
-    return "" if told and "0" not in told[-1] else f"(promoted, refused) {told[-1:]}"
+    return "" if told and "0" not in told[-1] else f"(promoted, refused): {told[-1:]}"
 
 
 def test_a_slow_node_that_comes_during_a_run_is_followed(tmp_path: Path) -> None:
