@@ -37,7 +37,7 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
         ):
             hot, cold = process.addresses(64)
             wait_for(lambda: _none_moved(filler, process, hot), every=0.2)
-            wait_for(lambda: _none_refused(filler, pghot), every=0.2)
+            wait_for(lambda: _undecided(filler, pghot, process, hot), every=0.2)
             wait_for(_at_min, timeout=30, every=0.2)
             live = pghot.stop()["live"]  # before the comparison, which makes cold pages warm
             moved, others = (fast(process.pid, pages) for pages in (hot, cold))
@@ -47,7 +47,8 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
     assert live["promoted_pages"] == pytest.approx(moved + others, abs=16)
     assert moved > 0
     assert others <= 0.01 * len(cold)
-    assert live["refused"].get("isolation", 0) + live["refused"].get("ENOMEM", 0) > 0
+    if moved < len(hot):
+        assert sum(live["refused"].values()) > 0
 
 
 def _at_min() -> str:
@@ -62,11 +63,19 @@ def _none_moved(filler: room.Filler, process: load.Load, hot: np.ndarray) -> str
     return "" if fast(process.pid, hot) else f"no page moved; {room.main_zone(FAST)}"
 
 
-def _none_refused(filler: room.Filler, pghot: daemon.Daemon) -> str:
-    """Take what room kswapd makes, until a status tells of pages moved and of others refused."""
+def _undecided(
+    filler: room.Filler, pghot: daemon.Daemon, process: load.Load, hot: np.ndarray
+) -> str:
+    """Take what room kswapd makes until a status tells of pages moved and of others refused.
+
+    Or until all have moved: kswapd may be the faster.
+    """
     filler.leave(0, give_back=False)
     told = _COUNTS.findall(pghot.said)
-    return "" if told and "0" not in told[-1] else f"(promoted, refused): {told[-1:]}"
+    if told and "0" not in told[-1]:
+        return ""
+    moved = fast(process.pid, hot)
+    return "" if moved == len(hot) else f"{moved} moved; (promoted, refused): {told[-1:]}"
 
 
 def test_a_slow_node_that_comes_during_a_run_is_followed(tmp_path: Path) -> None:
