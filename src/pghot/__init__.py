@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import pghot.compiled  # noqa: F401 - which form of each loop is imported
+
 if TYPE_CHECKING:
     from pghot.engine.array_memory import ArrayMemory as ArrayMemory
     from pghot.engine.engine import Engine as Engine

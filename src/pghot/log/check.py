@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
-from pghot.engine.units import NID_MAX, PFN_SECTION_SHIFT
+from pghot.engine.units import NID_MAX
 from pghot.errors import InputError
 from pghot.log.machine import Machine
 from pghot.log.read import Chunk
 from pghot.log.schema import SOURCES, Columns
 
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i8, i16, u8, u64
+    from cython.cimports.pghot.engine.units import PFN_SECTION_SHIFT
+else:
+    from pghot.engine.arrays import i8, i16, u8, u64
+    from pghot.engine.units import PFN_SECTION_SHIFT
+
 OK, BACKWARDS, OUTSIDE, NO_NODE, NO_SOURCE, UNREADABLE = range(6)
+
+_BACKWARDS = cython.declare(cython.int, BACKWARDS)
+_OUTSIDE = cython.declare(cython.int, OUTSIDE)
+_NO_NODE = cython.declare(cython.int, NO_NODE)
+_NO_SOURCE = cython.declare(cython.int, NO_SOURCE)
+_UNREADABLE = cython.declare(cython.int, UNREADABLE)
 
 _KINDS = {
     BACKWARDS: ("time_us", "time goes backwards"),
@@ -26,40 +38,53 @@ _KINDS = {
 }
 
 
-@compiled
 def first_bad(
-    time: npt.NDArray[np.uint64],
-    pfn: npt.NDArray[np.uint64],
-    nid: npt.NDArray[np.int16],
-    source: npt.NDArray[np.int8],
+    columns: Columns,
     unreadable: npt.NDArray[np.bool_],
     start: int,
     last_time: int,
     present: npt.NDArray[np.uint8],
     nodes: npt.NDArray[np.uint8],
-    sources: int,
-) -> Any:
+) -> tuple[int, int, int]:
     """Find the first bad row from `start` on: its index, its kind, the time before it.
 
     `unreadable` marks rows that have a value of no use; it may be empty.  `present` is by
     section number, `nodes` by node id.
     """
-    last = np.uint64(last_time)
-    for i in range(start, len(time)):
-        if len(unreadable) and unreadable[i]:
-            return i, UNREADABLE, last
-        if time[i] < last:
-            return i, BACKWARDS, last
-        section = pfn[i] >> np.uint64(PFN_SECTION_SHIFT)
-        if section >= np.uint64(len(present)) or not present[section]:
-            return i, OUTSIDE, last
-        node = np.int64(nid[i])
-        if node != -1 and (node < 0 or node >= len(nodes) or not nodes[node]):
-            return i, NO_NODE, last
-        if source[i] < 0 or source[i] >= sources:
-            return i, NO_SOURCE, last
-        last = time[i]
-    return len(time), OK, last
+    time: cython.p_ulong = u64(columns["time_us"])
+    pfn: cython.p_ulong = u64(columns["pfn"])
+    nid: cython.p_short = i16(columns["nid"])
+    source: cython.p_schar = i8(columns["source"])
+    no_use: cython.p_uchar = u8(unreadable)
+    has_section: cython.p_uchar = u8(present)
+    has_node: cython.p_uchar = u8(nodes)
+    rows: cython.long = len(columns["time_us"])
+    marked: cython.bint = len(unreadable) > 0
+    sections: cython.ulong = len(present)
+    node_ids: cython.long = len(nodes)
+    sources: cython.long = len(SOURCES)
+    last: cython.ulong = last_time
+    section: cython.ulong
+    kind: cython.int = OK
+    i: cython.long = start
+    with cython.nogil:
+        while i < rows:
+            section = pfn[i] >> PFN_SECTION_SHIFT
+            if marked and no_use[i]:
+                kind = _UNREADABLE
+            elif time[i] < last:
+                kind = _BACKWARDS
+            elif section >= sections or not has_section[section]:
+                kind = _OUTSIDE
+            elif nid[i] != -1 and (nid[i] < 0 or nid[i] >= node_ids or not has_node[nid[i]]):
+                kind = _NO_NODE
+            elif source[i] < 0 or source[i] >= sources:
+                kind = _NO_SOURCE
+            if kind:
+                break
+            last = time[i]
+            i += 1
+    return i, kind, last
 
 
 class RowCheck:
@@ -121,16 +146,7 @@ class RowCheck:
         start = 0
         while start < len(chunk):
             at, kind, self._last_time = first_bad(
-                columns["time_us"],
-                columns["pfn"],
-                columns["nid"],
-                columns["source"],
-                unreadable,
-                start,
-                self._last_time,
-                self._present,
-                self._nodes,
-                len(SOURCES),
+                columns, unreadable, start, self._last_time, self._present, self._nodes
             )
             if kind == OK:
                 return

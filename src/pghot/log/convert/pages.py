@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.engine.units import PAGE_SHIFT
 from pghot.log.convert.samples import U64Array
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i32, i64, u64
+else:
+    from pghot.engine.arrays import i32, i64, u64
 
 _FIRST_SLOTS = 1 << 12
 _STRETCH = 1 << 15
 """Rows placed between two looks at how full the table is."""
 
 _KERNEL_HALF = 63
+
+_U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
+_FACTOR = cython.declare(cython.ulong, 0x9E37_79B9_7F4A_7C15)
 
 
 class PageTable:
@@ -42,9 +50,7 @@ class PageTable:
             self.count = _number(
                 owners[part],
                 pages[part],
-                self._owners,
-                self._pages,
-                self._numbers,
+                (self._owners, self._pages, self._numbers),
                 self.count,
                 numbers[part],
             )
@@ -64,39 +70,52 @@ class PageTable:
         _number(
             owners,
             pages,
-            self._owners,
-            self._pages,
-            self._numbers,
+            (self._owners, self._pages, self._numbers),
             0,
             np.empty(len(used), dtype=np.uint64),
         )
 
 
-@compiled
 def _number(
     owners: npt.NDArray[np.int32],
     pages: U64Array,
-    table_owners: npt.NDArray[np.int32],
-    table_pages: U64Array,
-    table_numbers: npt.NDArray[np.int64],
-    count: int,
+    table: tuple[npt.NDArray[np.int32], U64Array, npt.NDArray[np.int64]],
+    count: cython.long,
     out: U64Array,
 ) -> int:
     """Write every row's number to `out`; the table, a power of two, must have room for all."""
-    mask = np.uint64(len(table_numbers) - 1)
-    for row in range(len(pages)):
-        owner = owners[row]
-        page = pages[row]
-        mixed = (page ^ (np.uint64(owner) << np.uint64(40))) * np.uint64(0x9E3779B97F4A7C15)
-        slot = (mixed ^ (mixed >> np.uint64(29))) & mask
-        while table_numbers[slot] >= 0 and (
-            table_pages[slot] != page or table_owners[slot] != owner
-        ):
-            slot = (slot + np.uint64(1)) & mask
-        if table_numbers[slot] < 0:
-            table_owners[slot] = owner
-            table_pages[slot] = page
-            table_numbers[slot] = count
-            count += 1
-        out[row] = table_numbers[slot]
+    owner_of: cython.p_int = i32(owners)
+    page_of: cython.p_ulong = u64(pages)
+    table_owners: cython.p_int = i32(table[0])
+    table_pages: cython.p_ulong = u64(table[1])
+    table_numbers: cython.p_long = i64(table[2])
+    numbers: cython.p_ulong = u64(out)
+    mask: cython.ulong = len(table[2]) - 1
+    rows: cython.long = len(pages)
+    row: cython.long
+    slot: cython.ulong
+    with cython.nogil:
+        for row in range(rows):
+            slot = _hash(page_of[row], owner_of[row]) & mask
+            while table_numbers[slot] >= 0 and (
+                table_pages[slot] != page_of[row] or table_owners[slot] != owner_of[row]
+            ):
+                slot = (slot + 1) & mask
+            if table_numbers[slot] < 0:
+                table_owners[slot] = owner_of[row]
+                table_pages[slot] = page_of[row]
+                table_numbers[slot] = count
+                count += 1
+            numbers[row] = table_numbers[slot]
     return count
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _hash(page: cython.ulong, owner: cython.long) -> cython.ulong:
+    """Spread a page and its owner over 64 bits; masked, for interpreted it would not wrap."""
+    word: cython.ulong = (page ^ (owner << 40)) & _U64
+    word = word * _FACTOR & _U64
+    return word ^ (word >> 29)
