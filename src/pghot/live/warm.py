@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.candidates import Frames
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import Fidelity
-from pghot.engine.frames import Frames
 from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import Layout
 from pghot.engine.memory import Node
