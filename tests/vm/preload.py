@@ -17,7 +17,12 @@ from pghot.live.warm import warm_up
 COMMANDS = ("record", "replay", "restore", "run")
 LATER = (
     *("pghot.linux.restoring", "pghot.live.run", "pghot.log.parts", "pghot.replaying.output"),
-    *("pghot.report.live", "pghot.report.progress", "pghot.report.table"),
+    *(
+        "pghot.report.live",
+        "pghot.report.live_table",
+        "pghot.report.progress",
+        "pghot.report.table",
+    ),
 )
 """What the commands import once they run."""
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from pghot.binning.forms import Binned, Histogram
-from pghot.binning.run_binner import RunBinner
 from pghot.engine import summary
 from pghot.engine.engine import Engine
 from pghot.engine.recorder import PGHOT_HWHINTS
@@ -20,16 +18,12 @@ from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.pump import Pump
+from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.sources.live_source import LiveSource
 
-ENGINE_REFUSALS = {
-    "threshold": "touched too long ago (threshold)",
-    "rate_limit": "rate limit reached",
-    "already_there": "already on the target node",
-    "no_target": "the target is no online top-tier node",
-    "isolation": "no room on the target node",
-}
-"""Reasons of the engine's own, by its names; `migration` is the host's and said in detail."""
+if TYPE_CHECKING:
+    from pghot.binning.forms import Binned
+    from pghot.binning.run_binner import RunBinner
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +103,8 @@ class LiveResult:
 
         Hint faults show accesses to slow memory alone: how many were fast is not known then.
         """
+        from pghot.binning.forms import Histogram  # noqa: PLC0415 - only with -o
+
         latencies = self.mover.budget.latencies
         return binner.binned(
             "run",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import IMPROVED
@@ -34,13 +34,13 @@ from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.state import States
 from pghot.live.tally import Tally
-from pghot.live.telling import observe
 from pghot.live.told import Told
 from pghot.live.warm import warm_up
-from pghot.log.events import Events
-from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
+
+if TYPE_CHECKING:
+    from pghot.log.events import Events
 
 Tell = Callable[[str], None]
 Opened = Callable[[Host, Options], AbstractContextManager[Session]]
@@ -202,6 +202,8 @@ class _Live:
             self.engine, self.machine, self.facts, self.mover, log, self._take_batch, watch
         )
         if events is not None:
+            from pghot.live.telling import observe  # noqa: PLC0415 - only with --events
+
             stage.events = observe(events, self.engine, self.machine, self.mover, self._owners)
         return stage
 
@@ -319,6 +321,8 @@ def _recording(
     optional: tuple[str, ...] = LOGGED,
 ) -> Iterator[Any]:
     """Open a log in parts, and let it know at the end how the machine looks by then."""
+    from pghot.log.parts import create_parts  # noqa: PLC0415 - only where a log is written
+
     with create_parts(path, metadata, optional=optional, force=force) as writer:
         yield writer
         m = writer.metadata

@@ -11,7 +11,8 @@ from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
 from pghot.live.warm import warm_up_replay
 from pghot.log.schema import SOURCES, Columns
-from pghot.replaying.driver import Settings, replay
+from pghot.replaying.driver import replay
+from pghot.replaying.settings import Settings
 from pghot.top.figures import printable
 from pghot.top.heat import Heat
 from pghot.top.state import NodeState, SourceState, State
