@@ -17,6 +17,7 @@ from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
+from pghot.live.owners import Owners
 from pghot.live.pump import Pump
 from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.sources.live_source import LiveSource
@@ -41,6 +42,7 @@ class LiveResult:
     pump: Pump
     facts: Facts
     mover: HostMover
+    owners: Owners
     guard: SettingsGuard
     reason: str
     dry_run: bool
@@ -133,6 +135,7 @@ class LiveResult:
             "refused": {name: count for name, (count, _) in self.refusals().items()},
             "left_out": self.left_out,
             "late_rows": self.pump.late,
+            "owners": {"kept": self.owners.kept, "let_go": self.owners.let_go},
             "memcg_promoted": memcgs,
             "memcg_names": {str(m): n for m, n in self.memcg_names.items() if str(m) in memcgs},
             "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},

@@ -186,7 +186,7 @@ class _Live:
         )
         self.machine = HostMachine(host, session.topology, self.mover, tape)
         self.mover.of(self.machine)
-        owners.grow(self.machine.mem_map.slots)
+        owners.grow(self.machine.lower_tier_pages)
         self.facts = Facts(self.machine, self._kpages, owners, tally)
         self.engine = self._engine()
 
@@ -217,6 +217,7 @@ class _Live:
             pump=pump,
             facts=self.facts,
             mover=self.mover,
+            owners=self._owners,
             guard=session.guard,
             reason=session.choice.reason,
             dry_run=self.options.dry_run,
