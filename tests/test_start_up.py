@@ -72,7 +72,12 @@ RUNS = {
 
 SCRIPT = """
 import atexit, runpy, sys
-atexit.register(lambda: print(*sys.modules, file=open({said!r}, "w")))
+def say():
+    with open("/proc/self/status") as status, open({said!r}, "w") as said:
+        peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+        print(*sys.modules, file=said)
+        print(peak, file=said)
+atexit.register(say)
 sys.argv[1:] = {words!r}
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
@@ -80,6 +85,11 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 def imported(module: str, words: list[str], directory: Path) -> set[str]:
     """Give the modules that `python -m module words` has imported at its end."""
+    return at_end(module, words, directory)[0]
+
+
+def at_end(module: str, words: list[str], directory: Path) -> tuple[set[str], int]:
+    """Give the modules at the end of a process, and the most bytes that it held."""
     said = directory / "said"
     script = SCRIPT.format(said=str(said), module=module, words=words)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)}
@@ -92,7 +102,8 @@ def imported(module: str, words: list[str], directory: Path) -> set[str]:
         env=environment,
     )
     assert "Traceback" not in done.stderr, done.stderr
-    return set(said.read_text().split())
+    modules, kib = said.read_text().splitlines()
+    return set(modules.split()), int(kib) << 10
 
 
 @pytest.fixture
@@ -128,6 +139,14 @@ def test_a_command_with_loops_imports_no_more_than_it_needs(line, allowed, words
 def test_a_run_imports_no_more_than_it_needs(line, allowed, words_of, tmp_path):
     found = imported("tests.made_run", [str(tmp_path), *words_of(line)], tmp_path)
     assert found & {*HEAVY} <= set(allowed.split())
+
+
+def test_a_run_holds_at_most_80_megabytes(words_of, tmp_path):
+    words = words_of("run -p 40 -d 0.2 --json")
+    found, most = at_end("tests.made_run", [str(tmp_path), *words], tmp_path)
+    if found & {*LOOPS}:
+        pytest.skip("the loops are Numba's")
+    assert most <= 80_000_000
 
 
 def test_a_command_imports_the_modules_of_no_other(words_of, tmp_path):

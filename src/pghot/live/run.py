@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pghot.engine.engine import Engine
-from pghot.engine.fidelity import IMPROVED
 from pghot.engine.kmigrated import Batch
-from pghot.engine.layout import DEFAULT
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.budget import LatencyBudget
@@ -35,7 +33,6 @@ from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.state import States
 from pghot.live.tally import Tally
 from pghot.live.told import Told
-from pghot.live.warm import warm_up
 from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
 
@@ -95,8 +92,6 @@ def run_engine(
             )
             log = Log(writer, live.machine, tape)
         _introduce(session, tell)
-        layout, fidelity = engine_options.layout, engine_options.fidelity
-        warm_up(layout, fidelity, tell, observed=events is not None)
         for line in session.take_settings():
             tell(line)
         live.begin()
@@ -139,7 +134,6 @@ def record_accesses(
         with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
             log = Log(writer, machine, tape)
             _introduce(session, tell)
-            warm_up(DEFAULT, IMPROVED, tell)
             for line in session.take_settings():
                 tell(line)
             clock.start()
