@@ -22,10 +22,11 @@ from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 from pghot.live.tally import Tally
 
-NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
-RESIZED = "not that size"
+NO_OWNER, NO_TARGET, STALE = "owner not known", "not a target", "not that page"
+UNMOVABLE, RESIZED = "unmovable", "not that size"
 DRY_RUN = "dry run"
 BEFORE = {
+    NO_OWNER: "whose it is was let go for other pages, or is known of another folio there",
     NO_TARGET: "its process has gone, or is no target any more",
     STALE: "freed, moved or mapped elsewhere since it was accessed",
     UNMOVABLE: "off the LRU, hugetlb or reserved",
@@ -131,8 +132,9 @@ class HostMover:
     ) -> BoolArray:
         """Tell which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
-            self.before[NO_TARGET] += len(vaddrs)
-            self.answers[rows] = NO_TARGET
+            why = NO_TARGET if pid else NO_OWNER
+            self.before[why] += len(vaddrs)
+            self.answers[rows] = why
             return np.zeros(len(vaddrs), np.bool_)
         mapped = self.pagemap.lookup(pid, vaddrs, self._targets.starttime(pid))
         same: BoolArray = mapped.present & (mapped.pfn == pfns // self._scale)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pghot.log.read import open_log
-from tests.vm import daemon, forked, load
+from tests.vm import commands, daemon, load
 from tests.vm.layout import SLOW
 from tests.vm.machine import SHARED
 
@@ -89,7 +89,7 @@ def test_a_recording_that_is_killed_is_readable_up_to_its_last_part(tmp_path):
     with load.running(32, 8, options=("--pause-us", "0")) as process:
         said = tmp_path / "stderr"
         words = ("record", "-p", str(process.pid), "-o", str(log))
-        with forked.running(words, Path(os.devnull), said) as recording:
+        with commands.running(words, Path(os.devnull), said) as recording:
             end = time.monotonic() + WAIT_S
             while not (parts.exists() and any(parts.glob("0*.parquet"))):
                 assert recording.poll() is None, said.read_text()
