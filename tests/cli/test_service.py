@@ -387,9 +387,12 @@ def system_calls_of(sets: dict[str, list[str]], name: str) -> set[str]:
 def test_the_units_filter_lets_through_every_system_call_of_a_run(tmp_path: Path) -> None:
     if not shutil.which("strace"):
         pytest.skip("no strace")
-    first, but = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
-    allowed = system_calls(["@default", *first.split()])
-    allowed -= system_calls(but.removeprefix("~").split())
+    allowed = system_calls(["@default"])
+    for listed in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
+        if listed.startswith("~"):
+            allowed -= system_calls(listed.removeprefix("~").split())
+        else:
+            allowed |= system_calls(listed.split())
     host, file = tmp_path / "other", tmp_path / "pghot.toml"
     file.write_text("pids = [40]\nduration = 0.5\n")
     before = ELSEWHERE.format(root=str(host), state=str(tmp_path / "state"))
@@ -406,6 +409,30 @@ def test_the_units_filter_lets_through_every_system_call_of_a_run(tmp_path: Path
         used |= set(re.findall(r"^\d+ +([a-z]\w*)\(", trace.read_text(), re.MULTILINE))
     assert {"perf_event_open", "move_pages", "flock", "socket"} <= used
     assert used <= allowed
+
+
+NEVER_WRITTEN_AND_EXECUTED = """
+import ctypes, errno, os, sys
+PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_run_makes_no_memory_executable(file: Path, tmp_path: Path) -> None:
+    """As under MemoryDenyWriteExecute=yes, by the kernel's own means."""
+    if '"numba' in (ROOT / "pyproject.toml").read_text():
+        pytest.skip("loops are still compiled as they run")
+    before = ELSEWHERE.format(root=str(tmp_path / "other"), state=str(tmp_path / "state"))
+    file.write_text("pids = [40]\nduration = 0.5\n")
+    wrap = [sys.executable, "-c", NEVER_WRITTEN_AND_EXECUTED]
+    if subprocess.run([*wrap, "/bin/true"], capture_output=True, check=False).returncode:
+        pytest.skip("no PR_SET_MDWE (Linux before 6.3)")
+    run = pghot_command("run", "--config", file, "--metrics", "127.0.0.1:0", before=before)
+    done = subprocess.run([*wrap, *run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_hot_pages_are_fast_at_the_end_of_a_configured_run(
