@@ -32,7 +32,8 @@ cdef extern from *:
     #define pghot_u64(array) pghot_array(unsigned long, array)
     #define pghot_i64(array) pghot_array(long, array)
     #define pghot_f64(array) pghot_array(double, array)
-    #define pghot_prefetch(items, index) __builtin_prefetch(&(items)[index], 1, 3)
+    #define pghot_prefetch(items, index, bytes) \
+        __builtin_prefetch((const char *)(items) + (bytes) * (index), 1, 3)
     #define pghot_ctz(word) ((unsigned long)__builtin_ctzl(word))
     """
     void *items "pghot_items" (object array, size_t itemsize) except NULL
@@ -45,5 +46,5 @@ cdef extern from *:
     unsigned long *u64 "pghot_u64" (object array) except NULL
     long *i64 "pghot_i64" (object array) except NULL
     double *f64 "pghot_f64" (object array) except NULL
-    void prefetch "pghot_prefetch" (const void *items, unsigned long index) noexcept nogil
+    void prefetch "pghot_prefetch" (const void *items, unsigned long index, unsigned long bytes) noexcept nogil
     unsigned long trailing_zeros "pghot_ctz" (unsigned long word) noexcept nogil

@@ -48,8 +48,8 @@ class _Struct:
         self._item[name] = value
 
 
-def prefetch(items: Any, index: int) -> None:
-    """Ask the processor for the cache line of an item that is soon to be written."""
+def prefetch(items: Any, index: int, size: int) -> None:
+    """Ask the processor for the cache line of an item, of `size` bytes, soon to be written."""
 
 
 def trailing_zeros(word: int) -> int:

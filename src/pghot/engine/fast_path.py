@@ -18,6 +18,7 @@ if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
     from cython.cimports.pghot.engine.blocks import (
         AHEAD,
+        BLOCK,
         FACTS,
         KEPT,
         PAGE_MOVED,
@@ -35,6 +36,7 @@ else:
     from pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
     from pghot.engine.blocks import (
         AHEAD,
+        BLOCK,
         FACTS,
         KEPT,
         PAGE_MOVED,
@@ -235,9 +237,9 @@ def locate(
 def _ask_for_record(maps: Maps, place: cython.ulong) -> cython.void:
     """Ask for the cache line of a record."""
     if maps.precise:
-        prefetch(maps.words, place)
+        prefetch(maps.words, place, 4)
     else:
-        prefetch(maps.bytes, place)
+        prefetch(maps.bytes, place, 1)
 
 
 @cython.cfunc
@@ -250,9 +252,9 @@ def _ask_for_rows(
     i: cython.long
     for i in range(at, at + size):
         if pages.narrow != cython.NULL:
-            prefetch(pages.narrow, scratch.places[i])
+            prefetch(pages.narrow, scratch.places[i], 1)
         else:
-            prefetch(pages.wide, scratch.places[i])
+            prefetch(pages.wide, scratch.places[i], 2)
 
 
 @cython.cfunc
@@ -432,7 +434,7 @@ def _update_bytes(
         place = place_in(section, pfn[first + size + i])
         places[at_next + i] = place
         said |= section
-        prefetch(records, place)
+        prefetch(records, place, 1)
         place = places[at + i]
         record = table[row | records[place]]
         records[place] = record
@@ -478,7 +480,7 @@ def _update_words(
         place = place_in(section, pfn[first + size + i])
         places[at_next + i] = place
         said |= section
-        prefetch(records, place)
+        prefetch(records, place, 4)
         place = places[at + i]
         record = next_precise(records[place], stamp, base, limit, table)
         records[place] = record
@@ -489,14 +491,65 @@ def _update_words(
 def update(maps: Maps, rules: RecordRules, rows: Rows) -> None:
     """Update the records at places `rows.pfn`, one access each for node `rows.nid`, in order.
 
-    Rule 1 alone: rules 2 to 8 are not asked.  Times ascend, as those of all accesses.
+    Rule 1 alone: rules 2 to 8 are not asked, and no mark is left.  Times ascend.
     """
-    i: cython.long
     with cython.nogil:
-        for i in range(rows.count):
-            if i + AHEAD < rows.count:
-                _ask_for_record(maps, rows.pfn[i + AHEAD])
-            _update(rows.pfn[i], rows.now[i], rows.nid[i], rules, maps)
+        if maps.precise:
+            _update_words_at(rows, rules, maps)
+        else:
+            _update_bytes_at(rows, rules, maps)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _update_bytes_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
+    """`update` of default records."""
+    records: cython.p_uchar = maps.bytes
+    table: cython.p_uchar = rules.bytes
+    places: cython.p_ulong = rows.pfn
+    now: cython.p_ulong = rows.now
+    count: cython.long = rows.count
+    first: cython.long = 0
+    end: cython.long
+    row: cython.ulong
+    place: cython.ulong
+    i: cython.long
+    while first < count:
+        end = min(first + BLOCK, count)
+        row = row_of(now[first])
+        if end + AHEAD <= count and one_time(rows, first, end, False):
+            for i in range(first, end):
+                prefetch(records, places[i + AHEAD], 1)
+                place = places[i]
+                records[place] = table[row | records[place]]
+        else:
+            for i in range(first, end):
+                place = places[i]
+                records[place] = table[row_of(now[i]) | records[place]]
+        first = end
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _update_words_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
+    """`update` of precision records."""
+    records: cython.p_uint = maps.words
+    table: cython.p_uint = rules.words
+    places: cython.p_ulong = rows.pfn
+    nids: cython.p_short = rows.nid
+    now: cython.p_ulong = rows.now
+    limit: cython.ulong = rules.limit
+    last: cython.long = rows.count - 1
+    place: cython.ulong
+    i: cython.long
+    for i in range(rows.count):
+        prefetch(records, places[min(i + AHEAD, last)], 4)
+        place = places[i]
+        records[place] = next_precise(
+            records[place], stamp_of(now[i]), base_of(now[i], nids[i]), limit, table
+        )
 
 
 def trace(maps: Maps, rules: RecordRules, rows: Rows, before: Any, after: Any) -> None:
