@@ -102,7 +102,6 @@ def _compiled(root: Path) -> dict[str, Path]:
     modules = loop_modules(root)
     kept = root / "build" / "loops"
     flags = ["-O3", "-g0", "-fno-strict-overflow", "-Wno-unused-function"]
-    flags += ["-ffp-contract=off"]  # floating point to the bit as interpreted, on every CPU
     extensions = [
         Extension(
             name,
@@ -124,6 +123,8 @@ def _compiled(root: Path) -> dict[str, Path]:
             nthreads=0,
             compiler_directives={
                 "language_level": 3,
+                "boundscheck": False,
+                "wraparound": False,
                 "cdivision": True,
                 "initializedcheck": False,
                 "freethreading_compatible": True,
