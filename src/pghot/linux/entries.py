@@ -64,7 +64,7 @@ class EntryFile(Closing):
         An entry after the end of the file is 0 and not there.  OSError as pread gives it.
         """
         indices = np.ascontiguousarray(indices, np.uint64)
-        if np.all(indices[1:] > indices[:-1]):  # as most callers have them
+        if np.all(indices[1:] > indices[: max(len(indices) - 1, 0)]):  # as most callers have them
             return self._gather(indices)
         wanted, inverse = np.unique(indices, return_inverse=True)
         values, there = self._gather(wanted)
@@ -88,7 +88,8 @@ class EntryFile(Closing):
 
 def _buffer_entries(wanted: U64Array) -> int:
     """Give the entries that the longest read of these can have."""
-    return min(LONGEST_READ, int(wanted[-1] - wanted[0]) + 1) if len(wanted) else 0
+    last: cython.long = len(wanted) - 1
+    return min(LONGEST_READ, int(wanted[last] - wanted[0]) + 1) if last >= 0 else 0
 
 
 def run_end(wanted: U64Array, gap: cython.ulong, longest: cython.ulong, at: cython.long) -> int:
