@@ -17,7 +17,7 @@ def u8(array: Any) -> Any:
     return memoryview(array.view(np.uint8) if array.dtype == np.bool_ else array)
 
 
-i8 = u16 = i16 = u32 = i32 = u64 = i64 = f64 = u8
+i8 = u16 = i16 = u32 = i32 = u64 = i64 = f32 = f64 = u8
 
 
 class Structs:
