@@ -43,14 +43,13 @@ CYTHON = "cython>=3.1,<4"
 """What interpreted loops import; of compiled ones only the build needs it."""
 
 DIRECTIVES = {
-    "boundscheck": False,
-    "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
     "freethreading_compatible": True,
 }
 FLAGS = (
     "-O3",
+    "-ffp-contract=off",  # floating point to the bit as interpreted, on every CPU
     "-g0",
     "-fPIC",
     "-shared",

@@ -287,11 +287,12 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
 def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
     file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warm_up(*_: object, **_more: object) -> None:
+    def cautions(*_: object) -> list[str]:
         file.write_text(file.read_text().replace("= 2", "= 3"))
         hang_up()
+        return []
 
-    monkeypatch.setattr("pghot.live.run.warm_up", warm_up)
+    monkeypatch.setattr("pghot.live.run.cautions", cautions)
     done = run("run", "--config", file, "--json")
     assert f"{file}: reloaded: freq_threshold 2 -> 3" in done.err
     assert json.loads(done.out)["live"]["ended"] == "the time was up"

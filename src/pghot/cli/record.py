@@ -6,8 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "record the memory accesses of processes on this host to an access log (needs root)"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.jit import compiled
 from pghot.errors import InputError
-from pghot.log.read import Chunk, open_log
 from pghot.workloads.page_units import PageUnits
+
+if TYPE_CHECKING:
+    from pghot.log.read import Chunk
 
 Rows = npt.NDArray[np.int32]
 
@@ -44,6 +46,8 @@ class LogRows:
 
     def lap(self) -> Iterator[Rows]:
         """Go through the log, piece by piece."""
+        from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
+
         with open_log(self.path) as log:
             for chunk in log.chunks(("pfn",)):
                 if log.ragged:

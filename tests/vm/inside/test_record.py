@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pghot.log.read import open_log
-from tests.vm import daemon, forked, load
+from tests.vm import commands, daemon, load
 from tests.vm.perf_ring import Faults
 from tests.vm.promotion import fast, wait_for
 
@@ -74,9 +74,9 @@ def _kernel_leaves_pages_alone():
 
 
 @contextmanager
-def recording(*words: str, said: Path) -> Iterator[forked.Command]:
+def recording(*words: str, said: Path) -> Iterator[commands.Command]:
     """Run `pghot record WORDS`, which has begun to watch."""
-    with forked.running(("record", *words), Path(os.devnull), said) as command:
+    with commands.running(("record", *words), Path(os.devnull), said) as command:
 
         def idle() -> str:
             assert command.poll() is None, said.read_text()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +23,32 @@ pytestmark = pytest.mark.usefixtures("settings_come_back")
 
 BUSY = ("--pause-us", "0")
 """The kernel first looks at a process after a second of its CPU time."""
+
+
+MB = 1_000_000
+
+
+def test_a_run_is_ready_within_three_imports_of_numpy_and_holds_at_most_80_megabytes() -> None:
+    imports, starts, held = [], [], []
+    with load.running(32, 8) as process:
+        for _ in range(3):
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-c", "import numpy"], check=True)
+            imports.append(time.monotonic() - began)
+            began = time.monotonic()
+            with daemon.running("-p", str(process.pid)) as running:
+                starts.append(running.wait_until_watching() - began)
+                held.append(held_by(running.process.pid))
+                running.stop()
+    print(f"import numpy {imports}, ready {starts} s; {held} bytes")
+    assert min(starts) <= 3 * min(imports)
+    assert max(held) <= 80 * MB
+
+
+def held_by(pid: int) -> int:
+    """Give the bytes of memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Path) -> None:
