@@ -37,17 +37,19 @@ MAX_ACCESS = 4096
 """Bytes of the largest access taken for one; vector saves stay well below."""
 
 _ROWS = 1 << 17
-_LINE = re.compile(rb"(?:I  | [LSM] )[0-9a-f]{1,16},[0-9]{1,4}\r?$")
+_LINE = re.compile(rb"(?:I  | [LSM] )[0-9a-fA-F]{1,16},[0-9]{1,4}[ \t\r]*$")
 _CHATTER = re.compile(rb"(?:==|--|\*\*)[0-9]{1,10}(?:==|--|\*\*)")
 
-_COUNTS = 5
+_COUNTS = 6
 _INSTRUCTIONS = cython.declare(cython.int, 0)
 _TOUCHES = cython.declare(cython.int, 1)
 _LINES = cython.declare(cython.int, 2)
 _BAD = cython.declare(cython.int, 3)
 _FIRST_BAD = cython.declare(cython.int, 4)
+_ALL_TOUCHES = cython.declare(cython.int, 5)
 
 _NEWLINE = cython.declare(cython.uchar, ord("\n"))
+_TAB = cython.declare(cython.uchar, ord("\t"))
 _RETURN = cython.declare(cython.uchar, ord("\r"))
 _COMMA = cython.declare(cython.uchar, ord(","))
 _SPACE = cython.declare(cython.uchar, ord(" "))
@@ -55,6 +57,7 @@ _EQUALS = cython.declare(cython.uchar, ord("="))
 _DASH = cython.declare(cython.uchar, ord("-"))
 _STAR = cython.declare(cython.uchar, ord("*"))
 _I = cython.declare(cython.uchar, ord("I"))
+_B = cython.declare(cython.uchar, ord("B"))
 _L = cython.declare(cython.uchar, ord("L"))
 _M = cython.declare(cython.uchar, ord("M"))
 _S = cython.declare(cython.uchar, ord("S"))
@@ -67,9 +70,9 @@ _Text = npt.NDArray[np.uint8]
 
 
 class Misses(NamedTuple):
-    """Room for the rows of a block: instructions so far, address, whether it was written."""
+    """Room for the rows of a block: what the clock shows, address, whether it was written."""
 
-    instructions: U64Array
+    moments: U64Array
     addresses: U64Array
     writes: BoolArray
 
@@ -95,12 +98,17 @@ def open_lackey(source: Source, options: Options, tally: Tally) -> Opened:
     if options.addresses == "physical":
         raise InputError(f"{source.name}: has no physical addresses; lackey sees virtual ones")
     check_llc(llc, options.ips)
-    cache = f"a cache of {llc.size} bytes, {llc.ways} ways, {llc.line} bytes a line"
-    taken = (
-        f"converted from lackey through {cache if llc.size else 'no cache'}; virtual time, "
-        f"{options.ips} instructions a second"
+    rate = options.order_as_time
+    clock = f"{options.ips} instructions" if rate is None else f"{rate} loads and stores"
+    return Opened(
+        NAME,
+        False,
+        ("vaddr", "write"),
+        _chunks(source, options, tally),
+        f"converted from lackey through {llc.words}; virtual time, {clock} a second",
+        tool="valgrind --tool=lackey",
+        virtual_clock="--ips" if rate is None else "--order-as-time",
     )
-    return Opened(NAME, False, ("vaddr", "write"), _chunks(source, options, tally), taken)
 
 
 def check_llc(llc: Llc, ips: int) -> None:
@@ -120,19 +128,28 @@ def check_llc(llc: Llc, ips: int) -> None:
 
 def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]:
     llc = options.llc
+    rate = options.order_as_time or options.ips
+    clock = _INSTRUCTIONS if options.order_as_time is None else _ALL_TOUCHES
     shift = llc.line.bit_length() - 1
     tags = np.full((llc.size >> shift) // llc.ways * llc.ways, -1, dtype=np.int64)
     counts = np.zeros(_COUNTS, dtype=np.int64)
     for _line, block in source.blocks():
-        for rows in _filtered(block, counts, tags, llc.ways, shift):
+        for rows in _filtered(block, counts, clock, tags, llc.ways, shift):
             if counts[_BAD] and not options.skip_bad:
                 raise InputError(
                     f"{source.name}: line {counts[_FIRST_BAD]}: no lackey event such as "
-                    f"' L 1ffeffe7e0,8'; {NOT_BAD}"
+                    f"' L 1ffeffe7e0,8'; output of the program, perhaps, which --log-file=FILE "
+                    f"of valgrind keeps apart; {NOT_BAD}"
                 )
-            instructions, addresses, writes = rows
+            moments, addresses, writes = rows
+            if options.order_as_time is None and counts[_TOUCHES] and not counts[_INSTRUCTIONS]:
+                raise InputError(
+                    f"{source.name}: has no instruction lines ('I  0401ab70,3'), which are its "
+                    f"clock; trace with them, or give --order-as-time RATE, loads and stores a "
+                    f"second"
+                )
             yield {
-                "time_us": instructions * np.uint64(1_000_000) // np.uint64(options.ips),
+                "time_us": moments * np.uint64(1_000_000) // np.uint64(rate),
                 "address": addresses,
                 "vaddr": addresses,
                 "write": writes,
@@ -147,11 +164,12 @@ def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]
 def _filtered(
     block: bytes,
     counts: _I64Array,
+    clock: int,
     tags: _I64Array,
     ways: int,
     shift: int,
 ) -> Iterator[tuple[U64Array, U64Array, BoolArray]]:
-    """Give the misses of a block: instructions so far, address, whether written."""
+    """Give the misses of a block: their moments, address, whether written."""
     text = np.frombuffer(block, dtype=np.uint8)
     at = 0
     while at < len(text):
@@ -160,14 +178,15 @@ def _filtered(
             np.empty(_ROWS, dtype=np.uint64),
             np.empty(_ROWS, dtype=np.bool_),
         )
-        at, filled = scan(text, at, counts, tags, ways, shift, rows)
-        yield rows.instructions[:filled], rows.addresses[:filled], rows.writes[:filled]
+        at, filled = scan(text, at, counts, clock, tags, ways, shift, rows)
+        yield rows.moments[:filled], rows.addresses[:filled], rows.writes[:filled]
 
 
 def scan(
     block: _Text,
     at: cython.long,
     counted: _I64Array,
+    clock: cython.int,
     cache: _I64Array,
     ways: cython.long,
     shift: cython.int,
@@ -175,13 +194,14 @@ def scan(
 ) -> tuple[int, int]:
     """Go through whole lines from byte `at`; stop at the end or where the rows are full.
 
-    Gives where it stopped and how many rows it filled.
+    The clock is one of the counts: of instructions, or of loads and stores.  Gives where it
+    stopped and how many rows it filled.
     """
     text: cython.p_uchar = u8(block)
     digits: cython.p_uchar = u8(_DIGITS)
     counts: cython.p_long = i64(counted)
     tags: cython.p_long = i64(cache)
-    instructions: cython.p_ulong = u64(rows.instructions)
+    moments: cython.p_ulong = u64(rows.moments)
     addresses: cython.p_ulong = u64(rows.addresses)
     writes: cython.p_uchar = u8(rows.writes)
     read = np.zeros(3, np.uint64)
@@ -204,12 +224,13 @@ def scan(
             elif kind == 0:
                 _note_bad(text, at, counts)
             else:
+                counts[_ALL_TOUCHES] += 1
                 line = event[1] >> shift
                 last = (event[1] + event[2] - 1) >> shift
                 while line <= last:
                     counts[_TOUCHES] += 1
                     if sets == 0 or _miss(tags, sets, ways, line):
-                        instructions[filled] = counts[_INSTRUCTIONS]
+                        moments[filled] = counts[clock]
                         addresses[filled] = max(event[1], line << shift)
                         writes[filled] = kind != _L
                         filled += 1
@@ -270,7 +291,7 @@ def _event(
             while at < first + 16 and digits[text[at]] < 10:
                 size = size * 10 + digits[text[at]]
                 at += 1
-        if text[at] == _RETURN:
+        while text[at] in (_SPACE, _TAB, _RETURN):
             at += 1
         if text[at] != _NEWLINE or size < 1 or size > _LARGEST or address > _U64 - (size - 1):
             kind = 0
@@ -310,6 +331,8 @@ def _note_bad(text: cython.p_uchar, at: cython.long, counts: cython.p_long) -> c
     mark: cython.int = text[at]
     if mark in (_NEWLINE, _RETURN):
         return
+    if mark == _S and text[at + 1] == _B and text[at + 2] == _SPACE:
+        return  # --trace-superblocks
     if text[at + 1] == mark and mark in (_EQUALS, _DASH, _STAR):
         return
     counts[_BAD] += 1

@@ -15,13 +15,25 @@ WEIGHT_STRUCT = 24
 READ_ENABLED, READ_RUNNING, READ_ID, READ_GROUP, READ_LOST = range(5)
 BRANCH_HW_INDEX, BRANCH_COUNTERS = 17, 19
 
-# Types of records.  The payload of AUXTRACE follows it and is not in its size.
+# Types of records.  The payloads of AUXTRACE and TRACING_DATA follow and are not in their sizes.
+RECORD_LOST, RECORD_COMM, RECORD_THROTTLE, RECORD_FORK = 2, 3, 5, 7
 RECORD_SAMPLE = 9
-RECORD_AUXTRACE = 71
+RECORD_LOST_SAMPLES = 13
+RECORD_ATTR = 64
+RECORD_TRACING_DATA = 66
+RECORD_AUXTRACE_INFO, RECORD_AUXTRACE = 70, 71
+RECORD_EVENT_UPDATE, RECORD_TIME_CONV = 78, 79
 RECORD_COMPRESSED, RECORD_COMPRESSED2 = 81, 83
+RECORD_KINDS = 256
+
+# Whose code ran, in the lowest bits of a record's misc.
+CPU_MODE, GUEST_KERNEL, GUEST_USER = 7, 4, 5
 
 # Why the records cannot be gone through.
-CORRUPT, COMPRESSED = 1, 2
+CORRUPT = 1
+
+# What is told of all records.
+LOST, THROTTLED, GUESTS, TOLD = range(4)
 
 # What is tallied of samples that are not decoded.
 BAD, FIRST_BAD, USELESS, UNKNOWN = range(4)

@@ -16,10 +16,10 @@ from pghot.log.convert.samples import U64Array
 from pghot.log.schema import Columns
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8, u64
+    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8, u16, u64
     from cython.cimports.pghot.log.convert import perf_layout as layout
 else:
-    from pghot.engine.arrays import i16, i32, i64, u8, u64
+    from pghot.engine.arrays import i16, i32, i64, u8, u16, u64
     from pghot.log.convert import perf_layout as layout
 
 _Bytes = npt.NDArray[np.uint8]
@@ -89,17 +89,26 @@ def empty_rows(rows: int) -> Columns:
         "pid": np.empty(rows, dtype=np.int32),
         "cpu": np.empty(rows, dtype=np.int16),
         "op": np.empty(rows, dtype=np.uint8),
+        "event": np.empty(rows, dtype=np.uint16),
     }
 
 
-def count(records: _Bytes, begin: cython.long, end: cython.long) -> tuple[int, int, int]:
-    """Count the samples; also where it stopped, and why it had to (0: at the end)."""
+def count(
+    records: _Bytes, begin: cython.long, end: cython.long, kinds: _I64Array, told: _I64Array
+) -> tuple[int, int]:
+    """Go through all records: where it stopped, and why it had to (0: at the end).
+
+    `kinds` gets the number of records of each type, `told` what their user is to be told:
+    samples lost, times throttled, samples of guests.
+    """
     data: cython.p_uchar = u8(records)
-    samples: cython.long = 0
+    number: cython.p_long = i64(kinds)
+    tell: cython.p_long = i64(told)
     why: cython.long = 0
     at: cython.long = begin
     after: cython.long
     kind: cython.ulong
+    mode: cython.long
     with cython.nogil:
         while at < end:
             after = _next(data, at, end)
@@ -107,13 +116,41 @@ def count(records: _Bytes, begin: cython.long, end: cython.long) -> tuple[int, i
                 why = layout.CORRUPT
                 break
             kind = _u32(data, at)
-            if kind in (layout.RECORD_COMPRESSED, layout.RECORD_COMPRESSED2):
-                why = layout.COMPRESSED
-                break
+            if kind < layout.RECORD_KINDS:
+                number[kind] += 1
             if kind == layout.RECORD_SAMPLE:
-                samples += 1
+                mode = _u16(data, at + 4) & layout.CPU_MODE
+                if mode in (layout.GUEST_KERNEL, layout.GUEST_USER):
+                    tell[layout.GUESTS] += 1
+            elif kind == layout.RECORD_THROTTLE:
+                tell[layout.THROTTLED] += 1
+            elif kind == layout.RECORD_LOST_SAMPLES and after - at >= 16:
+                tell[layout.LOST] += _u64(data, at + 8) & _ALL
+            elif kind == layout.RECORD_LOST and after - at >= 24:
+                tell[layout.LOST] += _u64(data, at + 16) & _ALL
             at = after
-    return samples, at, why
+    return at, why
+
+
+def find(
+    records: _Bytes, begin: cython.long, end: cython.long, wanted: _Bytes, places: _I64Array
+) -> int:
+    """Write where the records of wanted types are; they must be as many as there is room for."""
+    data: cython.p_uchar = u8(records)
+    want: cython.p_uchar = u8(wanted)
+    place: cython.p_long = i64(places)
+    room: cython.long = len(places)
+    found: cython.long = 0
+    at: cython.long = begin
+    kind: cython.ulong
+    with cython.nogil:
+        while at < end and found < room:
+            kind = _u32(data, at)
+            if kind < layout.RECORD_KINDS and want[kind]:
+                place[found] = at
+                found += 1
+            at = _next(data, at, end)
+    return found
 
 
 def decode(
@@ -143,6 +180,7 @@ def decode(
     pids: cython.p_int = i32(rows["pid"])
     cpus: cython.p_short = i16(rows["cpu"])
     operations: cython.p_uchar = u8(rows["op"])
+    of_event: cython.p_ushort = u16(rows["event"])
     after_head = np.zeros(2, np.uint64)
     source_and_phys: cython.p_ulong = u64(after_head)
     row: cython.long = 0
@@ -166,9 +204,7 @@ def decode(
                 tally[layout.USELESS] += 1
                 continue
             if event < 0 or not _fits(data, start, after, events, event, source_and_phys):
-                if tally[layout.BAD] == 0:
-                    tally[layout.FIRST_BAD] = start - 8
-                tally[layout.BAD] += 1
+                _note_bad(tally, start - 8)
                 continue
             times[row] = _field(data, start, events[event + layout.EVENT_TIME], 0)
             vaddrs[row] = _field(data, start, events[event + layout.EVENT_ADDR], 0)
@@ -176,8 +212,18 @@ def decode(
             cpus[row] = _signed(_field(data, start, events[event + layout.EVENT_CPU], _ALL), 16)
             operations[row] = source_and_phys[0] & 0x1F
             physical[row] = source_and_phys[1]
+            of_event[row] = event // layout.EVENT_WORDS
             row += 1
     return row
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _note_bad(tally: cython.p_long, at: cython.long) -> cython.void:
+    if tally[layout.BAD] == 0:
+        tally[layout.FIRST_BAD] = at
+    tally[layout.BAD] += 1
 
 
 @cython.cfunc
@@ -254,11 +300,16 @@ def _next(data: cython.p_uchar, at: cython.long, end: cython.long) -> cython.lon
     size = _u16(data, at + 6)
     if size < 8 or size > end - at:
         return -1
-    if _u32(data, at) != layout.RECORD_AUXTRACE:
+    if _u32(data, at) == layout.RECORD_AUXTRACE:
+        if size < 16:
+            return -1
+        payload = _u64(data, at + 8)
+    elif _u32(data, at) == layout.RECORD_TRACING_DATA:
+        if size < 12:
+            return -1
+        payload = (_u32(data, at + 8) + 7) // 8 * 8
+    else:
         return at + size
-    if size < 16:
-        return -1
-    payload = _u64(data, at + 8)
     room = end - at - size
     return -1 if payload > room else at + size + payload
 
