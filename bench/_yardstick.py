@@ -24,6 +24,13 @@ uint64_t write_##T(T *a, const uint32_t *p, size_t n) \\
 { for (size_t i = 0; i < n; i++) a[p[i]] ^= 1; return 0; }
 LOOPS(uint8_t)
 LOOPS(uint32_t)
+void spread(const uint64_t *words, size_t n, size_t stride, const int32_t *from, size_t fields,
+            uint64_t *to)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t f = 0; f < fields; f++)
+            to[f * n + i] = words[i * stride + from[f]];
+}
 uint64_t read_in_order(const uint64_t *a, size_t n)
 { uint64_t s = 0; for (size_t i = 0; i < n; i++) s += a[i]; return s; }
 """
@@ -42,6 +49,19 @@ def write_back(array: npt.NDArray[np.generic], places: npt.NDArray[np.uint32]) -
 def sequential_sum(words: npt.NDArray[np.uint64]) -> int:
     """Read all words of an array in order: the bound of any scan."""
     return int(_library().read_in_order(_items(words), ctypes.c_size_t(len(words))))
+
+
+def spread(
+    words: npt.NDArray[np.uint64], stride: int, fields: npt.NDArray[np.int32]
+) -> npt.NDArray[np.uint64]:
+    """Copy some words of each record of `stride` words, a line of the result for each."""
+    count = len(words) // stride
+    copied = np.empty((len(fields), count), np.uint64)
+    size = ctypes.c_size_t
+    _library().spread(
+        _items(words), size(count), size(stride), _items(fields), size(len(fields)), _items(copied)
+    )
+    return copied
 
 
 def _random(what: str, array: npt.NDArray[np.generic], places: npt.NDArray[np.uint32]) -> int:

@@ -429,8 +429,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 def test_a_run_makes_no_memory_executable(file: Path, tmp_path: Path) -> None:
     """As under MemoryDenyWriteExecute=yes, by the kernel's own means."""
-    if '"numba' in (ROOT / "pyproject.toml").read_text():
-        pytest.skip("loops are still compiled as they run")
     before = ELSEWHERE.format(root=str(tmp_path / "other"), state=str(tmp_path / "state"))
     file.write_text("pids = [40]\nduration = 0.5\n")
     wrap = [sys.executable, "-c", NEVER_WRITTEN_AND_EXECUTED]

@@ -235,7 +235,7 @@ def take_due(
                 unit = run_unit[taken]
                 taken += 1
                 if taken + _AHEAD < in_run:
-                    prefetch(due_at, run_unit[taken + _AHEAD])
+                    prefetch(due_at, run_unit[taken + _AHEAD], 8)
             else:
                 unit = heap_unit[0]
                 in_heap -= 1
