@@ -21,10 +21,10 @@ from _measure import (
     one_core,
     parser,
     rows,
-    sequential_sum,
     show,
     zipf,
 )
+from _yardstick import sequential_sum
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.layout import LAYOUTS

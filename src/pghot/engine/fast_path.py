@@ -172,16 +172,6 @@ def next_precise(
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def section_at(pfn: cython.ulong, scratch: Scratch) -> cython.ulong:
-    """Item of `sections` for a page."""
-    number: cython.ulong = pfn >> PFN_SECTION_SHIFT
-    return scratch.sections[min(scratch.last, number)]
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
 def place_in(section: cython.ulong, pfn: cython.ulong) -> cython.ulong:
     """Place of a page in a section that is present; in another, a place of no use."""
     return ((section & SLOT_BITS) << 11) | (pfn & 0x7FFF)
@@ -215,31 +205,27 @@ def locate(
 
     The low bits of what comes back are all that can be said of their sections.
     """
+    pfn: cython.p_ulong = rows.pfn
+    places: cython.p_ulong = scratch.places
+    sections: cython.p_uint = scratch.sections
+    last: cython.ulong = scratch.last
+    width: cython.ulong = 4 if maps.precise else 1
     said: cython.ulong = 0
     section: cython.ulong
     place: cython.ulong
     i: cython.long
     for i in range(first, end):
-        section = section_at(rows.pfn[i], scratch)
-        place = place_in(section, rows.pfn[i])
-        scratch.places[at + i - first] = place
+        section = sections[min(pfn[i] >> PFN_SECTION_SHIFT, last)]
+        place = place_in(section, pfn[i])
+        places[at + i - first] = place
         said |= section
-        _ask_for_record(maps, place)
+        if width == 1:
+            prefetch(maps.bytes, place, 1)
+        else:
+            prefetch(maps.words, place, 4)
     if said & FACTS:
         _ask_for_rows(pages, scratch, at, end - first)
     return said & SECTION_KIND
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _ask_for_record(maps: Maps, place: cython.ulong) -> cython.void:
-    """Ask for the cache line of a record."""
-    if maps.precise:
-        prefetch(maps.words, place, 4)
-    else:
-        prefetch(maps.bytes, place, 1)
 
 
 @cython.cfunc
@@ -249,12 +235,14 @@ def _ask_for_rows(
     pages: Pages, scratch: Scratch, at: cython.long, size: cython.long
 ) -> cython.void:
     """Ask for what is known of the pages at `size` places from `at` on."""
+    places: cython.p_ulong = scratch.places
     i: cython.long
-    for i in range(at, at + size):
-        if pages.narrow != cython.NULL:
-            prefetch(pages.narrow, scratch.places[i], 1)
-        else:
-            prefetch(pages.wide, scratch.places[i], 2)
+    if pages.narrow != cython.NULL:
+        for i in range(at, at + size):
+            prefetch(pages.narrow, places[i], 1)
+    else:
+        for i in range(at, at + size):
+            prefetch(pages.wide, places[i], 2)
 
 
 @cython.cfunc
@@ -272,30 +260,33 @@ def settle(
 
     Without a branch: which pages have moved follows no pattern that could be predicted.
     """
+    pfn: cython.p_ulong = rows.pfn
+    now: cython.p_ulong = rows.now
+    sections: cython.p_uint = scratch.sections
+    last: cython.ulong = scratch.last
+    verdicts: cython.p_uchar = scratch.verdicts
+    narrow: cython.p_uchar = pages.narrow
+    wide: cython.p_ushort = pages.wide
+    places: cython.p_ulong = scratch.places
+    kept: cython.p_ulong = scratch.kept
+    when: cython.p_ulong = scratch.when
     staying: cython.long = 0
     initially: cython.ulong = 0
     others: cython.ulong = 0
     section: cython.ulong
-    place: cython.ulong
     page: cython.ulong
     moved: cython.ulong
     top: cython.ulong
-    kind: cython.ulong
-    kept: cython.p_ulong = scratch.kept
-    when: cython.p_ulong = scratch.when
     i: cython.long
     for i in range(size):
-        place = scratch.places[at + i]
-        kind = pages.narrow[place] if pages.narrow != cython.NULL else pages.wide[place]
-        page = scratch.verdicts[kind]
-        section = section_at(rows.pfn[first + i], scratch)
+        page = verdicts[narrow[places[at + i]] if narrow != cython.NULL else wide[places[at + i]]]
+        section = sections[min(pfn[first + i] >> PFN_SECTION_SHIFT, last)]
         moved = page & PAGE_MOVED
         top = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
-        top &= 1
         # A page below the top tier that has moved, or whose section has no hot map.
         others |= (page & PAGE_NOT_PLAIN) | ((moved | ((section >> 2) & 1)) & (top ^ 1))
-        kept[staying] = place
-        when[staying] = rows.now[first + i]
+        kept[staying] = places[at + i]
+        when[staying] = now[first + i]
         staying += top ^ 1
         initially += (section >> 1) & 1
     scratch.staying = staying
@@ -310,9 +301,21 @@ def update_kept(
     size: cython.long, target: cython.int, rules: RecordRules, maps: Maps, scratch: Scratch
 ) -> cython.void:
     """Update the records of the rows that `settle` has kept, each at its time (rule 9)."""
+    kept: cython.p_ulong = scratch.kept
+    when: cython.p_ulong = scratch.when
+    marks: cython.p_uchar = maps.marks
+    records: cython.p_uchar = maps.bytes
+    table: cython.p_uchar = rules.bytes
+    record: cython.uchar
     i: cython.long
+    if maps.precise:
+        for i in range(size):
+            _update(kept[i], when[i], target, rules, maps)
+        return
     for i in range(size):
-        _update(scratch.kept[i], scratch.when[i], target, rules, maps)
+        record = table[row_of(when[i]) | records[kept[i]]]
+        records[kept[i]] = record
+        marks[kept[i] >> BLOCK_SHIFT] |= record  # no updated record is zero
 
 
 @cython.cfunc
@@ -326,13 +329,10 @@ def _update(
     rules: RecordRules,
     maps: Maps,
 ) -> cython.void:
-    """Update one record and mark its block."""
+    """Update one precision record and mark its block."""
     record: cython.uint = _next(place, now, target, rules, maps)
-    _put(maps, place, record)
-    # No updated record is zero: one of default mode is TOUCHED, or more, by itself.
-    maps.marks[place >> BLOCK_SHIFT] |= (
-        ((record >> 24) & READY) | TOUCHED if maps.precise else record
-    )
+    maps.words[place] = record
+    maps.marks[place >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
 
 
 @cython.cfunc
