@@ -125,7 +125,7 @@ def count_ops(
     count: cython.long = 0
     sample: cython.long
     cpu: cython.long
-    with cython.nogil:
+    with rng.bit_generator.lock, cython.nogil:
         for cpu in range(cpus):
             sample = still[cpu]
             while sample <= done[cpu]:

@@ -80,7 +80,10 @@ class Recorded(NamedTuple):
 
 
 class _State(NamedTuple):
-    """By CPU: the ring, whether work is pending, when it is done (NEVER where it is lost)."""
+    """By CPU: the ring, whether work is pending, when it is done (NEVER where it is lost).
+
+    pfn, nid and time have IBS_NR_SAMPLES slots a CPU.
+    """
 
     enabled: npt.NDArray[np.bool_]
     head: npt.NDArray[np.int32]
@@ -182,16 +185,16 @@ def _by_time(time: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
 
 
 def _make_state(cpus: int) -> _State:
-    ring = (cpus, IBS_NR_SAMPLES)
+    slots = cpus * IBS_NR_SAMPLES
     return _State(
         enabled=np.zeros(cpus, np.bool_),
         head=np.zeros(cpus, np.int32),
         tail=np.zeros(cpus, np.int32),
         pending=np.zeros(cpus, np.bool_),
         due_us=np.full(cpus, NEVER),
-        pfn=np.zeros(ring, np.uint64),
-        nid=np.zeros(ring, np.int16),
-        time=np.zeros(ring, np.uint64),
+        pfn=np.zeros(slots, np.uint64),
+        nid=np.zeros(slots, np.int16),
+        time=np.zeros(slots, np.uint64),
     )
 
 
@@ -218,11 +221,7 @@ class _Rings:
         self.cpus = len(state.enabled)
         self.enabled, self.pending = u8(state.enabled), u8(state.pending)
         self.head, self.tail, self.due_us = i32(state.head), i32(state.tail), f64(state.due_us)
-        self.pfn, self.nid, self.time = (
-            u64(state.pfn.ravel()),
-            i16(state.nid.ravel()),
-            u64(state.time.ravel()),
-        )
+        self.pfn, self.nid, self.time = u64(state.pfn), i16(state.nid), u64(state.time)
         self.out_pfn, self.out_nid, self.out_time = u64(out.pfn), i16(out.nid), u64(out.time)
         self.filled = 0
 
