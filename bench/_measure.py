@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -186,28 +185,9 @@ def jiffies(count: int) -> npt.NDArray[np.uint64]:
     return np.arange(count, dtype=np.uint64) // np.uint64(HINTS_A_JIFFY)
 
 
-@numba.njit
-def read_sum(array: Any, places: Any) -> int:
-    """Read items at random places and do nothing with them: the bound of any update."""
-    total = 0
-    for i in range(len(places)):
-        total += array[places[i]]
-    return total
-
-
-@numba.njit
-def sequential_sum(words: Any) -> int:
-    """Read all words of an array in order: the bound of any scan."""
-    total = np.uint64(0)
-    for i in range(len(words)):
-        total += words[i]
-    return total
-
-
 def _machine() -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "python": sys.version.split()[0],
         "numpy": np.__version__,
-        "numba": numba.__version__,
     }

@@ -1,7 +1,7 @@
 """Finding the ready records of a sparse map, against reading the map once in order.
 
 `find_ready` is the scan of a whole range, `take_ready` the section walk of kmigrated,
-which looks at the facts of every ready page too and consumes its record.
+which looks at what is known of every ready page too and consumes its record.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from _measure import MI, Row, interleave, options, rows, sequential_sum, show
-from pghot.engine import walk
+from _measure import MI, Row, interleave, options, rows, show
+from _yardstick import sequential_sum
 from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.candidates import CANDIDATE, TAKEN_AT_ONCE, layout_row
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import LAYOUTS, Layout
 from pghot.engine.memory import Node
-from pghot.engine.records import find_ready
+from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION
+from pghot.engine.walk import Walk, find_ready
 
 DENSITIES = (0.0, 1e-6, 1e-4, 1e-2)
 SPARSE = 1e-4
@@ -40,7 +42,7 @@ def measure(layout: Layout, pages: int, rounds: int) -> list[Row]:
     hot_map.setup(memory)
     slots = memory.mem_map.slots_of_node(LOWER)
     out = np.zeros(pages, np.int64)
-    taken = np.zeros(walk.BLOCK, walk.CANDIDATE)
+    taken = np.zeros(TAKEN_AT_ONCE, CANDIDATE)
     words = hot_map.records.view(np.uint64)
     found = []
     for density in DENSITIES:
@@ -51,9 +53,10 @@ def measure(layout: Layout, pages: int, rounds: int) -> list[Row]:
         def mark(_name: str, _round: int, ready: npt.NDArray[np.int64] = ready) -> None:
             hot_map.records[ready] = layout.ready_mask
             hot_map.hot[:] = 1
+            hot_map.ready[ready >> BLOCK_SHIFT] = 1
 
         def look() -> None:
-            find_ready(hot_map.records, 0, pages, layout.ready_mask, out)
+            find_ready(hot_map.maps(), 0, pages, layout.ready_mask, out)
 
         def take(wanted: int = len(ready)) -> None:
             at = total = 0
@@ -80,17 +83,9 @@ def take_from(
     hot_map: HotMap, slots: npt.NDArray[np.int64], at: int, out: npt.NDArray[np.void]
 ) -> tuple[int, int]:
     """Walk sections as kmigrated does; how many were taken, and where to go on."""
-    return walk.take_ready(
-        slots,
-        at,
-        LOWER,
-        0,
-        0,
-        walk.layout_row(hot_map.layout),
-        hot_map.mem_map.arrays(),
-        hot_map.arrays(),
-        out,
-    )
+    walk = Walk(slots, LOWER, 0, 0, layout_row(hot_map.layout))
+    places = np.empty(PAGES_PER_SECTION, np.int64)
+    return walk.take(hot_map.mem_map.pages(), hot_map.maps(), at, places, out)
 
 
 if __name__ == "__main__":

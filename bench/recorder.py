@@ -1,27 +1,25 @@
 """The whole recorder in bulk, against reading the same records at the same random places.
 
-`Engine.record_many` looks up the section and the page's facts, applies the nine rules and
-updates the record.  The facts of every page are in memory, as after a promotion here and
-there; no page is promoted, so every access ends in a record.
+`Engine.record_many` looks up the section and what is known of the page, applies the nine rules and
+updates the record.  No page is promoted, so every access ends in a record.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from _measure import DRAWS, MI, Row, interleave, jiffies, options, read_sum, rows, show, sizes
+from _measure import DRAWS, MI, Row, interleave, jiffies, options, rows, show, sizes
+from _yardstick import read_sum
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.layout import LAYOUTS, Layout
 from pghot.engine.memory import Node
-from pghot.engine.recorder import PGHOT_HWHINTS
+from pghot.engine.recording import PGHOT_HWHINTS
 
-TARGET = 3.0
+TARGET = 2.5
 TOP_PAGES = 2 * MI
 ROWS_A_CALL = 1 << 18
 """Accesses handed over in one call, as many as a replay reads at a time."""
-A_FACT = 4096
-"""Bytes in the smallest page that the facts are mapped by."""
 
 
 def main() -> None:
@@ -44,7 +42,6 @@ def make_engine(layout: Layout, pages: int) -> Engine:
             Node(1, TOP_PAGES, pages, toptier=False),
         ]
     )
-    memory.mem_map.flags[::A_FACT] = 0  # writing brings them into memory, reading would not
     engine = Engine(memory, layout)
     engine.write("enabled_sources", "3")
     engine.start()

@@ -7,24 +7,21 @@ one: it changes a bit of each record and does nothing else.
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
+import numpy.typing as npt
 
-from _measure import DRAWS, MI, Row, interleave, jiffies, options, read_sum, rows, show, sizes
-from pghot.engine import records
+from _measure import DRAWS, MI, Row, interleave, jiffies, options, rows, show, sizes
+from _yardstick import read_sum, write_back
+from pghot.engine.fast_path import RecordRules, Rows, update
+from pghot.engine.growing import thicken, zeros
+from pghot.engine.hotmap import MapArrays
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE, Layout, Rules
+from pghot.engine.maps import Maps
+from pghot.engine.recording import Accesses
+from pghot.engine.units import BLOCK_SHIFT
 
 TARGET = {DEFAULT.name: 1.3, PRECISE.name: 1.8}
 HZ = 1000
-
-
-@numba.njit
-def write_back(array: Any, places: Any) -> None:
-    """Read items at random places and write them back, a bit changed."""
-    for i in range(len(places)):
-        array[places[i]] ^= 1
 
 
 def main() -> None:
@@ -33,37 +30,41 @@ def main() -> None:
     found: list[Row] = []
     for size, pages in sizes(args.quick).items():
         for layout in LAYOUTS.values():
-            kept = np.zeros(pages, layout.dtype)
+            kept = zeros(pages, layout.dtype)
+            thicken(kept, 0, pages)
             for draw in DRAWS:
                 found += measure(layout, kept, draw, count, f"{size} pages, {draw}")
     show("record update, ns an access", found, as_json=args.json)
 
 
-def measure(layout: Layout, kept: records.Records, draw: str, count: int, case: str) -> list[Row]:
+def measure(
+    layout: Layout, kept: npt.NDArray[np.unsignedinteger], draw: str, count: int, case: str
+) -> list[Row]:
     """Time five passes of `count` accesses; the time goes on from pass to pass."""
     rules = Rules.of(layout.default_window_ms, 2, HZ)
     places = DRAWS[draw](count, len(kept), np.random.default_rng(1))
     now = jiffies(count)
     nids = np.zeros(count, np.int16)
-    table = layout.table(rules)
+    record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
+    accesses = Rows(Accesses(places.astype(np.uint64), nids, np.zeros(count, np.int8), now))
+    flags = np.zeros((len(kept) >> BLOCK_SHIFT) + 1, np.uint8)
+    maps = Maps(MapArrays(kept, flags, flags, flags, flags, flags.copy()))
     a_pass = np.uint64(now[-1] + 1)
     kept[:] = 0
 
-    def update() -> None:
-        if layout is DEFAULT:
-            records.update_default(kept, places, now, table)
-        else:
-            records.update_precise(kept, places, now, nids, rules.window, table)
+    def update_all() -> None:
+        update(maps, record_rules, accesses)
 
     def later(name: str, _round: int) -> None:
         if name == layout.name:
             np.add(now, a_pass, out=now)
 
-    scratch = np.zeros_like(kept)
+    scratch = zeros(len(kept), kept.dtype)
+    thicken(scratch, 0, len(scratch))
     variants = {
         "read": lambda: read_sum(kept, places),
         "write back": lambda: write_back(scratch, places),
-        layout.name: update,
+        layout.name: update_all,
     }
     timing = interleave(variants, 5, before=later)
     return rows(case, timing, count, dict.fromkeys(variants, "read"), TARGET)

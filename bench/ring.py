@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 
-import numba
 import numpy as np
 
-from _measure import interleave, options, rows, sequential_sum, show
+from _measure import interleave, options, rows, show
+from _yardstick import sequential_sum, spread
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.perf_attr import Sample
 from pghot.linux.ring_decode import RingViews, decode
@@ -38,6 +38,8 @@ def measure(case, kinds, pages, quick):
     samples = len(words) // layout.words
     end = samples * layout.words * 8
     into = Drained(samples)
+    offsets = (layout.time, layout.addr, layout.phys, layout.data_src, layout.tid)
+    fields = np.array([at for at in offsets if at >= 0], np.int32)
     passes = max(1, (64 if quick else 16384) // pages)
 
     def drain():
@@ -51,25 +53,11 @@ def measure(case, kinds, pages, quick):
 
     def copy():
         for _ in range(passes):
-            spread(views, samples, layout, into.sample_room)
+            spread(words, layout.words, fields)
 
     timing = interleave({"read": read, "spread": copy, "drain": drain}, 9)
     assert into.count("samples") == samples  # noqa: S101
     return rows(case, timing, samples * passes, {"spread": "read", "drain": "read"})
-
-
-@numba.njit
-def spread(views, samples, layout, room):
-    """Copy the fields of samples that follow each other, none of them wrapped."""
-    for row in range(samples):
-        at = row * layout.words
-        room.time_ns[row] = views.words[at + layout.time]
-        room.addr[row] = views.words[at + layout.addr]
-        room.phys[row] = views.words[at + layout.phys]
-        room.data_src[row] = views.words[at + layout.data_src]
-        room.pid[row] = views.halves[2 * (at + layout.tid)]
-        room.tid[row] = views.halves[2 * (at + layout.tid) + 1]
-        room.cpu[row] = views.halves[2 * (at + layout.cpu)]
 
 
 def made(pages, layout):

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import pytest
 
+from pghot.compiled import loops
 from tests.left_out import NOT_RUN
 
 
@@ -36,7 +37,11 @@ def _heed_signals() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Guests come last, when no other test wants the CPUs."""
+    """Guests come last, when no other test wants the CPUs; some tests want compiled loops."""
+    if loops() == "interpreted":
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason="loops are interpreted"))
     items.sort(key=lambda item: item.get_closest_marker("vm") is not None)
 
 

@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --config --control --count --delay --delimiter --duration --events --events-limit --fidelity --format --ips --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --output --pid --policy --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --sim --source --speed --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --at --columns --config --control --count --delay --delimiter --duration --events --events-limit --fast-share --fidelity --fields --format --ips --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -119,8 +119,14 @@ complete -c pghot -n '_shtab_pghot_using convert' -l machine -xka "(__fish_compl
 complete -c pghot -n '_shtab_pghot_using convert' -l addresses -xka "auto physical virtual" -d 'which addresses to take (physical where the trace has them)'
 complete -c pghot -n '_shtab_pghot_using convert' -l sample -x -d 'keep one access in N (1)'
 complete -c pghot -n '_shtab_pghot_using convert' -l nid -x -d 'accessing node where the trace does not tell it (-1, unknown)'
-complete -c pghot -n '_shtab_pghot_using convert' -l source -xka "hintfault hwhint" -d 'what the log says saw the accesses (hwhint)'
-complete -c pghot -n '_shtab_pghot_using convert' -l time-unit -xka "s ms us ns" -d 'unit of times (us)'
+complete -c pghot -n '_shtab_pghot_using convert' -l source -xka "hintfault hwhint" -d 'what the log says saw the accesses (hintfault for page faults, hwhint for others)'
+complete -c pghot -n '_shtab_pghot_using convert' -l start -xka "first-touch slow" -d 'where virtual pages start: the fast node while it has room, or the slow one (first-touch)'
+complete -c pghot -n '_shtab_pghot_using convert' -l fast-share -x -d 'of all pages, those that the fast node of a machine made to fit has room for (1/3)'
+complete -c pghot -n '_shtab_pghot_using convert' -l page-size -x -d 'pages of the trace'"'"'s machine: 4KiB, 16KiB, 64KiB (4KiB)'
+complete -c pghot -n '_shtab_pghot_using convert' -l order-as-time -x -d 'accesses a second, for a trace whose order is its only time'
+complete -c pghot -n '_shtab_pghot_using convert' -l fields -x -d 'what perf script -F was given, where that is not plain'
+complete -c pghot -n '_shtab_pghot_using convert' -l columns -x -d 'names of the columns, - for one to pass over (header)'
+complete -c pghot -n '_shtab_pghot_using convert' -l time-unit -xka "s ms us ns" -d 'unit of times (as the column'"'"'s name ends; us)'
 complete -c pghot -n '_shtab_pghot_using convert' -l delimiter -x -d 'between columns (,)'
 complete -c pghot -n '_shtab_pghot_using convert' -l llc-size -x -d 'last-level cache; 0 for none (8MiB)'
 complete -c pghot -n '_shtab_pghot_using convert' -l llc-ways -x -d 'its ways (16)'

@@ -216,7 +216,7 @@ def test_help_waits_for_no_large_library(given: tuple[str, ...]) -> None:
     """What is imported is told by the interpreter itself as it ends."""
     tell = """
 import atexit, sys
-large = {"numba", "llvmlite", "numpy", "pyarrow", "msgspec", "rich"}
+large = {"numpy", "pyarrow", "msgspec", "rich"}
 atexit.register(lambda: print(sorted(large & set(sys.modules)), file=sys.stderr))
 """
     done = pghot(*given, before=tell)

@@ -133,7 +133,7 @@ def test_a_full_directory_is_refused_unless_forced(
 def test_help_waits_for_no_large_library() -> None:
     tell = """
 import atexit, sys
-large = {"numba", "llvmlite", "numpy", "pyarrow", "msgspec", "rich"}
+large = {"numpy", "pyarrow", "msgspec", "rich"}
 atexit.register(lambda: print(sorted(large & set(sys.modules)), file=sys.stderr))
 """
     done = pghot("sim", "--help", before=tell)

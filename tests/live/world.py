@@ -446,7 +446,7 @@ class Asker:
     def answered(self) -> Asker:
         """Wait until every write that was asked for has its answer."""
         for thread in self._threads:
-            thread.join(10)
+            thread.join(90)
             assert not thread.is_alive()
         return self
 

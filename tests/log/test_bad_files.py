@@ -68,7 +68,16 @@ def test_an_empty_file(tmp_path: Path, run: Run, name: str) -> None:
 @pytest.mark.parametrize("name", ["log.parquet", "log.csv.zst", "log"])
 def test_text_under_a_name_that_promises_another_form(tmp_path: Path, run: Run, name: str) -> None:
     write_csv(tmp_path / name, log_rows())
-    assert refused(run, tmp_path / name).startswith("not a ")
+    assert refused(run, tmp_path / name).startswith(("not a ", "is no access log in Parquet"))
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"\x1f\x8b\x08", "gzip"), (b"<svg ", "an SVG picture"), (b"PK\x03\x04", "a zip archive")],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, run: Run, head: bytes, kind: str) -> None:
+    (tmp_path / "log").write_bytes(head + b"x" * 100)
+    assert refused(run, tmp_path / "log").startswith(f"is {kind}")
 
 
 def test_a_parquet_log_is_known_by_its_content(tmp_path: Path, run: Run) -> None:

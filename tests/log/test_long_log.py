@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from pghot.log.write import ROWS_A_GROUP
 from tests.log.made import END, LOWER, pghot
@@ -50,6 +51,7 @@ def peaks(path: Path, chunks: int) -> tuple[int, int]:
     return written, replayed
 
 
+@pytest.mark.compiled
 def test_memory_stays_flat_however_long_the_log(tmp_path: Path) -> None:
     """A million rows and twenty million; the columns of the latter alone take 400 MB."""
     short = peaks(tmp_path / "short.parquet", 4)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.vm import kernels, layout, machine
 
-TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "900"))
+TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "1800"))
 """For all tests on a kernel."""
 
 BOOTS = 3

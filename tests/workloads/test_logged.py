@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pghot.errors import InputError
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
+from pghot.workloads import log_rows, logged
 from pghot.workloads.log_rows import LogRows
 from pghot.workloads.logged import LoggedStream
 from pghot.workloads.page_units import PageUnits
@@ -47,8 +48,18 @@ PFNS = st.lists(st.sampled_from([7, 40, 41, 1 << 39, 3, 0]), min_size=1, max_siz
 @settings(
     deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(PFNS, st.booleans(), st.data())
-def test_whatever_is_asked_the_answer_is_that_of_the_rows(tmp_path, pfns, wraps, data) -> None:
+@given(PFNS, st.booleans(), st.booleans(), st.data())
+def test_whatever_is_asked_the_answer_is_that_of_the_rows(
+    tmp_path, pfns, wraps, is_kept, data
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if not is_kept:
+            patch.setattr(log_rows, "MOST_KEPT", 0)
+            patch.setattr(logged, "MOST_HELD", 0)
+        ask(tmp_path, pfns, wraps, data)
+
+
+def ask(tmp_path, pfns, wraps, data) -> None:
     path = tmp_path / "log.parquet"
     path.unlink(missing_ok=True)
     made = LoggedStream(LogRows(write(path, pfns), UNITS), UNITS, wraps=wraps)
@@ -93,7 +104,11 @@ def long_log(tmp_path_factory) -> tuple[Path, list[int]]:
     return write(tmp_path_factory.mktemp("log") / "long.parquet", pfns), units_of(pfns)
 
 
-def test_a_log_of_many_chunks_goes_by_without_being_kept(long_log) -> None:
+@pytest.mark.parametrize("most", [1 << 10, log_rows.MOST_KEPT])
+def test_a_log_of_many_chunks_goes_by_and_is_kept_where_it_is_short(
+    long_log, most, monkeypatch
+) -> None:
+    monkeypatch.setattr(log_rows, "MOST_KEPT", most)
     path, rows = long_log
     made = LoggedStream(LogRows(path, 50_000), 50_000)
     made.mark(np.arange(50_000), 0.0)
@@ -102,12 +117,32 @@ def test_a_log_of_many_chunks_goes_by_without_being_kept(long_log) -> None:
         made.shares(start, start + 13_000)
         touched = made.advance(start, start + 13_000)
         found += list(zip(touched.units.tolist(), touched.clocks.tolist(), strict=True))
-        held = max(held, len(made._window._held))
+        held = max(held, made._window.held)
     first: dict[int, float] = {}
     for number, unit in enumerate(rows, 1):
         first.setdefault(unit, float(number))
     assert found == list(first.items())
     assert held < 300_000
+
+
+def test_of_a_long_log_no_more_is_kept_than_waits_though_nothing_is_ever_marked(
+    long_log, monkeypatch
+) -> None:
+    monkeypatch.setattr(log_rows, "MOST_KEPT", 0)
+    monkeypatch.setattr(logged, "MOST_HELD", 1 << 16)
+    path, rows = long_log
+    made = LoggedStream(LogRows(path, 50_000), 50_000)
+    held = 0
+    for start in range(0, 1_300_000, 13_000):
+        assert made.shares(start, start + 13_000).tolist() == [1]
+        held = max(held, made._window.held)
+    assert held < 1 << 19
+    last: dict[int, int] = {}
+    for number in range(1_300_000):
+        last[rows[number % len(rows)]] = number + 1
+    since = np.full(50_000, 1_000_000.0)
+    seen = made.seen(np.arange(50_000), since, 1_300_000.0)
+    assert seen.tolist() == [last[unit] > 1_000_000 for unit in range(50_000)]
 
 
 def test_weights_are_shares_in_the_whole_log(long_log) -> None:

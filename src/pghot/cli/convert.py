@@ -37,9 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         choices=("hintfault", "hwhint"),
-        default="hwhint",
         dest="source_name",
-        help="what the log says saw the accesses (hwhint)",
+        help="what the log says saw the accesses (hintfault for page faults, hwhint for others)",
+    )
+    parser.add_argument(
+        "--start",
+        choices=("first-touch", "slow"),
+        default="first-touch",
+        help="where virtual pages start: the fast node while it has room, or the slow one "
+        "(first-touch)",
+    )
+    parser.add_argument(
+        "--fast-share",
+        type=float,
+        metavar="SHARE",
+        help="of all pages, those that the fast node of a machine made to fit has room for (1/3)",
+    )
+    parser.add_argument(
+        "--page-size",
+        default="4KiB",
+        metavar="SIZE",
+        help="pages of the trace's machine: 4KiB, 16KiB, 64KiB (4KiB)",
+    )
+    parser.add_argument(
+        "--order-as-time",
+        type=int,
+        metavar="RATE",
+        help="accesses a second, for a trace whose order is its only time",
     )
     _add_format_arguments(parser)
     parser.add_argument(
@@ -50,9 +74,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
+    perf = parser.add_argument_group("perf script")
+    perf.add_argument(
+        "--fields", metavar="LIST", help="what perf script -F was given, where that is not plain"
+    )
     csv = parser.add_argument_group("CSV")
     csv.add_argument(
-        "--time-unit", choices=("s", "ms", "us", "ns"), default="us", help="unit of times (us)"
+        "--columns", metavar="LIST", help="names of the columns, - for one to pass over (header)"
+    )
+    csv.add_argument(
+        "--time-unit",
+        choices=("s", "ms", "us", "ns"),
+        help="unit of times (as the column's name ends; us)",
     )
     csv.add_argument("--delimiter", default=",", metavar="CHAR", help="between columns (,)")
     lackey = parser.add_argument_group("lackey")
@@ -74,12 +107,15 @@ def run(args: argparse.Namespace) -> int:
     """Convert, and say what came of it."""
     from pghot.engine.sizes import parse_size
     from pghot.errors import InputError
-    from pghot.log.convert import Llc, convert
+    from pghot.log.convert import FAST_SHARE, Llc, convert
 
-    try:
-        llc = Llc(parse_size(args.llc_size), args.llc_ways, args.llc_line)
-    except ValueError as error:
-        raise InputError(f"--llc-size: {error}") from error
+    def size(option: str, text: str) -> int:
+        try:
+            return parse_size(text)
+        except ValueError as error:
+            raise InputError(f"{option}: {error}") from error
+
+    llc = Llc(size("--llc-size", args.llc_size), args.llc_ways, args.llc_line)
     with _progress() as progress:
         report = convert(
             args.source,
@@ -95,6 +131,12 @@ def run(args: argparse.Namespace) -> int:
             delimiter=args.delimiter,
             llc=llc,
             ips=args.ips,
+            fields=args.fields,
+            columns=args.columns,
+            order_as_time=args.order_as_time,
+            page_size=size("--page-size", args.page_size),
+            start=args.start,
+            fast_share=FAST_SHARE if args.fast_share is None else args.fast_share,
             force=args.force,
             progress=progress,
         )

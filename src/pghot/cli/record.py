@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record until it ends, and tell."""
+    from pghot.compiled import require
+
+    require("pghot record")
     from pghot.cli.targets import options_of
     from pghot.linux.host import Host
     from pghot.live.run import record_accesses

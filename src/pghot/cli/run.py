@@ -95,6 +95,9 @@ def _run(
     args: argparse.Namespace, given: argparse.Namespace, lines: StatusLine | JsonLines
 ) -> int:
     """Run with `args`; `given` are those of the command line alone."""
+    from pghot.compiled import require
+
+    require("pghot run")
     from pghot.cli.attached import attached
     from pghot.cli.events import events_of
     from pghot.linux.host import Host

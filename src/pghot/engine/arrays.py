@@ -17,7 +17,7 @@ def u8(array: Any) -> Any:
     return memoryview(array.view(np.uint8) if array.dtype == np.bool_ else array)
 
 
-i8 = u16 = i16 = u32 = i32 = u64 = i64 = f64 = u8
+i8 = u16 = i16 = u32 = i32 = u64 = i64 = f32 = f64 = u8
 
 
 class Structs:
@@ -48,8 +48,8 @@ class _Struct:
         self._item[name] = value
 
 
-def prefetch(items: Any, index: int) -> None:
-    """Ask the processor for the cache line of an item that is soon to be written."""
+def prefetch(items: Any, index: int, size: int) -> None:
+    """Ask the processor for the cache line of an item, of `size` bytes, soon to be written."""
 
 
 def trailing_zeros(word: int) -> int:

@@ -77,7 +77,7 @@ class Ring(Closing):
                 into.grow_samples()
             elif why == TASKS_FULL:
                 into.grow_tasks()
-        store_release(control, _TAIL, np.uint64(head))  # after the last record was read
+        store_release(control, _TAIL, head)  # after the last record was read
 
     def close(self) -> None:
         """Unmap it; the event's descriptor is its opener's to close."""

@@ -73,9 +73,8 @@ class Facts:
         slow = ~machine.toptier[machine.nids_of(rows["pfn"])]
         if not slow.all():
             rows = {name: rows[name][slow] for name in ("pfn", "vaddr", "pid")}
-        places = mem_map.places(rows["pfn"])
-        before = np.minimum(mem_map.compound[places], 0)  # minus the distance to the head
-        heads = (rows["pfn"].astype(np.int64) + before).astype(np.uint64)
+        heads = mem_map.known(rows["pfn"]).head
+        before = heads.astype(np.int64) - rows["pfn"].astype(np.int64)
         aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
         vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
         self._owners.grow(machine.lower_tier_pages)

@@ -147,7 +147,7 @@ class HostMachine:
         return moved
 
     def _host_pages(self, pfns: U64Array) -> int:
-        folios = np.maximum(self._mem_map.compound[self._mem_map.places(pfns)], 1)
+        folios = self._mem_map.known(pfns).pages
         return -(-int(folios.sum()) // self._scale)
 
     def _fill(self, nid: int, pages: int) -> None:

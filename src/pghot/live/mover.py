@@ -91,7 +91,7 @@ class HostMover:
         mem_map = self._machine.mem_map
         places = mem_map.places(pfns)
         owner = self._owners.of(places)
-        pages = np.maximum(mem_map.compound[places], 1).astype(np.uint64)
+        pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)
         moved = np.zeros(len(pfns), np.bool_)

@@ -151,7 +151,7 @@ def see(
         while row < rows:
             if row + _AHEAD < rows:
                 ahead = cython.cast(cython.ulong, place[row + _AHEAD]) + 1
-                prefetch(words, first_word(ahead, sets))
+                prefetch(words, first_word(ahead, sets), 8)
             key = cython.cast(cython.ulong, place[row]) + 1
             at = first_word(key, sets)
             way = 0
@@ -227,7 +227,7 @@ def look_up(
         for row in range(rows):
             if row + _AHEAD < rows:
                 ahead = cython.cast(cython.ulong, place[row + _AHEAD]) + 1
-                prefetch(words, first_word(ahead, sets))
+                prefetch(words, first_word(ahead, sets), 8)
             key = cython.cast(cython.ulong, place[row]) + 1
             at = first_word(key, sets)
             way = 0

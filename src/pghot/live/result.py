@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pghot.engine import summary
 from pghot.engine.engine import Engine
-from pghot.engine.recorder import PGHOT_HWHINTS
+from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.log.file_kinds import named_kind
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns, Metadata
 
 ROWS_A_CHUNK = 1 << 18
@@ -35,6 +36,7 @@ PARTS_SUFFIX = ".parts"
 PART = re.compile(r"[0-9]{6,}\.parquet")
 """The name of a part."""
 
+_LOOK = 4096
 _BUFFER = 1 << 20
 _ARROW_ERRORS = (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError)
 
@@ -150,10 +152,16 @@ def open_log(path: Path | str) -> Iterator[Log]:
 
 
 def _form_of(path: Path, stream: BinaryIO) -> _Form:
-    magic = stream.read(4)
+    head = stream.read(_LOOK)
     stream.seek(0)
-    csv = path.name.endswith((".csv", ".csv.zst")) and magic != b"PAR1"
-    return _Csv(path) if csv else _Parquet(path, stream)
+    parquet = head.startswith(b"PAR1")
+    if path.name.endswith((".csv", ".csv.zst")) and not parquet:
+        return _Csv(path)
+    if head and not parquet:
+        kind = named_kind(head)
+        what = f"is {kind}, and no access log" if kind else "is no access log in Parquet"
+        raise InputError(f"{path}: {what}; pghot convert makes one of other tools' traces")
+    return _Parquet(path, stream)
 
 
 def _parts_in(path: Path) -> _Form | None:

@@ -52,6 +52,10 @@ class Metadata:
     machine: dict[str, Any] = field(default_factory=dict)
     page_size: int = PAGE_SIZE
     version: int = FORMAT_VERSION
+    taken_by: str = ""
+    """Tool and event that another tool's trace is of."""
+    notes: tuple[str, ...] = ()
+    """What a conversion told the user."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,13 +73,17 @@ class Metadata:
 
     def to_json(self) -> str:
         """Give the JSON text that is stored in the file."""
-        known = {
+        known: dict[str, Any] = {
             "version": self.version,
             "taken": self.taken,
             "hz": self.hz,
             "page_size": self.page_size,
             "machine": self.machine,
         }
+        if self.taken_by:
+            known["taken_by"] = self.taken_by
+        if self.notes:
+            known["notes"] = list(self.notes)
         return json.dumps({**self.extra, **known}, sort_keys=True)
 
     @classmethod
@@ -87,16 +95,26 @@ class Metadata:
             raise ValueError("is not JSON") from error
         if not isinstance(data, dict):
             raise ValueError("is not a JSON object")  # noqa: TRY004 - one kind for one caller
-        known = {"taken": str, "hz": int, "machine": dict, "page_size": int, "version": int}
+        known = {
+            "taken": str,
+            "hz": int,
+            "machine": dict,
+            "page_size": int,
+            "version": int,
+            "taken_by": str,
+        }
         given = {key: data.pop(key) for key in known if key in data}
         for key, value in given.items():
             if not isinstance(value, known[key]) or isinstance(value, bool):
                 what = f"holds {key!r} that is no {known[key].__name__}"
                 raise ValueError(what)  # noqa: TRY004 - one kind for one caller
+        notes = data.pop("notes", [])
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise ValueError("holds 'notes' that is no list of texts")
         tape = data.get(_TAPE, [])
         if not isinstance(tape, list) or not all(isinstance(piece, str) for piece in tape):
             raise ValueError(f"holds {_TAPE!r} that is no list of texts")
-        made = cls(**given, extra=data)
+        made = cls(**given, notes=tuple(notes), extra=data)
         if made.version > FORMAT_VERSION:
             raise ValueError(
                 f"has format version {made.version}; this pghot reads {FORMAT_VERSION}"

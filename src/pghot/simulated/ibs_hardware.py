@@ -13,15 +13,25 @@ Two assumptions about its pace, of which a model has to name one:
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.simulated import ibs_registers as ibs
+
+if cython.compiled:
+    from cython.cimports.libc.math import floor, log1p
+    from cython.cimports.pghot.engine.arrays import f64, i32, i64, u8, u64
+    from cython.cimports.pghot.simulated.draws import Bits, bits_of, uniform
+else:
+    from math import floor, log1p
+
+    from pghot.engine.arrays import f64, i32, i64, u8, u64
+    from pghot.simulated.draws import Bits, bits_of, uniform
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -29,6 +39,10 @@ U64 = npt.NDArray[np.uint64]
 
 RANDOM_STARTS = 16
 """Values that the hardware may start the op counter at: its low four bits are random."""
+
+_LOW_BITS = cython.declare(cython.long, RANDOM_STARTS - 1)
+_OF_A_DRAW = cython.declare(cython.double, 2.0**52)
+"""Starts are cut out of draws: four bits each, thirteen of a draw, which has 52."""
 
 
 class Fired(NamedTuple):
@@ -65,39 +79,61 @@ class OpCounter:
         """Let every CPU do so many ops; a CPU that is idle or off does 0."""
         most = int((ops // (self.period - RANDOM_STARTS + 1) + 1).sum())
         cpu, at = np.empty(most, np.int32), np.empty(most, np.int64)
-        count = count_ops(self._rng, self.period, self.qualifying, self._left, ops, cpu, at)
+        count = count_ops(self._rng, self.period, self.qualifying, self._left, ops, (cpu, at))
         return Fired(cpu[:count], at[:count] / ops[cpu[:count]])
 
 
-@compiled
-def ops_to_sample(rng: Any, period: int, qualifying: float) -> Any:
+def ops_to_sample(rng: np.random.Generator, period: cython.long, qualifying: cython.double) -> int:
     """Draw how many ops it is from the start of the counter to the next sample."""
-    tags: Any = 1
+    return _ops_to_sample(bits_of(rng), period, qualifying)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _ops_to_sample(bits: Bits, period: cython.long, qualifying: cython.double) -> cython.long:
+    tags: cython.long = 1
     if qualifying < 1.0:
-        tags += np.int64(np.log1p(-rng.random()) / np.log1p(-qualifying))
-    ops = tags * period
-    while tags > 0:  # each start is four bits of a draw that has 52
-        bits = np.int64(rng.random() * 2.0**52)
+        tags += cython.cast(cython.long, log1p(-uniform(bits)) / log1p(-qualifying))
+    ops: cython.long = tags * period
+    drawn: cython.long
+    _start: cython.long
+    while tags > 0:
+        drawn = cython.cast(cython.long, uniform(bits) * _OF_A_DRAW)
         for _start in range(min(tags, 13)):
-            ops -= bits & (RANDOM_STARTS - 1)
-            bits >>= 4
+            ops -= drawn & _LOW_BITS
+            drawn >>= 4
         tags -= 13
     return ops
 
 
-@compiled
 def count_ops(
-    rng: Any, period: int, qualifying: float, left: Any, ops: Any, cpus: Any, at: Any
+    rng: np.random.Generator,
+    period: cython.long,
+    qualifying: cython.double,
+    left: npt.NDArray[np.int64],
+    ops: npt.NDArray[np.int64],
+    fired: tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]],
 ) -> int:
     """Let counters go on by `ops`; write CPU and op of each sample, give their number."""
-    count = 0
-    for cpu in range(len(ops)):
-        sample = left[cpu]
-        while sample <= ops[cpu]:
-            cpus[count], at[count] = cpu, sample
-            count += 1
-            sample += ops_to_sample(rng, period, qualifying)
-        left[cpu] = sample - ops[cpu]
+    bits: Bits = bits_of(rng)
+    still: cython.p_long = i64(left)
+    done: cython.p_long = i64(ops)
+    cpu_of: cython.p_int = i32(fired[0])
+    op_of: cython.p_long = i64(fired[1])
+    cpus: cython.long = len(ops)
+    count: cython.long = 0
+    sample: cython.long
+    cpu: cython.long
+    with cython.nogil:
+        for cpu in range(cpus):
+            sample = still[cpu]
+            while sample <= done[cpu]:
+                cpu_of[count] = cpu
+                op_of[count] = sample
+                count += 1
+                sample += _ops_to_sample(bits, period, qualifying)
+            still[cpu] = sample - done[cpu]
     return count
 
 
@@ -119,17 +155,25 @@ class TimePacer:
         return Fired(cpu[:count], fraction[:count])
 
 
-@compiled
-def pace(left: Any, steps: Any, cpus: Any, fractions: Any) -> int:
+def pace(left: Floats, steps: Floats, cpus: npt.NDArray[np.int32], fractions: Floats) -> int:
     """Write CPU and fraction of each sample due, give how many; `left` is what is left then."""
-    count = 0
-    for cpu in range(len(steps)):
-        due = np.int64(np.floor(steps[cpu] - left[cpu])) + 1
-        for number in range(due):
-            cpus[count] = cpu
-            fractions[count] = min((left[cpu] + number) / steps[cpu], 1.0)
-            count += 1
-        left[cpu] = max(left[cpu] + due - steps[cpu], 1e-12)  # rounding stays above 0
+    still: cython.p_double = f64(left)
+    length: cython.p_double = f64(steps)
+    cpu_of: cython.p_int = i32(cpus)
+    fraction_of: cython.p_double = f64(fractions)
+    all_cpus: cython.long = len(steps)
+    count: cython.long = 0
+    cpu: cython.long
+    due: cython.long
+    number: cython.long
+    with cython.nogil:
+        for cpu in range(all_cpus):
+            due = cython.cast(cython.long, floor(length[cpu] - still[cpu])) + 1
+            for number in range(due):
+                cpu_of[count] = cpu
+                fraction_of[count] = min((still[cpu] + number) / length[cpu], 1.0)
+                count += 1
+            still[cpu] = max(still[cpu] + due - length[cpu], 1e-12)  # rounding stays above 0
     return count
 
 
@@ -160,26 +204,37 @@ def sample_registers(
     return Registers(data2, data3, phyaddr)
 
 
-_EXTENDED = np.uint64(ibs.encode_source(ibs.DATASRC_EXT_MEM))
-_DRAM = np.uint64(ibs.encode_source(ibs.DATASRC_DRAM))
-_REMOTE = np.uint64(ibs.RMT_NODE)
-_MISSED = np.uint64(
-    ibs.MPROF_DATA3["IBS_MPROF_DATA3_DCMISS"] | ibs.MPROF_DATA3["IBS_MPROF_DATA3_L2MISS"]
+_DRAM = cython.declare(cython.ulong, ibs.encode_source(ibs.DATASRC_DRAM))
+_DRAM_OR_EXT_MEM = cython.declare(
+    cython.ulong, ibs.encode_source(ibs.DATASRC_DRAM) ^ ibs.encode_source(ibs.DATASRC_EXT_MEM)
 )
-_STORE = np.uint64(ibs.MPROF_DATA3["IBS_MPROF_DATA3_STOP"])
-_LOAD = np.uint64(ibs.MPROF_DATA3["IBS_MPROF_DATA3_LDOP"])
-_VALID = np.uint64(ibs.LADDR_VALID | ibs.PADDR_VALID)
+_REMOTE = cython.declare(cython.ulong, ibs.RMT_NODE)
+_LOADED = cython.declare(
+    cython.ulong,
+    ibs.MPROF_DATA3["IBS_MPROF_DATA3_DCMISS"]
+    | ibs.MPROF_DATA3["IBS_MPROF_DATA3_L2MISS"]
+    | ibs.MPROF_DATA3["IBS_MPROF_DATA3_LDOP"],
+)
+_LOAD_OR_STORE = cython.declare(
+    cython.ulong,
+    ibs.MPROF_DATA3["IBS_MPROF_DATA3_LDOP"] ^ ibs.MPROF_DATA3["IBS_MPROF_DATA3_STOP"],
+)
+_VALID = cython.declare(cython.ulong, ibs.LADDR_VALID | ibs.PADDR_VALID)
 
 
-@compiled
 def write_registers(
-    extended: Any, remote: Any, store: Any, valid: Any, data2: Any, data3: Any
+    extended: Bools, remote: Bools, store: Bools, valid: Bools, data2: U64, data3: U64
 ) -> None:
     """Write MPROF_DATA2 and MPROF_DATA3 of each sample."""
-    for i in range(len(data2)):
-        data2[i] = _EXTENDED if extended[i] else _DRAM
-        if remote[i]:
-            data2[i] |= _REMOTE
-        data3[i] = _MISSED | (_STORE if store[i] else _LOAD)
-        if valid[i]:
-            data3[i] |= _VALID
+    is_extended: cython.p_uchar = u8(extended)
+    is_remote: cython.p_uchar = u8(remote)
+    is_store: cython.p_uchar = u8(store)
+    is_valid: cython.p_uchar = u8(valid)
+    second: cython.p_ulong = u64(data2)
+    third: cython.p_ulong = u64(data3)
+    samples: cython.long = len(data2)
+    i: cython.long
+    with cython.nogil:
+        for i in range(samples):  # products, for what is 0 or 1 by chance makes bad branches
+            second[i] = _DRAM ^ _DRAM_OR_EXT_MEM * is_extended[i] ^ _REMOTE * is_remote[i]
+            third[i] = _LOADED ^ _LOAD_OR_STORE * is_store[i] ^ _VALID * is_valid[i]

@@ -12,13 +12,21 @@ asked for, so a link is never asked for more than it can do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.simulated.link_kinds import LinkKind
+
+if cython.compiled:
+    from cython.cimports.libc.math import fabs
+    from cython.cimports.pghot.engine.arrays import f64
+else:
+    from math import fabs
+
+    from pghot.engine.arrays import f64
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,14 +44,16 @@ LEAST_NS = 1e-9
 SWEEPS = 400
 STEPS = 80
 
-THREADS, THINK_NS, MLP, STORE_SHARE = range(4)
-"""Columns of a group of threads."""
+_LINE_BYTES = cython.declare(cython.double, LINE_BYTES)
+_EXTRA_MAX = cython.declare(cython.double, EXTRA_MAX)
+_TOLERANCE = cython.declare(cython.double, TOLERANCE)
+_LEAST_NS = cython.declare(cython.double, LEAST_NS)
+_SWEEPS = cython.declare(cython.int, SWEEPS)
+_STEPS = cython.declare(cython.int, STEPS)
 
-_READ_NS, _WRITE_NS, _READ_CAP, _WRITE_CAP, _TOTAL_CAP, _A, _C = range(7)
 _COLUMNS = (
     "read_latency_ns", "write_latency_ns", "read_GBps", "write_GBps", "total_GBps", "a", "c",
 )  # fmt: skip
-_ROOT, _QUEUE = range(2)
 
 
 class Load(NamedTuple):
@@ -59,9 +69,9 @@ class LinkSolver:
     """Finds the balance for given links, from the one that was found before."""
 
     def __init__(self, kinds: Sequence[LinkKind]) -> None:
-        rows = [[getattr(kind, name) for name in _COLUMNS] for kind in kinds]
-        self._kinds: Floats = np.array(rows, np.float64).reshape(len(rows), 7)
-        self._state: Floats = np.zeros((len(rows), 2))
+        columns = [[getattr(kind, name) for kind in kinds] for name in _COLUMNS]
+        self._count = len(kinds)
+        self._links = _Links(np.array(columns, np.float64).reshape(7, len(kinds)))
 
     def solve(self, groups: Floats, shares: Floats, extra: Floats) -> Load:
         """Give the balance of groups of threads and extra traffic.
@@ -73,178 +83,335 @@ class LinkSolver:
         extra: shape (links, 2): GB/s that others read and write there, as pages that move
             do.  It counts up to `EXTRA_MAX` of each cap.
         """
-        access_ns, load = np.empty(len(groups)), np.empty((3, len(self._kinds)))
-        balance(groups, shares, self._kinds, extra, self._state, access_ns, load)
+        access_ns, load = np.empty(len(groups)), np.empty((3, self._count))
+        self._links.balance(_Groups(groups, shares, extra), access_ns, load)
         return Load(access_ns, load[0], load[1], load[2])
 
 
-@compiled
-def latency_factor(root: Any, a: Any, c: Any) -> Any:
-    """Give L / L0 at a utilisation of `root` squared."""
+@cython.final
+@cython.cclass
+class _Groups:
+    """What `LinkSolver.solve` is given, and room for what one link's balance needs.
+
+    `terms` has six numbers a group.  An access takes the first three . (1, factor, queue) ns;
+    with all its threads the group uses the other three / that of the read, write and total
+    caps.
+    """
+
+    arrays: object
+    count: cython.int
+    rows: cython.p_double
+    shares: cython.p_double
+    extra: cython.p_double
+    terms: cython.p_double
+
+    def __init__(self, rows: Floats, shares: Floats, extra: Floats) -> None:
+        self.count = len(rows)
+        rows = np.asarray(rows, np.float64).ravel()
+        shares = np.asarray(shares, np.float64).ravel()
+        extra = np.asarray(extra, np.float64).ravel()
+        terms = np.empty(6 * self.count)
+        self.rows, self.shares, self.extra = f64(rows), f64(shares), f64(extra)
+        self.terms = f64(terms)
+        self.arrays = rows, shares, extra, terms  # which the pointers do not keep
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def threads(self, group: cython.int) -> cython.double:
+        """Threads that run."""
+        return self.rows[4 * group]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def think_ns(self, group: cython.int) -> cython.double:
+        """Time between a thread's accesses."""
+        return self.rows[4 * group + 1]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def mlp(self, group: cython.int) -> cython.double:
+        """Accesses of a thread under way at once."""
+        return self.rows[4 * group + 2]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def stores(self, group: cython.int) -> cython.double:
+        """Share of stores."""
+        return self.rows[4 * group + 3]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _factor(root: cython.double, a: cython.double, c: cython.double) -> cython.double:
+    """L / L0 at a utilisation of `root` squared."""
     return 1.0 + a * root / (1.0 - c * root * root)
 
 
-@compiled
-def balance(
-    groups: Any, shares: Any, kinds: Any, extra: Any, state: Any, access_ns: Any, load: Any
-) -> None:
-    """Sweep over the links, each brought into balance with the others as they are now.
+@cython.final
+@cython.cclass
+class _Links:
+    """The links, each with the root of its utilisation and its queueing delay in ns.
 
-    `state` holds, by link, the root of its utilisation and its queueing delay in ns; the
-    search begins there and leaves there what it found.
+    A search for balance begins with these and leaves there what it found; `factor` is L / L0
+    at the root.  `taken` is what others use of the three caps of the link in question, `slope`
+    what `most_used` finds.  `kinds` has a row for each of _COLUMNS.
     """
-    count, links = shares.shape
-    terms = np.empty((count, 3))
-    bytes_ns = np.empty((count, 3))
-    taken = np.zeros(3)
-    for _sweep in range(SWEEPS):
-        worst = 0.0
-        for link in range(links):
-            lay_out(groups, shares, kinds, extra, state, link, terms, bytes_ns, taken)
-            root, queue = state[link]
-            found, delay = settle(kinds[link], terms, bytes_ns, taken, root, queue)
-            state[link, _ROOT], state[link, _QUEUE] = found, delay
-            a, c, idle = kinds[link, _A], kinds[link, _C], kinds[link, _READ_NS]
-            was = latency_factor(root, a, c) * idle + queue
-            now = latency_factor(found, a, c) * idle + delay
-            worst = max(worst, abs(now - was) / now)
-        if worst < TOLERANCE:
-            break
-    for group in range(count):
-        access_ns[group] = groups[group, THINK_NS] + waiting(
-            groups, shares, kinds, state, group, -1
-        )
-    for link in range(links):
-        root, queue = state[link]
-        factor = latency_factor(root, kinds[link, _A], kinds[link, _C])
-        load[0, link] = root * root
-        load[1, link] = kinds[link, _READ_NS] * factor + queue
-        load[2, link] = kinds[link, _WRITE_NS] * factor + queue
 
+    arrays: object
+    count: cython.int
+    read_ns: cython.p_double
+    write_ns: cython.p_double
+    read_cap: cython.p_double
+    write_cap: cython.p_double
+    total_cap: cython.p_double
+    a: cython.p_double
+    c: cython.p_double
+    root: cython.p_double
+    factor: cython.p_double
+    queue: cython.p_double
+    taken: cython.p_double
+    slope: cython.double
 
-@compiled
-def waiting(groups: Any, shares: Any, kinds: Any, state: Any, group: int, but: int) -> float:
-    """Give the ns that an access of the group waits for links, all but one."""
-    stores = groups[group, STORE_SHARE]
-    total = 0.0
-    for link in range(shares.shape[1]):
-        if link != but and shares[group, link] > 0.0:
-            idle = (1.0 - stores) * kinds[link, _READ_NS] + stores * kinds[link, _WRITE_NS]
-            factor = latency_factor(state[link, _ROOT], kinds[link, _A], kinds[link, _C])
-            total += shares[group, link] * (idle * factor + state[link, _QUEUE])
-    return total / groups[group, MLP]
+    def __init__(self, kinds: Floats) -> None:
+        self.count = kinds.shape[1]
+        state, taken = np.zeros((3, self.count)), np.zeros(3)
+        state[1] = 1.0
+        self.read_ns, self.write_ns = f64(kinds[0]), f64(kinds[1])
+        self.read_cap, self.write_cap = f64(kinds[2]), f64(kinds[3])
+        self.total_cap = f64(kinds[4])
+        self.a, self.c = f64(kinds[5]), f64(kinds[6])
+        self.root, self.factor, self.queue = f64(state[0]), f64(state[1]), f64(state[2])
+        self.taken = f64(taken)
+        self.arrays = kinds, state, taken  # which the pointers do not keep
 
+    def balance(self, of: _Groups, access_ns: Floats, load: Floats) -> None:
+        """Sweep over the links, each brought into balance with the others as they are now.
 
-@compiled
-def lay_out(
-    groups: Any, shares: Any, kinds: Any, extra: Any, state: Any, link: int,
-    terms: Any, bytes_ns: Any, taken: Any,
-) -> None:  # fmt: skip
-    """Write what one link's balance needs.
+        Writes what `Load` has: ns by group; by link, a row each, utilisation and latencies.
+        """
+        took: cython.p_double = f64(access_ns)
+        found: cython.p_double = f64(load.ravel())
+        links: cython.int = self.count
+        _sweep: cython.int
+        group: cython.int
+        link: cython.int
+        with cython.nogil:
+            for _sweep in range(_SWEEPS):
+                if self.sweep(of) < _TOLERANCE:
+                    break
+            for group in range(of.count):
+                took[group] = of.think_ns(group) + self.waiting(of, group, -1)
+            for link in range(links):
+                found[link] = self.root[link] * self.root[link]
+                found[links + link] = self.latency(self.read_ns[link], link)
+                found[2 * links + link] = self.latency(self.write_ns[link], link)
 
-    An access of group g takes `terms[g] . (1, factor, queue)` ns; with all its threads the
-    group uses `bytes_ns[g] / that` of the read, write and total caps; others use `taken`.
-    """
-    for group in range(shares.shape[0]):
-        share, stores = shares[group, link], groups[group, STORE_SHARE]
-        mlp, threads = groups[group, MLP], groups[group, THREADS]
-        idle = (1.0 - stores) * kinds[link, _READ_NS] + stores * kinds[link, _WRITE_NS]
-        terms[group, 0] = groups[group, THINK_NS] + waiting(
-            groups, shares, kinds, state, group, link
-        )
-        terms[group, 1] = share * idle / mlp
-        terms[group, 2] = share / mlp
-        lines = threads * share * LINE_BYTES
-        bytes_ns[group, 0] = lines / kinds[link, _READ_CAP]
-        bytes_ns[group, 1] = lines * stores / kinds[link, _WRITE_CAP]
-        bytes_ns[group, 2] = lines * (1.0 + stores) / kinds[link, _TOTAL_CAP]
-    read, written = extra[link]
-    taken[0] = min(read / kinds[link, _READ_CAP], EXTRA_MAX)
-    taken[1] = min(written / kinds[link, _WRITE_CAP], EXTRA_MAX)
-    taken[2] = min((read + written) / kinds[link, _TOTAL_CAP], EXTRA_MAX)
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def sweep(self, of: _Groups) -> cython.double:
+        """Balance every link in turn; the largest relative change of a latency by it."""
+        worst: cython.double = 0.0
+        was: cython.double
+        now: cython.double
+        link: cython.int
+        for link in range(self.count):
+            was = self.latency(self.read_ns[link], link)
+            self.lay_out(of, link)
+            self.settle(of, link)
+            self.factor[link] = _factor(self.root[link], self.a[link], self.c[link])
+            now = self.latency(self.read_ns[link], link)
+            worst = max(worst, fabs(now - was) / now)
+        return worst
 
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def latency(self, idle_ns: cython.double, link: cython.int) -> cython.double:
+        """Latency now, in ns, of what takes `idle_ns` without load."""
+        return idle_ns * self.factor[link] + self.queue[link]
 
-@compiled
-def most_used(terms: Any, bytes_ns: Any, taken: Any, factor: float) -> Any:
-    """Give the largest use of the caps, no queue, and its derivative by the factor."""
-    read, written, both = taken[0], taken[1], taken[2]
-    read_slope = write_slope = both_slope = 0.0
-    for group in range(len(terms)):
-        pace = 1.0 / max(terms[group, 0] + terms[group, 1] * factor, LEAST_NS)
-        slope = -pace * pace * terms[group, 1]
-        read += bytes_ns[group, 0] * pace
-        written += bytes_ns[group, 1] * pace
-        both += bytes_ns[group, 2] * pace
-        read_slope += bytes_ns[group, 0] * slope
-        write_slope += bytes_ns[group, 1] * slope
-        both_slope += bytes_ns[group, 2] * slope
-    if read >= written and read >= both:
-        return read, read_slope
-    return (both, both_slope) if both >= written else (written, write_slope)
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def idle_ns(self, of: _Groups, group: cython.int, link: cython.int) -> cython.double:
+        """L0 of a group's mix of loads and stores."""
+        stores: cython.double = of.stores(group)
+        return (1.0 - stores) * self.read_ns[link] + stores * self.write_ns[link]
 
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def waiting(self, of: _Groups, group: cython.int, but: cython.int) -> cython.double:
+        """Time that an access of the group waits for links, all but one, in ns."""
+        total: cython.double = 0.0
+        share: cython.double
+        link: cython.int
+        for link in range(self.count):
+            share = of.shares[group * self.count + link]
+            if link != but and share > 0.0:
+                total += share * self.latency(self.idle_ns(of, group, link), link)
+        return total / of.mlp(group)
 
-@compiled
-def settle(kind: Any, terms: Any, bytes_ns: Any, taken: Any, root: float, queue: float) -> Any:
-    """Give the root of the utilisation and the queueing delay that one link comes to rest at."""
-    full = latency_factor(1.0, kind[_A], kind[_C])
-    if most_used(terms, bytes_ns, taken, full)[0] < 1.0:
-        return root_of_use(kind, terms, bytes_ns, taken, root), 0.0
-    delay = 0.0
-    for cap in range(3):
-        delay = max(delay, queueing(terms, bytes_ns, taken, full, queue, cap))
-    return 1.0, delay
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def lay_out(self, of: _Groups, link: cython.int) -> cython.void:
+        """Write what one link's balance needs: `terms` of all groups, and `taken`."""
+        share: cython.double
+        lines: cython.double
+        stores: cython.double
+        read: cython.double = of.extra[2 * link]
+        written: cython.double = of.extra[2 * link + 1]
+        group: cython.int
+        at: cython.int
+        for group in range(of.count):
+            at = 6 * group
+            share = of.shares[group * self.count + link]
+            stores = of.stores(group)
+            lines = of.threads(group) * share * _LINE_BYTES
+            of.terms[at] = of.think_ns(group) + self.waiting(of, group, link)
+            of.terms[at + 1] = share * self.idle_ns(of, group, link) / of.mlp(group)
+            of.terms[at + 2] = share / of.mlp(group)
+            of.terms[at + 3] = lines / self.read_cap[link]
+            of.terms[at + 4] = lines * stores / self.write_cap[link]
+            of.terms[at + 5] = lines * (1.0 + stores) / self.total_cap[link]
+        self.taken[0] = min(read / self.read_cap[link], _EXTRA_MAX)
+        self.taken[1] = min(written / self.write_cap[link], _EXTRA_MAX)
+        self.taken[2] = min((read + written) / self.total_cap[link], _EXTRA_MAX)
 
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def most_used(self, of: _Groups, factor: cython.double) -> cython.double:
+        """Largest use of the caps, no queue; `slope` is then its derivative by the factor."""
+        read: cython.double = self.taken[0]
+        written: cython.double = self.taken[1]
+        both: cython.double = self.taken[2]
+        read_slope: cython.double = 0.0
+        write_slope: cython.double = 0.0
+        both_slope: cython.double = 0.0
+        pace: cython.double
+        slope: cython.double
+        group: cython.int
+        at: cython.int
+        for group in range(of.count):
+            at = 6 * group
+            pace = 1.0 / max(of.terms[at] + of.terms[at + 1] * factor, _LEAST_NS)
+            slope = -pace * pace * of.terms[at + 1]
+            read += of.terms[at + 3] * pace
+            written += of.terms[at + 4] * pace
+            both += of.terms[at + 5] * pace
+            read_slope += of.terms[at + 3] * slope
+            write_slope += of.terms[at + 4] * slope
+            both_slope += of.terms[at + 5] * slope
+        if read >= written and read >= both:
+            self.slope = read_slope
+            return read
+        self.slope = both_slope if both >= written else write_slope
+        return max(both, written)
 
-@compiled
-def queueing(terms: Any, bytes_ns: Any, taken: Any, full: float, queue: float, cap: int) -> float:
-    """Give the delay in ns at which a cap is used in full; 0 where it is not even without.
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def settle(self, of: _Groups, link: cython.int) -> cython.void:
+        """Bring one link to rest: the root of its utilisation, and its queueing delay."""
+        full: cython.double = _factor(1.0, self.a[link], self.c[link])
+        delay: cython.double = 0.0
+        cap: cython.int
+        if self.most_used(of, full) < 1.0:
+            self.root[link] = self.root_of_use(of, link)
+            self.queue[link] = 0.0
+            return
+        for cap in range(3):
+            delay = max(delay, self.queueing(of, full, self.queue[link], cap))
+        self.root[link] = 1.0
+        self.queue[link] = delay
 
-    Newton's method on 1 / use, which is concave in the delay (straight for one group): from
-    below it comes near without passing.
-    """
-    room = 1.0 - taken[cap]
-    for _step in range(STEPS):
-        own = slope = 0.0
-        for group in range(len(terms)):
-            pace = 1.0 / max(
-                terms[group, 0] + terms[group, 1] * full + terms[group, 2] * queue, LEAST_NS
-            )
-            own += bytes_ns[group, cap] * pace
-            slope += bytes_ns[group, cap] * pace * pace * terms[group, 2]
-        if slope == 0.0:
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def queueing(
+        self, of: _Groups, full: cython.double, queue: cython.double, cap: cython.int
+    ) -> cython.double:
+        """Delay in ns at which a cap is used in full; 0 where it is not even without.
+
+        Newton's method on 1 / use, which is concave in the delay (straight for one group):
+        from below it comes near without passing.
+        """
+        room: cython.double = 1.0 - self.taken[cap]
+        own: cython.double
+        slope: cython.double
+        pace: cython.double
+        after: cython.double
+        _step: cython.int
+        group: cython.int
+        at: cython.int
+        for _step in range(_STEPS):
+            own = 0.0
+            slope = 0.0
+            for group in range(of.count):
+                at = 6 * group
+                pace = of.terms[at] + of.terms[at + 1] * full + of.terms[at + 2] * queue
+                pace = 1.0 / max(pace, _LEAST_NS)
+                own += of.terms[at + 3 + cap] * pace
+                slope += of.terms[at + 3 + cap] * pace * pace * of.terms[at + 2]
+            if slope == 0.0:
+                return 0.0
+            after = max(0.0, queue + (own / room - 1.0) * own / slope)
+            if fabs(after - queue) <= 1e-14 * (after + 1.0):
+                return after
+            queue = after
+        return queue
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def root_of_use(self, of: _Groups, link: cython.int) -> cython.double:
+        """The y with `use(y) == y * y`: use falls as y rises, so there is one, in [0, 1].
+
+        Newton's method, kept between what is known to be too low and too high.
+        """
+        low: cython.double = 0.0
+        high: cython.double = 1.0
+        a: cython.double = self.a[link]
+        c: cython.double = self.c[link]
+        root: cython.double = self.root[link]
+        square: cython.double
+        slope: cython.double
+        after: cython.double
+        gap: cython.double
+        _step: cython.int
+        if self.most_used(of, 1.0) == 0.0:
             return 0.0
-        after = max(0.0, queue + (own / room - 1.0) * own / slope)
-        if abs(after - queue) <= 1e-14 * (after + 1.0):
-            return after
-        queue = after
-    return queue
-
-
-@compiled
-def root_of_use(kind: Any, terms: Any, bytes_ns: Any, taken: Any, root: float) -> float:
-    """Give y with `use(y) == y * y`: use falls as y rises, so there is one, in [0, 1].
-
-    Newton's method, kept between what is known to be too low and too high.
-    """
-    low, high = 0.0, 1.0
-    a, c = kind[_A], kind[_C]
-    if most_used(terms, bytes_ns, taken, 1.0)[0] == 0.0:
-        return 0.0
-    if not 0.0 < root < 1.0:
-        root = 0.5
-    for _step in range(STEPS):
-        square = c * root * root
-        total, slope = most_used(terms, bytes_ns, taken, latency_factor(root, a, c))
-        gap = total - root * root
-        if gap > 0.0:
-            low = root
-        else:
-            high = root
-        slope = slope * a * (1.0 + square) / ((1.0 - square) * (1.0 - square)) - 2.0 * root
-        after = root - gap / slope if slope < 0.0 else 0.0
-        if not low <= after <= high:
-            after = 0.5 * (low + high)
-        if abs(after - root) <= 1e-13:
-            return after
-        root = after
-    return root
+        if not 0.0 < root < 1.0:
+            root = 0.5
+        for _step in range(_STEPS):
+            square = c * root * root
+            gap = self.most_used(of, _factor(root, a, c)) - root * root
+            if gap > 0.0:
+                low = root
+            else:
+                high = root
+            slope = self.slope * a * (1.0 + square) / ((1.0 - square) * (1.0 - square))
+            slope -= 2.0 * root
+            after = root - gap / slope if slope < 0.0 else 0.0
+            if not low <= after <= high:
+                after = 0.5 * (low + high)
+            if fabs(after - root) <= 1e-13:
+                return after
+            root = after
+        return root

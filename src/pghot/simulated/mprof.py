@@ -7,15 +7,21 @@ that is in the ring to the recorder, with the time of each access.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
-from pghot.engine.units import PAGE_SHIFT
 from pghot.engine.vmstat import Vmstat
 from pghot.simulated import ibs_registers as ibs
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import f64, i16, i32, i64, u8, u64
+    from cython.cimports.pghot.engine.units import PAGE_SHIFT
+else:
+    from pghot.engine.arrays import f64, i16, i32, i64, u8, u64
+    from pghot.engine.units import PAGE_SHIFT
 
 IBS_NR_SAMPLES = 150
 """Slots of a CPU's ring, one of which stays free."""
@@ -29,15 +35,21 @@ COUNTERS = (
     "hwhint_extmem_accesses",
     "hwhint_useful_events",
 )
-_TOTAL, _DRAM, _EXTMEM, _USEFUL, _DROPPED = range(5)
+_TOTAL = cython.declare(cython.int, 0)
+_DRAM = cython.declare(cython.int, 1)
+_EXTMEM = cython.declare(cython.int, 2)
+_USEFUL = cython.declare(cython.int, 3)
+_DROPPED = cython.declare(cython.int, 4)
+"""Places of what is counted: COUNTERS, then samples that found the ring full."""
 
-_SOURCE = np.uint64(ibs.DATASRC_MASK)
-_SOURCE_HIGH = np.uint64(ibs.DATASRC_MASK_HIGH)
-_SOURCE_SHIFT = np.uint64(ibs.DATASRC_MASK_HIGH_SHIFT)
-_IS_DRAM = np.uint64(ibs.DATASRC_DRAM)
-_IS_EXTMEM = np.uint64(ibs.DATASRC_EXT_MEM)
-_VALID = np.uint64(ibs.LADDR_VALID | ibs.PADDR_VALID)
-_PAGE_SHIFT = np.uint64(PAGE_SHIFT)
+_SLOTS = cython.declare(cython.int, IBS_NR_SAMPLES)
+_NEVER = cython.declare(cython.double, NEVER)
+_SOURCE = cython.declare(cython.ulong, ibs.DATASRC_MASK)
+_SOURCE_HIGH = cython.declare(cython.ulong, ibs.DATASRC_MASK_HIGH)
+_SOURCE_SHIFT = cython.declare(cython.ulong, ibs.DATASRC_MASK_HIGH_SHIFT)
+_IS_DRAM = cython.declare(cython.ulong, ibs.DATASRC_DRAM)
+_IS_EXTMEM = cython.declare(cython.ulong, ibs.DATASRC_EXT_MEM)
+_VALID = cython.declare(cython.ulong, ibs.LADDR_VALID | ibs.PADDR_VALID)
 
 
 class Samples(NamedTuple):
@@ -94,7 +106,7 @@ class MemoryProfiler:
         self.notes: list[str] = []
         self.capable = bool(caps & ibs.IBS_CAPS_MEM_PROFILER)
         self.dropped = 0
-        self._cpu_nid = np.asarray(cpu_nid, np.int16)
+        self._cpu_nid = np.ascontiguousarray(cpu_nid, np.int16)
         self._ibsctl = ibsctl
         self._delay_us = float(drain_delay_us)
         self._state = _make_state(len(self._cpu_nid))
@@ -152,7 +164,9 @@ class MemoryProfiler:
         out = Recorded(
             np.empty(size, np.uint64), np.empty(size, np.int16), np.empty(size, np.uint64)
         )
-        filled = handle(samples, state, self._cpu_nid, self._delay_us, until_us, counts, out)
+        rings = _Rings(state, out)
+        handle(samples, rings, self._cpu_nid, self._delay_us, counts)
+        filled = rings.drain_until(until_us)
         for place, name in enumerate(COUNTERS):
             vmstat.add(name, int(counts[place]))
         self.dropped += int(counts[_DROPPED])
@@ -181,64 +195,141 @@ def _make_state(cpus: int) -> _State:
     )
 
 
-@compiled
+@cython.final
+@cython.cclass
+class _Rings:
+    """The arrays of _State, and where drains put what they find: `filled` rows so far."""
+
+    cpus: cython.int
+    enabled: cython.p_uchar
+    head: cython.p_int
+    tail: cython.p_int
+    pending: cython.p_uchar
+    due_us: cython.p_double
+    pfn: cython.p_ulong
+    nid: cython.p_short
+    time: cython.p_ulong
+    out_pfn: cython.p_ulong
+    out_nid: cython.p_short
+    out_time: cython.p_ulong
+    filled: cython.long
+
+    def __init__(self, state: _State, out: Recorded) -> None:
+        self.cpus = len(state.enabled)
+        self.enabled, self.pending = u8(state.enabled), u8(state.pending)
+        self.head, self.tail, self.due_us = i32(state.head), i32(state.tail), f64(state.due_us)
+        self.pfn, self.nid, self.time = (
+            u64(state.pfn.ravel()),
+            i16(state.nid.ravel()),
+            u64(state.time.ravel()),
+        )
+        self.out_pfn, self.out_nid, self.out_time = u64(out.pfn), i16(out.nid), u64(out.time)
+        self.filled = 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def put(
+        self, cpu: cython.int, pfn: cython.ulong, nid: cython.short, time: cython.ulong
+    ) -> cython.bint:
+        """Put an access into a CPU's ring; whether there was a slot for it."""
+        head: cython.int = self.head[cpu]
+        after: cython.int = _after(head)
+        slot: cython.long = cython.cast(cython.long, cpu) * _SLOTS + head
+        if after == self.tail[cpu]:
+            return False
+        self.pfn[slot] = pfn
+        self.nid[slot] = nid
+        self.time[slot] = time
+        self.head[cpu] = after
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def drain(self, cpu: cython.int) -> cython.void:
+        """Take all that is in a CPU's ring; its pending flag falls after that."""
+        first: cython.long = cython.cast(cython.long, cpu) * _SLOTS
+        tail: cython.int = self.tail[cpu]
+        while tail != self.head[cpu]:
+            self.out_pfn[self.filled] = self.pfn[first + tail]
+            self.out_nid[self.filled] = self.nid[first + tail]
+            self.out_time[self.filled] = self.time[first + tail]
+            self.filled += 1
+            tail = _after(tail)
+        self.tail[cpu] = tail
+        self.pending[cpu] = False
+        self.due_us[cpu] = _NEVER
+
+    def drain_until(self, until_us: cython.double) -> int:
+        """Do the drains that are due; the rows filled then."""
+        cpu: cython.int
+        with cython.nogil:
+            for cpu in range(self.cpus):
+                # Both may be infinite.
+                if self.due_us[cpu] <= until_us and self.due_us[cpu] != _NEVER:
+                    self.drain(cpu)
+        return self.filled
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after(slot: cython.int) -> cython.int:
+    """The slot that follows in a ring."""
+    return slot + 1 if slot + 1 < _SLOTS else 0
+
+
 def handle(
-    samples: Any, state: Any, cpu_nid: Any, delay_us: float, until_us: float, counts: Any, out: Any
-) -> int:
-    """Handle overflows in order, and drains as they come due; give the rows of `out` filled."""
-    cpus, times, jiffies, data2, data3, phyaddr, online = samples
-    enabled, head, tail, pending, due_us, ring_pfn, ring_nid, ring_time = state
-    filled = 0
-    for row in range(len(cpus)):
-        cpu = cpus[row]
-        if not enabled[cpu]:
-            continue
-        if due_us[cpu] <= times[row]:
-            filled = drain(cpu, state, out, filled)
-        counts[_TOTAL] += 1
-        count_source(data2[row], counts)
-        if data3[row] & _VALID != _VALID or not online[row]:
-            continue
-        place, following = head[cpu], (head[cpu] + 1) % IBS_NR_SAMPLES
-        if following == tail[cpu]:
-            counts[_DROPPED] += 1
-            continue
-        ring_pfn[cpu, place] = phyaddr[row] >> _PAGE_SHIFT
-        ring_nid[cpu, place] = cpu_nid[cpu]
-        ring_time[cpu, place] = jiffies[row]
-        head[cpu] = following
-        if not pending[cpu]:
-            pending[cpu] = True
-            due_us[cpu] = times[row] + delay_us
-        counts[_USEFUL] += 1
-    for cpu in range(len(enabled)):
-        if due_us[cpu] <= until_us and due_us[cpu] != NEVER:  # both may be infinite
-            filled = drain(cpu, state, out, filled)
-    return filled
+    samples: Samples,
+    rings: _Rings,
+    cpu_nid: npt.NDArray[np.int16],
+    delay_us: cython.double,
+    counts: npt.NDArray[np.int64],
+) -> None:
+    """Handle overflows in order, and the drains that come due between them."""
+    cpus: cython.p_int = i32(samples.cpu)
+    times: cython.p_double = f64(samples.time_us)
+    jiffies: cython.p_ulong = u64(samples.jiffies)
+    data2: cython.p_ulong = u64(samples.data2)
+    data3: cython.p_ulong = u64(samples.data3)
+    phyaddr: cython.p_ulong = u64(samples.phyaddr)
+    online: cython.p_uchar = u8(samples.online)
+    nid_of: cython.p_short = i16(cpu_nid)
+    counted: cython.p_long = i64(counts)
+    rows: cython.long = len(samples.cpu)
+    row: cython.long
+    cpu: cython.int
+    with cython.nogil:
+        for row in range(rows):
+            cpu = cpus[row]
+            if not rings.enabled[cpu]:
+                continue
+            if rings.due_us[cpu] <= times[row]:
+                rings.drain(cpu)
+            counted[_TOTAL] += 1
+            _count_source(data2[row], counted)
+            if data3[row] & _VALID != _VALID or not online[row]:
+                continue
+            if not rings.put(cpu, phyaddr[row] >> PAGE_SHIFT, nid_of[cpu], jiffies[row]):
+                counted[_DROPPED] += 1
+                continue
+            if not rings.pending[cpu]:
+                rings.pending[cpu] = True
+                rings.due_us[cpu] = times[row] + delay_us
+            counted[_USEFUL] += 1
 
 
-@compiled
-def count_source(data2: Any, counts: Any) -> None:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _count_source(data2: cython.ulong, counted: cython.p_long) -> cython.void:
     """Count a sample by its data source, where that is memory of either kind."""
-    source = data2 & _SOURCE | (data2 & _SOURCE_HIGH) >> _SOURCE_SHIFT
+    source: cython.ulong = data2 & _SOURCE | (data2 & _SOURCE_HIGH) >> _SOURCE_SHIFT
     if source == _IS_DRAM:
-        counts[_DRAM] += 1
+        counted[_DRAM] += 1
     elif source == _IS_EXTMEM:
-        counts[_EXTMEM] += 1
-
-
-@compiled
-def drain(cpu: int, state: Any, out: Any, filled: int) -> int:
-    """Move a CPU's ring to `out`; its pending flag falls after that."""
-    _enabled, head, tail, pending, due_us, ring_pfn, ring_nid, ring_time = state
-    pfn, nid, time = out
-    while tail[cpu] != head[cpu]:
-        place = tail[cpu]
-        pfn[filled] = ring_pfn[cpu, place]
-        nid[filled] = ring_nid[cpu, place]
-        time[filled] = ring_time[cpu, place]
-        filled += 1
-        tail[cpu] = (place + 1) % IBS_NR_SAMPLES
-    pending[cpu] = False
-    due_us[cpu] = NEVER
-    return filled
+        counted[_EXTMEM] += 1

@@ -31,12 +31,12 @@ pghot_record_access() and nowhere else, so the period stays what it is at the st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.engine.units import MSEC_PER_SEC
 from pghot.simulated.scan_period import (
     FaultCounts,
@@ -45,6 +45,11 @@ from pghot.simulated.scan_period import (
     adapt,
     period_limits,
 )
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i16, i64, u8
+else:
+    from pghot.engine.arrays import i16, i64, u8
 
 HUGE_PAGES = 512
 """Pages of 2 MiB: the ends of what is looked at in one go are multiples of it."""
@@ -260,14 +265,24 @@ class NumaScanner:
         return self.sequence > 0 and now_ms < vma.next_scan_ms
 
 
-@compiled
-def to_mark(nid: Any, marked: Any, toptier: Any, first: int, last: int) -> Any:
+def to_mark(
+    nid: npt.NDArray[np.int16],
+    marked: npt.NDArray[np.bool_],
+    toptier: npt.NDArray[np.bool_],
+    first: cython.long,
+    last: cython.long,
+) -> npt.NDArray[np.int64]:
     """Give the units in [first, last) that are on a lower tier and not marked yet."""
     found = np.empty(last - first, np.int64)
-    count = 0
-    for unit in range(first, last):
-        node = nid[unit]
-        if node >= 0 and not toptier[node] and not marked[unit]:
-            found[count] = unit
-            count += 1
+    node_of: cython.p_short = i16(nid)
+    is_marked: cython.p_uchar = u8(marked)
+    is_top: cython.p_uchar = u8(toptier)
+    units: cython.p_long = i64(found)
+    count: cython.long = 0
+    unit: cython.long
+    with cython.nogil:
+        for unit in range(first, last):
+            units[count] = unit  # overwritten by the next, unless it counts
+            if node_of[unit] >= 0:
+                count += 1 - (is_top[node_of[unit]] | is_marked[unit])
     return found[:count]

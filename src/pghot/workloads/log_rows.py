@@ -1,26 +1,36 @@
-"""The rows of an access log as units, in a window that follows the clock."""
+"""The rows of an access log as units, all of them at hand or as far as the clock needs them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.errors import InputError
 from pghot.workloads.page_units import PageUnits
 
 if TYPE_CHECKING:
-    from pghot.log.read import Chunk
+    from pghot.log.read import Chunk, Log
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i32, i64, u8, u64
+else:
+    from pghot.engine.arrays import i32, i64, u8, u64
 
 Rows = npt.NDArray[np.int32]
 
+MOST_KEPT = 1 << 26
+"""Rows that are kept in memory, 256 MiB of them; a longer log is read again for every lap."""
+
+_FEW = 1 << 16
+
 
 class LogRows:
-    """Reads through a log, once to number its pages and then for every lap.
+    """Reads through a log, to number its pages and count its rows; a long one again each lap.
 
     A unit is 2^`order` pages: `first_pfn` begins unit 0, or units are numbered as they
     first appear.  InputError where the log cannot be read, has a bad PFN, no row, or a
@@ -38,23 +48,47 @@ class LogRows:
         self.rows = 0
         self.counts = np.zeros(units, np.int64)
         """Rows of each unit in the whole log."""
-        for piece in self.lap():
-            tally(piece, self.counts)
-            self.rows += len(piece)
+        self.kept: Rows | None = None
+        """All rows; None where they are too many to keep."""
+        self._go_through()
+
+    def _go_through(self) -> None:
+        """Count the rows, and keep them while they are not too many."""
+        from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
+
+        bytes_of = np.zeros(self._units, np.uint8)
+        kept = np.empty(0, np.int32)
+        with open_log(self.path) as log:
+            for piece in self._pieces(log):
+                _tally(piece, bytes_of, self.counts)
+                rows = self.rows + len(piece)
+                if rows <= MOST_KEPT:
+                    if rows > len(kept):
+                        kept = _longer(kept, self.rows, max(log.rows or 2 * rows, rows, _FEW))
+                    kept[self.rows : rows] = piece
+                else:
+                    kept = np.empty(0, np.int32)
+                self.rows = rows
+        self.counts += bytes_of
         if not self.rows:
             raise InputError(f"{self.path}: has no row to take accesses from")
+        if self.rows <= MOST_KEPT:
+            self.kept = kept[: self.rows]
 
     def lap(self) -> Iterator[Rows]:
         """Go through the log, piece by piece."""
         from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
 
         with open_log(self.path) as log:
-            for chunk in log.chunks(("pfn",)):
-                if log.ragged:
-                    raise InputError(
-                        f"{self.path}: row {log.ragged[0]}: has not as many columns as the header"
-                    )
-                yield self._units_of(chunk)
+            yield from self._pieces(log)
+
+    def _pieces(self, log: Log) -> Iterator[Rows]:
+        for chunk in log.chunks(("pfn",)):
+            if log.ragged:
+                raise InputError(
+                    f"{self.path}: row {log.ragged[0]}: has not as many columns as the header"
+                )
+            yield self._units_of(chunk)
 
     def _units_of(self, chunk: Chunk) -> Rows:
         if "pfn" in chunk.bad:
@@ -68,36 +102,74 @@ class LogRows:
                     f"{self.path}: touches more than the region's {self._units} units"
                 )
             return units
-        place = (pfn - np.uint64(self._first_pfn)) >> self._order
-        outside = (pfn < self._first_pfn) | (place >= self._units)
-        if outside.any():
-            at = int(np.argmax(outside))
+        units = np.empty(len(pfn), np.int32)
+        at = _place(pfn, self._first_pfn, int(self._order), self._units, units)
+        if at < len(pfn):
             raise InputError(
                 f"{self.path}: row {chunk.first_row + at}, column pfn: "
                 f"{pfn[at]}: not in the region's {self._units} units from {self._first_pfn}"
             )
-        return place.astype(np.int32)
+        return units
 
 
-@compiled
-def tally(rows: Any, counts: Any) -> None:
-    """Count the rows of each unit."""
-    for i in range(len(rows)):
-        counts[rows[i]] += 1
+class Window(Protocol):
+    """Rows around the clock: row number k, counted from 1, of a log that may go round."""
+
+    @property
+    def held(self) -> int:
+        """Rows that wait in memory of the window's own."""
+
+    def between(self, first: int, last: int) -> Rows:
+        """Rows first .. last, as far as there are any; none of them was forgotten."""
+
+    def forget(self, first: int) -> None:
+        """Rows before `first` will not be asked for."""
 
 
-class Window:
-    """Rows around the clock: row number k, counted from 1, of a log that may go round.
+def window(rows: LogRows, *, wraps: bool) -> Window:
+    """A window on the rows that are kept, or one that reads the log as it goes."""
+    return _Reading(rows, wraps=wraps) if rows.kept is None else _OfKept(rows.kept, wraps=wraps)
 
-    Rows that are behind are forgotten, so that memory follows the steps, not the log.
-    """
+
+class _OfKept:
+    """A window on all rows."""
+
+    held = 0
+
+    def __init__(self, rows: Rows, *, wraps: bool) -> None:
+        self._rows = rows
+        self._wraps = wraps
+
+    def between(self, first: int, last: int) -> Rows:
+        """Rows first .. last (`Window`)."""
+        rows = self._rows
+        if not self._wraps:
+            return rows[first - 1 : last]
+        start = (first - 1) % len(rows)
+        end = start + last - (first - 1)
+        if end <= len(rows):
+            return rows[start:end]
+        laps, rest = divmod(end - len(rows), len(rows))
+        return np.concatenate([rows[start:], *[rows] * laps, rows[:rest]])
+
+    def forget(self, first: int) -> None:
+        """Do nothing: all rows are kept (`Window`)."""
+
+
+class _Reading:
+    """A window whose rows are read as they are wanted, so that memory follows the steps."""
 
     def __init__(self, rows: LogRows, *, wraps: bool) -> None:
         self._rows = rows
         self._wraps = wraps
         self._pieces = self._all()
-        self._held: Rows = np.empty(0, np.int32)
+        self._here: Rows = np.empty(0, np.int32)
         self._before = 0
+
+    @property
+    def held(self) -> int:
+        """Rows that wait here (`Window`)."""
+        return len(self._here)
 
     def _all(self) -> Iterator[Rows]:
         yield from self._rows.lap()
@@ -105,19 +177,66 @@ class Window:
             yield from self._rows.lap()
 
     def between(self, first: int, last: int) -> Rows:
-        """Give rows first .. last, as far as there are any; none of them was forgotten."""
-        pieces = [self._held]
-        end = self._before + len(self._held)
+        """Rows first .. last (`Window`)."""
+        pieces = [self._here]
+        end = self._before + len(self._here)
         while end < last and (piece := next(self._pieces, None)) is not None:
             pieces.append(piece)
             end += len(piece)
         if len(pieces) > 1:
-            self._held = np.concatenate(pieces)
-        return self._held[first - 1 - self._before : last - self._before]
+            self._here = np.concatenate(pieces)
+        return self._here[first - 1 - self._before : last - self._before]
 
     def forget(self, first: int) -> None:
-        """Rows before `first` will not be asked for."""
-        behind = min(first - 1 - self._before, len(self._held))
+        """Drop the rows before `first` (`Window`)."""
+        behind = min(first - 1 - self._before, len(self._here))
         if behind > 0:
-            self._held = self._held[behind:]
+            self._here = self._here[behind:]
             self._before += behind
+
+
+def _longer(rows: Rows, count: int, room: int) -> Rows:
+    """The first `count` rows with room for more; what is not filled takes no memory yet."""
+    longer = np.empty(min(room, MOST_KEPT), np.int32)
+    longer[:count] = rows[:count]
+    return longer
+
+
+def _tally(rows: Rows, bytes_of: npt.NDArray[np.uint8], counts: npt.NDArray[np.int64]) -> None:
+    """Count the rows of each unit: the count's last byte in an array of its own.
+
+    Most rows so touch an array that the caches hold, where the counts are too many for them.
+    """
+    row: cython.p_int = i32(rows)
+    byte: cython.p_uchar = u8(bytes_of)
+    count: cython.p_long = i64(counts)
+    length: cython.long = len(rows)
+    unit: cython.long
+    i: cython.long
+    with cython.nogil:
+        for i in range(length):
+            unit = row[i]
+            if byte[unit] == 255:
+                byte[unit] = 0
+                count[unit] += 256
+            else:
+                byte[unit] += 1
+
+
+def _place(
+    pfns: npt.NDArray[np.uint64],
+    first_pfn: cython.ulong,
+    order: cython.ulong,
+    units: cython.ulong,
+    out: Rows,
+) -> int:
+    """Write the unit of each row's PFN, up to the first row of no unit: which one that is."""
+    pfn: cython.p_ulong = u64(pfns)
+    unit: cython.p_int = i32(out)
+    rows: cython.long = len(pfns)
+    i: cython.long = 0
+    with cython.nogil:
+        while i < rows and pfn[i] >= first_pfn and (pfn[i] - first_pfn) >> order < units:
+            unit[i] = (pfn[i] - first_pfn) >> order
+            i += 1
+    return i

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from math import ceil, floor
-from typing import Any
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
-from pghot.workloads.log_rows import LogRows, Window
+from pghot.workloads.log_rows import LogRows, Rows, window
+from pghot.workloads.row_nodes import RowNodes
 from pghot.workloads.stream import NEVER, Clocks, Nids, Touched, Units
 
-_MARK = 1
-"""Lowest bit of a unit's state: marked; above it the number of its last access."""
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import f64, i32, i64, u64
+else:
+    from pghot.engine.arrays import f64, i32, i64, u64
+
+MOST_HELD = 1 << 22
+"""Rows that wait to be gone through, where the log is not in memory anyway."""
+
+
+_NONE = Touched(np.empty(0, np.int64), np.empty(0))
 
 
 class LoggedStream:
@@ -28,23 +36,22 @@ class LoggedStream:
         self.units = units
         self.end_clock = NEVER if wraps else float(rows.rows)
         self._share = rows.counts / rows.rows
-        self._window = Window(rows, wraps=wraps)
-        self._nid: Nids = np.zeros(units, np.int16)
-        self._nodes = 1
-        self._state = np.zeros(units, np.int64)
+        self._window = window(rows, wraps=wraps)
+        self._nodes = RowNodes(units, self._window)
+        self._last = np.zeros(units, np.int64)
+        """Number of each unit's last row of those noted; 0 where there is none."""
+        self._marked = np.zeros(-(-units // 64), np.uint64)
         self._marks = 0
         self._noted = 0
         self._touched: list[Touched] = []
 
     def place(self, nid: Nids) -> None:
         """Take note of the node of every unit (`Stream`)."""
-        self._nid = nid.astype(np.int16)
-        self._nodes = int(nid.max()) + 1
+        self._nodes.place(nid)
 
     def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:  # noqa: ARG002
         """Take note that units are on `to_nid` now (`Stream`)."""
-        self._nid[units] = to_nid
-        self._nodes = max(self._nodes, to_nid + 1)
+        self._nodes.moved(units, to_nid)
 
     def shares(self, start: float, end: float) -> npt.NDArray[np.float64]:
         """Count the rows in (start, end], a row under way by its part.
@@ -55,40 +62,46 @@ class LoggedStream:
         start = min(start, max(end - 1, 0)) if start >= self.end_clock else start
         first = floor(start)
         last = max(ceil(end), first + 1)
-        rows = self._window.between(first + 1, last)
-        spent = count(rows, self._nid, self._nodes)
+        if self._window.held > MOST_HELD:
+            self._note(first)
+            self._window.forget(first)
+        spent = self._nodes.counts(first + 1, last).astype(np.float64)
         if last == first + 1:
             return spent
-        spent[self._nid[rows[0]]] -= start - first
-        spent[self._nid[rows[-1]]] -= last - end
+        spent[self._nodes.of(first + 1)] -= start - first
+        spent[self._nodes.of(last)] -= last - end
         return spent / (end - start)
 
     def mark(self, units: Units, clock: float) -> None:
         """Have the next access of each unit after `clock` noticed (`Stream`)."""
         self._note(floor(clock))
-        self._marks += set_marks(self._state, units)
+        self._marks += _set_marks(self._marked, np.ascontiguousarray(units))
 
     def unmark(self, units: Units) -> None:
         """Notice the next access of these no longer (`Stream`)."""
-        self._marks -= clear_marks(self._state, units)
+        if self._marks:
+            self._marks -= _clear_marks(self._marked, np.ascontiguousarray(units))
 
     def advance(self, start: float, end: float) -> Touched:
         """Give the marked units that the rows up to `end` take (`Stream`)."""
         self._window.forget(min(floor(start), self._noted))
         self._note(floor(end))
-        units, clocks = (np.concatenate(column) for column in zip(*self._touched, strict=True))
-        self._touched.clear()
-        return Touched(units, clocks)
+        pieces = self._touched or [_NONE]
+        self._touched = []
+        if len(pieces) == 1:
+            return pieces[0]
+        return Touched(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
     def _note(self, last: int) -> None:
         """Go through the rows up to `last` that have not been gone through."""
         rows = self._window.between(self._noted + 1, last)
         room = min(self._marks, len(rows))
         touched = Touched(np.empty(room, np.int64), np.empty(room))
-        found = go_through(rows, self._noted, self._state, touched.units, touched.clocks)
+        found = _go_through(rows, self._noted, self._last, self._marked, touched)
         self._noted += len(rows)
         self._marks -= found
-        self._touched.append(Touched(touched.units[:found], touched.clocks[:found]))
+        if found:
+            self._touched.append(Touched(touched.units[:found], touched.clocks[:found]))
 
     def draw(self, clocks: Clocks) -> Units:
         """Give the unit of the row that takes each clock (`Stream`)."""
@@ -102,7 +115,7 @@ class LoggedStream:
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
         """Tell which units had a row after `since`, up to `clock` (`Stream`)."""
         self._note(floor(clock))
-        return (self._state[units] >> _MARK) > since
+        return self._last[units] > since
 
     def weights(self) -> npt.NDArray[np.float64]:
         """Give the share of each unit in the whole log (`Stream`)."""
@@ -116,51 +129,68 @@ class LoggedStream:
         """Do nothing: there is one phase (`Stream`)."""
 
 
-@compiled
-def count(rows: Any, nid: Any, nodes: int) -> Any:
-    """Count rows by the node of their unit, two at a time: a count waits for the one before."""
-    counts = np.zeros((2, nodes), np.int64)
-    even = len(rows) - len(rows) % 2
-    for i in range(0, even, 2):
-        counts[0, nid[rows[i]]] += 1
-        counts[1, nid[rows[i + 1]]] += 1
-    for i in range(even, len(rows)):
-        counts[0, nid[rows[i]]] += 1
-    return counts.sum(axis=0).astype(np.float64)
+def _go_through(
+    rows: Rows,
+    before: cython.long,
+    last: npt.NDArray[np.int64],
+    marked: npt.NDArray[np.uint64],
+    touched: Touched,
+) -> int:
+    """Note each row as its unit's last, take marks off: how many units were marked.
 
-
-@compiled
-def go_through(rows: Any, before: int, state: Any, units: Any, clocks: Any) -> Any:
-    """Note each row as its unit's last, take marks off; give how many units were marked.
-
-    `before` is the number of the row before the first.
+    `before` is the number of the row before the first.  Marks are bits: a cache holds
+    them all, and the numbers of last rows are written only, never waited for.
     """
-    found = 0
-    for i in range(len(rows)):
-        unit = rows[i]
-        number = before + i + 1
-        if state[unit] & _MARK:
-            units[found], clocks[found] = unit, number
-            found += 1
-        state[unit] = number << _MARK
+    row: cython.p_int = i32(rows)
+    last_of: cython.p_long = i64(last)
+    bits: cython.p_ulong = u64(marked)
+    units: cython.p_long = i64(touched.units)
+    clocks: cython.p_double = f64(touched.clocks)
+    length: cython.long = len(rows)
+    found: cython.long = 0
+    unit: cython.ulong
+    i: cython.long
+    with cython.nogil:
+        for i in range(length):
+            unit = row[i]
+            if bits[unit >> 6] >> (unit & 63) & 1:
+                bits[unit >> 6] ^= cython.cast(cython.ulong, 1) << (unit & 63)
+                units[found] = unit
+                clocks[found] = before + i + 1
+                found += 1
+            last_of[unit] = before + i + 1
     return found
 
 
-@compiled
-def set_marks(state: Any, units: Any) -> Any:
-    """Mark units; give how many were not marked yet."""
-    fresh = 0
-    for i in range(len(units)):
-        fresh += 1 - (state[units[i]] & _MARK)
-        state[units[i]] |= _MARK
+def _set_marks(marked: npt.NDArray[np.uint64], units: Units) -> int:
+    """Mark units: how many were not marked yet."""
+    bits: cython.p_ulong = u64(marked)
+    unit: cython.p_long = i64(units)
+    count: cython.long = len(units)
+    fresh: cython.long = 0
+    bit: cython.ulong
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            bit = cython.cast(cython.ulong, 1) << (unit[i] & 63)
+            if not bits[unit[i] >> 6] & bit:
+                bits[unit[i] >> 6] |= bit
+                fresh += 1
     return fresh
 
 
-@compiled
-def clear_marks(state: Any, units: Any) -> Any:
-    """Take marks off; give how many there were."""
-    taken = 0
-    for i in range(len(units)):
-        taken += state[units[i]] & _MARK
-        state[units[i]] &= ~_MARK
+def _clear_marks(marked: npt.NDArray[np.uint64], units: Units) -> int:
+    """Take marks off: how many there were."""
+    bits: cython.p_ulong = u64(marked)
+    unit: cython.p_long = i64(units)
+    count: cython.long = len(units)
+    taken: cython.long = 0
+    bit: cython.ulong
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            bit = cython.cast(cython.ulong, 1) << (unit[i] & 63)
+            if bits[unit[i] >> 6] & bit:
+                bits[unit[i] >> 6] ^= bit
+                taken += 1
     return taken

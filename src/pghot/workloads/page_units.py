@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i32, u64
+else:
+    from pghot.engine.arrays import i32, u64
 
 _EMPTY = -1
 _LEAST = 1 << 12
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_ONE = np.uint64(1)
-_WORD = np.uint64(64)
+
+_ODD = cython.declare(cython.ulong, 0x9E37_79B9_7F4A_7C15)
+_U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
+
+
+class _Table(NamedTuple):
+    """Slots of a hash table, a power of two of them: the key in each and its unit."""
+
+    keys: npt.NDArray[np.uint64]
+    units: npt.NDArray[np.int32]
 
 
 class PageUnits:
@@ -21,76 +32,108 @@ class PageUnits:
 
     def __init__(self) -> None:
         self.count = 0
-        self._keys = np.zeros(_LEAST, np.uint64)
-        self._units = np.full(_LEAST, _EMPTY, np.int32)
+        self._table = _empty(_LEAST)
 
     def of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
         """Give the unit of each key; one not met before gets the next number."""
         found = np.empty(len(keys), np.int32)
         done = 0
         while True:
-            done, self.count = number(self._keys, self._units, self.count, keys, done, found)
+            done, self.count = _number(self._table, self.count, keys, done, found)
             if done == len(keys):
                 return found
             self._grow()
 
     def _grow(self) -> None:
-        used = self._units != _EMPTY
-        keys, units = self._keys[used], self._units[used]
-        self._keys = np.zeros(4 * len(self._keys), np.uint64)
-        self._units = np.full(len(self._keys), _EMPTY, np.int32)
-        insert(self._keys, self._units, keys, units)
+        used = self._table.units != _EMPTY
+        keys, units = self._table.keys[used], self._table.units[used]
+        self._table = _empty(4 * len(used))
+        _insert(self._table, keys, units)
 
     def keys(self) -> npt.NDArray[np.uint64]:
         """Give the key of every unit."""
-        used = self._units != _EMPTY
+        used = self._table.units != _EMPTY
         keys = np.empty(self.count, np.uint64)
-        keys[self._units[used]] = self._keys[used]
+        keys[self._table.units[used]] = self._table.keys[used]
         return keys
 
 
-@compiled
-def slot_of(keys: Any, units: Any, key: Any, shift: Any) -> Any:
+def _empty(slots: int) -> _Table:
+    return _Table(np.zeros(slots, np.uint64), np.full(slots, _EMPTY, np.int32))
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _slot_of(
+    keys: cython.p_ulong,
+    units: cython.p_int,
+    key: cython.ulong,
+    shift: cython.ulong,
+    mask: cython.ulong,
+) -> cython.ulong:
     """Find the slot that holds a key, or the empty one where it belongs (linear probing)."""
-    mask = np.uint64(len(keys)) - _ONE
-    slot = (key * _ODD) >> shift
+    slot: cython.ulong = (key * _ODD & _U64) >> shift
     while units[slot] >= 0 and keys[slot] != key:
-        slot = (slot + _ONE) & mask
+        slot = (slot + 1) & mask
     return slot
 
 
-@compiled
-def shift_for(slots: int) -> Any:
-    """Give the shift that leaves as many bits of a hash as a table of `slots` has."""
-    shift = _WORD
-    while slots > 1:
-        shift -= _ONE
-        slots //= 2
-    return shift
+def _shift_for(slots: int) -> int:
+    """Bits of a hash that a table of so many slots leaves out."""
+    return 65 - slots.bit_length()
 
 
-@compiled
-def number(keys: Any, units: Any, known: int, rows: Any, start: int, found: Any) -> Any:
-    """Give rows from `start` their numbers, until the table is half full.
+def _number(
+    table: _Table,
+    known: cython.long,
+    rows: npt.NDArray[np.uint64],
+    start: cython.long,
+    found: npt.NDArray[np.int32],
+) -> tuple[int, int]:
+    """Write the units of rows from `start`, until the table is half full.
 
-    Gives (rows done, keys known).
+    (rows done, keys known).
     """
-    shift = shift_for(len(keys))
-    for i in range(start, len(rows)):
-        slot = slot_of(keys, units, rows[i], shift)
-        if units[slot] < 0:
-            if 2 * known >= len(keys):
-                return i, known
-            keys[slot], units[slot] = rows[i], known
-            known += 1
-        found[i] = units[slot]
-    return len(rows), known
+    keys: cython.p_ulong = u64(table.keys)
+    units: cython.p_int = i32(table.units)
+    row: cython.p_ulong = u64(rows)
+    out: cython.p_int = i32(found)
+    slots: cython.long = len(table.keys)
+    shift: cython.ulong = _shift_for(slots)
+    count: cython.long = len(rows)
+    slot: cython.ulong
+    i: cython.long = start
+    with cython.nogil:
+        while i < count:
+            slot = _slot_of(keys, units, row[i], shift, slots - 1)
+            if units[slot] < 0:
+                if 2 * known >= slots:
+                    break
+                keys[slot] = row[i]
+                units[slot] = known
+                known += 1
+            out[i] = units[slot]
+            i += 1
+    return i, known
 
 
-@compiled
-def insert(keys: Any, units: Any, new_keys: Any, new_units: Any) -> None:
+def _insert(
+    table: _Table, new_keys: npt.NDArray[np.uint64], new_units: npt.NDArray[np.int32]
+) -> None:
     """Put keys with their units into a table that has none of them."""
-    shift = shift_for(len(keys))
-    for i in range(len(new_keys)):
-        slot = slot_of(keys, units, new_keys[i], shift)
-        keys[slot], units[slot] = new_keys[i], new_units[i]
+    keys: cython.p_ulong = u64(table.keys)
+    units: cython.p_int = i32(table.units)
+    key: cython.p_ulong = u64(new_keys)
+    unit: cython.p_int = i32(new_units)
+    slots: cython.long = len(table.keys)
+    shift: cython.ulong = _shift_for(slots)
+    count: cython.long = len(new_keys)
+    slot: cython.ulong
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            slot = _slot_of(keys, units, key[i], shift, slots - 1)
+            keys[slot] = key[i]
+            units[slot] = unit[i]

@@ -6,14 +6,22 @@ sum over what it holds.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
+import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.errors import InputError
 from pghot.workloads.shapes import zipf_weights
 from pghot.workloads.table import Table, Weights
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import f32, f64, i64
+else:
+    from pghot.engine.arrays import f32, f64, i64
+
+Degrees = npt.NDArray[np.float32]
 
 CACHE_LINE = 64
 """Bytes of one access."""
@@ -55,7 +63,7 @@ def key_value(units: int, store: Store, rng: np.random.Generator) -> Table:
         bucket = rng.integers(0, index, len(gets))
         weights[:index] += np.bincount(bucket, gets * index_lines, index)
         at = slab_at[first : first + _SOME] * np.int64(store.value_bytes)
-        lay_out(weights, index, at, store.value_bytes, gets * lines, store.unit_bytes)
+        _lay_out(weights[index:], at, store.value_bytes, gets * lines, store.unit_bytes)
     return Table(weights)
 
 
@@ -94,21 +102,26 @@ def traversal(units: int, graph: Graph, rng: np.random.Generator) -> Table:
     edges = float(degrees.sum(dtype=np.float64))
     # The lists fill what is left: their bytes an edge are about `edge_bytes`.
     bytes_an_edge = (units - head) * graph.unit_bytes / edges
-    lay_out_graph(
-        weights, head, degrees, graph.vertex_bytes, bytes_an_edge,
-        graph.edge_bytes / CACHE_LINE, graph.unit_bytes,
+    total = squares = 0.0
+    for first in range(0, vertices, _SOME):
+        some = degrees[first : first + _SOME]
+        total, squares = _added(some, total), _added(some * some, squares)
+    visited_degree = squares / total  # of a vertex come to along an edge
+    _lay_out_graph(
+        weights, head, degrees, total, 1 + visited_degree, bytes_an_edge,
+        graph.edge_bytes / CACHE_LINE, graph.vertex_bytes, graph.unit_bytes,
     )  # fmt: skip
     return Table(weights)
 
 
-def power_law(count: int, mean: float, exponent: float, rng: np.random.Generator) -> Weights:
+def power_law(count: int, mean: float, exponent: float, rng: np.random.Generator) -> Degrees:
     """Draw expected degrees of so many vertices, with this mean but for chance, by a power law.
 
     No degree exceeds sqrt(count * mean), above which edges would have to be drawn twice
     (Chung and Lu's condition), nor falls below that of the law without it.
     """
     tail = 1 / (exponent - 1)
-    degrees: Weights = np.empty(count, np.float32)
+    degrees: Degrees = np.empty(count, np.float32)
     for first in range(0, count, _SOME):
         some = degrees[first : first + _SOME]
         some[:] = (1 - rng.random(len(some))) ** -tail
@@ -128,58 +141,97 @@ def _check_count(what: str, count: int) -> None:
         raise InputError(f"the region would hold {count} {what}; at most {MOST_OBJECTS} are made")
 
 
-@compiled
-def spread(weights: Any, first: float, size: float, weight: float, unit_bytes: int) -> None:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _spread(
+    weights: cython.p_double,
+    units: cython.long,
+    first: cython.double,
+    size: cython.double,
+    weight: cython.double,
+    unit_bytes: cython.long,
+) -> cython.void:
     """Add an object's weight to the units it lies in, to each by its part.
 
-    `first` is a byte of `weights`' first unit or later; the last unit takes what lies beyond.
+    `first` is a byte of the first unit or later; the last unit takes what lies beyond.
     """
-    end = first + size
-    unit = int(first // unit_bytes)
+    end: cython.double = first + size
+    boundary: cython.double
+    unit: cython.long = cython.cast(cython.long, first / unit_bytes)
+    if unit * cython.cast(cython.double, unit_bytes) > first:  # the quotient was rounded up
+        unit -= 1
     while True:
         boundary = (unit + 1.0) * unit_bytes
-        if end <= boundary or unit >= len(weights) - 1:
-            weights[min(unit, len(weights) - 1)] += weight * (end - first) / size
+        if end <= boundary or unit >= units - 1:
+            weights[min(unit, units - 1)] += weight * (end - first) / size
             break
         weights[unit] += weight * (boundary - first) / size
         first = boundary
         unit += 1
 
 
-@compiled
-def lay_out(
-    weights: Any, index: int, at: Any, size: int, object_weights: Any, unit_bytes: int
+def _lay_out(
+    slabs: Weights,
+    at: npt.NDArray[np.int64],
+    size: cython.long,
+    object_weights: Weights,
+    unit_bytes: cython.long,
 ) -> None:
-    """Add objects of one size, at byte `at` of what comes after the index."""
-    slabs = weights[index:]
-    for i in range(len(at)):
-        spread(slabs, float(at[i]), float(size), object_weights[i], unit_bytes)
+    """Add objects of one size, each at byte `at` of the units."""
+    weights: cython.p_double = f64(slabs)
+    units: cython.long = len(slabs)
+    first: cython.p_long = i64(at)
+    weight: cython.p_double = f64(object_weights)
+    objects: cython.long = len(at)
+    i: cython.long
+    with cython.nogil:
+        for i in range(objects):
+            _spread(weights, units, first[i], size, weight[i], unit_bytes)
 
 
-@compiled
-def lay_out_graph(
-    weights: Any,
-    head: int,
-    degrees: Any,
-    vertex_bytes: int,
-    bytes_an_edge: float,
-    lines_an_edge: float,
-    unit_bytes: int,
+def _added(values: Degrees, to: cython.double) -> float:
+    """Add values up, one after the other."""
+    value: cython.p_float = f32(values)
+    count: cython.long = len(values)
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            to += value[i]
+    return to
+
+
+def _lay_out_graph(
+    weights: Weights,
+    head: cython.long,
+    degrees: Degrees,
+    total: cython.double,
+    record_accesses: cython.double,
+    bytes_an_edge: cython.double,
+    lines_an_edge: cython.double,
+    vertex_bytes: cython.long,
+    unit_bytes: cython.long,
 ) -> None:
-    """Add records and edge lists, one vertex after the other."""
-    total, squares = 0.0, 0.0
-    for i in range(len(degrees)):
-        total += degrees[i]
-        squares += float(degrees[i]) * degrees[i]
-    visited_degree = squares / total  # of a vertex come to along an edge
-    lists = weights[head:]
-    at = 0.0
-    for i in range(len(degrees)):
-        visits = degrees[i] / total
-        record = float(i) * vertex_bytes
-        spread(
-            weights[:head], record, float(vertex_bytes), visits * (1 + visited_degree), unit_bytes
-        )
-        size = degrees[i] * bytes_an_edge
-        spread(lists, at, size, visits * degrees[i] * lines_an_edge, unit_bytes)
-        at += size
+    """Add records to the first `head` units and edge lists to the rest, vertex by vertex.
+
+    `total` of the degrees; `record_accesses` that a visit brings.
+    """
+    records: cython.p_double = f64(weights)
+    lists: cython.p_double = f64(weights[head:])
+    units: cython.long = len(weights) - head
+    degree: cython.p_float = f32(degrees)
+    vertices: cython.long = len(degrees)
+    at: cython.double = 0.0
+    visits: cython.double
+    d: cython.double
+    record: cython.double
+    i: cython.long
+    with cython.nogil:
+        for i in range(vertices):
+            d = degree[i]
+            visits = d / total
+            record = cython.cast(cython.double, i) * vertex_bytes
+            _spread(records, head, record, vertex_bytes, visits * record_accesses, unit_bytes)
+            _spread(lists, units, at, d * bytes_an_edge, visits * d * lines_an_edge, unit_bytes)
+            at += d * bytes_an_edge

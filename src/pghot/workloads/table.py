@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.workloads.stream import Units
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import f64, i64
+else:
+    from pghot.engine.arrays import f64, i64
 
 Weights = npt.NDArray[np.float64]
 
@@ -102,43 +107,74 @@ def alias_table(weights: Weights) -> tuple[Weights, Units]:
     """
     keep = weights * len(weights)
     other = np.arange(len(weights))
-    share_out(keep, other, np.flatnonzero(keep < 1), np.flatnonzero(keep >= 1))
+    _share_out(
+        keep,
+        other,
+        np.flatnonzero(keep < 1),
+        np.flatnonzero(keep >= 1),
+        np.empty(len(keep), np.int64),
+    )
     return keep, other
 
 
-@compiled
-def share_out(keep: Any, other: Any, small: Any, large: Any) -> None:
-    """Fill each place that has less than its part from one that has more."""
-    waiting, giver = 0, 0
-    emptied = np.empty(len(keep), np.int64)
-    again = 0
-    while giver < len(large) and (waiting < len(small) or again):
-        if again:
-            again -= 1
-            place = emptied[again]
-        else:
-            place = small[waiting]
-            waiting += 1
-        other[place] = large[giver]
-        keep[large[giver]] -= 1 - keep[place]
-        if keep[large[giver]] < 1:
-            emptied[again] = large[giver]
-            again += 1
-            giver += 1
-    # What is left over is 1 but for rounding.
-    for at in range(waiting, len(small)):
-        keep[small[at]] = 1
-    for at in range(again):
-        keep[emptied[at]] = 1
-    for at in range(giver, len(large)):
-        keep[large[at]] = 1
-
-
-@compiled
-def choose(keep: Any, other: Any, places: Any, chances: Any) -> Any:
+def choose(keep: Weights, other: Units, places: Units, chances: npt.NDArray[np.float64]) -> Units:
     """Give each drawn place, or the other one that it stands in for."""
     chosen = np.empty(len(places), np.int64)
-    for i in range(len(places)):
-        place = places[i]
-        chosen[i] = place if chances[i] < keep[place] else other[place]
+    _choose(keep, other, places, chances, chosen)
     return chosen
+
+
+def _share_out(keep: Weights, other: Units, small: Units, large: Units, emptied: Units) -> None:
+    """Fill each place that has less than its part from one that has more.
+
+    `emptied` has room for every place.
+    """
+    kept: cython.p_double = f64(keep)
+    others: cython.p_long = i64(other)
+    smalls: cython.p_long = i64(small)
+    larges: cython.p_long = i64(large)
+    again_small: cython.p_long = i64(emptied)
+    small_ones: cython.long = len(small)
+    large_ones: cython.long = len(large)
+    waiting: cython.long = 0
+    giver: cython.long = 0
+    again: cython.long = 0
+    place: cython.long
+    i: cython.long
+    with cython.nogil:
+        while giver < large_ones and (waiting < small_ones or again):
+            if again:
+                again -= 1
+                place = again_small[again]
+            else:
+                place = smalls[waiting]
+                waiting += 1
+            others[place] = larges[giver]
+            kept[larges[giver]] -= 1 - kept[place]
+            if kept[larges[giver]] < 1:
+                again_small[again] = larges[giver]
+                again += 1
+                giver += 1
+        # What is left over is 1 but for rounding.
+        for i in range(waiting, small_ones):
+            kept[smalls[i]] = 1
+        for i in range(again):
+            kept[again_small[i]] = 1
+        for i in range(giver, large_ones):
+            kept[larges[i]] = 1
+
+
+def _choose(
+    keep: Weights, other: Units, places: Units, chances: npt.NDArray[np.float64], chosen: Units
+) -> None:
+    """Write each drawn place, or the other one that it stands in for."""
+    kept: cython.p_double = f64(keep)
+    others: cython.p_long = i64(other)
+    drawn: cython.p_long = i64(places)
+    chance: cython.p_double = f64(chances)
+    out: cython.p_long = i64(chosen)
+    count: cython.long = len(places)
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            out[i] = drawn[i] if chance[i] < kept[drawn[i]] else others[drawn[i]]

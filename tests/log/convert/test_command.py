@@ -41,8 +41,10 @@ def test_json_prints_the_report_and_nothing_else(tmp_path, capsys):
 
 def test_options_reach_the_conversion(tmp_path, capsys):
     source = tmp_path / "in.csv"
-    source.write_text("1;4096\nbad\n2;8192\n3;8192\n")
-    arguments = "--format csv --delimiter ; --time-unit ms --sample 2 --nid 1 --skip-bad"
+    source.write_text("time;address\n1;4096\nbad\n2;8192\n3;8192\n")
+    arguments = (
+        "--format csv --delimiter ; --time-unit ms --sample 2 --nid 1 --skip-bad --start slow"
+    )
     run(source, "-o", tmp_path / "out.csv", *arguments.split(), "--source", "hintfault")
     rows = (tmp_path / "out.csv").read_text().split()[1:]
     assert rows == ["0,32768,1,0,4096", "2000,32769,1,0,8192"]

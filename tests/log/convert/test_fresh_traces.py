@@ -33,7 +33,9 @@ def record(tmp_path):
     return record
 
 
-@pytest.mark.parametrize("more", [[], ["-g"], ["-W", "--data-page-size"], ["-e", "page-faults"]])
+@pytest.mark.parametrize(
+    "more", [[], ["-g"], ["-W", "--data-page-size"], ["-e", "page-faults"], ["-z"]]
+)
 def test_a_fresh_perf_data_and_its_text_give_the_same_log(tmp_path, record, more):
     trace = record(*more)
     fields = "comm,pid,tid,cpu,time,event,addr,phys_addr,data_src"
@@ -48,6 +50,17 @@ def test_a_fresh_perf_data_and_its_text_give_the_same_log(tmp_path, record, more
         assert log == same
         assert len(log["pfn"]) > 10
         assert binary.rows_in == binary.rows_out + sum(binary.left_out.values())
+
+
+def test_what_perf_writes_to_a_pipe_is_read(tmp_path, record):
+    record()  # or skip
+    trace = tmp_path / "pipe.data"
+    with trace.open("wb") as stream:
+        subprocess.run([*PERF, "-o", "-", "--", *PROGRAM], stdout=stream, check=True, timeout=120)
+    report, log = converted(trace, tmp_path / "out.parquet")
+    assert len(log["pfn"]) > 10
+    assert set(log["source"]) == {0}
+    assert report.rows_in == report.rows_out + sum(report.left_out.values())
 
 
 def test_a_fresh_lackey_trace_is_converted(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.log.convert import pages
+from pghot.log.convert import pages as page_table
 from pghot.log.convert.pages import PageTable
 from pghot.log.convert.placement import two_tier
 
@@ -50,12 +50,13 @@ def test_the_table_grows_with_the_pages_and_not_with_the_rows():
     assert table.place(None, again).tolist() == list(range(100)) * 1000
     assert table.place(None, many).tolist() == list(range(300_000))
     assert (len(table._numbers), table.count) == (slots, 300_000)
-    assert slots <= 4 * (300_000 + pages._STRETCH)
+    assert slots <= 4 * (300_000 + page_table._STRETCH)
 
 
-@pytest.mark.parametrize(("touched", "sections"), [(1, 1), (32768, 1), (32769, 2), (100_000, 4)])
-def test_the_made_up_machine_just_holds_the_pages(touched, sections):
-    fast, slow = two_tier(touched).nodes
+@pytest.mark.parametrize(("pages", "sections"), [(1, 1), (32768, 1), (32769, 2), (100_000, 4)])
+def test_the_nodes_of_a_made_up_machine_are_whole_sections(pages, sections):
+    fast, slow = two_tier(pages, 5, full=False).nodes
     assert (fast.start_pfn, fast.pages, fast.free_pages) == (0, sections * 32768, fast.pages)
-    assert (slow.start_pfn, slow.pages, slow.free_pages) == (fast.end_pfn, fast.pages, 0)
+    assert (slow.start_pfn, slow.pages, slow.free_pages) == (fast.end_pfn, 32768, 0)
     assert (fast.toptier, slow.toptier, fast.cpus, slow.cpus) == (True, False, (0,), ())
+    assert two_tier(pages, 5, full=True).nodes[0].free_pages == 0

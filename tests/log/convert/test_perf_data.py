@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from pghot.errors import InputError
@@ -27,6 +29,7 @@ from tests.log.convert.trace_files import (
     Event,
     PerfFile,
     converted,
+    metadata,
     pair,
     q,
     record,
@@ -233,8 +236,6 @@ GOOD = PerfFile([Event(TIME | PHYS)], [sample(1000, FRAME)])
         (PerfFile([Event(PHYS)], [sample(1)]).to_bytes(), "no time; record with -T"),
         (PerfFile([Event(TIME | IP)], [sample(1, 2)]).to_bytes(), "no address; record again"),
         (PerfFile([Event(TIME | PHYS)], [record(82, b"")]).to_bytes(), "no virtual addresses"),
-        (PerfFile([Event(TIME | PHYS)], [record(81, q(1))]).to_bytes(), "record without -z"),
-        (PerfFile([Event(TIME | PHYS)], [record(83, q(1))]).to_bytes(), "record without -z"),
         (PerfFile([Event(TIME | PHYS)], [b"\x09\0\0\0\0\0\x07\0"]).to_bytes(), "corrupt"),
         (PerfFile([Event(TIME | PHYS)], [b"\x09\0\0\0\0\0\xff\0"]).to_bytes(), "corrupt"),
         (PerfFile([Event(TIME | PHYS)], [b"\x09\0\0"]).to_bytes(), "corrupt"),
@@ -245,14 +246,73 @@ def test_what_cannot_be_read_is_refused_with_one_clear_line(refused, content, sa
     assert says in refused(content)
 
 
-def test_a_compressed_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"byte [0-9]+: compressed records; record without -z"):
-        convert(DATA / "compressed.data", tmp_path / "out.parquet")
+def test_records_packed_with_zstd_are_unpacked(tmp_path):
+    report, log = converted(DATA / "compressed.data", tmp_path / "out.parquet")
+    assert report.rows_out == len(log["pfn"]) > 20
+    assert "minor-faults" in metadata(tmp_path / "out.parquet").taken_by
 
 
-def test_what_went_through_a_pipe_is_refused(tmp_path):
-    with pytest.raises(InputError, match="went through a pipe; record with perf record -o FILE"):
-        convert(DATA / "pipe.data", tmp_path / "out.parquet")
+def test_packed_records_that_are_damaged_are_refused(refused):
+    event = [Event(TIME | PHYS)]
+    assert "damaged zstd" in refused(PerfFile(event, [record(81, q(1))]).to_bytes())
+    assert "damaged zstd" in refused(PerfFile(event, [record(83, q(8, 1))]).to_bytes())
+
+
+def frame_without_end(content):
+    """Zstd as perf leaves it: blocks that are not compressed, none of them the last."""
+    pieces = [content[at : at + 4000] for at in range(0, len(content), 4000)]
+    blocks = b"".join((len(p) << 3).to_bytes(3, "little") + p for p in pieces)
+    return b"\x28\xb5\x2f\xfd\x00\x58" + blocks
+
+
+def test_packed_records_are_read_as_one_stream_however_they_are_cut(run):
+    event = Event(TIME | PHYS)
+    rows = b"".join(sample(1000 * at, FRAME + (at << 12)) for at in range(1, 500))
+    packed = frame_without_end(rows)
+    for size in 7, 100, 1000:
+        pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+        _report, log = run(PerfFile([event], [record(81, piece) for piece in pieces]).to_bytes())
+        assert log["pfn"] == [(FRAME >> 12) + at for at in range(1, 500)]
+        records = [record(83, q(len(piece)) + piece + bytes(-len(piece) % 8)) for piece in pieces]
+        _report, log = run(PerfFile([event], records).to_bytes())
+        assert len(log["pfn"]) == 499
+
+
+def test_a_pipes_events_are_among_its_records(run, tmp_path):
+    event = Event(TIME | ADDR | IDENTIFIER)
+    attr = event.attr()
+    attr = attr[:4] + struct.pack("<I", len(attr)) + attr[8:]
+    records = [
+        record(64, attr + q(7)),
+        record(78, q(3, 7) + b"mem-loads\0\0\0\0\0\0\0"),
+        record(66, struct.pack("<I", 13)) + b"x" * 16,
+        sample(7, 1000, PAGE),
+        sample(7, 3000, PAGE + 4096),
+    ]
+    _report, log = run(b"PERFILE2" + q(16) + b"".join(records))
+    assert (log["time_us"], log["vaddr"]) == ([0, 2], [PAGE, PAGE + 4096])
+    assert metadata(tmp_path / "out.parquet").taken_by == "perf: mem-loads"
+
+
+def test_a_pipe_without_an_event_is_refused(refused):
+    assert "has no event in it" in refused((DATA / "pipe.data").read_bytes())
+
+
+def test_lost_throttled_and_guest_samples_are_told(run, tmp_path):
+    guest = bytearray(sample(2000, PAGE))
+    guest[4] = 5
+    records = [record(2, q(1, 40)), record(13, q(2)), record(5, q(1, 2, 3)), bytes(guest)]
+    report, _log = run(PerfFile([Event(TIME | ADDR)], [*records, sample(1, PAGE)]).to_bytes())
+    told = " / ".join(report.notes)
+    for words in "42 samples lost", "1 times the kernel throttled", "1 samples are of guests":
+        assert words in told
+    assert metadata(tmp_path / "out.parquet").notes == report.notes
+
+
+def test_physical_addresses_that_are_all_zero_are_told_with_their_cause(run):
+    report, log = run(PerfFile([Event(TIME | ADDR | PHYS)], [sample(1, PAGE, 0)]).to_bytes())
+    assert log["vaddr"] == [PAGE]
+    assert any("phys_addr is 0 in all samples, for perf had no right" in n for n in report.notes)
 
 
 def test_a_file_cut_anywhere_is_refused(refused):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.log.convert.formats import open_format
-from pghot.log.convert.placement import Placement, plan, two_tier
+from pghot.log.convert.perf_fields import parse_fields
+from pghot.log.convert.placement import FAST_SHARE, STARTS, Placement, plan
 from pghot.log.convert.samples import (
     ADDRESSES,
     INSTRUCTIONS_PER_SECOND,
@@ -23,10 +25,18 @@ from pghot.log.convert.samples import (
 from pghot.log.convert.source import Progress, open_source
 from pghot.log.convert.spool import open_spool
 from pghot.log.machine import Machine
-from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
+from pghot.log.schema import PAGE_SIZE, REQUIRED, SOURCES, Columns, Metadata
 from pghot.log.write import LogWriter, create_log
 
 _NO_USABLE = "has no usable access"
+MAX_RATE = 10**12
+PAGE_SIZES = (4 << 10, 16 << 10, 64 << 10)
+_RETRIED_US = 100
+"""A fault this soon after one on the same page is the same one, retried."""
+
+_FEW_WAKE_UPS_US = 500_000
+_LONG_ENOUGH_US = 10_000_000
+_EVENTS_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +66,80 @@ def convert(
     machine: Machine | Path | str | None = None,
     sample: int = 1,
     nid: int | None = None,
-    source_name: str = "hwhint",
+    source_name: str | None = None,
     addresses: str = "auto",
     skip_bad: bool = False,
-    time_unit: str = "us",
+    time_unit: str | None = None,
     delimiter: str = ",",
     llc: Llc | None = None,
     ips: int = INSTRUCTIONS_PER_SECOND,
+    fields: str | None = None,
+    columns: str | None = None,
+    order_as_time: int | None = None,
+    page_size: int = PAGE_SIZE,
+    start: str = "first-touch",
+    fast_share: float = FAST_SHARE,
     force: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Write the accesses of `source` (`-` is standard input) as an access log.
 
-    One in `sample` is kept.  Virtual pages are placed on the machine's first lower-tier
-    node, or on a two-tier machine made to fit.  InputError where the file, an option or
-    the machine cannot be used; nothing is left behind then.
+    One in `sample` is kept.  Virtual pages get PFNs in the order of their first touch, on
+    the machine or on a two-tier one made to fit: from `start` "first-touch" on the fast
+    node as long as it has room (`fast_share` of all pages on a machine that is made), then
+    on the slow one; from "slow" all on the slow one.  InputError where the file, an option
+    or the machine cannot be used; nothing is left behind then.
     """
     _check_options(sample, source_name, addresses, time_unit)
-    options = Options(addresses, skip_bad, time_unit, delimiter, llc or Llc(), ips)
+    _check_placement(start, fast_share, order_as_time, page_size)
+    options = Options(
+        addresses,
+        skip_bad,
+        time_unit,
+        delimiter,
+        llc or Llc(),
+        ips,
+        parse_fields(fields) if fields is not None else None,
+        tuple(columns.split(",")) if columns is not None else None,
+        order_as_time,
+        page_size,
+    )
     if machine is not None and not isinstance(machine, Machine):
         machine = Machine.load(machine)
     tally = Tally()
     with open_source(source, progress) as stream:
         opened = open_format(stream, format, options, tally)
         placement = plan(
-            stream.name, machine, nid, tally, physical=opened.physical, skip_bad=skip_bad
+            stream.name,
+            machine,
+            nid,
+            tally,
+            physical=opened.physical,
+            skip_bad=skip_bad,
+            start=start,
+            fast_share=fast_share,
+            page_size=page_size,
         )
         metadata = _metadata(opened, machine, sample)
-        columns = tuple(name for name in opened.columns if name not in REQUIRED)
-        with create_log(out, metadata, optional=columns, force=force) as log:
-            rows = _rows(opened, placement, sample, SOURCES[source_name], tally)
+        optional = tuple(name for name in opened.columns if name not in REQUIRED)
+        with create_log(out, metadata, optional=optional, force=force) as log:
+            rows = _rows(opened, placement, sample, source_name, tally)
+            last = _Last()
             if machine is None and not opened.physical:
-                _write_when_counted(rows, log, placement, Path(out).parent, columns)
+                _write_when_counted(last.of(rows), log, placement, Path(out).parent, optional)
             else:
-                for chunk in rows:
+                for chunk in last.of(rows):
                     log.write(chunk)
             if not log.rows:
                 raise InputError(f"{stream.name}: {_NO_USABLE}{_why(tally)}")
-    _remark_on_machine(opened, machine, Path(out), tally)
+            _remark_on_machine(opened, machine, Path(out), tally)
+            _remark_on_length(opened, options, last.time_us, tally)
+            placement.remark()
+            if machine is not None and not opened.physical:
+                log.metadata = replace(log.metadata, machine=placement.started().to_dict())
+            log.metadata = replace(
+                log.metadata, taken_by=_taken_by(opened, tally), notes=tally.remarks()
+            )
     return ConvertReport(
         format=opened.format,
         addresses="physical" if opened.physical else "virtual",
@@ -102,20 +148,37 @@ def convert(
         rows_out=log.rows,
         left_out=dict(tally.left_out),
         pages=placement.pages.count,
-        notes=tuple(tally.notes),
+        notes=tally.remarks(),
     )
 
 
-def _check_options(sample: int, source_name: str, addresses: str, time_unit: str) -> None:
+def _check_options(
+    sample: int, source_name: str | None, addresses: str, time_unit: str | None
+) -> None:
     if sample < 1:
         raise InputError(f"--sample {sample}: wants 1 or more")
     for option, value, known in (
-        ("--source", source_name, tuple(SOURCES)),
+        ("--source", source_name, (None, *SOURCES)),
         ("--addresses", addresses, ADDRESSES),
-        ("--time-unit", time_unit, TIME_UNITS),
+        ("--time-unit", time_unit, (None, *TIME_UNITS)),
     ):
         if value not in known:
-            raise InputError(f"{option} {value!r}: wants one of {', '.join(known)}")
+            names = ", ".join(filter(None, known))
+            raise InputError(f"{option} {value!r}: wants one of {names}")
+
+
+def _check_placement(
+    start: str, fast_share: float, order_as_time: int | None, page_size: int
+) -> None:
+    if start not in STARTS:
+        raise InputError(f"--start {start!r}: wants one of {', '.join(STARTS)}")
+    if not 0 < fast_share < 1:
+        raise InputError(f"--fast-share {fast_share}: wants more than 0 and less than 1")
+    if order_as_time is not None and not 1 <= order_as_time <= MAX_RATE:
+        raise InputError(f"--order-as-time {order_as_time}: wants 1 to {MAX_RATE}")
+    if page_size not in PAGE_SIZES:
+        sizes = ", ".join(str(size >> 10) for size in PAGE_SIZES)
+        raise InputError(f"--page-size {page_size}: wants one of {sizes} KiB")
 
 
 def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
@@ -126,29 +189,84 @@ def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
 
 
 def _rows(
-    opened: Opened, placement: Placement, sample: int, source: int, tally: Tally
+    opened: Opened, placement: Placement, sample: int, source: str | None, tally: Tally
 ) -> Iterator[Columns]:
     """Give the rows of the log; time starts at the first of them."""
     zero: np.uint64 | None = None
     skip = 0  # rows to leave out before the next one that is kept
-    for chunk in opened.chunks:
+    for fresh in opened.chunks:
+        chunk = _merged_faults(fresh, tally)
         count = len(chunk["time_us"])
         kept = {name: array[skip::sample] for name, array in chunk.items()}
         taken = len(kept["time_us"])
         skip = (skip - count) % sample
         tally.leave_out("not sampled", count - taken)
         placed = placement.pfns(kept)
-        if not len(placed["time_us"]):
+        rows = len(placed["time_us"])
+        if not rows:
             continue
         if zero is None:
             zero = placed["time_us"][0]
+        sources = np.full(rows, SOURCES[source or "hwhint"], dtype=np.int8)
         yield {
             **{name: placed[name] for name in opened.columns},
             "time_us": placed["time_us"] - zero,
             "pfn": placed["pfn"],
             "nid": placement.nids(placed),
-            "source": np.full(len(placed["pfn"]), source, dtype=np.int8),
+            "source": placed["source"] if source is None and "source" in placed else sources,
         }
+
+
+def _merged_faults(rows: Columns, tally: Tally) -> Columns:
+    """Rows without those of a fault that was retried: same page and process, at once after."""
+    if "source" not in rows or (rows["source"] != SOURCES["hintfault"]).all():
+        return rows
+    page = rows["address"] >> np.uint64(PAGE_SHIFT)
+    again = np.zeros(len(page), np.bool_)
+    again[1:] = (
+        (page[1:] == page[:-1])
+        & (rows["source"][1:] == SOURCES["hintfault"])
+        & (rows["source"][:-1] == SOURCES["hintfault"])
+        & (rows["time_us"][1:] - rows["time_us"][:-1] <= _RETRIED_US)
+    )
+    if "pid" in rows:
+        again[1:] &= rows["pid"][1:] == rows["pid"][:-1]
+    if not again.any():
+        return rows
+    tally.leave_out("the same fault again", int(np.count_nonzero(again)))
+    return {name: array[~again] for name, array in rows.items()}
+
+
+class _Last:
+    """Time of the last row that went by."""
+
+    time_us = 0
+
+    def of(self, chunks: Iterator[Columns]) -> Iterator[Columns]:
+        for chunk in chunks:
+            self.time_us = int(chunk["time_us"][-1])
+            yield chunk
+
+
+def _taken_by(opened: Opened, tally: Tally) -> str:
+    """The program that took the trace, and of what events."""
+    events = [name for name, _rows in tally.events.most_common(_EVENTS_NAMED)]
+    more = len(tally.events) - len(events)
+    words = ", ".join(events) + (f" and {more} more" if more > 0 else "")
+    return f"{opened.tool}: {words}" if words and opened.tool else words or opened.tool
+
+
+def _remark_on_length(opened: Opened, options: Options, lasts_us: int, tally: Tally) -> None:
+    """Tell of a log that is over before kmigrated has woken up a few times."""
+    if not opened.virtual_clock or lasts_us >= _FEW_WAKE_UPS_US:
+        return
+    rate = options.ips if opened.virtual_clock == "--ips" else options.order_as_time or 1
+    lasts = f"{lasts_us / 1000:g} ms of virtual time"
+    said = f"the log lasts {lasts}, and kmigrated wakes up every 100 ms"
+    slower = rate * lasts_us // _LONG_ENOUGH_US
+    if slower:
+        said += f": {opened.virtual_clock} {slower} would make it last some 10 s"
+    tally.note(said)
 
 
 def _write_when_counted(
@@ -162,11 +280,10 @@ def _write_when_counted(
     with open_spool(directory, (*REQUIRED, *columns)) as spool:
         for chunk in rows:
             spool.write(chunk)
-        machine = two_tier(placement.pages.count)
-        log.metadata = Metadata(taken=log.metadata.taken, hz=machine.hz, machine=machine.to_dict())
-        start = np.uint64(machine.nodes[1].start_pfn)
+        machine = placement.made()
+        log.metadata = replace(log.metadata, hz=machine.hz, machine=machine.to_dict())
         for chunk in spool.read():
-            log.write({**chunk, "pfn": chunk["pfn"] + start})
+            log.write({**chunk, "pfn": placement.placed(chunk["pfn"])})
 
 
 def _why(tally: Tally) -> str:
@@ -176,6 +293,6 @@ def _why(tally: Tally) -> str:
 
 def _remark_on_machine(opened: Opened, machine: Machine | None, out: Path, tally: Tally) -> None:
     if machine is None and opened.physical:
-        tally.notes.append("the log names no machine: replay it with --machine FILE")
+        tally.note("the log names no machine: replay it with --machine FILE")
     elif out.name.endswith((".csv", ".csv.zst")):
-        tally.notes.append("CSV has no place for the machine: replay it with --machine FILE")
+        tally.note("CSV has no place for the machine: replay it with --machine FILE")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from pghot.errors import InputError
-from pghot.log.convert import csv_pairs, lackey, perf_data, perf_script
+from pghot.log.convert import csv_rows, lackey, perf_data, perf_fields, perf_script
 from pghot.log.convert.samples import Opened, Options, Tally
 from pghot.log.convert.source import Source
+from pghot.log.file_kinds import named_kind
 
 Opener = Callable[[Source, Options, Tally], Opened]
 
@@ -15,7 +17,7 @@ FORMATS: dict[str, Opener] = {
     perf_data.NAME: perf_data.open_perf_data,
     perf_script.NAME: perf_script.open_perf_script,
     lackey.NAME: lackey.open_lackey,
-    csv_pairs.NAME: csv_pairs.open_csv,
+    csv_rows.NAME: csv_rows.open_csv,
 }
 
 _LINES_LOOKED_AT = 200
@@ -24,7 +26,9 @@ _LINES_LOOKED_AT = 200
 def open_format(source: Source, name: str | None, options: Options, tally: Tally) -> Opened:
     """Open a file as the named format, or as the one that it looks like."""
     if name is not None and name not in FORMATS:
-        raise InputError(f"--format {name!r}: wants one of {', '.join(FORMATS)}")
+        near = get_close_matches(name, FORMATS, n=1)
+        hint = f"perhaps {near[0]}; " if near else ""
+        raise InputError(f"--format {name!r}: {hint}wants one of {', '.join(FORMATS)}")
     return FORMATS[name or sniff(source, options)](source, options, tally)
 
 
@@ -34,13 +38,31 @@ def sniff(source: Source, options: Options) -> str:
         raise InputError(f"{source.name}: is empty")
     if perf_data.looks_like_perf_data(source.head):
         return perf_data.NAME
-    for line in source.head.split(b"\n")[:_LINES_LOOKED_AT]:
-        if lackey.looks_like_lackey(line):
-            return lackey.NAME
-        if perf_script.looks_like_perf_script(line):
-            return perf_script.NAME
-        if csv_pairs.looks_like_csv(line, options):
-            return csv_pairs.NAME
+    kind = named_kind(source.head)
+    if kind is not None:
+        raise InputError(f"{source.name}: is {kind}; no trace that convert reads")
+    lines = source.head.split(b"\n")[:_LINES_LOOKED_AT]
+    name = next((found for line in lines if (found := _by_line(line))), None)
+    if name is not None:
+        return name
+    if options.fields is not None:
+        return perf_script.NAME
+    if any(map(perf_script.lacks_time, lines)):
+        raise InputError(
+            f"{source.name}: perf script text without times; print with perf script -F "
+            f"{perf_fields.EXAMPLE}"
+        )
+    if any(csv_rows.looks_like_csv(line, options) for line in lines):
+        return csv_rows.NAME
     raise InputError(
         f"{source.name}: is none of {', '.join(FORMATS)} by its looks; name it with --format"
     )
+
+
+def _by_line(line: bytes) -> str | None:
+    """The format that has lines like this one and no other."""
+    if lackey.looks_like_lackey(line):
+        return lackey.NAME
+    if perf_script.looks_like_perf_script(line):
+        return perf_script.NAME
+    return None

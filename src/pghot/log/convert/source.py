@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from pghot.errors import InputError
+from pghot.log.convert.unpack import Prefixed, Readable, Unpacked, packing_of
 
 BLOCK = 1 << 22
 LONGEST_LINE = 1 << 16
@@ -19,20 +19,35 @@ Progress = Callable[[int, int | None], None]
 """Is told the bytes read so far, and how many there are where that is known."""
 
 _HEAD = 1 << 16
+_LOOK = 1024
+_BOM = b"\xef\xbb\xbf"
 
 
 class Source:
     """A file, or standard input for `-`.  Made by `open_source`."""
 
-    def __init__(self, name: str, stream: BinaryIO, size: int | None, progress: Progress) -> None:
+    def __init__(self, name: str, stream: Readable, size: int | None, progress: Progress) -> None:
         self.name = name
         self.size = size
         """Bytes of a regular file, else None."""
-        self._stream = stream
+        look = _read(name, stream, _LOOK)
+        self._raw = Prefixed(look, stream)
+        self.packing = packing_of(look)
+        """How the file is compressed, or None; all that is given here is unpacked."""
+        self._stream: Readable = (
+            Unpacked(name, self.packing, self._raw) if self.packing else self._raw
+        )
         self._progress = progress
-        self._read = 0
-        self.head = self._fill(_HEAD)
-        """The first bytes; a later `blocks` gives them again."""
+        self.head = self._fill(_HEAD).removeprefix(_BOM)
+        """The first bytes, a byte-order mark let be; a later `blocks` gives them again."""
+
+    def rest(self) -> Iterator[bytes]:
+        """All bytes, for what is no text."""
+        fresh = self.head
+        while fresh:
+            yield fresh
+            self.tick(self._raw.count)
+            fresh = self._fill(BLOCK)
 
     def tick(self, done: int) -> None:
         """Report that `done` bytes are dealt with."""
@@ -54,19 +69,25 @@ class Source:
                 raise InputError(
                     f"{self.name}: line {line}: longer than {LONGEST_LINE} bytes; not a text trace"
                 )
-            self.tick(self._read)
+            self.tick(self._raw.count)
             fresh = self._fill(BLOCK)
         if rest:
             yield line, rest + b"\n"
 
     def _fill(self, size: int) -> bytes:
         """Read `size` bytes, fewer only at the end."""
-        try:
-            data = self._stream.read(size)
-        except OSError as error:
-            raise InputError(f"{self.name}: cannot be read: {error.strerror or error}") from error
-        self._read += len(data)
-        return data
+        return _read(self.name, self._stream, size)
+
+
+def _read(name: str, stream: Readable, size: int) -> bytes:
+    """Read `size` bytes, fewer only at the end, of a pipe too."""
+    data = b""
+    try:
+        while len(data) < size and (more := stream.read(size - len(data))):
+            data += more
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from error
+    return data
 
 
 @contextmanager

@@ -18,6 +18,12 @@ _HEX_DIGITS = 16
 NOT_BAD = "--skip-bad leaves such lines out"
 
 
+def printable(text: bytes, most: int = 60) -> str:
+    """Text of a file as it can be shown in one line: escaped where it is not printable, cut."""
+    shown = text[:most].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
 @dataclass(frozen=True, slots=True)
 class LineKind:
     """Which lines are samples and which may stand between them.
