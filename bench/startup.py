@@ -1,6 +1,8 @@
 """Whole processes from their start to their end, against `python -c "import numpy"`.
 
 CPU time of the child, by wait4(2), in interleaved rounds; the median of the rounds' ratios.
+Byte code is kept, as it is where pghot is installed: here in a directory of the benchmark's own,
+whatever PYTHONDONTWRITEBYTECODE says.
 A command that wants an answer of the host (`topology`, `doctor`) is measured by what it says
 here, whatever that is.
 """
@@ -9,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from _measure import interleave, options, rows, show
@@ -39,22 +42,26 @@ def main() -> None:
     for line in TARGETS:
         words = [str(EXAMPLE) if word == "EXAMPLE" else word for word in line.split()]
         commands[f"pghot {line}"] = [sys.executable, "-m", "pghot", *words]
-    work = {name: process(command) for name, command in commands.items()}
-    timing = interleave(work, 3 if args.quick else 15, clock=lambda run: run())
+    with tempfile.TemporaryDirectory() as kept:
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+        } | {"PYTHONPYCACHEPREFIX": kept}
+        work = {name: process(command, environment) for name, command in commands.items()}
+        timing = interleave(work, 3 if args.quick else 15, clock=lambda run: run())
     yardsticks = dict.fromkeys(work, YARDSTICK)
     targets = {f"pghot {line}": most for line, most in TARGETS.items()}
     found = rows("process", timing, 1_000_000, yardsticks, targets)
     show("CPU time of whole processes", found, as_json=args.json, unit="ms")
 
 
-def process(command: list[str]) -> Callable[[], float]:
+def process(command: list[str], environment: Mapping[str, str]) -> Callable[[], float]:
     """Give a function that runs a command, and gives the CPU time that it took."""
 
     def run() -> float:
         null = os.open(os.devnull, os.O_RDWR)
         try:
             actions = [(os.POSIX_SPAWN_DUP2, null, to) for to in range(3)]
-            child = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+            child = os.posix_spawn(command[0], command, environment, file_actions=actions)
         finally:
             os.close(null)
         _pid, _status, used = os.wait4(child, 0)
