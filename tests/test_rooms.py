@@ -54,6 +54,7 @@ ROOMS = {
         "top",
     },
     "cli": {
+        "compiled",
         "engine",
         "errors",
         "linux",

@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="IN", help="the trace; - reads text from standard input")
     parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the log to write")
     parser.add_argument(
-        "--format", help="perf-data, perf-script, lackey or csv (by the file's content)"
+        "--format",
+        help="perf-data, perf-script, page-faults, perf-mem, damon, lackey, drmemtrace, champsim "
+        "or csv (by the file's content)",
     )
     parser.add_argument("--machine", metavar="FILE", help="machine file (a two-tier machine)")
     parser.add_argument(
@@ -88,7 +90,7 @@ def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
         help="unit of times (as the column's name ends; us)",
     )
     csv.add_argument("--delimiter", default=",", metavar="CHAR", help="between columns (,)")
-    lackey = parser.add_argument_group("lackey")
+    lackey = parser.add_argument_group("lackey, drmemtrace, champsim")
     lackey.add_argument(
         "--llc-size", default="8MiB", metavar="SIZE", help="last-level cache; 0 for none (8MiB)"
     )

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from pghot.errors import InputError
-from pghot.log.convert import csv_rows, lackey, perf_data, perf_fields, perf_script
+from pghot.log.convert import (
+    champsim,
+    csv_rows,
+    damon,
+    drmemtrace,
+    lackey,
+    page_faults,
+    perf_data,
+    perf_fields,
+    perf_mem,
+    perf_script,
+)
 from pghot.log.convert.samples import Opened, Options, Tally
 from pghot.log.convert.source import Source
 from pghot.log.file_kinds import named_kind
@@ -16,8 +27,23 @@ Opener = Callable[[Source, Options, Tally], Opened]
 FORMATS: dict[str, Opener] = {
     perf_data.NAME: perf_data.open_perf_data,
     perf_script.NAME: perf_script.open_perf_script,
+    page_faults.NAME: page_faults.open_page_faults,
+    perf_mem.NAME: perf_mem.open_perf_mem,
+    damon.NAME: damon.open_damon,
     lackey.NAME: lackey.open_lackey,
+    drmemtrace.NAME: drmemtrace.open_drmemtrace,
+    champsim.NAME: champsim.open_champsim,
     csv_rows.NAME: csv_rows.open_csv,
+}
+
+# The narrower first: a page fault's line and DAMON's are samples of perf script as well.
+_BY_LINE: dict[str, Callable[[bytes], bool]] = {
+    damon.NAME: damon.looks_like_damon,
+    page_faults.NAME: page_faults.looks_like_page_fault,
+    perf_mem.NAME: perf_mem.looks_like_perf_mem,
+    drmemtrace.NAME: drmemtrace.looks_like_drmemtrace,
+    lackey.NAME: lackey.looks_like_lackey,
+    perf_script.NAME: perf_script.looks_like_perf_script,
 }
 
 _LINES_LOOKED_AT = 200
@@ -38,7 +64,11 @@ def sniff(source: Source, options: Options) -> str:
         raise InputError(f"{source.name}: is empty")
     if perf_data.looks_like_perf_data(source.head):
         return perf_data.NAME
+    if damon.looks_like_damon_data(source.head):
+        return damon.NAME
     kind = named_kind(source.head)
+    if kind is not None and champsim.looks_like_champsim(source.head):
+        return champsim.NAME
     if kind is not None:
         raise InputError(f"{source.name}: is {kind}; no trace that convert reads")
     lines = source.head.split(b"\n")[:_LINES_LOOKED_AT]
@@ -61,8 +91,4 @@ def sniff(source: Source, options: Options) -> str:
 
 def _by_line(line: bytes) -> str | None:
     """The format that has lines like this one and no other."""
-    if lackey.looks_like_lackey(line):
-        return lackey.NAME
-    if perf_script.looks_like_perf_script(line):
-        return perf_script.NAME
-    return None
+    return next((name for name, looks_like in _BY_LINE.items() if looks_like(line)), None)
