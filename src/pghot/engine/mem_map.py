@@ -330,11 +330,13 @@ class MemMap:
             return
         numbers, which = np.unique(self._rows(places), return_inverse=True)
         made = [change(self.kinds.row(number)) for number in numbers.tolist()]
-        rows = [made[at] for at in which.tolist()]
-        odd = np.array([row.odd for row in made])[which]
+        odd = np.array([row.odd for row in made])
         if odd.any():
-            self._set_odd(places[odd], [row for row in rows if row.odd])
-        self._set_shared(places[~odd], [row for row in rows if not row.odd])
+            own = odd[which]
+            self._set_odd(places[own], [made[at] for at in which[own].tolist()])
+            places, which = places[~own], which[~own]
+        if len(places):
+            self._set_shared(places, made, which)
 
     def _rows(self, places: I64Array) -> I64Array:
         """Numbers of the rows of pages."""
@@ -344,29 +346,29 @@ class MemMap:
             kind[odd] = self.kinds.odd_rows(places[odd])
         return kind
 
-    def _set_shared(self, places: I64Array, rows: list[Row]) -> None:
-        """Give pages rows that they share with others."""
+    def _set_shared(self, places: I64Array, rows: list[Row], which: I64Array) -> None:
+        """Give pages rows that they share with others: `rows[which]`."""
         if (self._kind[places] == self._odd).any():
             self.kinds.drop_odd(places)
-        numbers = [self.kinds.number(row) for row in rows]
+        numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows])
         self._widen()
-        self._kind[places] = numbers
-        self._note(places, rows)
+        self._kind[places] = numbers[which]
+        steps = np.array([_steps_by_one(row) for row in rows])
+        self._note(places, steps[which])
 
     def _set_odd(self, places: I64Array, rows: list[Row]) -> None:
         """Give pages rows of their own."""
         self.kinds.put_odd(places, rows)
         self._kind[places] = self._odd
-        self._note(places, rows)
+        self._note(places, np.array([_steps_by_one(row) for row in rows]))
 
-    def _note(self, places: I64Array, rows: list[Row]) -> None:
-        """Take down which sections have such pages."""
-        slots = places // PAGES_PER_SECTION
+    def _note(self, places: I64Array, irregular: npt.NDArray[np.bool_]) -> None:
+        """Take down which sections have such pages, and in which the walk may step oddly."""
+        slots = places >> PFN_SECTION_SHIFT
         if not self.has_facts[slots].all():
             self.has_facts[slots] = 1
             self._made += 1
-        odd_steps = [bool(row.flags & COMPOUND and row.flags & _STEPS_BY_ONE) for row in rows]
-        self.irregular[slots[odd_steps]] = 1
+        self.irregular[slots[irregular]] = 1
 
     @property
     def _odd(self) -> int:
@@ -420,6 +422,11 @@ class MemMap:
         """Let go of the pointers, but not of what was counted by them."""
         self._made = self.facts_made
         self._pages = None
+
+
+def _steps_by_one(row: Row) -> bool:
+    """Whether kmigrated would step by one page where it stands on such a page of a folio."""
+    return bool(row.flags & COMPOUND and row.flags & _STEPS_BY_ONE)
 
 
 def _aligned(pages: int) -> bool:
