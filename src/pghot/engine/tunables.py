@@ -18,6 +18,7 @@ from pghot.engine.fidelity import Fidelity
 from pghot.engine.layout import Layout
 from pghot.engine.memory import Memory
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
+from pghot.near import perhaps
 
 NUMA_BALANCING_MEMORY_TIERING = 2
 INT_MAX = (1 << 31) - 1
@@ -171,8 +172,8 @@ class Tunables:
 
     def _tunable(self, name: str) -> Tunable:
         if name not in TUNABLES:
-            known = ", ".join(TUNABLES)
-            raise TunableError(ENOENT, f"{name}: no such tunable; there are {known}")
+            known = f"{perhaps(name, TUNABLES)}there are {', '.join(TUNABLES)}"
+            raise TunableError(ENOENT, f"{name:.60}: no such tunable; {known}")
         return TUNABLES[name]
 
     def _default_target(self) -> int:
