@@ -186,7 +186,7 @@ _pghot_settings() { compgen -W "enabled_sources= target_nid= freq_threshold= kmi
 _pghot_names() { compgen -W "enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates" -- "$1"; }
 _pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle" -- "${1##*,}"; }
 _pghot_presets() { compgen -W "graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf" -- "$1"; compgen -f -X "!*.toml" -- "$1"; }
-_pghot_topics() { compgen -W "tunables counters sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
+_pghot_topics() { compgen -W "tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
 _pghot_sources() { compgen -P "${1%"${1##*,}"}" -W "hintfault hwhint" -- "${1##*,}"; }
 _pghot_formats() { compgen -W "perf-data perf-script lackey csv" -- "$1"; }
 # End Custom Preamble

@@ -9,7 +9,7 @@ function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_thresh
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
 function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
-function _pghot_topics; printf '%s\n' tunables counters sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion; end
+function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
 function _pghot_formats; printf '%s\n' perf-data perf-script lackey csv; end
 # End Custom Preamble
@@ -111,10 +111,10 @@ complete -c pghot -n '_shtab_pghot_using report' -s o -xka "(__fish_complete_pat
 complete -c pghot -n '_shtab_pghot_using report' -l title -x -d 'the report'"'"'s title (default: the results'"'"' names)'
 complete -c pghot -n '_shtab_pghot_using report' -l force -d 'write over FILE'
 complete -c pghot -n '_shtab_pghot_using report; and test $_shtab_pghot_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directory that pghot replay, run or sim wrote with -o'
-complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a convert -d 'Make an access log from a trace of perf, valgrind'"'"'s lackey, or CSV.'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a convert -d 'Make an access log from a trace of another tool: perf, DAMON, lackey, CSV, and others.'
 complete -c pghot -n '_shtab_pghot_using convert' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the log to write'
-complete -c pghot -n '_shtab_pghot_using convert' -l format -xka "(_pghot_formats)" -d 'perf-data, perf-script, lackey or csv (by the file'"'"'s content)'
+complete -c pghot -n '_shtab_pghot_using convert' -l format -xka "(_pghot_formats)" -d 'perf-data, perf-script, page-faults, perf-mem, damon, lackey, drmemtrace, champsim or csv (by the file'"'"'s content)'
 complete -c pghot -n '_shtab_pghot_using convert' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine file (a two-tier machine)'
 complete -c pghot -n '_shtab_pghot_using convert' -l addresses -xka "auto physical virtual" -d 'which addresses to take (physical where the trace has them)'
 complete -c pghot -n '_shtab_pghot_using convert' -l sample -x -d 'keep one access in N (1)'

@@ -6,7 +6,9 @@ import argparse
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from pghot.near import perhaps
 
 COMMANDS = {
     "demo": (
@@ -41,6 +43,34 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it, name the help, and give status 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Name what is nearest to a choice that there is not, beside all that there are."""
+        if action.choices is None or value in action.choices:
+            return
+        choices = [str(choice) for choice in action.choices]
+        raise argparse.ArgumentError(
+            action, f"no {value!r}; {perhaps(str(value), choices)}there are {', '.join(choices)}"
+        )
+
+    def parse_args(  # type: ignore[override]  # the type of its namespace is the caller's
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Parse all; what is left over is an error of the command that it was given to."""
+        parsed, over = self.parse_known_args(args, namespace)
+        if over:
+            _refuse_left_over(subparsers_of(self).get(getattr(parsed, "command", ""), self), over)
+        return parsed
+
+
+def _refuse_left_over(parser: argparse.ArgumentParser, over: Sequence[str]) -> NoReturn:
+    """Name the first argument that a command does not take, and the option nearest to it."""
+    name = over[0].partition("=")[0]
+    if name.startswith("-"):
+        options = parser._option_string_actions  # noqa: SLF001 - argparse has no public list of them
+        near = perhaps(name, (option for option in options if option.startswith("--")))
+        parser.error(f"no option {name}{', ' + near.rstrip('? ') if near else ''}")
+    parser.error(f"takes no argument {over[0]!r}")
 
 
 def command_module(name: str) -> ModuleType:

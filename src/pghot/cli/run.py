@@ -64,7 +64,7 @@ def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
     return options, EngineOptions(
         layout=settings.layout,
         fidelity=settings.fidelity,
-        tunables=settings.tunables,
+        tunables={name: str(text) for name, text in settings.tunables.items()},
         budget_ms=args.latency_budget,
         dry_run=args.dry_run,
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from pghot.cli.parser import COMMANDS
 from pghot.cli.shipped import shipped
 from pghot.errors import InputError
+from pghot.near import perhaps
 
 
 class Topic(NamedTuple):
@@ -22,6 +22,7 @@ class Topic(NamedTuple):
 TOPICS = {
     "tunables": Topic("names, ranges and what each does", "topics.md", "Tunables"),
     "counters": Topic("what is counted, as metrics name it", "metrics.md", "Counters"),
+    "recipes": Topic("how to take a log with other tools", "recipes.md"),
     "sources": Topic("hint faults and hardware hints", "topics.md", "Sources"),
     "tiers": Topic("which node is top tier, and --tiers", "live.md", "Which memory is where"),
     "modes": Topic("record layouts and fidelities", "topics.md", "Modes"),
@@ -50,8 +51,7 @@ def text_of(name: str) -> str:
     if name in COMMANDS:
         return document(f"commands/{name}.md")
     if name not in TOPICS:
-        near = get_close_matches(name, [*TOPICS, *COMMANDS], n=3, cutoff=0.5)
-        hint = f"perhaps {' or '.join(near)}? " if near else ""
+        hint = perhaps(name, [*TOPICS, *COMMANDS], most=3)
         raise InputError(f"help {name}: no such command or topic; {hint}pghot help lists them")
     topic = TOPICS[name]
     return section(document(topic.document), topic.heading)

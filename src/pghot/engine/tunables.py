@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from pghot.engine.errors import TunableError
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
+from pghot.near import perhaps
 
 if TYPE_CHECKING:
     from pghot.engine.layout import Layout
@@ -186,8 +187,8 @@ class Tunables:
 
     def _tunable(self, name: str) -> Tunable:
         if name not in TUNABLES:
-            known = ", ".join(TUNABLES)
-            raise TunableError(ENOENT, f"{name}: no such tunable; there are {known}")
+            known = f"{perhaps(name, TUNABLES)}there are {', '.join(TUNABLES)}"
+            raise TunableError(ENOENT, f"{name:.60}: no such tunable; {known}")
         return TUNABLES[name]
 
     def _default_target(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from pghot.binning.forms import Binned
 from pghot.engine.engine import Engine
 from pghot.errors import InputError
+from pghot.near import perhaps
 from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Figures, Policy
 from pghot.policies.registry import ENTRIES
@@ -49,7 +50,8 @@ class Simulation:
 
     def __init__(self, scenario: Scenario, policy: str, *, seed: int | None = None) -> None:
         if policy not in ENTRIES:
-            raise InputError(f"no policy {policy}; there are: {', '.join(ENTRIES)}")
+            near = perhaps(policy, ENTRIES)
+            raise InputError(f"no policy {policy}; {near}there are: {', '.join(ENTRIES)}")
         rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
         self.name = policy
         self.world = World(scenario, rng)

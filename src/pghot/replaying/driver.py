@@ -115,7 +115,8 @@ def replay(
             observe(run.engine)
         run.through(check.good_rows(c) for c in log.chunks((*REQUIRED, *follower.columns)))
         check.look_for_ragged()
-        return run.result(skipped=check.skipped)
+        taken_by = log.metadata.taken_by if log.metadata else ""
+        return run.result(skipped=check.skipped, taken_by=taken_by)
 
 
 def machine_of(log: Log, machine: Machine | Path | str | None) -> Machine:
@@ -194,7 +195,7 @@ class _Replay:
             self._look()
         live.after(self.engine)
 
-    def result(self, *, skipped: int) -> Result:
+    def result(self, *, skipped: int, taken_by: str) -> Result:
         """Give what came of it."""
         engine = self.engine
         self._report_sources()
@@ -207,6 +208,7 @@ class _Replay:
             elapsed_us=self._instant,
             busiest=tuple(self._busiest),
             as_live=self._live is not None,
+            taken_by=taken_by,
         )
 
     def _make_engine(self) -> Engine:
@@ -224,7 +226,7 @@ class _Replay:
         self._sources_by_log = sources is None and "enabled_sources" not in tunables
         tunables.setdefault("enabled_sources", str(bits))
         for name, text in tunables.items():
-            engine.write(name, text)
+            engine.write(name, str(text))
         target = engine.tunables["target_nid"]
         if not self.memory.node_online(target):
             raise InputError(

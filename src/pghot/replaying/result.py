@@ -36,6 +36,7 @@ class Result:
     `accesses` are rows replayed, `skipped` rows left out as bad, `elapsed_us` the virtual
     time of the last wake-up, `busiest` the batches that moved most pages.  `as_live`: the
     log is of a live run with these settings, and the host's own answers were replayed.
+    `taken_by`: the tool and the event that a converted log is of.
     """
 
     engine: Engine
@@ -46,6 +47,7 @@ class Result:
     elapsed_us: int
     busiest: tuple[BusyBatch, ...]
     as_live: bool = False
+    taken_by: str = ""
 
     @property
     def pages_promoted(self) -> int:
@@ -64,7 +66,8 @@ class Result:
 
     def summary(self) -> dict[str, Any]:
         """Give the content of summary.json."""
-        return summary.summary(
+        said = {"taken_by": self.taken_by} if self.taken_by else {}
+        return said | summary.summary(
             self.engine,
             {nid: self.memory.free_pages(nid) for nid in self.memory.node_ids()},
             batches=self.batches,

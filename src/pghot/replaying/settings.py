@@ -11,13 +11,13 @@ from pghot.engine.layout import DEFAULT, Layout
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to replay: the record layout, the fidelity, tunables as text, sources by name.
+    """How to replay: the record layout, the fidelity, tunables as text or number, sources.
 
     `sources` None enables those that the log holds.
     """
 
     layout: Layout = DEFAULT
     fidelity: Fidelity = V7
-    tunables: Mapping[str, str] = field(default_factory=dict)
+    tunables: Mapping[str, str | int] = field(default_factory=dict)
     sources: tuple[str, ...] | None = None
     skip_bad: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 
 Progressed = Callable[[float, float], None]
@@ -56,16 +57,28 @@ def time_progress(policies: Sequence[str]) -> Iterator[Callable[[str], Progresse
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.1f} of {task.total:,.1f} s"),
+        TextColumn("{task.completed:,.1f}{task.fields[of]} s"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     ) as bar:
-        task = bar.add_task("", total=0.0)
+        task = bar.add_task("", total=0.0, of="")
 
         def begin(policy: str) -> Progressed:
             number = policies.index(policy) + 1
             bar.reset(task, description=f"{policy} ({number} of {len(policies)})", total=0.0)
-            return lambda done, end: bar.update(task, completed=done, total=max(done, end))
+
+            def tell(done: float, end: float) -> None:
+                """Show the end to be expected, where there is one."""
+                total = max(done, end)
+                known = isfinite(total)
+                bar.update(
+                    task,
+                    completed=done,
+                    total=total if known else None,
+                    of=f" of {total:,.1f}" if known else "",
+                )
+
+            return tell
 
         yield begin

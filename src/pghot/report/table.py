@@ -35,6 +35,8 @@ def print_result(result: Result, name: str) -> None:
         f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",
         soft_wrap=True,
     )
+    if result.taken_by:
+        console.print(f"the log was taken by {escape(result.taken_by)}", soft_wrap=True)
     console.print(_outcome(result))
     console.print(_nodes(result))
     console.print(_counters(result))

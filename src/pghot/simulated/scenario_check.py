@@ -12,6 +12,7 @@ from pghot.engine.lists import parse_list
 from pghot.engine.sizes import format_size, parse_size
 from pghot.engine.units import PAGE_SHIFT
 from pghot.engine.vmstat import ORDER
+from pghot.near import perhaps
 from pghot.simulated.check_values import check_costs, check_scanner, check_stream, check_tunables
 from pghot.simulated.link_kinds import KINDS
 from pghot.simulated.scenario import (
@@ -227,7 +228,8 @@ def _check_known(where: str, what: str, names: Iterable[Any], known: Collection[
     for name in names:
         if name not in known:
             there = ", ".join(map(str, known)) or "none"
-            raise ValueError(f"{where}: no {what} {name!r}; there are {there}")
+            near = perhaps(name, map(str, known)) if isinstance(name, str) else ""
+            raise ValueError(f"{where}: no {what} {name!r}; {near}there are {there}")
 
 
 def _size(where: str, text: str) -> int:

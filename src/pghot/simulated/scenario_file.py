@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pghot.errors import InputError
+from pghot.near import perhaps
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.scenario_check import check
 from pghot.tables import convert_tables, read_toml
@@ -30,7 +31,8 @@ def load_scenario(name: str, policies: Collection[str]) -> Scenario:
     if name in presets():
         return from_dict(read_toml(PRESETS / f"{name}.toml"), f"preset {name}", policies)
     if not name or not (Path(name).suffix or Path(name).exists()):
-        raise InputError(f"{name}: no such preset or file; pghot sim --list shows the presets")
+        near = perhaps(name, presets())
+        raise InputError(f"{name}: no such preset or file; {near}pghot sim --list shows them")
     return from_dict(read_toml(name), name, policies)
 
 

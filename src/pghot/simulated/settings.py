@@ -10,6 +10,7 @@ import msgspec
 
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
+from pghot.near import perhaps
 from pghot.simulated.scenario import SamplerTable, ScannerTable, Scenario
 from pghot.simulated.scenario_file import checked
 from pghot.tables import convert_tables
@@ -54,7 +55,8 @@ def _merged(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
         data[table] |= {key: _value(name, text)}
     else:
         raise InputError(
-            f"--set {name}: no such setting; there are {', '.join(TUNABLES)}, "
+            f"--set {name}: no such setting; {perhaps(name, [*TUNABLES, *_PLAIN])}there are "
+            f"{', '.join(TUNABLES)}, "
             f"{', '.join(ScannerTable.__struct_fields__)}, sampler.KEY, costs.KEY, "
             f"{', '.join(_PLAIN)}"
         )

@@ -39,6 +39,7 @@ class ReplaySummary(msgspec.Struct):
     accesses: Count
     elapsed_s: Seconds
     live: dict[str, Any] | None = None
+    taken_by: str = ""
 
 
 def read_replay(path: Path, summary: ReplaySummary) -> Run:
@@ -142,7 +143,8 @@ def _about(summary: ReplaySummary, binned: Binned | None) -> str:
     if summary.live is not None and summary.live.get("dry_run"):
         kind = "dry run on a live host (nothing was moved)"
     fidelity = f", {binned.fidelity}" if binned and binned.fidelity else ""
-    return f"{kind}, {summary.mode} mode{fidelity}"
+    taken_by = f", of a log taken by {summary.taken_by}" if summary.taken_by else ""
+    return f"{kind}, {summary.mode} mode{fidelity}{taken_by}"
 
 
 def _live_figures(live: dict[str, Any]) -> dict[str, Any]:
