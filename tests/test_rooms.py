@@ -14,6 +14,7 @@ ROOT = Path(pghot.__file__).parent
 ROOMS = {
     "engine": {"engine"},
     "errors": set(),
+    "compiled": {"errors"},
     "binning": {"engine", "errors", "binning"},
     "tables": {"errors"},
     "log": {"engine", "errors", "log", "tables"},
@@ -72,7 +73,7 @@ ROOMS = {
         "",
     },
     "__main__": {"cli"},
-    "": {"engine", "log", "sources", "errors", "replaying", "report"},
+    "": {"compiled", "engine", "log", "sources", "errors", "replaying", "report"},
 }
 """What the modules of each room may import of pghot; "" is `pghot` itself."""
 

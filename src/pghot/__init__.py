@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
-    from pghot.replaying.driver import Settings as Settings
     from pghot.replaying.driver import replay as replay
     from pghot.replaying.result import Result as Result
+    from pghot.replaying.settings import Settings as Settings
 
 __version__ = "0.1.0"
 
@@ -55,7 +55,7 @@ _HOME = {
     "PRECISE": "pghot.engine.layout",
     "PghotError": "pghot.errors",
     "Result": "pghot.replaying.result",
-    "Settings": "pghot.replaying.driver",
+    "Settings": "pghot.replaying.settings",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
     "convert": "pghot.log.convert",

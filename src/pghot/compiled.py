@@ -3,24 +3,25 @@
 A module that says `import cython` holds loops.  The build compiles it to an object beside
 it and writes down of which sources (BUILT).  Python would import any object that it finds
 before the source; the finder here sees to it that none is used that was built from other
-sources, as after an edit in an editable install.
+sources, as after an edit in an editable install, and that no loop runs interpreted unsaid.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import spec_from_file_location
-from pathlib import Path
-from types import ModuleType
+from importlib.machinery import ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
 from zlib import crc32
 
 from pghot.errors import PghotError
 
-PACKAGE = Path(__file__).parent
-BUILT = PACKAGE / "_built.txt"
+TYPE_CHECKING = False  # known to type checkers; importing typing for it costs as much as the rest
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+PACKAGE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes longer than all else here
+BUILT = f"{PACKAGE}/_built.txt"
 """A line for each object: the module's name and `digest` of its sources."""
 
 SUFFIX = ".abi3.so"
@@ -32,9 +33,11 @@ CHOICE = "PGHOT_LOOPS"
 SLOWER = 300
 """About how many times as long interpreted loops take (bench/interpreted.py)."""
 
+_AGAIN = "compile it again: scripts/setup in a checkout, or pip install"
+
 
 class StaleError(PghotError):
-    """An object was built from other sources than there are now."""
+    """An object was built from other sources than there are now, or cannot be loaded."""
 
 
 class InterpretedError(PghotError):
@@ -46,9 +49,12 @@ def digest(source: bytes, declarations: bytes) -> str:
     return f"{crc32(source, crc32(declarations)):08x}"
 
 
-def declarations(package: Path = PACKAGE) -> bytes:
-    """Contents of all .pxd files of the package, in the order of their names."""
-    return b"\0".join(path.read_bytes() for path in sorted(package.rglob("*.pxd")))
+def declarations(package: str = PACKAGE) -> bytes:
+    """Names and contents of all .pxd files of the package, in the order of their names."""
+    found = sorted(_declarations(package, ""))
+    return b"\0".join(
+        part for name in found for part in (name.encode(), _read(f"{package}/{name}"))
+    )
 
 
 def loops() -> str:
@@ -58,6 +64,8 @@ def loops() -> str:
 
 def require(what: str) -> None:
     """Raise InterpretedError where loops are not compiled; `what` cannot do without."""
+    if _FINDER.chosen:
+        raise InterpretedError(f"{what} needs compiled loops, and {CHOICE} wants them interpreted")
     if _FINDER.interpreted:
         raise InterpretedError(
             f"{what} needs compiled loops, and here they are interpreted; "
@@ -65,53 +73,61 @@ def require(what: str) -> None:
         )
 
 
+class _Object(ExtensionFileLoader):
+    """Loads an object; one that cannot be loaded is told in a line."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        try:
+            return super().create_module(spec)
+        except ImportError as error:
+            raise StaleError(f"{error}; {_AGAIN}") from None
+
+
 class _Finder:
-    """Finds the modules that hold loops, and only these."""
+    """Finds the modules of the package, each in the form that it is to have."""
 
     def __init__(self) -> None:
-        self._built = _read_built()
-        self._chosen = os.environ.get(CHOICE) == "interpreted"
+        self.chosen = os.environ.get(CHOICE) == "interpreted"
+        self._built = {} if self.chosen else _read_built()
         self._declarations: bytes | None = None
         self._told = False
 
     @property
     def interpreted(self) -> bool:
-        return self._chosen or not self._built
+        return not self._built
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Spec of a module that holds loops; None leaves all others to Python."""
-        if not name.startswith("pghot.") or path is None:
+        """Spec of a module of the package; None leaves all others to Python."""
+        if path is None or not name.startswith("pghot."):
             return None
-        if name in self._built and not self._chosen:
-            self._check(name)
-            return None
-        if self._built and not self._chosen:
-            return None
-        source = _source(name)
-        if not source.is_file() or not _holds_loops(source):
-            return None
-        self._tell()
-        return spec_from_file_location(name, source, loader=SourceFileLoader(name, str(source)))
+        stem = "/".join((PACKAGE, *name.split(".")[1:]))
+        if name in self._built:
+            self._check(name, f"{stem}.py")
+            return _spec(name, stem, _Object, SUFFIX)
+        if _holds_loops(f"{stem}.py"):
+            if self._built:
+                raise StaleError(f"{stem}.py has not been compiled; {_AGAIN}")
+            self._tell()
+        return _spec(name, stem, SourceFileLoader, ".py")
 
-    def _check(self, name: str) -> None:
-        """Refuse an object that was built from other sources."""
+    def _check(self, name: str, source: str) -> None:
+        """Refuse an object that was built from other sources, or is gone."""
         if self._declarations is None:
             self._declarations = declarations()
-        source = _source(name)
-        if (
-            source.is_file()
-            and digest(source.read_bytes(), self._declarations) != self._built[name]
-        ):
-            raise StaleError(
-                f"{source} has changed since it was compiled; compile it again: "
-                "scripts/setup in a checkout, or pip install"
-            )
+        try:
+            now = digest(_read(source), self._declarations)
+        except FileNotFoundError:
+            raise StaleError(f"{source} is not there, only what was compiled of it") from None
+        if now != self._built[name]:
+            raise StaleError(f"{source} has changed since it was compiled; {_AGAIN}")
+        if not os.path.isfile(made := source.removesuffix(".py") + SUFFIX):  # noqa: PTH113
+            raise StaleError(f"{made} is not there; {_AGAIN}")
 
     def _tell(self) -> None:
         """Say once that there are no objects, unless that was asked for."""
-        if self._told or self._chosen:
+        if self._told or self.chosen:
             return
         self._told = True
         print(
@@ -121,20 +137,43 @@ class _Finder:
         )
 
 
-def _source(name: str) -> Path:
-    return PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
+def _spec(name: str, stem: str, loader: type, suffix: str) -> ModuleSpec | None:
+    """What Python's own finder would give, were there no other form of the module."""
+    return FileFinder(stem.rpartition("/")[0], (loader, [suffix])).find_spec(name)
 
 
-def _holds_loops(source: Path) -> bool:
-    return b"\nimport cython\n" in source.read_bytes()
+def _holds_loops(source: str) -> bool:
+    try:
+        return b"\nimport cython\n" in _read(source)
+    except OSError:
+        return False
+
+
+def _declarations(folder: str, prefix: str) -> list[str]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".pxd"):
+                found.append(prefix + entry.name)
+            elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                found += _declarations(entry.path, f"{prefix}{entry.name}/")
+    return found
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def _read_built() -> dict[str, str]:
+    """Digests by module; none where nothing was compiled."""
     try:
-        text = BUILT.read_text("ascii")
-    except OSError:
+        lines = _read(BUILT).decode("ascii", "replace").splitlines()
+    except FileNotFoundError:
         return {}
-    return dict(line.split() for line in text.splitlines())
+    except OSError:
+        return {"": ""}  # there are objects, and none that could be trusted
+    return {name: sum_ for name, _, sum_ in (line.partition(" ") for line in lines)}
 
 
 _FINDER = _Finder()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pghot.linux.open_events import PERF_EVENT_IOC_ENABLE
@@ -18,13 +19,15 @@ class LiveHost(World):
     """A `World` whose perf events are rings in memory.
 
     What `heat` plans stands in CPU 0's ring from the moment it is enabled, with the times it
-    will have.  `writes` are the settings written, `refuse` an errno for perf_event_open.
+    will have.  `writes` are the settings written, `refuse` an errno for perf_event_open;
+    `once_watched` is done when the first event is enabled, in the run's own thread.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.writes: list[tuple[str, str]] = []
         self.refuse = 0
+        self.once_watched: list[Callable[[], object]] = []
         self._planned: list[tuple[int, int, int]] = []
         self._rings: dict[int, MadeRing] = {}
 
@@ -50,6 +53,9 @@ class LiveHost(World):
         ring = self._rings.get(descriptor)
         if ring is None or request != PERF_EVENT_IOC_ENABLE:
             return
+        steps, self.once_watched = self.once_watched, []
+        for step in steps:
+            step()
         now = time.monotonic_ns()
         for ms, pid, page in sorted(self._planned):
             if page not in self.tables.get(pid, {}):  # it has ended by now

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,8 +115,8 @@ def test_what_a_killed_run_left_is_put_back_first_and_told(
 
 
 def test_it_ends_with_its_targets(loaded: LiveHost, run: Run) -> None:
-    threading.Timer(0.3, lambda: loaded.exit(40, told=False)).start()
-    done = run("run", "-p", "40", "-d", "20", "--json")
+    loaded.once_watched = [lambda: loaded.exit(40, told=False)]
+    done = run("run", "-p", "40", "-d", "600", "--json")
     assert (done.status, json.loads(done.out)["live"]["ended"]) == (0, "the targets ended")
 
 

@@ -41,23 +41,21 @@ def loaded(live: LiveHost) -> LiveHost:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "pghot.toml"
-    path.write_text("pids = [40]\nduration = 1.5\n[tunables]\nfreq_threshold = 2\n")
+    path.write_text("pids = [40]\nduration = 0.5\n[tunables]\nfreq_threshold = 2\n")
     return path
 
 
 def once_it_runs(host: LiveHost, *steps: Callable[[], object]) -> None:
-    """Do the steps in another thread, once the host's settings are the run's."""
-
-    def work() -> None:
-        wait_for(lambda: value(host.root, BALANCING) == "2")
-        for step in steps:
-            step()
-
-    threading.Thread(target=work, daemon=True).start()
+    """Do the steps as the run begins to watch, before it looks at signals or the time."""
+    host.once_watched += steps
 
 
 def hang_up() -> None:
     os.kill(os.getpid(), signal.SIGHUP)
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def logged(text: str) -> list[dict]:
@@ -66,7 +64,7 @@ def logged(text: str) -> list[dict]:
 
 @pytest.mark.usefixtures("loaded")
 def test_a_run_takes_its_options_from_the_file(file: Path, run: Run) -> None:
-    file.write_text(file.read_text().replace("1.5", "0.5").replace("= 2", "= 3"))
+    file.write_text(file.read_text().replace("= 2", "= 3"))
     done = run("run", "--config", file, "--json")
     summary = json.loads(done.out)
     assert summary["tunables"]["freq_threshold"] == 3
@@ -103,7 +101,7 @@ def test_a_tunable_that_is_no_longer_named_has_its_default_again(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
     file.write_text(file.read_text() + "kmigrated_batch_nr = 7\ntarget_nid = 0\n")
-    once_it_runs(loaded, lambda: file.write_text("pids = [40]\nduration = 1.5\n"), hang_up)
+    once_it_runs(loaded, lambda: file.write_text("pids = [40]\nduration = 0.5\n"), hang_up)
     done = run("run", "--config", file, "--json")
     assert json.loads(done.out)["tunables"]["kmigrated_batch_nr"] == 512
     assert f"{file}: target_nid: no longer named; as it is until a restart" in done.err
@@ -115,7 +113,7 @@ def test_a_tunable_that_is_no_longer_named_has_its_default_again(
         ("pids = [40", "not reloaded, the run goes on as it was: {file}: not TOML"),
         ("pids = [40]\nmoed = 1", "not reloaded, the run goes on as it was: {file}: unknown key"),
         (
-            "pids = [40]\nduration = 1.5\n[tunables]\ntarget_nid = 1",
+            "pids = [40]\nduration = 0.5\n[tunables]\ntarget_nid = 1",
             "{file}: target_nid: '1' is not an online top-tier node",
         ),
     ],
@@ -132,7 +130,7 @@ def test_a_file_that_became_wrong_changes_nothing_and_is_told(
 
 def test_without_a_file_sighup_ends_the_run(loaded: LiveHost, run: Run) -> None:
     once_it_runs(loaded, hang_up)
-    done = run("run", "-p", "40", "-d", "20", "--json")
+    done = run("run", "-p", "40", "-d", "600", "--json")
     assert json.loads(done.out)["live"]["ended"] == "stopped by SIGHUP"
 
 
@@ -183,10 +181,12 @@ def test_the_tree_is_there_before_the_host_is_touched_and_gone_after_it_is_as_it
         seen.append((tree / "debug/pghot/freq_threshold").read_text())
         (tree / "debug/pghot/freq_threshold").write_text("3\n")
         seen.append((tree / "debug/pghot/freq_threshold").read_text())
+        stop()
 
     loaded.write = write  # type: ignore[method-assign]
-    once_it_runs(loaded, use)
-    done = run("run", "-p", "40", "-d", "1.5", "--json", "--mount", tree)
+    # In another thread: the run answers who reads its tree.
+    once_it_runs(loaded, threading.Thread(target=use, daemon=True).start)
+    done = run("run", "-p", "40", "-d", "600", "--json", "--mount", tree)
     assert done.status == 0, done.err
     assert all(seen)
     assert [text for text in seen if isinstance(text, str)] == ["2\n", "3\n"]
@@ -257,6 +257,8 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
     words: list[str] = []
+    stopped: list[bool] = []
+    file.write_text(file.read_text().replace("0.5", "600"))
 
     def manage() -> None:
         while words[-1:] != ["STOPPING"]:
@@ -264,6 +266,9 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
             words.extend(line.split("=")[0] for line in heard)
             if heard == ["READY=1"] and "RELOADING" not in words:
                 hang_up()
+            if words.count("STATUS") >= 2 <= words.count("READY") and not stopped:
+                stopped.append(True)
+                stop()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
@@ -282,11 +287,12 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
 def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
     file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warm_up(*_: object, **_more: object) -> None:
+    def cautions(*_: object) -> list[str]:
         file.write_text(file.read_text().replace("= 2", "= 3"))
         hang_up()
+        return []
 
-    monkeypatch.setattr("pghot.live.run.warm_up", warm_up)
+    monkeypatch.setattr("pghot.live.run.cautions", cautions)
     done = run("run", "--config", file, "--json")
     assert f"{file}: reloaded: freq_threshold 2 -> 3" in done.err
     assert json.loads(done.out)["live"]["ended"] == "the time was up"
@@ -387,9 +393,12 @@ def system_calls_of(sets: dict[str, list[str]], name: str) -> set[str]:
 def test_the_units_filter_lets_through_every_system_call_of_a_run(tmp_path: Path) -> None:
     if not shutil.which("strace"):
         pytest.skip("no strace")
-    first, but = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
-    allowed = system_calls(["@default", *first.split()])
-    allowed -= system_calls(but.removeprefix("~").split())
+    allowed = system_calls(["@default"])
+    for listed in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE):
+        if listed.startswith("~"):
+            allowed -= system_calls(listed.removeprefix("~").split())
+        else:
+            allowed |= system_calls(listed.split())
     host, file = tmp_path / "other", tmp_path / "pghot.toml"
     file.write_text("pids = [40]\nduration = 0.5\n")
     before = ELSEWHERE.format(root=str(host), state=str(tmp_path / "state"))
@@ -406,6 +415,30 @@ def test_the_units_filter_lets_through_every_system_call_of_a_run(tmp_path: Path
         used |= set(re.findall(r"^\d+ +([a-z]\w*)\(", trace.read_text(), re.MULTILINE))
     assert {"perf_event_open", "move_pages", "flock", "socket"} <= used
     assert used <= allowed
+
+
+NEVER_WRITTEN_AND_EXECUTED = """
+import ctypes, errno, os, sys
+PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_run_makes_no_memory_executable(file: Path, tmp_path: Path) -> None:
+    """As under MemoryDenyWriteExecute=yes, by the kernel's own means."""
+    if '"numba' in (ROOT / "pyproject.toml").read_text():
+        pytest.skip("loops are still compiled as they run")
+    before = ELSEWHERE.format(root=str(tmp_path / "other"), state=str(tmp_path / "state"))
+    file.write_text("pids = [40]\nduration = 0.5\n")
+    wrap = [sys.executable, "-c", NEVER_WRITTEN_AND_EXECUTED]
+    if subprocess.run([*wrap, "/bin/true"], capture_output=True, check=False).returncode:
+        pytest.skip("no PR_SET_MDWE (Linux before 6.3)")
+    run = pghot_command("run", "--config", file, "--metrics", "127.0.0.1:0", before=before)
+    done = subprocess.run([*wrap, *run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_hot_pages_are_fast_at_the_end_of_a_configured_run(

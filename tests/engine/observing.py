@@ -6,10 +6,9 @@ from collections import Counter
 
 import numpy as np
 
+from pghot.engine.candidates import OUTCOMES
 from pghot.engine.engine import Engine
 from pghot.engine.fates import BAD_NODE, BAD_SOURCE, DISABLED, FATES, RECORDED
-from pghot.engine.recorder import ON_TOPTIER, REFUSED
-from pghot.engine.walk import OUTCOMES
 
 
 class Adding:
@@ -67,8 +66,8 @@ class Adding:
             counted["pghot_recorded_hwhints"],
         ]
         refused = self.fates["bad_node"] + self.fates["bad_source"]
-        assert refused == int(engine._counts[REFUSED])
-        assert self.fates["on_top_tier"] <= int(engine._counts[ON_TOPTIER])
+        assert refused == engine._recorder.refused
+        assert self.fates["on_top_tier"] <= engine.accesses_on_toptier
         assert self.pages_moved == counted["pgpromote_success"] == counted["numa_pages_migrated"]
         names = OUTCOMES.values()
         assert {n: self.outcomes[n] for n in names} == {n: engine.refused[n] for n in names}

@@ -10,7 +10,7 @@ from errno import EINVAL
 import numpy as np
 import pytest
 
-from pghot.engine import mem_map
+from pghot.engine import page_flags
 from pghot.engine.errors import TunableError
 from pghot.engine.fidelity import FIDELITIES, IMPROVED, V7
 from pghot.engine.layout import DEFAULT, PRECISE
@@ -108,9 +108,9 @@ def test_3_a_pfn_freed_and_used_again_inherits_the_heat_of_the_page_before(rig, 
     # Mended only where somebody can know that the page is another: the live command.
     rig = rig(fidelity=fidelity)
     rig.touch(SLOW_PFN, now=1)
-    rig.memory.mem_map.set_flags(SLOW_PFN, mem_map.UNREFERENCED)  # freed
+    rig.memory.mem_map.set_flags(SLOW_PFN, page_flags.UNREFERENCED)  # freed
     rig.touch(SLOW_PFN, now=2)
-    rig.memory.mem_map.set_flags(SLOW_PFN, mem_map.UNREFERENCED, on=False)  # of a new process
+    rig.memory.mem_map.set_flags(SLOW_PFN, page_flags.UNREFERENCED, on=False)  # of a new process
     rig.touch(SLOW_PFN, now=3)
     assert pfns_of(rig.look(100)) == [[SLOW_PFN]]
 
@@ -252,7 +252,7 @@ def test_10_a_candidate_that_cannot_be_isolated_has_used_up_the_rate_limit(rig):
     rig = rig(fidelity=V7, free=5000, tunables={"pghot_promote_rate_limit_MBps": "1"})
     pfns = range(SLOW_PFN, SLOW_PFN + 300)
     for pfn in list(pfns)[:255]:
-        rig.memory.mem_map.set_flags(pfn, mem_map.UNMOVABLE)
+        rig.memory.mem_map.set_flags(pfn, page_flags.UNMOVABLE)
     rig.touch(*pfns, now=10, times=2)
     assert rig.look(100) == []
     assert rig.stat("pgpromote_candidate") == 300

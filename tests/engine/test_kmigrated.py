@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine import mem_map
+from pghot.engine import page_flags
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
-from pghot.engine.throttle import ENOUGH_PAGES
+from pghot.engine.verdicts import ENOUGH_PAGES
 from tests.rig import FAST, SECTION, SLOW, SLOW_PFN, Rig, node
 
 
@@ -148,7 +148,7 @@ def test_in_default_mode_every_page_goes_to_target_nid(rig):
     assert batch.to_nid == 2
 
 
-@pytest.mark.parametrize("flag", [mem_map.OFF_LRU, mem_map.UNREFERENCED])
+@pytest.mark.parametrize("flag", [page_flags.OFF_LRU, page_flags.UNREFERENCED])
 def test_a_walked_folio_that_cannot_move_keeps_its_record_but_the_flag_is_gone(rig, flag):
     rig = rig()
     heat(rig, [SLOW_PFN])
@@ -182,7 +182,7 @@ def test_a_page_already_on_its_target_is_dropped_and_its_record_gone(rig):
 def test_a_page_that_cannot_be_isolated_is_refused_and_has_lost_its_record(rig):
     rig = rig()
     heat(rig, [SLOW_PFN, SLOW_PFN + 1])
-    rig.memory.mem_map.set_flags(SLOW_PFN, mem_map.UNMOVABLE)
+    rig.memory.mem_map.set_flags(SLOW_PFN, page_flags.UNMOVABLE)
     assert moved(rig.look(100)) == [[SLOW_PFN + 1]]
     assert rig.record_of(SLOW_PFN) == 0
     assert rig.engine.refused == {"isolation": 1}

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine import records
+from pghot.engine.blocks import KEPT
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE, Fields, Rules
 from pghot.engine.units import jiffies_to_msecs, jiffies_within, usecs_to_jiffies
+from pghot.engine.walk import find_ready
+from tests.engine.loops import maps_of, update
 
 HZ = st.sampled_from([100, 250, 300, 1000])
 
@@ -108,15 +110,11 @@ def test_a_precise_record_takes_the_reported_node_each_time():
     assert PRECISE.fields(record) == Fields(freq=2, time=2, nid=9, ready=True)
 
 
-def test_the_precise_constants_of_the_compiled_loops_are_the_layouts():
-    assert PRECISE.freq_shift == records.FREQ_SHIFT
-    assert PRECISE.time_shift == records.TIME_SHIFT
-    assert PRECISE.time_width == records.TIME_WIDTH
-    assert PRECISE.freq_max == records.FREQ_MAX
-    assert records.KEPT & PRECISE.ready_mask
+def test_an_update_keeps_the_ready_bit_and_the_bits_that_no_field_of_a_precise_record_has():
+    assert KEPT & PRECISE.ready_mask
     used = PRECISE.pack(Fields(PRECISE.freq_max, PRECISE.time_max, 1023, ready=False))
-    assert records.KEPT | used == (1 << 32) - 1
-    assert records.KEPT & used == 0
+    assert KEPT | used == (1 << 32) - 1
+    assert KEPT & used == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -149,7 +147,7 @@ def test_compiled_updates_equal_plain_ones_however_often_time_wraps(
     now = np.cumsum(rng.integers(0, pace + 1, count)).astype(np.uint64)
     nids = rng.integers(0, 1024, count).astype(np.int16)
     compiled = np.zeros(pages, layout.dtype)
-    records.update(compiled, places, now, nids, layout, rules)
+    update(compiled, places, now, nids, layout, rules)
     plain = [0] * pages
     for place, jiffies, nid in zip(places.tolist(), now.tolist(), nids.tolist(), strict=True):
         plain[place] = layout.update(plain[place], jiffies, nid, rules)
@@ -166,9 +164,9 @@ def test_a_million_updates_in_one_call_equal_the_same_in_many(layout, hz):
     now = np.sort(rng.integers(0, 40 * layout.wrap, count)).astype(np.uint64)
     nids = np.zeros(count, np.int16)
     whole, parts = np.zeros(pages, layout.dtype), np.zeros(pages, layout.dtype)
-    records.update(whole, places, now, nids, layout, rules)
+    update(whole, places, now, nids, layout, rules)
     for rows in np.array_split(np.arange(count), 97):
-        records.update(parts, places[rows], now[rows], nids[rows], layout, rules)
+        update(parts, places[rows], now[rows], nids[rows], layout, rules)
     assert np.array_equal(whole, parts)
     # One page's history by the plain rule, for a million-row check of the whole path.
     page = int(places[0])
@@ -183,15 +181,15 @@ def test_a_million_updates_in_one_call_equal_the_same_in_many(layout, hz):
 @given(
     density=st.sampled_from([0.0, 1e-3, 0.1, 1.0]),
     seed=st.integers(0, 1 << 32),
-    pages=st.integers(0, 40),
+    lines=st.integers(0, 6),
 )
-def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, density, seed, pages):
+def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, density, seed, lines):
     rng = np.random.default_rng(seed)
     found = np.zeros(64 * 8, np.int64)
     values = rng.integers(0, layout.ready_mask, 64 * 8).astype(layout.dtype)
     values[rng.random(64 * 8) < density] |= layout.dtype(layout.ready_mask)
-    end = 64 * 8 - pages
-    count = records.find_ready(values, 64, end, layout.ready_mask, found)
+    end = 64 * (8 - lines)
+    count = find_ready(maps_of(values), 64, end, layout.ready_mask, found)
     expected = [at for at in range(64, end) if values[at] & layout.dtype(layout.ready_mask)]
     assert found[:count].tolist() == expected
 
@@ -202,11 +200,3 @@ def test_only_a_ready_record_is_consumed_and_then_whole(layout):
     ready = layout.pack(Fields(2, 5, 3, ready=True))
     assert layout.consume(waiting) == (None, waiting)
     assert layout.consume(ready) == (layout.fields(ready), 0)
-
-
-def test_consuming_gives_the_old_record_and_leaves_zero():
-    values = np.array([5, 0x83, 0xFF], np.uint8)
-    old = np.zeros(2, np.int64)
-    records.consume(values, np.array([1, 2]), old)
-    assert old.tolist() == [0x83, 0xFF]
-    assert values.tolist() == [5, 0, 0]

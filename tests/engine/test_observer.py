@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine import fates, mem_map
+from pghot.engine import fates, page_flags
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE
 from pghot.engine.memory import Folio
@@ -97,10 +97,10 @@ def test_each_access_is_told_with_the_rule_that_decides(rig, access, fate):
 @pytest.mark.parametrize(
     ("flag", "fate"),
     [
-        (mem_map.OFFLINE, "offline"),
-        (mem_map.ZONE_DEVICE, "offline"),
-        (mem_map.UNREFERENCED, "unreferenced"),
-        (mem_map.OFF_LRU, "off_lru"),
+        (page_flags.OFFLINE, "offline"),
+        (page_flags.ZONE_DEVICE, "offline"),
+        (page_flags.UNREFERENCED, "unreferenced"),
+        (page_flags.OFF_LRU, "off_lru"),
     ],
 )
 def test_pages_that_cannot_be_tracked_are_told_apart(rig, flag, fate):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine import mem_map
+from pghot.engine import page_flags
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
 from tests.rig import FAST, HINTFAULT, HWHINT, SECTION, SLOW, SLOW_PFN, Rig, node
@@ -96,7 +96,8 @@ def test_5_an_access_to_a_top_tier_page_is_ignored(rig):
 
 
 @pytest.mark.parametrize(
-    "flag", [mem_map.OFFLINE, mem_map.ZONE_DEVICE, mem_map.UNREFERENCED, mem_map.OFF_LRU]
+    "flag",
+    [page_flags.OFFLINE, page_flags.ZONE_DEVICE, page_flags.UNREFERENCED, page_flags.OFF_LRU],
 )
 def test_6_a_page_that_cannot_be_promoted_is_ignored(rig, flag):
     rig = rig()

@@ -7,7 +7,8 @@ import pytest
 
 from pghot.engine import throttle
 from pghot.engine.array_memory import ArrayMemory
-from pghot.engine.throttle import ADMITTED, ENOUGH_PAGES, OVER_THRESHOLD, RATE_LIMITED
+from pghot.engine.judge import Limits, judge_folio
+from pghot.engine.verdicts import ADMITTED, ENOUGH_PAGES, OVER_THRESHOLD, RATE_LIMITED
 from tests.rig import FAST, SECTION, SLOW_PFN, node
 
 WINDOW = 3000
@@ -20,7 +21,8 @@ class OneNode:
         self.pgdat = throttle.make_pgdat()
 
     def judge(self, *, enough=False, pages=1, latency=0, window=WINDOW, limit=1000, now=0):
-        return throttle.judge(self.pgdat[0], enough, pages, latency, window, limit, now, True)
+        limits = Limits(1, window, limit, now, 1000, True)
+        return judge_folio(self.pgdat, 0, enough, pages, latency, limits)
 
     def __getitem__(self, name):
         return int(self.pgdat[0][name])

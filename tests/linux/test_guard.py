@@ -54,7 +54,7 @@ def start(root: Path, state: Path) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str], number: int) -> int:
     process.send_signal(number)
-    status = process.wait(20)
+    status = process.wait(90)
     assert process.stdout
     process.stdout.close()
     return status

@@ -200,11 +200,11 @@ def test_a_write_that_breaks_the_run_lets_its_asker_go():
 
 def test_who_waits_for_a_state_gets_the_next_one():
     desk, got = Desk(), []
-    waiting = threading.Thread(target=lambda: got.append(desk.next_state(0, 10)))
+    waiting = threading.Thread(target=lambda: got.append(desk.next_state(0, 90)))
     waiting.start()
     time.sleep(0.01)
     desk.publish({"n": 1})
-    waiting.join(10)
+    waiting.join(90)
     assert got == [(1, {"n": 1})]
     assert desk.next_state(1, 0.01) is None
 

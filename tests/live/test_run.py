@@ -12,6 +12,7 @@ import pytest
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.errors import PghotError
 from pghot.linux.processes import Pids
+from pghot.live.machine import HostMachine
 from pghot.live.options import Options
 from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, run
 
@@ -328,3 +329,26 @@ def test_looking_for_processes_takes_a_twentieth_of_the_time_at_the_most(world):
     looks = looks[1:]  # the first is before the start
     assert len(looks) >= 3
     assert min(np.diff(looks)) >= 20 * 200 * MS
+
+
+def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch):
+    monkeypatch.setattr(HostMachine, "lower_tier_pages", 0)  # room for 64 owners
+    many = range(100, 400)
+    fill(world, many)
+    world.heat(40, *many)
+    result, _heard, _status = run(world, fidelity=V7)
+    count, words = result.refusals()["owner not known"]
+    assert words.startswith("whose it is was let go")
+    assert 0 < result.promoted < result.found
+    assert result.found == result.promoted + count
+    assert result.owners.kept <= 64
+    assert result.owners.let_go >= len(many) - 64
+    assert result.summary()["live"]["owners"]["let_go"] == result.owners.let_go
+
+
+def test_owners_are_kept_of_lower_tiers_alone(world):
+    fill(world, HOT)
+    fill(world, COLD, nid=FAST)
+    world.heat(40, *HOT, *COLD)
+    result, _heard, _status = run(world)
+    assert result.owners.kept == len(HOT)

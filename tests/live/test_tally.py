@@ -51,3 +51,26 @@ def test_of_very_many_processes_those_with_most_folios_are_kept(monkeypatch):
     pids = np.array([1, 2, 2, 3, 3, 3, 4, 5], np.int32)
     tally.asked(pids, np.ones(len(pids), bool))
     assert {pid for pid, _, _ in tally.processes(9)} == {2, 3}
+
+
+def test_of_many_regions_the_most_accessed_are_kept_and_every_process(monkeypatch) -> None:
+    monkeypatch.setattr(tallies, "_REGIONS", 4)
+    tally = Tally()
+    for second in range(WINDOW_S + 2):
+        hot = [(1, region << REGION_SHIFT) for region in range(4)]
+        tally.see(rows(3 * hot + [(2 + n, n << REGION_SHIFT) for n in range(20)]))
+        assert {(pid, count) for pid, _, count in tally.regions(99)} == {
+            (1, 3 * min(second + 1, WINDOW_S))
+        }
+        assert len(tally.processes(99)) == 21
+        assert len(tally._regions) <= 2 * 4 * WINDOW_S
+        tally.second()
+
+
+def test_rows_do_not_wait_without_end(monkeypatch) -> None:
+    monkeypatch.setattr(tallies, "_ROWS", 10)
+    tally = Tally()
+    for _ in range(9):
+        tally.see(rows([(1, 0)] * 4))
+        assert sum(map(len, tally._fresh)) <= 10
+    assert tally.regions(9) == [(1, 0, 36)]

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from pghot.errors import PghotError
 from pghot.linux.host import Host
@@ -38,10 +38,14 @@ from pghot.live.result import LiveResult
 from pghot.live.run import Promotions, run_engine
 from pghot.live.session import open_session
 from pghot.live.stages import Watch
-from pghot.log.events import Events
 from pghot.sources.live_source import Counts, Samples
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pghot.log.events import Events
 
 FAST, SLOW, ADDED = 0, 1, 2
 PAGE = 4096
@@ -442,7 +446,7 @@ class Asker:
     def answered(self) -> Asker:
         """Wait until every write that was asked for has its answer."""
         for thread in self._threads:
-            thread.join(10)
+            thread.join(90)
             assert not thread.is_alive()
         return self
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pghot.engine.candidates import OUTCOMES
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.memory import Folio
-from pghot.engine.walk import OUTCOMES
 from pghot.errors import InputError
 from pghot.log.event_parts import LEAST_LIMIT, file_name
 from pghot.log.event_read import EventReader

@@ -14,8 +14,9 @@ import pytest
 from pghot.linux.moves import REASONS
 from pghot.live.mover import BEFORE
 from pghot.live.options import Options
-from pghot.live.result import ENGINE_REFUSALS
-from pghot.report.live import StatusLine, print_live, status_line
+from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.report.live import StatusLine, status_line
+from pghot.report.live_table import print_live
 from tests.linux.host_trees import write
 from tests.live.world import FAST, HUGE, MS, Source, World, run, state_in
 

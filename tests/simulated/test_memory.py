@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pghot.engine.mem_map import COMPOUND, OFF_LRU, UNMOVABLE, UNREFERENCED
+from pghot.engine.mem_map import Known
+from pghot.engine.page_flags import COMPOUND, OFF_LRU, UNMOVABLE, UNREFERENCED
 from pghot.simulated.frames import NONE
 from pghot.simulated.memory import SimNode, SimulatedMemory
 from pghot.simulated.watermarks import Watermarks
@@ -92,10 +93,10 @@ class Moves(RuleBasedStateMachine):
             pfn, pages = int(arrays.pfn[unit]), int(arrays.pages[unit])
             if pfn == NONE:
                 continue
-            place = mem_map.place(pfn)
-            assert mem_map.memcg[place] == arrays.memcg[unit]
-            assert int(mem_map.flags[place]) & ~COMPOUND == arrays.flags[unit]
-            assert bool(mem_map.flags[place] & COMPOUND) == (pages > 1)
+            found = mem_map.known(np.array([pfn], np.uint64))
+            assert found.memcg[0] == arrays.memcg[unit]
+            assert int(found.flags[0]) & ~COMPOUND == arrays.flags[unit]
+            assert bool(found.flags[0] & COMPOUND) == (pages > 1)
 
 
 Moves.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
@@ -112,12 +113,16 @@ def small() -> SimulatedMemory:
     return memory
 
 
+def known(memory: SimulatedMemory, pfn: int) -> Known:
+    return memory.mem_map.known(np.array([pfn], np.uint64))
+
+
 def test_frames_that_a_folio_left_are_unreferenced(small: SimulatedMemory) -> None:
     for unit, pages in ((0, 1), (4, 512)):
         old = int(small.units.pfn[unit])
         assert small.move(units(unit), 0).all()
         for pfn in (old, old + pages - 1):
-            assert small.mem_map.flags[small.mem_map.place(pfn)] == UNREFERENCED
+            assert known(small, pfn).flags[0] == UNREFERENCED
 
 
 def test_frames_that_came_back_last_are_used_first(small: SimulatedMemory) -> None:
@@ -150,7 +155,7 @@ def test_a_split_block_holds_single_folios_without_a_trace_of_the_large_one(
     for unit in inside.tolist():
         pfn = int(small.units.pfn[unit])
         assert small.mem_map.folio_pfn(pfn) == pfn
-        assert small.mem_map.flags[small.mem_map.place(pfn)] == 0
+        assert known(small, pfn).flags[0] == 0
 
 
 def test_a_large_folio_moves_as_one_and_its_facts_with_it(small: SimulatedMemory) -> None:
@@ -158,8 +163,7 @@ def test_a_large_folio_moves_as_one_and_its_facts_with_it(small: SimulatedMemory
     pfn = int(small.units.pfn[4])
     assert pfn % 512 == 0
     assert small.free_pages(0) == 4096 - 512
-    place = small.mem_map.place(pfn)
-    assert small.mem_map.memcg[place] == 9
+    assert known(small, pfn).memcg[0] == 9
     assert small.mem_map.folio_pfn(pfn + 511) == pfn
 
 

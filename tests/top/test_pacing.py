@@ -117,7 +117,7 @@ def test_writes_are_done_while_time_is_waited_for() -> None:
     while not rig.desk._waiting:
         time.sleep(0.001)
     rig.reach(2.0)
-    other.join(10)
+    other.join(90)
     assert rig.written == [("freq_threshold", "1")]
 
 

@@ -22,7 +22,7 @@ from pghot.top.socket_feed import SocketFeed
 from tests.live.world import World, run, state_in
 from tests.top.feeds import published, run_state
 
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pghot.engine import mem_map
+from pghot.engine import page_flags
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.vmstat import NODE_COUNTERS
@@ -29,8 +29,8 @@ ROWS = (1, 2, 64, 127, 128, 129, 200, 256, 300)
 PACES = (0, 0, 0, 1, 3, 40, 700, 5000)
 NIDS = (77, 1023, 1024, 5000, -2)
 SOURCES = (0, 1, 0, 1, 0, 1, 0, 1, 2, -1, 127)
-PAGE_FLAGS = (mem_map.OFFLINE, mem_map.ZONE_DEVICE)
-FOLIO_FLAGS = (mem_map.UNREFERENCED, mem_map.OFF_LRU, mem_map.UNMOVABLE)
+PAGE_FLAGS = (page_flags.OFFLINE, page_flags.ZONE_DEVICE)
+FOLIO_FLAGS = (page_flags.UNREFERENCED, page_flags.OFF_LRU, page_flags.UNMOVABLE)
 PGDAT = {
     "success": "pgpromote_success",
     "candidate": "pgpromote_candidate",
@@ -249,11 +249,11 @@ class Life:
         folio = self.twin.folio_of(pfn)
         if flag in PAGE_FLAGS:
             known, at = self.twin.not_online, pfn
-            flag = flag if on else mem_map.NOT_ONLINE
+            flag = flag if on else page_flags.NOT_ONLINE
         else:
             known, at = self.twin.unreferenced, folio.pfn
-            known = self.twin.unmovable if flag == mem_map.UNMOVABLE else known
-        if flag == mem_map.OFF_LRU:
+            known = self.twin.unmovable if flag == page_flags.UNMOVABLE else known
+        if flag == page_flags.OFF_LRU:
             folio.lru = not on
         elif on:
             known.add(at)

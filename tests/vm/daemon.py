@@ -6,7 +6,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pghot.linux.host import Host
-from tests.vm import forked
+from tests.vm import commands
 
-PGHOT = str(Path(sys.executable).parent / "pghot")
+PGHOT = commands.PGHOT
 START_S = 300
 """Python starts some ten times slower in the guest than on the host."""
 
@@ -43,7 +42,7 @@ def pghot(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     with tempfile.TemporaryDirectory() as scratch:
         out, err = Path(scratch, "out"), Path(scratch, "err")
-        with forked.running(words, out, err) as command:
+        with commands.running(words, out, err) as command:
             status = command.wait(START_S)
         return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
 
@@ -51,7 +50,7 @@ def pghot(*words: str) -> subprocess.CompletedProcess[str]:
 class Daemon:
     """A running `pghot run`; what it says goes to files, so that no pipe can fill."""
 
-    def __init__(self, process: forked.Command, out: Path, err: Path) -> None:
+    def __init__(self, process: commands.Command, out: Path, err: Path) -> None:
         self.process = process
         self._out = out
         self._err = err
@@ -99,7 +98,7 @@ def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[
     """Start `pghot run --json WORDS`, and end it at the end if it still runs."""
     with tempfile.TemporaryDirectory() as scratch:
         out, err = Path(scratch, "out"), Path(scratch, "err")
-        with forked.running(("run", "--json", *words), out, err, environment) as command:
+        with commands.running(("run", "--json", *words), out, err, environment) as command:
             yield Daemon(command, out, err)
 
 

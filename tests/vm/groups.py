@@ -37,7 +37,7 @@ def group(name: str) -> Iterator[Group]:
     try:
         yield made
     finally:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 300
         while made.path.exists():  # its last process may not be reaped yet
             try:
                 made.path.rmdir()

@@ -27,7 +27,7 @@ def remove_memory(name: str) -> None:
     _ask({"action": "remove", "name": name})
 
 
-def _ask(request: dict[str, object], timeout: float = 30) -> None:
+def _ask(request: dict[str, object], timeout: float = 300) -> None:
     shared = Path(os.environ[SHARED])
     number = f"{os.getpid()}-{next(_numbers)}"
     part = shared / f"request-{number}.part"

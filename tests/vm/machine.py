@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.vm import qmp
-from tests.vm.kernels import Kernel, cache
+from tests.vm.kernels import Kernel
 from tests.vm.layout import Layout
 
 ROOT = Path(__file__).parents[2]
@@ -96,14 +96,6 @@ def missing() -> list[str]:
     path = f"{_path()}:{_SBIN}"
     absent = [name for program, name in PROGRAMS.items() if not shutil.which(program, path=path)]
     return absent if shutil.which("vng", path=path) else [*absent, "virtme-ng (scripts/setup)"]
-
-
-def numba() -> dict[str, str]:
-    """Give an environment whose machine code, compiled on the host, serves the guest too."""
-    directory = cache().parent / "numba-generic"
-    directory.mkdir(parents=True, exist_ok=True)
-    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    return generic | {"NUMBA_CACHE_DIR": str(directory)}
 
 
 def run(
@@ -268,7 +260,7 @@ def _write_command(
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/tmp",  # noqa: S108  # the guest's own
     }
-    variables |= numba() | environment
+    variables |= environment
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += [f"cd {shlex.quote(str(ROOT))}", f"exec {shlex.join(command)}"]
     (shared / "command").write_text("\n".join(lines) + "\n")

@@ -6,6 +6,8 @@ import dataclasses
 import mmap
 import os
 import struct
+import time
+from collections.abc import Iterable
 
 from pghot.linux.syscalls import perf_event_open
 
@@ -59,6 +61,19 @@ class Faults:
             elif kind == RECORD_LOST:
                 self.lost += struct.unpack_from("=QQ", data, at + 8)[1]
             at += size
+        return faults
+
+    def until_all_seen(self, wanted: Iterable[int], timeout: float) -> list[Fault]:
+        """Read until every page of `wanted` has faulted; fail with how many have not."""
+        faults: list[Fault] = []
+        missing = set(wanted)
+        end = time.monotonic() + timeout
+        while missing:
+            new = self.read()
+            faults += new
+            missing -= {fault.address & -mmap.PAGESIZE for fault in new}
+            assert time.monotonic() < end, f"{len(missing)} pages never faulted"
+            time.sleep(0.05)
         return faults
 
     def _bytes(self, tail: int, head: int) -> bytes:

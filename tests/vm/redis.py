@@ -29,7 +29,7 @@ class Redis:
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
         self.process = process
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while True:
             self._socket = socket.socket(socket.AF_UNIX)
             try:

@@ -10,19 +10,41 @@ from tests.vm import kernels, session
 
 INSIDE = "tests/vm/inside/"
 
-ONCE = ("test_run_servers.py", "test_run_tasks.py", "test_run_room.py")
+ONCE = (
+    "test_run.py::test_of_two_control_groups",
+    "test_run.py::test_what_kills_leave",
+    "test_run.py::test_a_launched_command",
+    "test_record.py::test_a_replay_of_a_run_makes_every_record_and_decision_the_same[precise]",
+    "test_record.py::test_a_recording",
+    "test_run_servers.py",
+    "test_run_tasks.py",
+    "test_run_room.py",
+)
 """What the newest kernel alone runs: it hangs on no kernel's ways."""
 
-MEASURED = ("test_how_soon.py",)
-"""What runs, with all the rest and on every kernel, where PGHOT_VM_ALL=1 asks for it."""
+ALL_ONLY = (
+    "test_how_soon.py",
+    "test_run_servers.py::test_the_hot_part_of_a_python_dict",
+    "test_run_tasks.py::test_a_target_killed",
+    "test_run_room.py::test_numa_balancing_switched_off",
+)
+"""What runs only where PGHOT_VM_ALL=1 asks for everything on every kernel.
+
+Measurements, and what is the second of its kind.
+"""
+
+ELSEWHERE = (
+    "test_record.py::test_a_replay_of_a_run_makes_every_record_and_decision_the_same[default]"
+)
+"""What the newest kernel leaves to the other: the same of another mode."""
 
 EVERYTHING = os.environ.get("PGHOT_VM_ALL") == "1"
 
 
 def chosen(which: str, test: str) -> bool:
     name = test.removeprefix(INSIDE)
-    kept = which == kernels.NEWEST or not name.startswith(ONCE)
-    return EVERYTHING or (kept and not name.startswith(MEASURED))
+    kept = name != ELSEWHERE if which == kernels.NEWEST else not name.startswith(ONCE)
+    return EVERYTHING or (kept and not name.startswith(ALL_ONLY))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,6 +68,6 @@ def test_on_a_stock_kernel(boot: session.Boot, test: str) -> None:
 
 
 @pytest.mark.vm
-def test_a_boot_takes_less_than_a_minute(boot: session.Boot) -> None:
-    assert 0 < boot.finished.boot_s < 60, boot.finished.explain()
+def test_how_long_a_boot_took_is_told(boot: session.Boot) -> None:
+    assert boot.finished.boot_s > 0, boot.finished.explain()
     print(f"booted in {boot.finished.boot_s:.1f} s")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
 from pghot.binning.columns import Columns, added
 from pghot.binning.forms import HeatMap
 from pghot.binning.maps import Place
-from pghot.engine.jit import compiled
 from pghot.engine.memory import Node, U64Array
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import u32, u64
+else:
+    from pghot.engine.arrays import u32, u64
 
 COLUMNS = 128
 GRAINS = 1 << 17
@@ -20,7 +25,7 @@ GRAINS = 1 << 17
 PLACES = 4
 """Nodes that get maps, of those with most accesses."""
 
-_MOST = 0xFFFF_FFFF
+_MOST = cython.declare(cython.uint, 0xFFFF_FFFF)
 
 
 class PfnHeat:
@@ -32,7 +37,7 @@ class PfnHeat:
         while sum(self._grains(node) for node in self._nodes) > GRAINS:
             self._shift += 1
         # Start, end and first grain of each node.
-        self._spans: npt.NDArray[np.int64] = np.zeros((len(self._nodes), 3), np.int64)
+        self._spans: U64Array = np.zeros((len(self._nodes), 3), np.uint64)
         total = 0
         for row, node in enumerate(self._nodes):
             self._spans[row] = node.start_pfn, node.start_pfn + node.pages, total
@@ -69,21 +74,54 @@ class PfnHeat:
         )  # fmt: skip
 
 
-@compiled
 def count(
-    counts: npt.NDArray[np.uint32], pfns: U64Array, spans: npt.NDArray[np.int64], shift: int
+    counts: npt.NDArray[np.uint32],
+    pfns: U64Array,
+    spans: U64Array,
+    shift: cython.int,
 ) -> None:
-    """Count accesses in the grains of their nodes; those to no node are left out."""
-    row = 0
-    for at in range(len(pfns)):
-        pfn = np.int64(pfns[at])
-        if not spans[row, 0] <= pfn < spans[row, 1]:
-            for other in range(len(spans)):
-                if spans[other, 0] <= pfn < spans[other, 1]:
-                    row = other
-                    break
-            else:
-                continue
-        grain = spans[row, 2] + ((pfn - spans[row, 0]) >> shift)
-        if counts[grain] < _MOST:
-            counts[grain] += np.uint32(1)
+    """Count accesses in the grains of their nodes; those to no node are left out.
+
+    A row of `spans` is a node's first PFN, the PFN after its last, and its first grain.
+    """
+    count_of: cython.p_uint = u32(counts)
+    pfn_of: cython.p_ulong = u64(pfns)
+    span: cython.p_ulong = u64(spans.reshape(-1))
+    nodes: cython.long = len(spans)
+    accesses: cython.long = len(pfns)
+    i: cython.long
+    node: cython.long = 0
+    grain: cython.ulong
+    with cython.nogil:
+        for i in range(accesses):
+            if not _holds(span, node, pfn_of[i]):
+                node = _node_of(span, nodes, pfn_of[i], node)
+                if not _holds(span, node, pfn_of[i]):
+                    continue
+            grain = span[3 * node + 2] + ((pfn_of[i] - span[3 * node]) >> shift)
+            if count_of[grain] < _MOST:
+                count_of[grain] += 1
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _holds(span: cython.p_ulong, node: cython.long, pfn: cython.ulong) -> cython.bint:
+    """Whether a PFN is one of a node's."""
+    return span[3 * node] <= pfn < span[3 * node + 1]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _node_of(
+    span: cython.p_ulong, nodes: cython.long, pfn: cython.ulong, otherwise: cython.long
+) -> cython.long:
+    """Row of the node that a PFN belongs to."""
+    node: cython.long
+    for node in range(nodes):
+        if _holds(span, node, pfn):
+            return node
+    return otherwise

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "print the completion of pghot for a shell: bash, zsh or fish"
-
 FILES = {"bash": "pghot.bash", "zsh": "_pghot", "fish": "pghot.fish"}
 """By shell; `scripts/completions.py` makes them."""
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pghot.cli.config_file import Settled
 
-HELP = "check a configuration file of pghot run, or show what is in effect"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the two actions and their options."""

@@ -28,7 +28,7 @@ def check_control(values: Mapping[str, Any]) -> None:
 
 def check_metrics(address: str | None) -> None:
     """Refuse what is no address and port; InputError."""
-    from pghot.serving.metrics import parse_address
+    from pghot.serving.address import parse_address
 
     try:
         if address is not None:
@@ -80,14 +80,24 @@ def default_tunables(mode: str, fidelity: str | None) -> dict[str, int]:
     }
 
 
+class _OneNode:
+    """A machine of one node, top tier."""
+
+    def nodes(self) -> Sequence[int]:
+        return (0,)
+
+    def node_online(self, nid: int) -> bool:
+        return nid == 0
+
+    def node_is_toptier(self, nid: int) -> bool:
+        return nid == 0
+
+
 def _anywhere(mode: str, fidelity: str | None) -> Tunables:
     """Give tunables of a host of which nothing is known; its HZ the one that refuses least."""
-    from pghot.engine.array_memory import ArrayMemory
     from pghot.engine.fidelity import FIDELITIES
     from pghot.engine.layout import LAYOUTS
-    from pghot.engine.memory import Node
     from pghot.engine.tunables import Tunables
-    from pghot.engine.units import HZ_RANGE, PAGES_PER_SECTION
+    from pghot.engine.units import HZ_RANGE
 
-    memory = ArrayMemory([Node(0, 0, PAGES_PER_SECTION, toptier=True)])
-    return Tunables(memory, LAYOUTS[mode], HZ_RANGE.start, FIDELITIES[fidelity or "improved"])
+    return Tunables(_OneNode(), LAYOUTS[mode], HZ_RANGE.start, FIDELITIES[fidelity or "improved"])

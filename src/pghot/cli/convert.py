@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-HELP = "Make an access log from a trace of perf, valgrind's lackey, or CSV."
-
 _QUIET_SECONDS = 2.0
 """No progress bar for what is over sooner."""
 

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pghot.serving.client import Client
 
-HELP = "read and set the tunables of a running pghot run, and watch it"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's verbs and their options."""

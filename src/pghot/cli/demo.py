@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pghot.linux.host import Host
 
-HELP = "replay the shipped log of a real program on a two-tier machine and show what came of it"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

@@ -7,8 +7,6 @@ import json
 
 from pghot.cli.topology import TIERS_HELP
 
-HELP = "say whether pghot run could work here, and what is missing; changes nothing"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-COMMANDS = (
-    "demo",
-    "replay",
-    "sim",
-    "why",
-    "report",
-    "convert",
-    "run",
-    "ctl",
-    "top",
-    "record",
-    "config",
-    "topology",
-    "doctor",
-    "restore",
-    "help",
-    "completion",
-)
-"""Modules of this package; each has HELP, add_arguments and run, and imports little."""
+COMMANDS = {
+    "demo": (
+        "replay the shipped log of a real program on a two-tier machine and show what came of it"
+    ),
+    "replay": (
+        "replay an access log on a machine: what would have been promoted, when, and the counters"
+    ),
+    "sim": "simulate a tiered machine: what promotion does for a workload, policy by policy",
+    "why": "say why a page moved or did not, from the event log of a run, replay or simulation",
+    "report": (
+        "write a report of results as one HTML file that opens offline; several are compared"
+    ),
+    "convert": "Make an access log from a trace of perf, valgrind's lackey, or CSV.",
+    "run": "promote the hot pages of processes on this host (needs root, two tiers)",
+    "ctl": "read and set the tunables of a running pghot run, and watch it",
+    "top": "watch a running pghot run, or a replay or simulation, on the terminal",
+    "record": "record the memory accesses of processes on this host to an access log (needs root)",
+    "config": "check a configuration file of pghot run, or show what is in effect",
+    "topology": "show the host's nodes: memory, tiers, which are top tier and why",
+    "doctor": "say whether pghot run could work here, and what is missing; changes nothing",
+    "restore": "put back the host settings that a killed pghot run changed",
+    "help": "explain a command or a topic; without one, list them",
+    "completion": "print the completion of pghot for a shell: bash, zsh or fish",
+}
+"""Modules of this package and what each is for; each has add_arguments and run."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,8 +48,12 @@ def command_module(name: str) -> ModuleType:
     return importlib.import_module(f"pghot.cli.{name}")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Give the parser; the command that was chosen is in `command`."""
+def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """Give the parser; the command that was chosen is in `command`.
+
+    It knows the arguments of every command; for a command line (`words`), those of the
+    command in it alone, whose module is then the only one that is imported.
+    """
     from pghot import __version__
 
     parser = Parser(
@@ -52,10 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pghot {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = command_module(name)
-        subparser = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(subparser)
+    chosen = None if words is None else next(filter(COMMANDS.__contains__, words), "")
+    for name, about in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=about, description=about)
+        if chosen in {None, name}:
+            command_module(name).add_arguments(subparser)
     return parser
 
 

@@ -6,8 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "record the memory accesses of processes on this host to an access log (needs root)"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -23,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record until it ends, and tell."""
+    from pghot.compiled import require
+
+    require("pghot record")
     from pghot.cli.targets import options_of
     from pghot.linux.host import Host
     from pghot.live.run import record_accesses

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pghot.replaying.driver import Settings
-
-HELP = "replay an access log on a machine: what would have been promoted, when, and the counters"
+    from pghot.replaying.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +63,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     from pghot.engine.layout import LAYOUTS
     from pghot.errors import InputError
     from pghot.log.schema import SOURCES
-    from pghot.replaying.driver import Settings
+    from pghot.replaying.settings import Settings
 
     tunables = {}
     for text in args.tunables:

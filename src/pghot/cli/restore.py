@@ -6,8 +6,6 @@ import argparse
 import dataclasses
 import json
 
-HELP = "put back the host settings that a killed pghot run changed"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

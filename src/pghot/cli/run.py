@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pghot.report.live import StatusLine
     from pghot.report.log_lines import JsonLines
 
-HELP = "promote the hot pages of processes on this host (needs root, two tiers)"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -97,16 +95,20 @@ def _run(
     args: argparse.Namespace, given: argparse.Namespace, lines: StatusLine | JsonLines
 ) -> int:
     """Run with `args`; `given` are those of the command line alone."""
+    from pghot.compiled import require
+
+    require("pghot run")
     from pghot.cli.attached import attached
     from pghot.cli.events import events_of
     from pghot.linux.host import Host
     from pghot.live.run import run_engine
-    from pghot.replaying.output import output_directory
 
     options, engine_options = requests_of(args)
     with contextlib.ExitStack() as stack:
         output = None
         if args.output:
+            from pghot.replaying.output import output_directory
+
             output = stack.enter_context(output_directory(args.output, force=args.force))
         events = stack.enter_context(events_of(args))
         desk = stack.enter_context(attached(args, given, lines.say))
@@ -134,11 +136,13 @@ def _run(
 
 def _print(result: LiveResult, lines: StatusLine | JsonLines, *, as_json: bool) -> None:
     """Print what came of it: a table, JSON, or a line of the log."""
-    from pghot.report.live import StatusLine, print_live
+    from pghot.report.live import StatusLine
 
     if not isinstance(lines, StatusLine):
         lines.ended(result)
     if as_json:
         print(json.dumps(result.summary(), indent=2))
     elif isinstance(lines, StatusLine):
+        from pghot.report.live_table import print_live
+
         print_live(result)

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pghot.simulated.scenario import Scenario
 
-HELP = "simulate a tiered machine: what promotion does for a workload, policy by policy"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
@@ -84,13 +82,14 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
     from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
     from pghot.report.progress import time_progress
-    from pghot.report.sim_files import sim_directory
 
     if args.events and len(scenario.policies) != 1:
         raise InputError("--events: wants one policy; choose it with --policy")
     with contextlib.ExitStack() as stack:
         output = None
         if args.output:
+            from pghot.report.sim_files import sim_directory
+
             output = stack.enter_context(sim_directory(args.output, force=args.force))
         events = stack.enter_context(events_of(args))
         with time_progress(scenario.policies) as progress:
@@ -118,13 +117,14 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
 
 def _list(*, as_json: bool) -> None:
     from pghot.policies.registry import POLICIES
-    from pghot.report.sim import print_list
     from pghot.simulated.scenario_file import load_scenario, presets
 
     shows = {name: load_scenario(name, POLICIES).shows for name in presets()}
     if as_json:
         print(json.dumps({"presets": shows, "policies": dict(POLICIES)}, indent=2))
     else:
+        from pghot.report.sim import print_list
+
         print_list(shows, POLICIES)
 
 

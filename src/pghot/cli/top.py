@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 POLICY = "pghot-hwhint"
 
-HELP = "watch a running pghot run, or a replay or simulation, on the terminal"
-
 _BOTH = ("replay", "sim")
 _BELONG = {
     "speed": _BOTH,

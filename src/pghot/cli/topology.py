@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-HELP = "show the host's nodes: memory, tiers, which are top tier and why"
-
 TIERS_HELP = "node lists, fastest first, such as 0/1,2: the first is top tier"
 
 

@@ -6,8 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "say why a page moved or did not, from the event log of a run, replay or simulation"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""

@@ -7,9 +7,10 @@ for a smaller one.
 
 from __future__ import annotations
 
+from pghot.engine.candidates import layout_row
 from pghot.engine.hotmap import HotMap
-from pghot.engine.records import expire
 from pghot.engine.units import PAGES_PER_SECTION
+from pghot.engine.walk import expire
 
 _MARGIN = 2
 """Time units kept free below the wrap: the two ends of an age are both rounded down."""
@@ -56,12 +57,11 @@ class Ageing:
         for slot in self._hot_map.mem_map_order(self._hot_map.touched):
             start = int(slot) * PAGES_PER_SECTION
             left = expire(
-                self._hot_map.records,
+                self._hot_map.maps(),
                 start,
                 start + PAGES_PER_SECTION,
                 layout.time_of(now),
-                layout.time_shift,
-                layout.time_max,
+                layout_row(layout),
                 oldest,
             )
             self._hot_map.touched[slot] = left > 0

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pghot.engine.frames import Frames, move_all
+from pghot.engine.candidates import Frames
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, Folio, Node, U64Array, Zone
+from pghot.engine.pages import move_all
 from pghot.engine.units import NID_MAX
 
 
@@ -89,7 +90,8 @@ class ArrayMemory:
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
         moved = np.zeros(len(pfns), np.bool_)
-        move_all(pfns, nid, self._mem_map.arrays(), self._frames.free, moved)
+        rows = self._mem_map.rows_on(nid)
+        move_all(self._mem_map.pages(), rows, self._frames.free, pfns, nid, moved)
         return moved
 
     def _count(self, node: Node) -> None:

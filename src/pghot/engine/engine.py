@@ -9,8 +9,9 @@ from errno import EINVAL
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import fates, recorder, throttle
+from pghot.engine import fates, recording, throttle
 from pghot.engine.ageing import Ageing
+from pghot.engine.fast_path import RecordRules
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.kmigrated import Batch, Kmigrated
@@ -18,7 +19,7 @@ from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
 from pghot.engine.observer import Observer
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
-from pghot.engine.units import HZ_RANGE, NID_MAX, USEC_PER_SEC, jiffies_to_msecs
+from pghot.engine.units import HZ_RANGE, USEC_PER_SEC, jiffies_to_msecs
 from pghot.engine.vmstat import Vmstat
 
 
@@ -51,7 +52,8 @@ class Engine:
         self.hot_map = HotMap(memory.mem_map, layout)
         self.pgdat = throttle.make_pgdat()
         self.vmstat = Vmstat(self.pgdat)
-        self.activate: npt.NDArray[np.uint8] = np.zeros(NID_MAX + 1, np.uint8)
+        self._recorder = recording.Recorder(memory, self.hot_map, self.vmstat)
+        self.activate: npt.NDArray[np.uint8] = self._recorder.nodes.activate
         self.kmigrated: dict[int, Kmigrated] = {}
         """The running kmigrated by node id, ascending."""
         self.refused: Counter[str] = Counter()
@@ -60,27 +62,21 @@ class Engine:
         """Pages promoted by memcg."""
         self.observer: Observer | None = None
         """Who is told what becomes of accesses and candidates."""
-        self._counts: npt.NDArray[np.int64] = np.zeros(recorder.COUNTS, np.int64)
         self._started = False
         self._rules = self._rules_now()
         self._table = self.layout.table(self._rules)
         self._ageing = Ageing(self.hot_map, self._rules.window)
-        self._nodes = recorder.Nodes(
-            toptier=np.zeros(NID_MAX + 1, np.uint8),
-            online=np.zeros(NID_MAX + 1, np.uint8),
-            activate=self.activate,
-        )
         self.nodes_changed()
 
     @property
     def accesses_on_toptier(self) -> int:
         """Accesses, of all that were offered, whose page was on a top-tier node."""
-        return int(self._counts[recorder.ON_TOPTIER])
+        return self._recorder.on_toptier
 
     @property
     def accesses_born_on_toptier(self) -> int:
         """How many of them would have been had no page ever moved."""
-        return int(self._counts[recorder.BORN_ON_TOPTIER])
+        return self._recorder.initially_on_toptier
 
     def start(self) -> None:
         """Boot: hot maps for the lower tier's sections, kmigrated for its nodes.
@@ -129,11 +125,11 @@ class Engine:
         """
         if not self._started:  # rule 1
             return 0
-        accesses = recorder.as_accesses(pfn, nid, source, now)
-        refused = int(self._counts[recorder.REFUSED])
+        accesses = recording.as_accesses(pfn, nid, source, now)
+        refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
             self._record_rows(_slice(accesses, rows))
-        return int(self._counts[recorder.REFUSED]) - refused
+        return self._recorder.refused - refused
 
     def look(self, now: int) -> Iterator[Batch]:
         """Let every kmigrated, in node order, wake and look at its activate flag."""
@@ -177,9 +173,7 @@ class Engine:
 
     def nodes_changed(self) -> None:
         """Read again which nodes are online and which are top tier."""
-        for nid in range(NID_MAX + 1):
-            self._nodes.toptier[nid] = self.memory.node_is_toptier(nid)
-            self._nodes.online[nid] = self.memory.node_online(nid)
+        self._recorder.nodes_changed()
 
     def _run_kmigrated(self, nid: int) -> None:
         if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
@@ -205,27 +199,22 @@ class Engine:
             yield slice(at, end)
             at = end
 
-    def _record_rows(self, accesses: recorder.Accesses) -> None:
-        pages, maps = self.memory.mem_map.arrays(), self.hot_map.arrays()
-        settings = self._settings()
+    def _record_rows(self, accesses: recording.Accesses) -> None:
+        rules = RecordRules(
+            self._table,
+            self.tunables["enabled_sources"],
+            self.tunables["target_nid"],
+            self._rules.window,
+        )
         if self.observer is not None and len(accesses.pfn):
-            foreseen = fates.foresee(accesses, pages, maps, self._nodes, settings)
+            foreseen = fates.foresee(
+                accesses, self.memory.mem_map, self.hot_map, self._recorder.nodes, rules
+            )
             self.observer.recorded(foreseen)
-        recorder.record_many(
-            accesses, pages, maps, self._nodes, settings, self.vmstat.events, self._counts
-        )
-
-    def _settings(self) -> recorder.Settings:
-        return recorder.Settings(
-            enabled=self.tunables["enabled_sources"],
-            target_nid=self.tunables["target_nid"],
-            precise=self.layout.nid_width > 0,
-            window=self._rules.window,
-            table=self._table,
-        )
+        self._recorder.record(accesses, rules)
 
 
-def _slice(accesses: recorder.Accesses, rows: slice) -> recorder.Accesses:
-    return recorder.Accesses(
+def _slice(accesses: recording.Accesses, rows: slice) -> recording.Accesses:
+    return recording.Accesses(
         accesses.pfn[rows], accesses.nid[rows], accesses.source[rows], accesses.now[rows]
     )

@@ -8,28 +8,38 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.growing import grown
+from pghot.engine.growing import grown, thicken
 from pghot.engine.layout import Layout
+from pghot.engine.maps import Maps
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
-from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
+from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+BLOCKS = PAGES_PER_SECTION >> BLOCK_SHIFT
+"""Blocks of records in a section."""
+
+THICK = 4
+"""Records get huge pages where one section in so many of those that share it is touched."""
 
 
-class Maps(NamedTuple):
-    """The arrays of a `HotMap` as compiled loops take them."""
+class MapArrays(NamedTuple):
+    """The arrays that `Maps` points into."""
 
     records: npt.NDArray[Any]
     has_map: npt.NDArray[np.uint8]
     hot: npt.NDArray[np.uint8]
     touched: npt.NDArray[np.uint8]
+    ready: npt.NDArray[np.uint8]
+    marks: npt.NDArray[np.uint8]
 
 
 class HotMap:
     """The hot maps of a machine's sections.
 
-    `records` (place) are the records, `has_map` and `hot` (slot) say whether a section has a
-    hot map and whether its hot flag is up, `touched` (slot) whether it may hold a record
-    that is not zero.  One thread at a time may change them; nothing here is atomic.
+    By place `records`; by slot `has_map` and `hot` (whether a section has a hot map and
+    whether its hot flag is up), `touched` (whether it may hold a record that is not zero);
+    by block of 4,096 records `ready` (whether one may be ready).  One thread at a time may
+    change them; nothing here is atomic.
     """
 
     def __init__(self, mem_map: MemMap, layout: Layout) -> None:
@@ -39,11 +49,22 @@ class HotMap:
         self.has_map: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.hot: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.touched: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.ready: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self.version = 0
+        """Goes up when a section gets or loses its hot map."""
+        self._maps: Maps | None = None
+        self._thick: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._known = 0
 
-    def arrays(self) -> Maps:
-        """Give the arrays for compiled loops, with room for every section there is."""
+    def maps(self) -> Maps:
+        """Pointers for loops, with room for every section there is."""
         self.follow()
-        return Maps(self.records, self.has_map, self.hot, self.touched)
+        if self._maps is None:
+            marks = np.zeros(len(self.ready), np.uint8)
+            self._maps = Maps(
+                MapArrays(self.records, self.has_map, self.hot, self.touched, self.ready, marks)
+            )
+        return self._maps
 
     def setup(self, memory: Memory) -> None:
         """Give every present section of a lower-tier node a hot map, as at boot.
@@ -87,10 +108,20 @@ class HotMap:
         """Free hot maps, their records and their hot flags."""
         for slot in slots[slots >= 0]:
             self.records[slot * PAGES_PER_SECTION : (slot + 1) * PAGES_PER_SECTION] = 0
+            self.ready[slot * BLOCKS : (slot + 1) * BLOCKS] = 0
             self.has_map[slot] = self.hot[slot] = self.touched[slot] = 0
+        self.version += 1
+
+    def put(self, places: npt.NDArray[np.int64], records: npt.NDArray[Any]) -> None:
+        """Write records that are not zero, and raise the hot flags of those that are ready."""
+        self.records[places] = records
+        self.touched[places >> PFN_SECTION_SHIFT] = 1
+        ready = places[(records & self.layout.ready_mask) != 0]
+        self.ready[ready >> BLOCK_SHIFT] = 1
+        self.hot[ready >> PFN_SECTION_SHIFT] = 1
 
     def nonzero(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.unsignedinteger]]:
-        """Give the PFNs that have a record other than zero, ascending, and their records."""
+        """PFNs that have a record other than zero, ascending, and their records."""
         found = []
         for slot in self.mem_map_order(self.touched):
             base = int(slot) * PAGES_PER_SECTION
@@ -106,23 +137,13 @@ class HotMap:
         )
 
     def hot_sections(self) -> npt.NDArray[np.uint32]:
-        """Give the numbers of the sections whose hot flag is up, ascending."""
+        """Numbers of the sections whose hot flag is up, ascending."""
         return self.mem_map.section[self.mem_map_order(self.hot)].astype(np.uint32)
 
     def mem_map_order(self, mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-        """Give the slots that `mask` marks, in PFN order."""
+        """Slots that `mask` marks, in PFN order."""
         slots = np.flatnonzero(mask)
         return slots[np.argsort(self.mem_map.section[slots])]
-
-    def _allocate(self, slot: int) -> None:
-        """Give one section its records; they are zero, as kcalloc's are."""
-        self.has_map[slot] = 1
-
-    def _slots(self, start_pfn: int, pages: int) -> npt.NDArray[np.int64]:
-        first = start_pfn >> PFN_SECTION_SHIFT
-        last = -(-(start_pfn + pages) // PAGES_PER_SECTION)
-        known = self.mem_map.slot_of[first:last].astype(np.int64)
-        return known - 1
 
     def follow(self) -> None:
         """Make room for sections that the machine has got since; they have no hot map yet."""
@@ -130,7 +151,42 @@ class HotMap:
         if more <= 0:
             return
         self.records = grown(self.records, self.mem_map.slots, self.touched)
-        grow = np.zeros(more, np.uint8)
-        self.has_map = np.concatenate([self.has_map, grow])
-        self.hot = np.concatenate([self.hot, grow])
-        self.touched = np.concatenate([self.touched, grow])
+        self.has_map, self.hot, self.touched = (
+            np.concatenate([flags, np.zeros(more, np.uint8)])
+            for flags in (self.has_map, self.hot, self.touched)
+        )
+        self.ready = np.concatenate([self.ready, np.zeros(more * BLOCKS, np.uint8)])
+        self._maps = None
+        self._thick = np.zeros(-(-self.mem_map.slots // self._sharing), np.bool_)
+        self._known = 0
+        self.version += 1
+
+    def thicken(self) -> None:
+        """Take huge pages for records where many sections that would share one are touched."""
+        touched = int(np.count_nonzero(self.touched))
+        if touched <= self._known:
+            return
+        self._known = touched
+        share = np.add.reduceat(
+            self.touched, np.arange(0, len(self.touched), self._sharing), dtype=np.int64
+        )
+        for at in np.flatnonzero((share * THICK >= self._sharing) & ~self._thick).tolist():
+            first = at * self._sharing * PAGES_PER_SECTION
+            thicken(self.records, first, first + self._sharing * PAGES_PER_SECTION)
+            self._thick[at] = True
+
+    @property
+    def _sharing(self) -> int:
+        """Sections whose records share a huge page."""
+        return (2 << 20) // (PAGES_PER_SECTION * np.dtype(self.layout.dtype).itemsize)
+
+    def _allocate(self, slot: int) -> None:
+        """Give one section its records; they are zero, as kcalloc's are."""
+        self.has_map[slot] = 1
+        self.version += 1
+
+    def _slots(self, start_pfn: int, pages: int) -> npt.NDArray[np.int64]:
+        first = start_pfn >> PFN_SECTION_SHIFT
+        last = -(-(start_pfn + pages) // PAGES_PER_SECTION)
+        known = self.mem_map.slot_of[first:last].astype(np.int64)
+        return known - 1

@@ -10,16 +10,20 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import throttle, walk
+from pghot.engine import candidates as found
+from pghot.engine import throttle
+from pghot.engine.batches import Batches, Targets
+from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
 from pghot.engine.fidelity import Fidelity
-from pghot.engine.frames import MOVED_BATCH, Frames, promote_all
 from pghot.engine.hotmap import HotMap
+from pghot.engine.judge import Limits
 from pghot.engine.layout import Layout
 from pghot.engine.memory import BoolArray, Memory, U64Array
 from pghot.engine.observer import Judged, Observer
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
 from pghot.engine.vmstat import Vmstat
+from pghot.engine.walk import Walk
 
 RECENCY_SHIFT = 7
 """Recency is compared in units of 128 jiffies: hottest first, but not in slivers."""
@@ -66,7 +70,8 @@ class Kmigrated:
     def __init__(self, engine: Shared, nid: int) -> None:
         self._engine = engine
         self.nid = nid
-        self._block = np.zeros(walk.BLOCK, walk.CANDIDATE)
+        self._block = np.zeros(found.TAKEN_AT_ONCE, CANDIDATE)
+        self._places = np.zeros(PAGES_PER_SECTION, np.int64)
         self._waiting = 0
         self.found = 0
         """Folios that were found ready; one that waits for another pass is counted once."""
@@ -110,20 +115,13 @@ class Kmigrated:
         engine = self._engine
         slots = engine.memory.mem_map.slots_of_node(self.nid)
         slots = slots[engine.hot_map.hot[slots] > 0]
+        pages, maps = engine.memory.mem_map.pages(), engine.hot_map.maps()
+        layout = found.layout_row(engine.layout)
+        walk = Walk(slots, self.nid, now, engine.tunables["target_nid"], layout)
         at = 0
         while at < len(slots):
-            found, at = walk.take_ready(
-                slots,
-                at,
-                self.nid,
-                now,
-                engine.tunables["target_nid"],
-                walk.layout_row(engine.layout),
-                engine.memory.mem_map.arrays(),
-                engine.hot_map.arrays(),
-                self._block,
-            )
-            yield self._block[:found]
+            count, at = walk.take(pages, maps, at, self._places, self._block)
+            yield self._block[:count]
 
     def _by_heat(self, blocks: Iterator[npt.NDArray[np.void]]) -> Iterator[npt.NDArray[np.void]]:
         """Put all candidates of a pass in one block, hottest first (defect 9).
@@ -161,23 +159,21 @@ class Kmigrated:
         engine = self._engine
         limits = self._limits(now)
         chosen = np.zeros(min(limits.batch_max, len(candidates)), np.int64)
-        state = walk.no_batch()
+        batches = Batches(candidates, self.nid, engine.pgdat, chosen)
         pfns, sizes = candidates["pfn"].astype(np.uint64), candidates["pages"].copy()
         more = True
         while more:
-            more = walk.fill_batch(
-                candidates, state, chosen, self.nid, engine.pgdat, targets.arrays, limits
-            )
-            if state[walk.COUNT]:
-                order = chosen[: state[walk.COUNT]]
+            more = batches.fill(targets.loops, limits)
+            if batches.count:
+                order = chosen[: batches.count]
                 if not engine.fidelity.hottest_first:
                     order = order[::-1]  # the series' list is a stack
-                nid, memcg = int(state[walk.CUR_NID]), int(state[walk.CUR_MEMCG])
-                moved = engine.memory.migrate(pfns[order], nid)
-                candidates["outcome"][order[~moved]] = walk.NOT_MIGRATED
+                moved = engine.memory.migrate(pfns[order], batches.nid)
+                candidates["outcome"][order[~moved]] = found.NOT_MIGRATED
                 pages = int(np.dot(sizes[order], moved))
-                yield self._counted(nid, memcg, pfns[order], sizes[order], moved, pages, now)
-                state[walk.COUNT] = 0
+                yield self._counted(
+                    batches.nid, batches.memcg, pfns[order], sizes[order], moved, pages, now
+                )
                 targets.refresh()
 
     def _promote_all(
@@ -185,39 +181,39 @@ class Kmigrated:
     ) -> Iterator[Batch]:
         """Move every batch of the candidates at once, among the arrays of the machine."""
         engine = self._engine
+        limits = self._limits(now)
         order = np.empty(len(candidates), np.int64)
         moved = np.empty(len(candidates), np.bool_)
-        batches = np.empty(len(candidates), MOVED_BATCH)
-        count = promote_all(
-            candidates,
-            self.nid,
-            engine.pgdat,
-            targets.arrays,
-            self._limits(now),
-            not engine.fidelity.hottest_first,
-            engine.memory.mem_map.arrays(),
+        done = np.empty(len(candidates), MOVED_BATCH)
+        chosen = np.empty(min(limits.batch_max, len(candidates)), np.int64)
+        mem_map = engine.memory.mem_map
+        rows_on = {nid: mem_map.rows_on(nid) for nid in targets.nids}
+        count, tried = Batches(candidates, self.nid, engine.pgdat, chosen).promote(
+            targets.loops,
+            limits,
+            mem_map.pages(),
             frames,
-            order,
-            moved,
-            batches,
+            rows_on,
+            not engine.fidelity.hottest_first,
+            (order, moved, done),
         )
-        batches = batches[:count]
-        order = order[: batches["folios"].sum()]
+        batches = done[:count]
+        order = order[:tried]
         pfns, sizes = candidates["pfn"].astype(np.uint64)[order], candidates["pages"][order]
         ends = np.cumsum(batches["folios"]).tolist()
-        done = []
+        counted = []
         for (folios, nid, memcg, pages), end in zip(batches.tolist(), ends, strict=True):
             rows = slice(end - folios, end)
-            done.append(
+            counted.append(
                 self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages, now)
             )
-        yield from done
+        yield from counted
 
-    def _limits(self, now: int) -> walk.Limits:
+    def _limits(self, now: int) -> Limits:
         tunables, fidelity, hz = self._engine.tunables, self._engine.fidelity, self._engine.hz
         # The series flushes when the count EXCEEDS the tunable (defect 6).
         more = 0 if fidelity.exact_batch else 1
-        return walk.Limits(
+        return Limits(
             batch_max=max(tunables["kmigrated_batch_nr"] + more, 1),
             window_ms=tunables["pghot_promote_freq_window_ms"],
             rate_limit=mb_to_pages(tunables["pghot_promote_rate_limit_MBps"]),
@@ -249,14 +245,11 @@ class Kmigrated:
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
         """Give refused folios their records back (defect 8), and how many there are."""
         outcome = candidates["outcome"]
-        kept = candidates[(outcome != walk.MOVED_OR_IN_BATCH) & (outcome != walk.ALREADY_THERE)]
+        kept = candidates[(outcome != found.MOVED_OR_IN_BATCH) & (outcome != found.ALREADY_THERE)]
         if not len(kept):
             return 0
         hot_map = self._engine.hot_map
-        hot_map.records[kept["place"]] = kept["record"]
-        slots = kept["place"] // PAGES_PER_SECTION
-        hot_map.hot[slots] = 1
-        hot_map.touched[slots] = 1
+        hot_map.put(kept["place"].copy(), kept["record"].astype(hot_map.layout.dtype))
         return len(kept)
 
     def _tell(self, candidates: npt.NDArray[np.void], now: int) -> None:
@@ -270,8 +263,8 @@ class Kmigrated:
         engine.observer.judged(Judged(self.nid, now, candidates, thresholds))
 
     def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
-        counts = np.bincount(candidates["outcome"], minlength=max(walk.OUTCOMES) + 1)
-        for outcome, name in walk.OUTCOMES.items():
+        counts = np.bincount(candidates["outcome"], minlength=max(found.OUTCOMES) + 1)
+        for outcome, name in found.OUTCOMES.items():
             if counts[outcome]:
                 self._engine.refused[name] += int(counts[outcome])
 
@@ -281,19 +274,20 @@ class _Targets:
 
     def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
         self._memory = engine.memory
-        self._nids = np.flatnonzero(np.bincount(nids)).tolist()
+        self.nids = np.flatnonzero(np.bincount(nids)).tolist()
         size = NID_MAX + 1
-        self.arrays = walk.Targets(
+        self._arrays = TargetArrays(
             np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.uint8)
         )
         if engine.fidelity.check_target:
-            for nid in self._nids:
+            for nid in self.nids:
                 top = self._memory.node_is_toptier(nid)
-                self.arrays.promotable[nid] = top and self._memory.node_online(nid)
+                self._arrays.promotable[nid] = top and self._memory.node_online(nid)
+        self.loops = Targets(self._arrays)
         self.refresh()
 
     def refresh(self) -> None:
         """Read the zones again."""
-        for nid in self._nids:
-            self.arrays.enough[nid] = throttle.free_space_enough(self._memory, nid)
-            self.arrays.room[nid] = self._memory.room(nid)
+        for nid in self.nids:
+            self._arrays.enough[nid] = throttle.free_space_enough(self._memory, nid)
+            self._arrays.room[nid] = self._memory.room(nid)

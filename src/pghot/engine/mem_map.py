@@ -1,78 +1,59 @@
-"""The facts of every page, by PFN: the sparse memory model as arrays.
+"""What is known of every page, by PFN: the sparse memory model as arrays.
 
-A section that is present has a slot; what is known of PFN p stands at
-`slot * PAGES_PER_SECTION + p % PAGES_PER_SECTION` of each array.  Hot maps use the same
-places, so one look-up finds a page's facts and its record.
+A section that is present has a slot; page p of it is at place
+`slot * PAGES_PER_SECTION + p % PAGES_PER_SECTION` of each array by place.  Hot maps use the
+same places, so one look-up finds a page's metadata and its record.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown
-from pghot.engine.jit import compiled
+from pghot.engine.kinds import ODD_KIND, Kinds, Row
+from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
+from pghot.engine.pages import Pages
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
-# A page with no flag is online, referenced, on the LRU, of order 0, and on the node of its
-# section.  Flags of a compound folio stand at its first page, but for the first two.
-OFFLINE = 1
-ZONE_DEVICE = 2
-UNREFERENCED = 4
-OFF_LRU = 8
-COMPOUND = 16
-MOVED = 32
-UNMOVABLE = 64
+_STEPS_BY_ONE = NOT_ONLINE | UNREFERENCED
+"""What has kmigrated step by one page where it stands on a folio of more."""
 
-NOT_ONLINE = OFFLINE | ZONE_DEVICE
-
-PFN_MASK = PAGES_PER_SECTION - 1
+I64Array = npt.NDArray[np.int64]
+U64Array = npt.NDArray[np.uint64]
 
 
-class Pages(NamedTuple):
-    """The arrays of a `MemMap` as compiled loops take them."""
+class Arrays(NamedTuple):
+    """The arrays that `Pages` points into."""
 
     slot_of: npt.NDArray[np.int32]
-    section: npt.NDArray[np.int64]
+    section: I64Array
     nid: npt.NDArray[np.int16]
-    has_compound: npt.NDArray[np.uint8]
+    irregular: npt.NDArray[np.uint8]
     has_facts: npt.NDArray[np.uint8]
+    kind: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    row_flags: npt.NDArray[np.uint8]
+    row_nid: npt.NDArray[np.int16]
+    row_pages: npt.NDArray[np.int32]
+    row_memcg: npt.NDArray[np.uint32]
+    odd_place: I64Array
+
+
+class Known(NamedTuple):
+    """What is known of pages, item by item: `head` is the folio's first PFN, `pages` its size.
+
+    `flags`, `nid` and `memcg` are of the first page; the first two flags of the page itself.
+    """
+
     flags: npt.NDArray[np.uint8]
-    compound: npt.NDArray[np.int32]
-    page_nid: npt.NDArray[np.int16]
+    nid: I64Array
+    head: U64Array
+    pages: I64Array
     memcg: npt.NDArray[np.uint32]
-
-
-@compiled
-def place_of(slot_of: Any, pfn: Any) -> Any:
-    """Give the place of a PFN (u64), -1 where its section is not present."""
-    section = pfn >> np.uint64(PFN_SECTION_SHIFT)
-    if section >= np.uint64(len(slot_of)):
-        return -1
-    slot = np.int64(slot_of[section]) - 1
-    return (slot << PFN_SECTION_SHIFT) | np.int64(pfn & np.uint64(PFN_MASK)) if slot >= 0 else -1
-
-
-@compiled
-def head_of(slot_of: Any, flags: Any, compound: Any, place: int, pfn: int) -> Any:
-    """Give the place of the first page of the folio that has page `pfn`, which is at `place`."""
-    if not flags[place] & COMPOUND or compound[place] > 0:
-        return place
-    return place_of(slot_of, np.uint64(pfn + np.int64(compound[place])))
-
-
-@compiled
-def node_at(flags: Any, page_nid: Any, section_nid: Any, head: int) -> Any:
-    """Give the node that the folio whose first page is at `head` is on now."""
-    if flags[head] & MOVED:
-        return np.int64(page_nid[head])
-    return np.int64(section_nid[head >> PFN_SECTION_SHIFT])
-
-
-# Compiled loops take arrays out of their tuple once, before the loop: Numba counts a
-# reference each time one is taken out, which costs more than the work in the loop.
 
 
 class MemMap:
@@ -80,31 +61,55 @@ class MemMap:
 
     Arrays by section number: `slot_of` (slot + 1; 0 where the section is not present).
     Arrays by slot: `section` (its number, -1 for a free slot), `nid` (the node it belongs
-    to), `has_compound`, `has_facts` (whether a page of it ever had a flag), `has_memcg`
-    (whether a folio of it ever had a memcg).  Arrays by place: `flags` (the constants
-    above), `compound` (pages of the folio at its first page, minus the distance to it at
-    the others), `page_nid` (where MOVED is set), `memcg` (at the folio's first page).
+    to), `has_facts` (whether a page of it ever was of another kind than 0), `irregular`
+    (whether kmigrated may step through it otherwise than from folio to folio).
     """
 
     def __init__(self) -> None:
         self.slot_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-        self.section: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.section: I64Array = np.zeros(0, np.int64)
         self.nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
-        self.has_compound: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.has_facts: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self.has_memcg: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self.flags: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self.compound: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-        self.page_nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
-        self.memcg: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
-        self._arrays = self._gathered()
+        self.irregular: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._kind: npt.NDArray[Any] = np.zeros(0, np.uint8)
+        self.kinds = Kinds()
+        """The kinds of pages there are."""
+        self._pages: Pages | None = None
+        self._made = 0
+        self._order: dict[int, I64Array] = {}
+        self.version = 0
+        """Goes up when sections come or go."""
 
-    def arrays(self) -> Pages:
-        """Give the arrays for compiled loops; they hold until sections are added."""
-        return self._arrays
+    def pages(self) -> Pages:
+        """Pointers for loops; they hold until sections, or kinds of pages, are added."""
+        kinds = self.kinds
+        self._widen()
+        if self._pages is None or kinds.changed:
+            self._forget_pages()
+            kinds.changed = False
+            self._pages = Pages(
+                Arrays(
+                    self.slot_of,
+                    self.section,
+                    self.nid,
+                    self.irregular,
+                    self.has_facts,
+                    self._kind,
+                    *kinds.arrays(),
+                )
+            )
+        return self._pages
 
-    def _gathered(self) -> Pages:
-        return Pages(*(getattr(self, name) for name in Pages._fields))
+    @property
+    def facts_made(self) -> int:
+        """Goes up when a section gets its first page of another kind than 0."""
+        return self._made + (self._pages.facts_made if self._pages is not None else 0)
+
+    def rows_on(self, nid: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """By row, the row of such a folio once it is on `nid`: a foreign node, its own."""
+        rows = self.kinds.moved_to(nid)
+        self.pages()
+        return rows
 
     @property
     def slots(self) -> int:
@@ -128,126 +133,263 @@ class MemMap:
         self.slot_of[numbers] = slots + 1
         self.section[slots] = numbers
         self.nid[slots] = nid
-        self._arrays = self._gathered()
+        self._sections_changed()
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
-        """Forget the sections of a range and every fact of their pages."""
+        """Forget the sections of a range and all that is known of their pages."""
         for number in range(
             start_pfn >> PFN_SECTION_SHIFT, (start_pfn + pages) >> PFN_SECTION_SHIFT
         ):
             slot = int(self.slot_of[number]) - 1
             self.slot_of[number] = 0
             self.section[slot] = -1
-            self.has_compound[slot] = self.has_facts[slot] = self.has_memcg[slot] = 0
-            place = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
-            for facts in (self.flags, self.compound, self.page_nid, self.memcg):
-                facts[place] = 0
+            self.has_facts[slot] = self.irregular[slot] = 0
+            start = slot * PAGES_PER_SECTION
+            self._kind[start : start + PAGES_PER_SECTION] = 0
+            self.kinds.drop_odd(np.arange(start, start + PAGES_PER_SECTION))
+        self._sections_changed()
 
-    def slots_of_node(self, nid: int) -> npt.NDArray[np.int64]:
+    def slots_of_node(self, nid: int) -> I64Array:
         """Slots of the present sections that belong to a node, in PFN order."""
-        slots = np.flatnonzero((self.section >= 0) & (self.nid == nid))
-        return slots[np.argsort(self.section[slots])]
+        if nid not in self._order:
+            slots = np.flatnonzero((self.section >= 0) & (self.nid == nid))
+            self._order[nid] = slots[np.argsort(self.section[slots])]
+        return self._order[nid]
 
     def place(self, pfn: int) -> int:
-        """Give the place of a PFN in the arrays, -1 where its section is not present."""
+        """Place of a PFN in the arrays, -1 where its section is not present."""
         number = pfn >> PFN_SECTION_SHIFT
         slot = int(self.slot_of[number]) - 1 if 0 <= number < len(self.slot_of) else -1
         return -1 if slot < 0 else slot * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
 
-    def places(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Give the places of PFNs of which all are present."""
-        pfn = pfns.astype(np.int64)
-        slots: npt.NDArray[np.int64] = self.slot_of[pfn >> PFN_SECTION_SHIFT].astype(np.int64) - 1
-        return slots * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
-
-    def nids_of(self, pfns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Give the node whose section each PFN is in, -1 where it is in none."""
+    def places(self, pfns: U64Array) -> I64Array:
+        """Places of PFNs, -1 where a section is not present."""
         number = np.minimum(pfns >> np.uint64(PFN_SECTION_SHIFT), len(self.slot_of)).astype(
             np.int64
         )
         slot = np.append(self.slot_of, 0)[number].astype(np.int64) - 1
-        return np.where(slot >= 0, self.nid[slot], NUMA_NO_NODE).astype(np.int64)
+        within = (pfns & np.uint64(PAGES_PER_SECTION - 1)).astype(np.int64)
+        return np.where(slot < 0, -1, slot * PAGES_PER_SECTION + within)
+
+    def nids_of(self, pfns: U64Array) -> I64Array:
+        """Node whose section each PFN is in, -1 where it is in none."""
+        places = self.places(pfns)
+        if not self.slots:
+            return np.full(len(pfns), NUMA_NO_NODE, np.int64)
+        nids = self.nid[np.maximum(places, 0) >> PFN_SECTION_SHIFT]
+        return np.where(places >= 0, nids, NUMA_NO_NODE).astype(np.int64)
+
+    def known(self, pfns: U64Array) -> Known:
+        """What is known of pages; all are of sections that are present."""
+        places = self.places(pfns)
+        rows = self._rows(places)
+        kinds = self.kinds
+        back = kinds.to_head(rows, places)
+        heads = (pfns.astype(np.int64) - back).astype(np.uint64)
+        head_places = np.where(back > 0, self.places(heads), places)
+        head_rows = np.where(back > 0, self._rows(head_places), rows)
+        own, of_head = kinds.flags[rows], kinds.flags[head_rows]
+        flags = (own & np.uint8(NOT_ONLINE)) | (of_head & ~np.uint8(NOT_ONLINE))
+        home = self.nid[head_places >> PFN_SECTION_SHIFT]
+        return Known(
+            flags,
+            np.where(of_head & MOVED, kinds.nid[head_rows], home).astype(np.int64),
+            heads,
+            kinds.pages[head_rows].astype(np.int64),
+            kinds.memcg[head_rows],
+        )
+
+    def tail_pages(self, slot: int) -> int:
+        """Pages of a section that are not the first of their folio."""
+        if not self.has_facts[slot]:
+            return 0
+        start = slot * PAGES_PER_SECTION
+        rows = self._rows(np.arange(start, start + PAGES_PER_SECTION))
+        return int(np.count_nonzero(self.kinds.pages[rows] < 0))
 
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
-        head = self._present(pfn)
-        self.memcg[head] = memcg
-        self.has_memcg[head // PAGES_PER_SECTION] = 1
-        self.set_flags(pfn, OFF_LRU, on=not lru)
-        if pages == 1:
-            return
-        self._present(pfn + pages - 1)
-        places = self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
-        self.compound[places] = -np.arange(pages, dtype=np.int32)
-        self.compound[head] = pages
-        self.flags[places] |= COMPOUND
-        slots = np.unique(places // PAGES_PER_SECTION)
-        self.has_compound[slots] = self.has_facts[slots] = 1
+        places = self._places_of(pfn, pages)
+        off_lru = 0 if lru else OFF_LRU
+        self._change(
+            places[:1],
+            lambda row: row._replace(flags=(row.flags & ~OFF_LRU) | off_lru, memcg=memcg),
+        )
+        if pages > 1:
+            self._make_compound(pfn, places)
 
     def learn(
-        self,
-        pfns: npt.NDArray[np.uint64],
-        pages: npt.NDArray[np.int64],
-        memcgs: npt.NDArray[np.uint32],
+        self, pfns: U64Array, pages: I64Array, memcgs: npt.NDArray[np.uint32]
     ) -> npt.NDArray[np.bool_]:
         """Take in that folios start at `pfns`, of so many pages and these memcgs.
 
-        Folios that were thought to be there and overlap them fall into pages.  Gives which
-        of the facts are new.  All PFNs are of sections that are present.
+        Folios that were thought to be there and overlap them fall into pages.  Says which
+        of that is new.  All PFNs are of sections that are present.
         """
-        places = self.places(pfns)
-        size = np.where(self.flags[places] & COMPOUND, self.compound[places], 1)
+        known = self.known(pfns)
+        size = np.where(known.head == pfns, known.pages, 0)
         resized = size != pages
-        new: npt.NDArray[np.bool_] = resized | (self.memcg[places] != memcgs)
-        self.memcg[places] = memcgs
-        self.has_memcg[places // PAGES_PER_SECTION] = 1
-        for pfn, count, memcg in zip(
-            pfns[resized].tolist(), pages[resized].tolist(), memcgs[resized].tolist(), strict=True
-        ):
-            self._split(pfn, count)
-            self.set_folio(pfn, count, memcg)
+        new: npt.NDArray[np.bool_] = resized | (known.memcg != memcgs)
+        places = self.places(pfns)
+        for memcg in np.unique(memcgs[new]).tolist():
+            same = new & ~resized & (memcgs == memcg)
+            self._change(places[same], partial(Row.of_memcg, memcg=memcg))
+            for count in np.unique(pages[resized & (memcgs == memcg)]).tolist():
+                fresh = pfns[resized & (memcgs == memcg) & (pages == count)]
+                self._make_folios(fresh, count, memcg)
         return new
 
-    def _split(self, pfn: int, pages: int) -> None:
-        """Make pages of every folio that has one of these."""
-        places = self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
-        for at in np.flatnonzero(self.flags[places] & COMPOUND).tolist():
-            if not self.flags[places[at]] & COMPOUND:  # went with the one before
-                continue
-            head = self.folio_pfn(pfn + at)
-            size = int(self.compound[self._present(head)])
-            parts = self.places(np.arange(head, head + size, dtype=np.uint64))
-            self.compound[parts] = 0
-            self.flags[parts] &= 0xFF ^ COMPOUND
+    def _make_folios(self, pfns: U64Array, pages: int, memcg: int) -> None:
+        """Make folios of one size and memcg, of pages or of what was thought to be there."""
+        every: U64Array = np.add.outer(pfns, np.arange(pages, dtype=np.uint64)).ravel()
+        aligned = _aligned(pages) and not (pfns % np.uint64(pages)).any()
+        if not aligned or (self.known(every).pages > 1).any():
+            for pfn in pfns.tolist():
+                self._split(pfn, pages)
+                self.set_folio(pfn, pages, memcg)
+            return
+        places = self.places(every).reshape(-1, pages)
+        self._change(
+            places[:, 0], lambda row: row._replace(flags=row.flags & ~OFF_LRU, memcg=memcg)
+        )
+        self._make_aligned(places)
 
     def set_flags(self, pfn: int, flags: int, *, on: bool = True) -> None:
         """Set or clear flags of one page (of a folio: at its first page)."""
-        place = self._present(pfn)
+        place = np.array([self._present(pfn)])
         if on:
-            self.flags[place] |= flags
-            self.has_facts[place // PAGES_PER_SECTION] = 1
+            self._change(place, lambda row: row._replace(flags=row.flags | flags))
         else:
-            self.flags[place] &= ~flags & 0xFF
+            self._change(place, lambda row: row._replace(flags=row.flags & ~flags))
 
     def folio_pfn(self, pfn: int) -> int:
-        """Give the first PFN of the folio that `pfn` is in."""
-        return pfn + min(0, int(self.compound[self._present(pfn)]))
+        """First PFN of the folio that `pfn` is in."""
+        self._present(pfn)
+        return int(self.known(np.array([pfn], np.uint64)).head[0])
 
     def folio_nid(self, pfn: int) -> int:
-        """Give the node that a page is on now, -1 where its section is not present."""
-        place = self.place(pfn)
-        if place < 0:
+        """Node that a page is on now, -1 where its section is not present."""
+        if self.place(pfn) < 0:
             return NUMA_NO_NODE
-        head = self._present(self.folio_pfn(pfn))
-        if self.flags[head] & MOVED:
-            return int(self.page_nid[head])
-        return int(self.nid[head // PAGES_PER_SECTION])
+        return int(self.known(np.array([pfn], np.uint64)).nid[0])
 
     def move_folio(self, pfn: int, nid: int) -> None:
         """Put the folio that starts at `pfn` on another node; it keeps its PFNs."""
         place = self._present(pfn)
-        self.page_nid[place] = nid
-        self.set_flags(pfn, MOVED, on=int(self.nid[place // PAGES_PER_SECTION]) != nid)
+        if int(self.nid[place // PAGES_PER_SECTION]) == nid:
+            self._change(np.array([place]), lambda row: row.at_home())
+        else:
+            self._change(np.array([place]), lambda row: row.moved_to(nid))
+
+    def write_rows(self, rows: tuple[Row, ...]) -> npt.NDArray[np.int32]:
+        """Numbers of rows that loops write by themselves (`Pages`)."""
+        numbers = np.array([self.kinds.number(row) for row in rows], np.int32)
+        self.pages()
+        return numbers
+
+    def _make_compound(self, pfn: int, places: I64Array) -> None:
+        """Make one folio of these pages, which are all order-0."""
+        size = len(places)
+        if not _aligned(size) or pfn % size:
+            self.irregular[np.unique(places // PAGES_PER_SECTION)] = 1
+            rows = [self.kinds.row(number) for number in self._rows(places).tolist()]
+            self._set_odd(
+                places,
+                [
+                    row._replace(flags=row.flags | COMPOUND, pages=-at or size, odd=True)
+                    for at, row in enumerate(rows)
+                ],
+            )
+            return
+        self._make_aligned(places.reshape(1, size))
+
+    def _make_aligned(self, places: I64Array) -> None:
+        """Make each line of pages, all order-0, one folio."""
+        size = places.shape[1]
+        if size == 1:
+            return
+        for part, pages in ((places[:, 0], size), (places[:, 1:].ravel(), -size)):
+            self._change(
+                part,
+                partial(Row.in_folio, pages=pages),
+            )
+
+    def _split(self, pfn: int, pages: int) -> None:
+        """Make pages of every folio that has one of these."""
+        known = self.known(np.arange(pfn, pfn + pages, dtype=np.uint64))
+        for at in np.unique(known.head[known.pages > 1], return_index=True)[1].tolist():
+            whole = np.flatnonzero(known.pages > 1)[at]
+            places = self._places_of(int(known.head[whole]), int(known.pages[whole]))
+            self._change(
+                places, lambda row: row._replace(flags=row.flags & ~COMPOUND, pages=1, odd=False)
+            )
+
+    def _change(self, places: I64Array, change: Callable[[Row], Row]) -> None:
+        """Give pages the rows that `change` makes of theirs."""
+        if not len(places):
+            return
+        numbers, which = np.unique(self._rows(places), return_inverse=True)
+        made = [change(self.kinds.row(number)) for number in numbers.tolist()]
+        rows = [made[at] for at in which.tolist()]
+        odd = np.array([row.odd for row in made])[which]
+        if odd.any():
+            self._set_odd(places[odd], [row for row in rows if row.odd])
+        self._set_shared(places[~odd], [row for row in rows if not row.odd])
+
+    def _rows(self, places: I64Array) -> I64Array:
+        """Numbers of the rows of pages."""
+        kind = self._kind[places].astype(np.int64)
+        odd = np.flatnonzero(kind == self._odd)
+        if len(odd):
+            kind[odd] = self.kinds.odd_rows(places[odd])
+        return kind
+
+    def _set_shared(self, places: I64Array, rows: list[Row]) -> None:
+        """Give pages rows that they share with others."""
+        if (self._kind[places] == self._odd).any():
+            self.kinds.drop_odd(places)
+        numbers = [self.kinds.number(row) for row in rows]
+        self._widen()
+        self._kind[places] = numbers
+        self._note(places, rows)
+
+    def _set_odd(self, places: I64Array, rows: list[Row]) -> None:
+        """Give pages rows of their own."""
+        self.kinds.put_odd(places, rows)
+        self._kind[places] = self._odd
+        self._note(places, rows)
+
+    def _note(self, places: I64Array, rows: list[Row]) -> None:
+        """Take down which sections have such pages."""
+        slots = places // PAGES_PER_SECTION
+        if not self.has_facts[slots].all():
+            self.has_facts[slots] = 1
+            self._made += 1
+        odd_steps = [bool(row.flags & COMPOUND and row.flags & _STEPS_BY_ONE) for row in rows]
+        self.irregular[slots[odd_steps]] = 1
+
+    @property
+    def _odd(self) -> int:
+        """What stands for a page that has a row of its own."""
+        return ODD_KIND[self._kind.dtype.itemsize]
+
+    def _widen(self) -> None:
+        """Take two bytes a page once there are more kinds than one can number."""
+        if self._kind.dtype.itemsize > 1 or self.kinds.count <= ODD_KIND[1]:
+            return
+        narrow = self._kind
+        self._kind = grown(np.zeros(0, np.uint16), self.slots, np.zeros(0, np.uint8))
+        for slot in np.flatnonzero(self.has_facts).tolist():
+            part = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
+            wide = narrow[part].astype(np.uint16)
+            wide[narrow[part] == ODD_KIND[1]] = ODD_KIND[2]
+            self._kind[part] = wide
+        self._forget_pages()
+
+    def _places_of(self, pfn: int, pages: int) -> I64Array:
+        self._present(pfn)
+        self._present(pfn + pages - 1)
+        return self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
 
     def _present(self, pfn: int) -> int:
         place = self.place(pfn)
@@ -261,20 +403,32 @@ class MemMap:
 
     def _grow(self, slots: int) -> None:
         first = self.slots
-        facts, memcgs = self.has_facts, self.has_memcg
+        facts = self.has_facts
         self.section = _longer(self.section, first + slots)
         self.section[first:] = -1
         self.nid = _longer(self.nid, first + slots)
-        self.has_compound = _longer(self.has_compound, first + slots)
+        self.irregular = _longer(self.irregular, first + slots)
         self.has_facts = _longer(facts, first + slots)
-        self.has_memcg = _longer(memcgs, first + slots)
-        for name in ("flags", "compound", "page_nid"):
-            setattr(self, name, grown(getattr(self, name), self.slots, facts))
-        self.memcg = grown(self.memcg, self.slots, memcgs)
+        self._kind = grown(self._kind, self.slots, facts)
+
+    def _sections_changed(self) -> None:
+        self._forget_pages()
+        self._order.clear()
+        self.version += 1
+
+    def _forget_pages(self) -> None:
+        """Let go of the pointers, but not of what was counted by them."""
+        self._made = self.facts_made
+        self._pages = None
+
+
+def _aligned(pages: int) -> bool:
+    """Whether folios of so many pages can all lie on multiples of that, within sections."""
+    return pages & (pages - 1) == 0 and pages <= PAGES_PER_SECTION
 
 
 def _longer(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    """Give a copy with zeros after it: of an array by section or slot, which is small."""
+    """A copy with zeros after it: of an array by section or slot, which is small."""
     longer = np.zeros(length, array.dtype)
     longer[: len(array)] = array
     return longer

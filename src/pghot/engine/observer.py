@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import U64Array
-from pghot.engine.recorder import Accesses
+from pghot.engine.recording import Accesses
 
 if TYPE_CHECKING:
     from pghot.engine.kmigrated import Batch
@@ -39,8 +39,8 @@ class Recorded:
 class Judged:
     """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, all dealt with.
 
-    `candidates` (`walk.CANDIDATE`) hold until the observer returns; `outcome` 0 are those
-    that moved, others are keys of `walk.OUTCOMES`.  `threshold_ms` (i64): the throttle's
+    `candidates` (`candidates.CANDIDATE`) hold until the observer returns; `outcome` 0 are those
+    that moved, others are keys of `candidates.OUTCOMES`.  `threshold_ms` (i64): the throttle's
     threshold for each, as it was at the end of the pass.
     """
 

@@ -1,190 +1,244 @@
 """Recording accesses, in blocks (behaviour.md 2; patches 3 and 4).
 
 The places of the next block are found, and its cache lines asked for, before or while one
-is recorded.  A block of which little is to be said goes as a whole (`quick`); the rows of
-any other go through the nine rules one by one (`rules`).
+is recorded.  A block of which little is to be said goes as a whole (`fast_path`); the rows
+of any other go through the nine rules one by one (`slow_path`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import cython
 
-from pghot.engine import quick
-from pghot.engine.jit import compiled
-from pghot.engine.records import all_equal, same_bucket
-from pghot.engine.rules import (
-    BORN,
-    EINVALS,
-    HARDWARE,
-    ON_TOP,
-    RECORDED,
-    SOURCES,
-    TAKE,
-    TAKEN,
-    TALLIES,
-    one_by_one,
-    verdict,
-)
-from pghot.engine.units import NID_MAX, NUMA_NO_NODE
-from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY
-
-PGHOT_HINTFAULTS = 0
-PGHOT_HWHINTS = 1
-
-REFUSED, ON_TOPTIER, BORN_ON_TOPTIER = range(3)
-"""Places in the recorder's own counts: accesses refused with EINVAL; accesses whose page
-was on a top-tier node; accesses whose page would be there had nothing been promoted."""
-COUNTS = 3
-
-BLOCK = 128
-"""Rows that are recorded together."""
-
-
-class Accesses(NamedTuple):
-    """Accesses in time order, one item each; times in jiffies, ascending."""
-
-    pfn: npt.NDArray[np.uint64]
-    nid: npt.NDArray[np.int16]
-    source: npt.NDArray[np.int8]
-    now: npt.NDArray[np.uint64]
-
-
-class Nodes(NamedTuple):
-    """What the recorder knows of nodes, by id; it raises `activate`."""
-
-    toptier: npt.NDArray[np.uint8]
-    online: npt.NDArray[np.uint8]
-    activate: npt.NDArray[np.uint8]
-
-
-class Settings(NamedTuple):
-    """What a record is updated by: the window in jiffies, and `Layout.table`."""
-
-    enabled: int
-    target_nid: int
-    precise: bool
-    window: int
-    table: npt.NDArray[np.uint8] | npt.NDArray[np.uint32]
-
-
-@compiled
-def record_many(
-    accesses: Any, pages: Any, maps: Any, nodes: Any, settings: Any, events: Any, counts: Any
-) -> None:
-    """Record accesses in order, by the nine rules; `events` and `counts` are added to."""
-    pfns, nids, sources, now = accesses
-    slot_of, _section, section_nid, _compounds, _facts, flags, compound, page_nid, _m = pages
-    records, has_map, hot, touched = maps
-    toptier, online, activate = nodes
-    enabled, target_nid, precise, window, table = settings
-    sections = quick.sections_of(pages, has_map, toptier)
-    marks = np.zeros(len(section_nid), np.uint8)
-    tally = np.zeros(TALLIES, np.int64)
-    places = np.empty(2 * BLOCK, np.uint64)
-    kept, when = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
-    count, block = np.uint64(len(pfns)), np.uint64(BLOCK)
-    first = at = np.uint64(0)
-    end = min(block, count)
-    said = quick.locate(pfns, first, end, sections, flags, page_nid, records, places, at)
-    while first < count:
-        size, after = end - first, min(end + block, count)
-        here, at = at, block - at
-        alike = all_equal(nids, first, end) and all_equal(sources, first, end)
-        nid, source = np.int64(nids[first]), np.int64(sources[first])
-        finding = verdict(nid, source, enabled, precise, toptier, online)
-        # A node below the top tier may be the page's own: rule 5 has to look.
-        foreign = nid == NUMA_NO_NODE or (0 <= nid <= NID_MAX and toptier[nid] != 0)
-        simple = alike and foreign and finding == TAKE and not said & quick.ABSENT
-        target = target_nid if nid == NUMA_NO_NODE else nid
-        staying, born = size, np.uint64(0)
-        if simple and not said and after - end == size and one_time(now, first, end, precise):
-            said = quick.update_and_locate(
-                records, places, here, at, now[first], pfns, end, size, sections, flags, page_nid,
-                target, precise, window, table, marks,
-            )  # fmt: skip
-        else:
-            said = quick.locate(pfns, end, after, sections, flags, page_nid, records, places, at)
-            if simple:
-                staying, born, simple = quick.settle(
-                    places, here, now, pfns, first, size, sections, flags, page_nid, toptier,
-                    kept, when,
-                )  # fmt: skip
-            if simple:
-                quick.update_rows(
-                    records, kept, when, staying, target, precise, window, table, marks
-                )
-            else:
-                one_by_one(
-                    pfns, nids, sources, now, first, end, places, here, sections,
-                    slot_of, section_nid, flags, compound, page_nid,
-                    records, has_map, hot, touched, toptier, online, activate,
-                    enabled, target_nid, precise, window, table, tally,
-                )  # fmt: skip
-        if simple:
-            tally[TAKEN] += np.int64(size)
-            tally[HARDWARE] += source * np.int64(size)
-            tally[RECORDED] += np.int64(staying)
-            tally[ON_TOP] += np.int64(size - staying)
-            tally[BORN] += np.int64(born)
-        first, end = end, after
-    raise_flags(marks, section_nid, touched, hot, activate)
-    counts[BORN_ON_TOPTIER] += tally[BORN]
-    counts[ON_TOPTIER] += tally[ON_TOP]
-    counts[REFUSED] += tally[EINVALS]
-    events[RECORDED_BY + PGHOT_HWHINTS] += tally[HARDWARE]
-    events[RECORDED_BY + PGHOT_HINTFAULTS] += tally[TAKEN] - tally[HARDWARE]
-    events[RECORDED_ACCESSES] += tally[RECORDED]
-
-
-@compiled
-def one_time(now: Any, first: Any, end: Any, precise: bool) -> bool:
-    """Tell whether the records of the rows [first, end) all get the same time."""
-    last = now[end - np.uint64(1)]
-    return now[first] == last if precise else same_bucket(now[first], last)
-
-
-@compiled
-def raise_flags(marks: Any, section_nid: Any, touched: Any, hot: Any, activate: Any) -> None:
-    """Raise the flags of sections, and of their nodes, that `quick` has left marks on."""
-    for slot in range(len(marks)):
-        if marks[slot]:
-            touched[slot] = 1
-        if marks[slot] & quick.READY:
-            hot[slot] = 1
-            activate[section_nid[slot]] = 1
-
-
-def as_accesses(
-    pfn: npt.ArrayLike, nid: npt.ArrayLike, source: npt.ArrayLike, now: npt.ArrayLike
-) -> Accesses:
-    """Give four arrays of one length; a scalar stands for the same value in every row.
-
-    A node id or source that its type cannot hold becomes one that is refused.
-    """
-    pfns = np.atleast_1d(np.asarray(pfn, dtype=np.uint64))
-    return Accesses(
-        _rows(pfns, np.uint64, pfns.shape),
-        _rows(_within(nid, np.int16, NID_MAX + 1), np.int16, pfns.shape),
-        _rows(_within(source, np.int8, SOURCES), np.int8, pfns.shape),
-        _rows(now, np.uint64, pfns.shape),
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import u32
+    from cython.cimports.pghot.engine.blocks import (
+        ABSENT,
+        BLOCK,
+        FACTS,
+        NO_MAP,
+        READY,
+        SECTION_KIND_BITS,
+        TAKE,
+        TOP,
+    )
+    from cython.cimports.pghot.engine.fast_path import (
+        RecordRules,
+        Rows,
+        Scratch,
+        locate,
+        one_time,
+        settle,
+        update_and_locate,
+        update_kept,
+    )
+    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.pages import Pages, place_of
+    from cython.cimports.pghot.engine.slow_path import NodeFlags, Tally, one_by_one, verdict
+    from cython.cimports.pghot.engine.units import (
+        BLOCK_SHIFT,
+        NID_MAX,
+        NUMA_NO_NODE,
+        PFN_SECTION_SHIFT,
+    )
+else:
+    from pghot.engine.arrays import u32
+    from pghot.engine.blocks import (
+        ABSENT,
+        BLOCK,
+        FACTS,
+        NO_MAP,
+        READY,
+        SECTION_KIND_BITS,
+        TAKE,
+        TOP,
+    )
+    from pghot.engine.fast_path import (
+        RecordRules,
+        Rows,
+        Scratch,
+        locate,
+        one_time,
+        settle,
+        update_and_locate,
+        update_kept,
+    )
+    from pghot.engine.maps import Maps
+    from pghot.engine.pages import Pages, place_of
+    from pghot.engine.slow_path import NodeFlags, Tally, one_by_one, verdict
+    from pghot.engine.units import (
+        BLOCK_SHIFT,
+        NID_MAX,
+        NUMA_NO_NODE,
+        PFN_SECTION_SHIFT,
     )
 
 
-def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLike:
-    """Bring what `dtype` could not hold to values that are refused: -2, or `above`."""
-    if isinstance(values, np.ndarray) and values.dtype == dtype:
-        return values
-    return np.clip(values, -2, above)
+def record_rows(
+    rows: Rows,
+    pages: Pages,
+    maps: Maps,
+    nodes: NodeFlags,
+    rules: RecordRules,
+    scratch: Scratch,
+    tally: Tally,
+) -> None:
+    """Record accesses in order, by the nine rules; `tally` is added to."""
+    with cython.nogil:
+        _record(rows, pages, maps, nodes, rules, scratch, tally)
+        _raise_flags(rows, pages, maps, nodes)
 
 
-def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Give a contiguous read-only array; one kind of array keeps to one compiled loop."""
-    rows = np.asarray(values, dtype=dtype)
-    if rows.shape != shape:
-        rows = np.broadcast_to(rows, shape)
-    rows = np.ascontiguousarray(rows).view()
-    rows.flags.writeable = False
-    return rows
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _record(
+    rows: Rows,
+    pages: Pages,
+    maps: Maps,
+    nodes: NodeFlags,
+    rules: RecordRules,
+    scratch: Scratch,
+    tally: Tally,
+) -> cython.void:
+    count: cython.long = rows.count
+    first: cython.long = 0
+    end: cython.long = min(BLOCK, count)
+    after: cython.long
+    size: cython.long
+    here: cython.long
+    at: cython.long = 0
+    nid: cython.int
+    target: cython.int
+    alike: cython.bint
+    said: cython.ulong = locate(rows, first, end, pages, maps, scratch, at)
+    while first < count:
+        size = end - first
+        after = min(end + BLOCK, count)
+        here = at
+        at = BLOCK - at
+        nid = rows.nid[first]
+        target = rules.target_nid if nid == NUMA_NO_NODE else nid
+        alike = not said & ABSENT and _alike(rows, first, end, nodes, rules)
+        if (
+            alike
+            and not said
+            and after - end == size
+            and one_time(rows, first, end, rules.precise)
+        ):
+            said = update_and_locate(
+                rows, first, size, target, rules, pages, maps, scratch, here, at
+            )
+            _count(tally, size, rows.source[first], size, 0)
+        else:
+            said = locate(rows, end, after, pages, maps, scratch, at)
+            if alike:
+                settle(rows, first, size, pages, scratch, here)
+            if alike and scratch.plain:
+                update_kept(scratch.staying, target, rules, maps, scratch)
+                _count(tally, size, rows.source[first], scratch.staying, scratch.initially_on_top)
+            else:
+                one_by_one(rows, first, end, pages, maps, nodes, rules, scratch, here, tally)
+        first = end
+        end = after
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _alike(
+    rows: Rows, first: cython.long, end: cython.long, nodes: NodeFlags, rules: RecordRules
+) -> cython.bint:
+    """Whether the rows [first, end) agree on node and source, and rules 2, 3 and 5 let them.
+
+    A node below the top tier may be the page's own: rule 5 has to look at each then.
+    """
+    nid: cython.short = rows.nid[first]
+    source: cython.schar = rows.source[first]
+    others: cython.int = 0
+    i: cython.long
+    if nid != NUMA_NO_NODE and not (0 <= nid <= NID_MAX and nodes.toptier[nid]):
+        return False
+    if verdict(nid, source, rules, nodes) != TAKE:
+        return False
+    for i in range(first, end):
+        others |= (rows.nid[i] ^ nid) | (rows.source[i] ^ source)
+    return others == 0
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _count(
+    tally: Tally,
+    size: cython.long,
+    source: cython.long,
+    recorded: cython.long,
+    initially: cython.long,
+) -> cython.void:
+    """Count a block that went as a whole."""
+    tally.taken += size
+    tally.hardware += source * size
+    tally.recorded += recorded
+    tally.on_toptier += size - recorded
+    tally.initially_on_toptier += initially
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _raise_flags(rows: Rows, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
+    """Raise the flags of blocks, sections and nodes that the fast path has left marks on.
+
+    By block, or by row where there are fewer rows.
+    """
+    place: cython.long
+    i: cython.long
+    if rows.count > maps.blocks:
+        for i in range(maps.blocks):
+            if maps.marks[i]:
+                _raise_flag(i, pages, maps, nodes)
+        return
+    for i in range(rows.count):
+        place = place_of(pages, rows.pfn[i])
+        if place >= 0 and maps.marks[place >> BLOCK_SHIFT]:
+            _raise_flag(place >> BLOCK_SHIFT, pages, maps, nodes)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _raise_flag(block: cython.long, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
+    """Raise the flags that a block's mark asks for, and take the mark away."""
+    slot: cython.long = block >> (PFN_SECTION_SHIFT - BLOCK_SHIFT)
+    maps.touched[slot] = 1
+    if maps.marks[block] & READY:
+        maps.ready[block] = 1
+        maps.hot[slot] = 1
+        nodes.activate[pages.nid[slot]] = 1
+    maps.marks[block] = 0
+
+
+def fill_sections(pages: Pages, maps: Maps, nodes: NodeFlags, out: Any) -> None:
+    """Write `Scratch.sections`: `out` (u32) has an item a section number and one more."""
+    sections: cython.p_uint = u32(out)
+    count: cython.long = len(out)
+    number: cython.long
+    slot: cython.long
+    kind: cython.uint
+    with cython.nogil:
+        for number in range(count):
+            sections[number] = ABSENT
+        for slot in range(pages.slots):
+            if pages.section[slot] < 0:
+                continue
+            kind = 0 if maps.has_map[slot] else NO_MAP
+            if pages.has_facts[slot]:
+                kind |= FACTS
+            if nodes.toptier[pages.nid[slot]]:
+                kind |= TOP
+            sections[pages.section[slot]] = (slot << SECTION_KIND_BITS) | kind

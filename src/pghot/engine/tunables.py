@@ -9,15 +9,17 @@ Three parsers, each the one that the kernel uses behind the file:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from errno import EINVAL, ENOENT, EOPNOTSUPP
+from typing import TYPE_CHECKING, Protocol
 
 from pghot.engine.errors import TunableError
 from pghot.engine.fidelity import Fidelity
-from pghot.engine.layout import Layout
-from pghot.engine.memory import Memory
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
+
+if TYPE_CHECKING:
+    from pghot.engine.layout import Layout
 
 NUMA_BALANCING_MEMORY_TIERING = 2
 INT_MAX = (1 << 31) - 1
@@ -102,6 +104,19 @@ ALIASES = {"numa_balancing_promote_rate_limit_MBps": "pghot_promote_rate_limit_M
 """Second names of tunables."""
 
 
+class Tiers(Protocol):
+    """What tunables ask of a machine; any `memory.Memory` answers it."""
+
+    def nodes(self) -> Sequence[int]:
+        """Ids of the nodes that have memory (N_MEMORY), ascending."""
+
+    def node_online(self, nid: int) -> bool:
+        """Tell whether the node is online; False for an id that names none."""
+
+    def node_is_toptier(self, nid: int) -> bool:
+        """Tell whether the node is in the top tier; False for an id that names none."""
+
+
 class Tunables:
     """The present values, and writes that are checked as the kernel checks them.
 
@@ -110,7 +125,7 @@ class Tunables:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: Tiers,
         layout: Layout,
         hz: int,
         fidelity: Fidelity,

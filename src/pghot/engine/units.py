@@ -9,6 +9,9 @@ PFN_SECTION_SHIFT = 15
 PAGES_PER_SECTION = 1 << PFN_SECTION_SHIFT
 """PFNs in a section of the sparse memory model: 128 MiB on x86-64 (behaviour.md 1)."""
 
+BLOCK_SHIFT = 12
+"""log2 of the records in a block: what a search for ready ones passes over at once."""
+
 NID_MAX = (1 << 10) - 1
 """Largest node id that a precision record can hold: PGHOT_NID_MAX (patch 4)."""
 

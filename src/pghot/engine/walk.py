@@ -1,278 +1,353 @@
-"""Compiled halves of a kmigrated pass: take the ready folios, fill a batch (patches 3, 5)."""
+"""The walk of kmigrated: from hot sections to candidates (patches 3 and 5).
+
+A pass costs what is ready: of a hot section only the blocks are read of which a record may
+be ready.  In a regular section the walk's steps lead from folio to folio, so the ready
+records at first pages are what it comes by; an irregular one is stepped through.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+import cython
 
-from pghot.engine.jit import compiled
-from pghot.engine.layout import Layout
-from pghot.engine.mem_map import (
-    COMPOUND,
-    NOT_ONLINE,
-    OFF_LRU,
-    UNMOVABLE,
-    UNREFERENCED,
-    head_of,
-    node_at,
-)
-from pghot.engine.records import find_ready
-from pghot.engine.throttle import ADMITTED, judge
-from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
-
-CANDIDATE = np.dtype(
-    [
-        ("pfn", np.int64),
-        ("place", np.int64),
-        ("record", np.int64),
-        ("pages", np.int64),
-        ("memcg", np.int64),
-        ("nid", np.int64),
-        ("latency", np.int64),
-        ("walk", np.int64),
-        ("movable", np.uint8),
-        ("outcome", np.uint8),
-    ]
-)
-"""A ready folio: its first PFN, where its record stood and what it was, pages, memcg,
-target node, jiffies since its last access, the section walk it was found in (a batch never
-holds folios of two), whether it can be isolated at all, and what became of it."""
-
-# What became of a candidate; the throttle's findings keep their numbers.
-MOVED_OR_IN_BATCH = ADMITTED
-ALREADY_THERE, NO_TARGET, NOT_ISOLATED, NOT_MIGRATED = range(3, 7)
-OUTCOMES = {
-    1: "threshold",
-    2: "rate_limit",
-    ALREADY_THERE: "already_there",
-    NO_TARGET: "no_target",
-    NOT_ISOLATED: "isolation",
-    NOT_MIGRATED: "migration",
-}
-"""Names of the outcomes other than being moved, for people and JSON."""
-
-# Places in the state that `fill_batch` keeps between two calls.
-NEXT, JUDGED, CUR_NID, CUR_MEMCG, CUR_WALK, COUNT, STATE = range(7)
-
-BLOCK = 8 * PAGES_PER_SECTION
-"""Candidates taken before they are judged, at the most, unless a pass sorts them all."""
-
-
-class LayoutRow(NamedTuple):
-    """What the loops need of a layout, as plain numbers."""
-
-    time_shift: int
-    time_max: int
-    bucket_shift: int
-    nid_mask: int
-    ready: int
-
-
-def layout_row(layout: Layout) -> LayoutRow:
-    """Give a layout as the loops take it."""
-    return LayoutRow(
-        time_shift=layout.time_shift,
-        time_max=layout.time_max,
-        bucket_shift=layout.time_bucket_shift,
-        nid_mask=(1 << layout.nid_width) - 1,
-        ready=layout.ready_mask,
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i64, items, trailing_zeros
+    from cython.cimports.pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
+    from cython.cimports.pghot.engine.candidates import Candidate
+    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.page_flags import (
+        NOT_ONLINE,
+        OFF_LRU,
+        UNMOVABLE,
+        UNREFERENCED,
     )
+    from cython.cimports.pghot.engine.pages import Pages, head_of, node_of, row_at
+    from cython.cimports.pghot.engine.units import (
+        BLOCK_SHIFT,
+        PAGES_PER_SECTION,
+        PFN_SECTION_SHIFT,
+    )
+else:
+    from pghot.engine.arrays import Structs, i64, trailing_zeros
+    from pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
+    from pghot.engine.maps import Maps
+    from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNMOVABLE, UNREFERENCED
+    from pghot.engine.pages import Pages, head_of, node_of, row_at
+    from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+    def next_line(words: Any, line: int, end: int, mask: int) -> int:
+        """The first of the lines [line, end), of eight words each, that has a bit of `mask`."""
+        while line < end and not any(word & mask for word in words[8 * line : 8 * line + 8]):
+            line += 1
+        return line
 
 
-class Limits(NamedTuple):
-    """What a batch is filled by: `batch_max` folios, window in ms, pages a second, now in ms."""
+@cython.cclass
+class Walk:
+    """A pass over sections: what it takes to find candidates and to write them down."""
 
-    batch_max: int
-    window_ms: int
-    rate_limit: int
-    now_ms: int
-    hz: int
-    count_refused: bool
+    slots: cython.p_long
+    count: cython.long
+    src_nid: cython.long
+    now: cython.long
+    target_nid: cython.long
+    time_shift: cython.int
+    time_max: cython.long
+    bucket_shift: cython.int
+    nid_mask: cython.long
+    ready: cython.ulong
+    places: cython.p_long
+    out: cython.pointer[Candidate]
+    room: cython.long
+    found: cython.long
+    kept: Any
+
+    def __init__(self, slots: Any, src_nid: int, now: int, target_nid: int, layout: Any) -> None:
+        """Walk `slots` (i64, PFN order) of node `src_nid` at `now` jiffies.
+
+        `target_nid` is where records without a node go; `layout` a `LayoutRow`.
+        """
+        self.kept = [slots]
+        self.slots = i64(slots)
+        self.count = len(slots)
+        self.src_nid = src_nid
+        self.now = now
+        self.target_nid = target_nid
+        self.time_shift = layout.time_shift
+        self.time_max = layout.time_max
+        self.bucket_shift = layout.bucket_shift
+        self.nid_mask = layout.nid_mask
+        self.ready = layout.ready
+
+    def take(self, pages: Pages, maps: Maps, first: int, places: Any, out: Any) -> Any:
+        """Walk from `slots[first]` on and consume the ready records of movable folios.
+
+        Lowers each section's hot flag first, then steps through its PFNs by folio size, also
+        where it stands on a tail page (defect 14).  Writes candidates to `out` as long as it
+        has room for a whole section more and none of them may be of the next; what comes back
+        is how many, and the index of the section after.  `places` (i64) is scratch, one item
+        a page of a section.
+        """
+        at: cython.long = first
+        self.kept = [self.kept[0], places, out]
+        self.places = i64(places)
+        self.room = len(out)
+        self.found = 0
+        if cython.compiled:
+            self.out = cython.cast(cython.pointer(Candidate), items(out, cython.sizeof(Candidate)))
+        else:
+            self.out = Structs(out)
+        with cython.nogil:
+            at = _take(self, pages, maps, at)
+        return self.found, at
 
 
-class Targets(NamedTuple):
-    """What is known of nodes as targets, by id, until the next batch has moved.
-
-    `enough`: free room lets every candidate pass.  `room`: pages of the largest folio that
-    can be isolated.  `promotable`: folios may move there at all.
-    """
-
-    enough: npt.NDArray[np.int64]
-    room: npt.NDArray[np.int64]
-    promotable: npt.NDArray[np.uint8]
-
-
-@compiled
-def step_over(
-    slot_of: Any,
-    section_nid: Any,
-    flags: Any,
-    compound: Any,
-    page_nid: Any,
-    place: int,
-    pfn: int,
-    src_nid: int,
-) -> Any:
-    """Look at the page the sweep stands on: how far to step, and its folio's first place.
-
-    The place is -1 where the folio is skipped: not online, cannot be referenced, on another
-    node, or off the LRU.
-    """
-    if flags[place] & NOT_ONLINE:
-        return 1, -1
-    head = head_of(slot_of, flags, compound, place, pfn)
-    facts = flags[head]
-    if facts & UNREFERENCED:
-        return 1, -1
-    size = np.int64(compound[head]) if facts & COMPOUND else 1
-    if facts & OFF_LRU or node_at(flags, page_nid, section_nid, head) != src_nid:
-        return size, -1
-    return size, head
-
-
-@compiled
-def take_ready(
-    slots: Any,
-    first: int,
-    src_nid: int,
-    now: int,
-    target_nid: int,
-    layout: Any,
-    pages: Any,
-    maps: Any,
-    out: Any,
-) -> tuple[int, int]:
-    """Walk sections from `slots[first]` on and consume the ready records of movable folios.
-
-    Lowers each section's hot flag first, then steps through its PFNs by folio size, also
-    where it stands on a tail page (defect 14); where all folios are pages, only through
-    those that are ready.  Writes candidates to `out` as long as it has room for a whole
-    section more and none of them may be of the next; gives how many and the index of that.
-    """
-    slot_of, section, section_nid, has_compound, _facts, flags, compound, page_nid, memcg = pages
-    records, _has_map, hot, _touched = maps
-    ready = layout.ready
-    places = np.empty(PAGES_PER_SECTION, np.int64)
-    found = 0
-    at_slot = first
-    while at_slot < len(slots) and found + PAGES_PER_SECTION <= len(out):
-        slot = slots[at_slot]
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _take(walk: Walk, pages: Pages, maps: Maps, at: cython.long) -> cython.long:
+    slot: cython.long
+    start: cython.long
+    while at < walk.count and walk.found + PAGES_PER_SECTION <= walk.room:
+        slot = walk.slots[at]
         start = slot << PFN_SECTION_SHIFT
-        if found and compound[start] < 0:
+        if walk.found and pages.irregular[slot] and pages.row_pages[row_at(pages, start)] < 0:
             break  # its first folio begins in a section before: that has to move first
-        at_slot += 1
-        hot[slot] = 0
-        to_pfn = (section[slot] << PFN_SECTION_SHIFT) - start
-        end = start + PAGES_PER_SECTION
-        plain = not has_compound[slot]
-        count = find_ready(records, start, end, ready, places) if plain else PAGES_PER_SECTION
-        place, at = start, 0
-        while at < count:
-            if plain:
-                place = places[at]
-            pfn = place + to_pfn
-            size, head = step_over(
-                slot_of, section_nid, flags, compound, page_nid, place, pfn, src_nid
+        at += 1
+        maps.hot[slot] = 0
+        if pages.irregular[slot]:
+            _step_through(walk, pages, maps, slot)
+        else:
+            _look_at_ready(walk, pages, maps, slot)
+    return at
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _look_at_ready(walk: Walk, pages: Pages, maps: Maps, slot: cython.long) -> cython.void:
+    """Take the candidates of a regular section: the ready records at first pages."""
+    first: cython.long = slot << PFN_SECTION_SHIFT
+    block: cython.long = first >> BLOCK_SHIFT
+    end: cython.long = (first + PAGES_PER_SECTION) >> BLOCK_SHIFT
+    plain: cython.bint = not pages.has_facts[slot]
+    left: cython.long
+    count: cython.long
+    i: cython.long
+    while block < end:
+        if maps.ready[block]:
+            count = _find_ready(
+                maps, block << BLOCK_SHIFT, (block + 1) << BLOCK_SHIFT, walk.ready, walk.places
             )
-            record = np.int64(records[place])
-            if head >= 0 and record & ready:
-                records[place] = 0
-                candidate = out[found]
-                candidate.pfn = pfn if head == place else pfn + np.int64(compound[place])
-                candidate.place = place
-                candidate.pages = size
-                candidate.memcg = memcg[head]
-                candidate.walk = slot
-                candidate.movable = 0 if flags[head] & UNMOVABLE else 1
-                judge_record(candidate, record, now, target_nid, layout)
-                found += 1
-            at += 1 if plain else size
-            place += size
-    return found, at_slot
+            left = 0
+            for i in range(count):
+                if not _take_page(walk, pages, maps, walk.places[i], plain):
+                    left += 1
+            maps.ready[block] = left > 0
+        block += 1
 
 
-@compiled
-def judge_record(candidate: Any, record: int, now: int, target_nid: int, layout: Any) -> None:
-    """Read off a candidate's record where it goes and how long ago it was touched."""
-    time_shift, time_max, bucket_shift, nid_mask, _ready = layout
-    candidate.record = record
-    candidate.nid = record & nid_mask if nid_mask else target_nid
-    age = ((now >> bucket_shift) - (record >> time_shift)) & time_max
-    candidate.latency = age << bucket_shift
-    candidate.outcome = ADMITTED
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _take_page(
+    walk: Walk, pages: Pages, maps: Maps, place: cython.long, plain: cython.bint
+) -> cython.bint:
+    """Take the ready record of a folio's first page, if the folio is one to move."""
+    row: cython.long = 0 if plain else row_at(pages, place)
+    if not plain:
+        if pages.row_pages[row] < 0:
+            return False  # a record from before it was a tail page
+        if pages.row_flags[row] & (NOT_ONLINE | UNREFERENCED | OFF_LRU):
+            return False
+        if node_of(pages, place, row) != walk.src_nid:
+            return False
+    _write_down(walk, pages, maps, place, place, row)
+    return True
 
 
-@compiled
-def outcome_of(candidate: Any, src_nid: int, pgdat: Any, targets: Any, limits: Any) -> int:
-    """Judge and isolate one candidate."""
-    nid = candidate.nid
-    if nid == src_nid:
-        return ALREADY_THERE
-    if not targets.promotable[nid]:
-        return NO_TARGET
-    latency_ms = (candidate.latency * MSEC_PER_SEC + limits.hz - 1) // limits.hz
-    outcome = judge(
-        pgdat[nid],
-        targets.enough[nid],
-        candidate.pages,
-        latency_ms,
-        limits.window_ms,
-        limits.rate_limit,
-        limits.now_ms,
-        limits.count_refused,
-    )
-    if outcome != ADMITTED:
-        return outcome
-    isolated = candidate.movable and candidate.pages <= targets.room[nid]
-    return ADMITTED if isolated else NOT_ISOLATED
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _step_through(walk: Walk, pages: Pages, maps: Maps, slot: cython.long) -> cython.void:
+    """Take the candidates of an irregular section, stepping as the series does.
 
-
-@compiled
-def fill_batch(
-    candidates: Any,
-    state: Any,
-    batch: Any,
-    src_nid: int,
-    pgdat: Any,
-    targets: Any,
-    limits: Any,
-) -> bool:
-    """Judge candidates in order and gather those that pass; True where a batch must go now.
-
-    `batch` gets the candidates' indices, `state[COUNT]` of them.  A batch must go when it
-    holds `batch_max` folios, and before a folio of another target, memcg or section walk.
-    That of another target or memcg has been judged and isolated by then, as in the series.
+    The step is 1 where a page is not online or its folio cannot be referenced, else the
+    folio's size, from wherever in it the walk stands.
     """
-    while state[NEXT] < len(candidates):
-        candidate = candidates[state[NEXT]]
-        if state[COUNT] and candidate.walk != state[CUR_WALK]:
-            return True
-        if not state[JUDGED]:
-            candidate.outcome = outcome_of(candidate, src_nid, pgdat, targets, limits)
-            if candidate.outcome != ADMITTED:
-                state[NEXT] += 1
+    place: cython.long = slot << PFN_SECTION_SHIFT
+    end: cython.long = place + PAGES_PER_SECTION
+    head: cython.long
+    row: cython.long
+    size: cython.long
+    while place < end:
+        row = row_at(pages, place)
+        size = 1
+        if not pages.row_flags[row] & NOT_ONLINE:
+            head = head_of(pages, place, row)
+            row = row_at(pages, head)
+            if not pages.row_flags[row] & UNREFERENCED:
+                size = pages.row_pages[row]
+                if (
+                    not pages.row_flags[row] & OFF_LRU
+                    and node_of(pages, head, row) == walk.src_nid
+                    and _record(maps, place) & walk.ready
+                ):
+                    _write_down(walk, pages, maps, place, head, row)
+        place += size
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _record(maps: Maps, place: cython.long) -> cython.ulong:
+    if maps.precise:
+        return maps.words[place]
+    return maps.bytes[place]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _write_down(
+    walk: Walk,
+    pages: Pages,
+    maps: Maps,
+    place: cython.long,
+    head: cython.long,
+    row: cython.long,
+) -> cython.void:
+    """Consume the record at a place and write its folio, which begins at `head`, to `out`."""
+    slot: cython.long = head >> PFN_SECTION_SHIFT
+    record: cython.long = _record(maps, place)
+    age: cython.long = (
+        (walk.now >> walk.bucket_shift) - (record >> walk.time_shift)
+    ) & walk.time_max
+    at: cython.long = walk.found
+    if maps.precise:
+        maps.words[place] = 0
+    else:
+        maps.bytes[place] = 0
+    walk.out[at].pfn = (pages.section[slot] << PFN_SECTION_SHIFT) | (
+        head & (PAGES_PER_SECTION - 1)
+    )
+    walk.out[at].place = place
+    walk.out[at].record = record
+    walk.out[at].pages = pages.row_pages[row]
+    walk.out[at].memcg = pages.row_memcg[row]
+    walk.out[at].nid = record & walk.nid_mask if walk.nid_mask else walk.target_nid
+    walk.out[at].latency = age << walk.bucket_shift
+    walk.out[at].walk = place >> PFN_SECTION_SHIFT
+    walk.out[at].movable = 0 if pages.row_flags[row] & UNMOVABLE else 1
+    walk.out[at].outcome = 0
+    walk.found = at + 1
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _find_ready(
+    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
+) -> cython.long:
+    """Write the places in [start, end), whole lines, whose record is ready; how many."""
+    if maps.precise:
+        return _ready_words(maps, start, end, ready, out)
+    return _ready_bytes(maps, start, end, ready, out)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _ready_bytes(
+    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
+) -> cython.long:
+    words: cython.p_ulong = maps.lines
+    mask: cython.ulong = ready * EVERY_BYTE
+    found: cython.long = 0
+    last: cython.long = end >> 6
+    line: cython.long = next_line(words, start >> 6, last, mask)
+    at: cython.long
+    left: cython.ulong
+    while line < last:
+        for at in range(8 * line, 8 * line + 8):
+            left = words[at] & mask
+            while left:  # as many rounds as there are ready records
+                out[found] = (at << 3) + (trailing_zeros(left) >> 3)
+                found += 1
+                left &= left - 1
+        line = next_line(words, line + 1, last, mask)
+    return found
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _ready_words(
+    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
+) -> cython.long:
+    words: cython.p_ulong = maps.lines
+    mask: cython.ulong = ready * EVERY_WORD
+    found: cython.long = 0
+    last: cython.long = end >> 4
+    line: cython.long = next_line(words, start >> 4, last, mask)
+    at: cython.long
+    left: cython.ulong
+    while line < last:
+        for at in range(8 * line, 8 * line + 8):
+            left = words[at] & mask
+            while left:  # as many rounds as there are ready records
+                out[found] = (at << 1) + (trailing_zeros(left) >> 5)
+                found += 1
+                left &= left - 1
+        line = next_line(words, line + 1, last, mask)
+    return found
+
+
+def find_ready(
+    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: Any
+) -> int:
+    """Write the places in [start, end) whose record is ready to `out` (i64); how many.
+
+    `start` and `end` are multiples of 64; `out` has room for end - start.
+    """
+    places: cython.p_long = i64(out)
+    with cython.nogil:
+        found: cython.long = _find_ready(maps, start, end, ready, places)
+    return found
+
+
+def expire(
+    maps: Maps,
+    start: cython.long,
+    end: cython.long,
+    time: cython.long,
+    layout: Any,
+    oldest: cython.long,
+) -> int:
+    """Zero the records of [start, end) older than `oldest` time units; how many are left.
+
+    `time` is the time field of now; `layout` a `LayoutRow`.
+    """
+    shift: cython.int = layout.time_shift
+    time_max: cython.long = layout.time_max
+    left: cython.long = 0
+    record: cython.long
+    place: cython.long
+    with cython.nogil:
+        for place in range(start, end):
+            record = _record(maps, place)
+            if record == 0:
                 continue
-            other = candidate.nid != state[CUR_NID] or candidate.memcg != state[CUR_MEMCG]
-            if state[COUNT] and other:
-                state[JUDGED] = 1
-                return True
-        state[JUDGED] = 0
-        state[CUR_NID] = candidate.nid
-        state[CUR_MEMCG] = candidate.memcg
-        state[CUR_WALK] = candidate.walk
-        batch[state[COUNT]] = state[NEXT]
-        state[COUNT] += 1
-        state[NEXT] += 1
-        if state[COUNT] >= limits.batch_max:
-            return True
-    return False
-
-
-@compiled
-def no_batch() -> Any:
-    """Give the state of `fill_batch` before a first candidate."""
-    state = np.zeros(STATE, np.int64)
-    state[CUR_NID] = NUMA_NO_NODE
-    return state
+            if ((time - (record >> shift)) & time_max) <= oldest:
+                left += 1
+            elif maps.precise:
+                maps.words[place] = 0
+            else:
+                maps.bytes[place] = 0
+    return left

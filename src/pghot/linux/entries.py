@@ -8,14 +8,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+import cython
 import numpy as np
-import numpy.typing as npt
-from numba import types
 
-from pghot.engine.jit import Loop, compiled
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.closing import Closing
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import u8, u64
+    from cython.cimports.posix.unistd import pread
+else:
+    from pghot.engine.arrays import u8, u64
+
+    def pread(descriptor: int, buffer: Any, size: int, offset: int) -> int:
+        """Read bytes into `buffer`; the number that came, or -1, as of the C library's."""
+        try:
+            content = os.pread(descriptor, size, offset)
+        except OSError:
+            return -1
+        buffer.cast("B")[: len(content)] = content
+        return len(content)
+
 
 ENTRY = 8
 """Bytes of an entry."""
@@ -28,10 +43,7 @@ LONGEST_READ = 1 << 16
 
 LAST_OFFSET = (1 << 63) - 1
 
-_pread: Loop = types.ExternalFunction(
-    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
-)
-"""pread(2) of the C library, for compiled loops: a descriptor, an address, bytes, an offset."""
+_ENTRY = cython.declare(cython.ulong, ENTRY)
 
 
 class EntryFile(Closing):
@@ -79,47 +91,71 @@ def _buffer_entries(wanted: U64Array) -> int:
     return min(LONGEST_READ, int(wanted[-1] - wanted[0]) + 1) if len(wanted) else 0
 
 
-@compiled
-def run_end(wanted: U64Array, gap: int, longest: int, at: int) -> int:
+def run_end(wanted: U64Array, gap: cython.ulong, longest: cython.ulong, at: cython.long) -> int:
     """Give where the read that begins with the entry at `at` ends, in `wanted`.
 
     Neighbours not more than `gap` apart share a read, of `longest` entries at most.
     """
-    first = wanted[at]
-    at += 1
-    while at < len(wanted) and wanted[at] - wanted[at - 1] <= gap and wanted[at] - first < longest:
-        at += 1
-    return at
+    entries: cython.p_ulong = u64(wanted)
+    return _run_end(entries, len(wanted), gap, longest, at)
 
 
-@compiled
 def read_entries(
-    descriptor: int,
+    descriptor: cython.int,
     wanted: U64Array,
-    gap: int,
+    gap: cython.ulong,
     buffer: U64Array,
     values: U64Array,
-    there: npt.NDArray[np.bool_],
-    at: int,
+    there: BoolArray,
+    at: cython.long,
 ) -> int:
     """Read the entries `wanted` (ascending, no repeats) from the one at `at` on.
 
     No read is longer than `buffer`.  Gives how far it came: to the end, or to the first entry
     of a read that failed.
     """
-    while at < len(wanted):
-        first = wanted[at]
-        end = run_end(wanted, gap, len(buffer), at)
-        count = np.int64(wanted[end - 1] - first) + 1
-        size = _pread(
-            np.int32(descriptor), buffer.ctypes.data, count * ENTRY, np.int64(first) * ENTRY
-        )
-        if size < 0:
-            return at
-        while at < end:
-            offset = np.int64(wanted[at] - first)
-            if offset < size // ENTRY:
-                values[at] = buffer[offset]
-                there[at] = True
-            at += 1
+    entries: cython.p_ulong = u64(wanted)
+    room: cython.p_ulong = u64(buffer)
+    value_of: cython.p_ulong = u64(values)
+    is_there: cython.p_uchar = u8(there)
+    count: cython.long = len(wanted)
+    longest: cython.ulong = len(buffer)
+    first: cython.ulong
+    offset: cython.ulong
+    came: cython.ulong
+    end: cython.long
+    size: cython.long
+    with cython.nogil:
+        while at < count:
+            first = entries[at]
+            end = _run_end(entries, count, gap, longest, at)
+            offset = entries[end - 1] - first
+            size = pread(descriptor, room, (offset + 1) * _ENTRY, first * _ENTRY)
+            if size < 0:
+                break
+            came = cython.cast(cython.ulong, size) // _ENTRY
+            while at < end:
+                offset = entries[at] - first
+                if offset < came:
+                    value_of[at] = room[offset]
+                    is_there[at] = True
+                at += 1
+    return at
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _run_end(
+    entries: cython.p_ulong,
+    count: cython.long,
+    gap: cython.ulong,
+    longest: cython.ulong,
+    at: cython.long,
+) -> cython.long:
+    first: cython.ulong = entries[at]
+    at += 1
+    while at < count and entries[at] - entries[at - 1] <= gap and entries[at] - first < longest:
+        at += 1
     return at

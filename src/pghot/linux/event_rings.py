@@ -13,7 +13,7 @@ from pghot.linux.host import Host
 from pghot.linux.open_events import EVERY_PROCESS, CpuEvents
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.perf_attr import EventAttr
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.ring_size import RING_PAGES
 
 _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSYS}
 """Refusals that no other CPU would answer otherwise."""

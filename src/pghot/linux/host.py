@@ -10,11 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from pghot.linux import syscalls
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Host:
@@ -86,10 +86,20 @@ class Host:
 
         Gives a status a page, the node or a negative errno; `nodes` None only asks.
         """
+        from pghot.linux import syscalls  # noqa: PLC0415 - most commands do without
+
         return syscalls.move_pages(pid, addresses, nodes)
+
+    def node_of_page(self, address: int) -> int:
+        """Ask move_pages on which node a page of our own is: the node, or a negative errno."""
+        from pghot.linux import syscalls  # noqa: PLC0415 - most commands do without
+
+        return syscalls.node_of_page(address)
 
     def perf_event_open(self, attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
         """Open a perf event and give its descriptor (close-on-exec)."""
+        from pghot.linux import syscalls  # noqa: PLC0415 - most commands do without
+
         return syscalls.perf_event_open(attr, pid, cpu, group)
 
     def perf_event_ioctl(self, descriptor: int, request: int, argument: int = 0) -> None:

@@ -5,10 +5,9 @@ Documentation/admin-guide/mm/pagemap.rst, move_pages(2).
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
-
-import numpy as np
 
 from pghot.linux.capabilities import Rights
 from pghot.linux.checks import SUDO, Check, missing, note, works
@@ -22,9 +21,9 @@ def probe_pfns(host: Host) -> Check:
     """Read the PFN of a page of our own: without CAP_SYS_ADMIN the kernel says 0."""
     name = "PFNs of pages (pagemap)"
     page_size = host.sysconf("SC_PAGE_SIZE")
-    page = np.ones(page_size, np.uint8)
+    page = _touched(page_size)
     try:
-        entry = host.read_at("/proc/self/pagemap", page.ctypes.data // page_size * 8, 8)
+        entry = host.read_at("/proc/self/pagemap", ctypes.addressof(page) // page_size * 8, 8)
     except FileNotFoundError:
         return missing(name, "this kernel has no pagemap (CONFIG_PROC_PAGE_MONITOR)", "", "step")
     except OSError as error:
@@ -55,9 +54,9 @@ def _page_file(host: Host, path: str, name: str, option: str, needed_by: str) ->
 
 def probe_move_pages(host: Host, rights: Rights) -> list[Check]:
     """Ask where a page of our own is, and whether others' may be moved."""
-    page = np.ones(host.sysconf("SC_PAGE_SIZE"), np.uint8)
+    page = _touched(host.sysconf("SC_PAGE_SIZE"))
     try:
-        status = int(host.move_pages(0, np.array([page.ctypes.data], np.uint64), None)[0])
+        status = host.node_of_page(ctypes.addressof(page))
     except OSError as error:
         why = _words(error)
         if error.errno == errno.ENOSYS:
@@ -69,6 +68,11 @@ def probe_move_pages(host: Host, rights: Rights) -> list[Check]:
         works(_MOVE, f"tells that a page of ours is on node {status}", "step"),
         _others(rights),
     ]
+
+
+def _touched(size: int) -> ctypes.Array[ctypes.c_char]:
+    """Give memory of our own that has been written to."""
+    return ctypes.create_string_buffer(b"\1" * size, size)
 
 
 def _others(rights: Rights) -> Check:

@@ -20,7 +20,7 @@ from pghot.linux.perf_attr import (
     Flag,
     Sample,
 )
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.ring_size import RING_PAGES
 
 PMUS = "/sys/bus/event_source/devices"
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.memory import BoolArray
 from pghot.errors import InputError
 from pghot.linux.cgroups import cgroup_pids, find_cgroup
 from pghot.linux.host import Host
 from pghot.linux.procstat import Stat, all_stats, read_stat
+
+if TYPE_CHECKING:
+    from pghot.engine.memory import BoolArray
 
 MEMORYLESS = "is a kernel thread and has no memory of its own"
 

@@ -18,16 +18,11 @@ from pghot.linux.barriers import load_acquire, store_release
 from pghot.linux.closing import Closing
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.ring_decode import SAMPLES_FULL, TASKS_FULL, RingViews, decode
+from pghot.linux.ring_size import RING_PAGES
 from pghot.linux.sample_layout import SampleLayout
 
 _HEAD, _TAIL, _DATA_OFFSET, _DATA_SIZE = (byte // 8 for byte in (1024, 1032, 1040, 1048))
 """Words of struct perf_event_mmap_page: data_head, data_tail, data_offset, data_size."""
-
-RING_PAGES = 256
-"""Data pages of a ring unless told otherwise.
-
-Some 26,000 samples a CPU, for the first touches of a process that starts.
-"""
 
 
 class Ring(Closing):
@@ -82,7 +77,7 @@ class Ring(Closing):
                 into.grow_samples()
             elif why == TASKS_FULL:
                 into.grow_tasks()
-        store_release(control, _TAIL, np.uint64(head))  # after the last record was read
+        store_release(control, _TAIL, head)  # after the last record was read
 
     def close(self) -> None:
         """Unmap it; the event's descriptor is its opener's to close."""

@@ -7,32 +7,48 @@ may, at any word.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
-from pghot.linux.perf_arrays import EXEC, EXIT, FORK, SampleColumns, TaskColumns
+from pghot.linux.perf_arrays import EXEC, EXIT, FORK, TALLIES, SampleColumns, TaskColumns
 from pghot.linux.sample_layout import SampleLayout
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i32, u8, u16, u64
+else:
+    from pghot.engine.arrays import i32, u8, u16, u64
 
 DONE, SAMPLES_FULL, TASKS_FULL, CORRUPT = range(4)
 """Why a decode ended."""
 
-_LOST, _COMM, _EXIT, _THROTTLE, _UNTHROTTLE, _FORK, _SAMPLE = 2, 3, 4, 5, 6, 7, 9
-_LOST_SAMPLES = 13
-_MISC_COMM_EXEC = 1 << 13
+_DONE = cython.declare(cython.int, DONE)
+_SAMPLES_FULL = cython.declare(cython.int, SAMPLES_FULL)
+_TASKS_FULL = cython.declare(cython.int, TASKS_FULL)
+_CORRUPT = cython.declare(cython.int, CORRUPT)
 
-(
-    _N_SAMPLES,
-    _N_TASKS,
-    _N_LOST,
-    _N_LOST_SAMPLES,
-    _N_THROTTLED,
-    _N_UNTHROTTLED,
-    _N_MALFORMED,
-    _N_CORRUPT,
-) = range(8)
+_LOST = cython.declare(cython.int, 2)
+_COMM = cython.declare(cython.int, EXEC)
+_EXIT = cython.declare(cython.int, EXIT)
+_THROTTLE = cython.declare(cython.int, 5)
+_UNTHROTTLE = cython.declare(cython.int, 6)
+_FORK = cython.declare(cython.int, FORK)
+_SAMPLE = cython.declare(cython.int, 9)
+_LOST_SAMPLES = cython.declare(cython.int, 13)
+_MISC_COMM_EXEC = cython.declare(cython.int, 1 << 13)
+
+_N_SAMPLES = cython.declare(cython.int, TALLIES.index("samples"))
+_N_TASKS = cython.declare(cython.int, TALLIES.index("tasks"))
+_N_LOST = cython.declare(cython.int, TALLIES.index("lost"))
+_N_LOST_SAMPLES = cython.declare(cython.int, TALLIES.index("lost_samples"))
+_N_THROTTLED = cython.declare(cython.int, TALLIES.index("throttled"))
+_N_UNTHROTTLED = cython.declare(cython.int, TALLIES.index("unthrottled"))
+_N_MALFORMED = cython.declare(cython.int, TALLIES.index("malformed"))
+_N_CORRUPT = cython.declare(cython.int, TALLIES.index("corrupt"))
+
+_U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 class RingViews(NamedTuple):
@@ -43,132 +59,216 @@ class RingViews(NamedTuple):
     quarters: npt.NDArray[np.uint16]
 
 
-@compiled
 def decode(
     ring: RingViews,
-    begin: int,
-    end: int,
+    begin: cython.long,
+    end: cython.long,
     layout: SampleLayout,
     samples: SampleColumns,
     tasks: TaskColumns,
     tally: npt.NDArray[np.int64],
-) -> Any:
+) -> tuple[int, int]:
     """Decode the records of bytes `begin` up to `end`, both counted from the ring's start.
 
     `end` may lie up to a ring's length past `begin`, wherever the ring itself ends.  Gives
     the byte after the last record taken, and why it ended there.  Columns are filled
     from where `tally` says; it gets what else there was.
     """
-    words, halves, quarters = ring
-    time_ns, pid, tid, addr, phys, cpu, source = samples
-    at, stop = begin >> 3, end >> 3
-    if (begin | end) & 7 or not 0 <= stop - at <= len(words):
+    size: cython.long = ring.words.nbytes
+    if begin & 7 or end & 7 or not begin <= end <= begin + size:
         tally[_N_CORRUPT] += 1
         return end, CORRUPT
-    # Unsigned: Numba takes a signed index for one that may count from the end.
-    zero, one, two, three, four = (
-        np.uint64(0),
-        np.uint64(1),
-        np.uint64(2),
-        np.uint64(3),
-        np.uint64(4),
-    )
-    mask = np.uint64(len(words) - 1)
-    at_time, at_addr = np.uint64(layout.time), np.uint64(layout.addr)
-    at_phys, at_source = np.uint64(layout.phys), np.uint64(layout.data_src)
-    at_ids, at_cpu = np.uint64(layout.tid), np.uint64(layout.cpu)
-    row: Any = np.uint64(tally[_N_SAMPLES])
-    rows = np.uint64(len(addr))
-    why = DONE
-    while at < stop:
-        here = np.uint64(at)
-        place = here & mask
-        kind = halves[two * place]
-        size = np.int64(quarters[four * place + three])
-        length: Any = size >> 3
-        if size & 7 or length == 0 or length > stop - at:
-            why = CORRUPT
-            break
-        if kind == _SAMPLE:
-            if length < layout.words:
-                tally[_N_MALFORMED] += 1
-            elif row == rows:
-                why = SAMPLES_FULL
+    decoder = _Decoder(ring, begin >> 3, tally)
+    sample_room, task_room = _Samples(samples, layout), _Tasks(tasks, layout)
+    stop: cython.ulong = end >> 3
+    why: cython.int
+    with cython.nogil:
+        why = decoder.decode(stop, sample_room, task_room)
+    return decoder.at << 3, why
+
+
+@cython.final
+@cython.cclass
+class _Samples:
+    """Columns for samples, and the words of a sample that go there; 0 for none."""
+
+    time_ns: cython.p_ulong
+    pid: cython.p_int
+    tid: cython.p_int
+    addr: cython.p_ulong
+    phys: cython.p_ulong
+    cpu: cython.p_int
+    source: cython.p_ulong
+    rows: cython.ulong
+    words: cython.ulong
+    at_time: cython.ulong
+    at_ids: cython.ulong
+    at_addr: cython.ulong
+    at_phys: cython.ulong
+    at_cpu: cython.ulong
+    at_source: cython.ulong
+
+    def __init__(self, columns: SampleColumns, layout: SampleLayout) -> None:
+        self.time_ns, self.addr = u64(columns.time_ns), u64(columns.addr)
+        self.phys, self.source = u64(columns.phys), u64(columns.data_src)
+        self.pid, self.tid, self.cpu = i32(columns.pid), i32(columns.tid), i32(columns.cpu)
+        self.rows = len(columns.addr)
+        self.words = layout.words
+        self.at_time, self.at_ids, self.at_addr = layout.time, layout.tid, layout.addr
+        self.at_phys, self.at_cpu, self.at_source = layout.phys, layout.cpu, layout.data_src
+
+
+@cython.final
+@cython.cclass
+class _Tasks:
+    """Columns for what became of tasks, and what stands at the end of an exec's record."""
+
+    time_ns: cython.p_ulong
+    kind: cython.p_uchar
+    pid: cython.p_int
+    ppid: cython.p_int
+    tid: cython.p_int
+    rows: cython.ulong
+    trailer: cython.ulong
+    trailer_time: cython.ulong
+
+    def __init__(self, columns: TaskColumns, layout: SampleLayout) -> None:
+        self.time_ns, self.kind = u64(columns.time_ns), u8(columns.kind)
+        self.pid, self.ppid, self.tid = i32(columns.pid), i32(columns.ppid), i32(columns.tid)
+        self.rows = len(columns.pid)
+        self.trailer, self.trailer_time = layout.trailer, layout.trailer_time
+
+
+@cython.final
+@cython.cclass
+class _Decoder:
+    """A ring's records from the word `at` on; what they were is counted by TALLIES."""
+
+    at: cython.ulong
+    words: cython.p_ulong
+    halves: cython.p_int
+    quarters: cython.p_ushort
+    mask: cython.ulong
+    counted: cython.p_ulong
+
+    def __init__(self, ring: RingViews, at: cython.ulong, tally: npt.NDArray[np.int64]) -> None:
+        self.at = at
+        self.words, self.halves = u64(ring.words), i32(ring.halves)
+        self.quarters = u16(ring.quarters)
+        self.mask = len(ring.words) - 1
+        self.counted = u64(tally.view(np.uint64))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def decode(self, stop: cython.ulong, samples: _Samples, tasks: _Tasks) -> cython.int:
+        """Take records up to the word `stop`; why it ended."""
+        at: cython.ulong = self.at
+        row: cython.ulong = self.counted[_N_SAMPLES]
+        why: cython.int = _DONE
+        place: cython.ulong
+        length: cython.ulong
+        size: cython.ulong
+        kind: cython.int
+        while at < stop:
+            place = at & self.mask
+            kind = self.halves[2 * place]
+            size = self.quarters[4 * place + 3]
+            length = size >> 3
+            if size & 7 or length == 0 or length > stop - at:
+                why = _CORRUPT
+                self.counted[_N_CORRUPT] += 1
                 break
+            if kind == _SAMPLE:
+                if length < samples.words:
+                    self.counted[_N_MALFORMED] += 1
+                elif row == samples.rows:
+                    why = _SAMPLES_FULL
+                    break
+                else:
+                    self.sample(at, samples, row)
+                    row += 1
+            elif kind in (_FORK, _EXIT, _COMM):
+                if self.counted[_N_TASKS] == tasks.rows:
+                    why = _TASKS_FULL
+                    break
+                self.task(at, length, kind, tasks)
             else:
-                time_ns[row] = words[(here + at_time) & mask] if layout.time else zero
-                addr[row] = words[(here + at_addr) & mask] if layout.addr else zero
-                phys[row] = words[(here + at_phys) & mask] if layout.phys else zero
-                source[row] = words[(here + at_source) & mask] if layout.data_src else zero
-                ids = two * ((here + at_ids) & mask)
-                pid[row] = halves[ids] if layout.tid else -1
-                tid[row] = halves[ids + one] if layout.tid else -1
-                cpu[row] = halves[two * ((here + at_cpu) & mask)] if layout.cpu else -1
-                row += one
-        elif kind in (_FORK, _EXIT, _COMM):
-            if tally[_N_TASKS] == len(tasks.pid):
-                why = TASKS_FULL
-                break
-            _task(ring, at, length, kind, layout, tasks, tally)
+                self.other(at, length, kind)
+            at += length
+        self.counted[_N_SAMPLES] = row
+        self.at = at
+        return why
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def sample(self, at: cython.ulong, to: _Samples, row: cython.ulong) -> cython.void:
+        """Take a sample's fields."""
+        words: cython.p_ulong = self.words
+        halves: cython.p_int = self.halves
+        mask: cython.ulong = self.mask
+        ids: cython.ulong = 2 * ((at + to.at_ids) & mask)
+        to.time_ns[row] = words[(at + to.at_time) & mask] if to.at_time else 0
+        to.addr[row] = words[(at + to.at_addr) & mask] if to.at_addr else 0
+        to.phys[row] = words[(at + to.at_phys) & mask] if to.at_phys else 0
+        to.source[row] = words[(at + to.at_source) & mask] if to.at_source else 0
+        to.pid[row] = halves[ids] if to.at_ids else -1
+        to.tid[row] = halves[ids + 1] if to.at_ids else -1
+        to.cpu[row] = halves[2 * ((at + to.at_cpu) & mask)] if to.at_cpu else -1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def task(
+        self, at: cython.ulong, length: cython.ulong, kind: cython.int, to: _Tasks
+    ) -> cython.void:
+        """Take a FORK, an EXIT, or the COMM of an exec; another COMM is a mere change of name."""
+        mask: cython.ulong = self.mask
+        misc: cython.int = self.quarters[4 * (at & mask) + 2]
+        row: cython.ulong = self.counted[_N_TASKS]
+        first: cython.ulong = 2 * ((at + 1) & mask)
+        second: cython.ulong = 2 * ((at + 2) & mask)
+        if kind == _COMM and not misc & _MISC_COMM_EXEC:
+            return
+        # A COMM has a name of at least a word between its ids and its trailer.
+        if length < (3 + to.trailer if kind == _COMM else 4):
+            self.counted[_N_MALFORMED] += 1
+            return
+        to.kind[row] = kind
+        to.pid[row] = self.halves[first]
+        if kind == _COMM:
+            to.ppid[row] = self.halves[first]
+            to.tid[row] = self.halves[first + 1]
+            at += length - to.trailer_time
+            to.time_ns[row] = self.words[at & mask] if to.trailer_time else 0
         else:
-            _other(ring, at, length, kind, tally)
-        at += length
-    tally[_N_SAMPLES] = np.int64(row)
-    tally[_N_CORRUPT] += why == CORRUPT
-    return at << 3, why
+            to.ppid[row] = self.halves[first + 1]
+            to.tid[row] = self.halves[second]
+            to.time_ns[row] = self.words[(at + 3) & mask]
+        self.counted[_N_TASKS] += 1
 
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def other(self, at: cython.ulong, length: cython.ulong, kind: cython.int) -> cython.void:
+        """Count a record that says how sampling went; step over any other."""
+        if kind == _THROTTLE:
+            self.counted[_N_THROTTLED] += 1
+        elif kind == _UNTHROTTLE:
+            self.counted[_N_UNTHROTTLED] += 1
+        elif kind == _LOST:
+            self.lost(_N_LOST, at + 2, length < 3)
+        elif kind == _LOST_SAMPLES:
+            self.lost(_N_LOST_SAMPLES, at + 1, length < 2)
 
-@compiled
-def _task(
-    ring: RingViews,
-    at: int,
-    words: int,
-    kind: int,
-    layout: SampleLayout,
-    tasks: TaskColumns,
-    tally: npt.NDArray[np.int64],
-) -> None:
-    """Take a FORK, an EXIT, or the COMM of an exec; another COMM is a mere change of name."""
-    mask = len(ring.words) - 1
-    exec_ = kind == _COMM
-    if exec_ and not ring.quarters[4 * (at & mask) + 2] & _MISC_COMM_EXEC:
-        return
-    # A COMM has a name of at least a word between its ids and its trailer.
-    if words < (3 + layout.trailer if exec_ else 4):
-        tally[_N_MALFORMED] += 1
-        return
-    row = tally[_N_TASKS]
-    first, second = (at + 1) & mask, (at + 2) & mask
-    pid = ring.halves[2 * first]
-    tasks.pid[row] = pid
-    if exec_:
-        tasks.kind[row] = EXEC
-        tasks.ppid[row] = pid
-        tasks.tid[row] = ring.halves[2 * first + 1]
-        when = (at + words - layout.trailer_time) & mask
-        tasks.time_ns[row] = ring.words[when] if layout.trailer_time else np.uint64(0)
-    else:
-        tasks.kind[row] = FORK if kind == _FORK else EXIT
-        tasks.ppid[row] = ring.halves[2 * first + 1]
-        tasks.tid[row] = ring.halves[2 * second]
-        tasks.time_ns[row] = ring.words[(at + 3) & mask]
-    tally[_N_TASKS] += 1
-
-
-@compiled
-def _other(ring: RingViews, at: int, words: int, kind: int, tally: npt.NDArray[np.int64]) -> None:
-    mask = len(ring.words) - 1
-    if kind == _THROTTLE:
-        tally[_N_THROTTLED] += 1
-    elif kind == _UNTHROTTLE:
-        tally[_N_UNTHROTTLED] += 1
-    elif kind == _LOST:
-        if words < 3:
-            tally[_N_MALFORMED] += 1
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def lost(self, number: cython.int, at: cython.ulong, short: cython.bint) -> cython.void:
+        """Count as many as the word `at` says, unless the record is too short to have it."""
+        if short:
+            self.counted[_N_MALFORMED] += 1
         else:
-            tally[_N_LOST] += np.int64(ring.words[(at + 2) & mask])
-    elif kind == _LOST_SAMPLES:
-        if words < 2:
-            tally[_N_MALFORMED] += 1
-        else:
-            tally[_N_LOST_SAMPLES] += np.int64(ring.words[(at + 1) & mask])
+            self.counted[number] = (self.counted[number] + self.words[at & self.mask]) & _U64

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 MPOL_MF_MOVE = 1 << 1
 PERF_FLAG_FD_CLOEXEC = 1 << 3
@@ -33,6 +34,8 @@ def move_pages(
     as a whole fails.  A positive return value (pages that were not tried) leaves its mark
     in the statuses: those pages keep -EAGAIN, which the kernel itself never writes there.
     """
+    import numpy as np  # noqa: PLC0415 - this call alone needs it
+
     addresses = np.ascontiguousarray(addresses, np.uint64)
     status = np.full(len(addresses), -errno.EAGAIN, np.int32)
     targets = None if nodes is None else np.ascontiguousarray(nodes, np.int32)
@@ -50,6 +53,21 @@ def move_pages(
     return status
 
 
+def node_of_page(address: int) -> int:
+    """Give the node of a page of our own, or a negative errno; OSError where the call fails."""
+    page, status = ctypes.c_void_p(address), ctypes.c_int(-errno.EAGAIN)
+    _call(
+        "move_pages",
+        ctypes.c_int(0),
+        ctypes.c_ulong(1),
+        ctypes.byref(page),
+        ctypes.c_void_p(None),
+        ctypes.byref(status),
+        ctypes.c_int(MPOL_MF_MOVE),
+    )
+    return status.value
+
+
 def perf_event_open(attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
     """Open a perf event by its perf_event_attr; OSError where the kernel refuses."""
     buffer = ctypes.create_string_buffer(attr, len(attr))
@@ -64,9 +82,10 @@ def perf_event_open(attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
 
 
 def _call(name: str, *arguments: object) -> int:
-    number = _NUMBERS.get(platform.machine(), {}).get(name)
+    machine = os.uname().machine
+    number = _NUMBERS.get(machine, {}).get(name)
     if number is None:
-        raise OSError(errno.ENOSYS, f"{name} has no known number on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"{name} has no known number on {machine}")
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     result: int = libc.syscall(ctypes.c_long(number), *arguments)

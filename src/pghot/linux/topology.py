@@ -10,8 +10,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from pghot.engine.lists import format_list, parse_list
 from pghot.errors import InputError, PghotError
 from pghot.linux.hmat import Access, read_access
@@ -104,12 +102,16 @@ class Topology:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON, from which `from_dict` makes the same topology."""
+        import msgspec  # noqa: PLC0415 - only where it goes to JSON
+
         plain: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
         return plain
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Topology:
         """Make a topology from plain values; InputError where they are something else."""
+        import msgspec  # noqa: PLC0415 - only where it comes from JSON
+
         try:
             return msgspec.convert(data, cls, strict=False)
         except msgspec.ValidationError as error:

@@ -65,12 +65,17 @@ class Facts:
         return rows
 
     def _see(self, rows: Columns) -> None:
-        """Remember at each folio's first page who has it, and where its first page is."""
-        mem_map = self._machine.mem_map
-        places = mem_map.places(rows["pfn"])
-        before = np.minimum(mem_map.compound[places], 0)  # minus the distance to the head
-        heads = (rows["pfn"].astype(np.int64) + before).astype(np.uint64)
+        """Remember at each folio's first page who has it, and where its first page is.
+
+        Only of pages that can have a record: what is on the top tier already stays there.
+        """
+        machine, mem_map = self._machine, self._machine.mem_map
+        slow = ~machine.toptier[machine.nids_of(rows["pfn"])]
+        if not slow.all():
+            rows = {name: rows[name][slow] for name in ("pfn", "vaddr", "pid")}
+        heads = mem_map.known(rows["pfn"]).head
+        before = heads.astype(np.int64) - rows["pfn"].astype(np.int64)
         aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
         vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
-        self._owners.grow(mem_map.slots)
+        self._owners.grow(machine.lower_tier_pages)
         self._owners.see(mem_map.places(heads), rows["pid"], vaddrs)

@@ -87,6 +87,13 @@ class HostMachine:
             top[node.id] = node.toptier
         return top
 
+    @property
+    def lower_tier_pages(self) -> int:
+        """Pages that are in no top tier: those that can have a record."""
+        return sum(
+            pages for nid, (_start, pages) in self._ranges.items() if not self.node_is_toptier(nid)
+        )
+
     def nodes(self) -> Sequence[int]:
         """Ids of the nodes that have memory, ascending."""
         return [node.id for node in self._topology.nodes if node.has_memory]
@@ -140,7 +147,7 @@ class HostMachine:
         return moved
 
     def _host_pages(self, pfns: U64Array) -> int:
-        folios = np.maximum(self._mem_map.compound[self._mem_map.places(pfns)], 1)
+        folios = self._mem_map.known(pfns).pages
         return -(-int(folios.sum()) // self._scale)
 
     def _fill(self, nid: int, pages: int) -> None:

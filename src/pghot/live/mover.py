@@ -22,10 +22,11 @@ from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 from pghot.live.tally import Tally
 
-NO_TARGET, STALE, UNMOVABLE = "not a target", "not that page", "unmovable"
-RESIZED = "not that size"
+NO_OWNER, NO_TARGET, STALE = "owner not known", "not a target", "not that page"
+UNMOVABLE, RESIZED = "unmovable", "not that size"
 DRY_RUN = "dry run"
 BEFORE = {
+    NO_OWNER: "whose it is was let go for other pages, or is known of another folio there",
     NO_TARGET: "its process has gone, or is no target any more",
     STALE: "freed, moved or mapped elsewhere since it was accessed",
     UNMOVABLE: "off the LRU, hugetlb or reserved",
@@ -90,7 +91,7 @@ class HostMover:
         mem_map = self._machine.mem_map
         places = mem_map.places(pfns)
         owner = self._owners.of(places)
-        pages = np.maximum(mem_map.compound[places], 1).astype(np.uint64)
+        pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)
         moved = np.zeros(len(pfns), np.bool_)
@@ -131,8 +132,9 @@ class HostMover:
     ) -> BoolArray:
         """Tell which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
-            self.before[NO_TARGET] += len(vaddrs)
-            self.answers[rows] = NO_TARGET
+            why = NO_TARGET if pid else NO_OWNER
+            self.before[why] += len(vaddrs)
+            self.answers[rows] = why
             return np.zeros(len(vaddrs), np.bool_)
         mapped = self.pagemap.lookup(pid, vaddrs, self._targets.starttime(pid))
         same: BoolArray = mapped.present & (mapped.pfn == pfns // self._scale)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pghot.engine.fidelity import IMPROVED, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.sources.hint_faults import Pace
+from pghot.sources.pace import Pace
 
 
 def default_pace() -> Pace:

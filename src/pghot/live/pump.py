@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pghot.engine.recorder import PGHOT_HINTFAULTS
+from pghot.engine.recording import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf_arrays import EXEC, EXIT, FORK
 from pghot.linux.processes import Targets

@@ -5,31 +5,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from pghot.binning.forms import Binned, Histogram
-from pghot.binning.run_binner import RunBinner
 from pghot.engine import summary
 from pghot.engine.engine import Engine
-from pghot.engine.recorder import PGHOT_HWHINTS
+from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
+from pghot.live.owners import Owners
 from pghot.live.pump import Pump
+from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.sources.live_source import LiveSource
 
-ENGINE_REFUSALS = {
-    "threshold": "touched too long ago (threshold)",
-    "rate_limit": "rate limit reached",
-    "already_there": "already on the target node",
-    "no_target": "the target is no online top-tier node",
-    "isolation": "no room on the target node",
-}
-"""Reasons of the engine's own, by its names; `migration` is the host's and said in detail."""
+if TYPE_CHECKING:
+    from pghot.binning.forms import Binned
+    from pghot.binning.run_binner import RunBinner
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +42,7 @@ class LiveResult:
     pump: Pump
     facts: Facts
     mover: HostMover
+    owners: Owners
     guard: SettingsGuard
     reason: str
     dry_run: bool
@@ -109,6 +105,8 @@ class LiveResult:
 
         Hint faults show accesses to slow memory alone: how many were fast is not known then.
         """
+        from pghot.binning.forms import Histogram  # noqa: PLC0415 - only with -o
+
         latencies = self.mover.budget.latencies
         return binner.binned(
             "run",
@@ -137,6 +135,7 @@ class LiveResult:
             "refused": {name: count for name, (count, _) in self.refusals().items()},
             "left_out": self.left_out,
             "late_rows": self.pump.late,
+            "owners": {"kept": self.owners.kept, "let_go": self.owners.let_go},
             "memcg_promoted": memcgs,
             "memcg_names": {str(m): n for m, n in self.memcg_names.items() if str(m) in memcgs},
             "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},

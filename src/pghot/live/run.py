@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pghot.engine.engine import Engine
-from pghot.engine.fidelity import IMPROVED
 from pghot.engine.kmigrated import Batch
-from pghot.engine.layout import DEFAULT
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.budget import LatencyBudget
@@ -34,13 +32,12 @@ from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.state import States
 from pghot.live.tally import Tally
-from pghot.live.telling import observe
 from pghot.live.told import Told
-from pghot.live.warm import warm_up
-from pghot.log.events import Events
-from pghot.log.parts import create_parts
 from pghot.log.schema import SOURCES, Metadata
 from pghot.log.tape import Tape
+
+if TYPE_CHECKING:
+    from pghot.log.events import Events
 
 Tell = Callable[[str], None]
 Opened = Callable[[Host, Options], AbstractContextManager[Session]]
@@ -95,8 +92,6 @@ def run_engine(
             )
             log = Log(writer, live.machine, tape)
         _introduce(session, tell)
-        layout, fidelity = engine_options.layout, engine_options.fidelity
-        warm_up(layout, fidelity, tell, observed=events is not None)
         for line in session.take_settings():
             tell(line)
         live.begin()
@@ -139,7 +134,6 @@ def record_accesses(
         with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
             log = Log(writer, machine, tape)
             _introduce(session, tell)
-            warm_up(DEFAULT, IMPROVED, tell)
             for line in session.take_settings():
                 tell(line)
             clock.start()
@@ -186,7 +180,7 @@ class _Live:
         )
         self.machine = HostMachine(host, session.topology, self.mover, tape)
         self.mover.of(self.machine)
-        owners.grow(self.machine.mem_map.slots)
+        owners.grow(self.machine.lower_tier_pages)
         self.facts = Facts(self.machine, self._kpages, owners, tally)
         self.engine = self._engine()
 
@@ -202,6 +196,8 @@ class _Live:
             self.engine, self.machine, self.facts, self.mover, log, self._take_batch, watch
         )
         if events is not None:
+            from pghot.live.telling import observe  # noqa: PLC0415 - only with --events
+
             stage.events = observe(events, self.engine, self.machine, self.mover, self._owners)
         return stage
 
@@ -215,6 +211,7 @@ class _Live:
             pump=pump,
             facts=self.facts,
             mover=self.mover,
+            owners=self._owners,
             guard=session.guard,
             reason=session.choice.reason,
             dry_run=self.options.dry_run,
@@ -319,6 +316,8 @@ def _recording(
     optional: tuple[str, ...] = LOGGED,
 ) -> Iterator[Any]:
     """Open a log in parts, and let it know at the end how the machine looks by then."""
+    from pghot.log.parts import create_parts  # noqa: PLC0415 - only where a log is written
+
     with create_parts(path, metadata, optional=optional, force=force) as writer:
         yield writer
         m = writer.metadata

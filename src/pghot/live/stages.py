@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from errno import EBUSY
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
@@ -14,10 +14,12 @@ from pghot.linux.topology import Topology
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
-from pghot.log.events import EventLog
 from pghot.log.schema import Columns
 from pghot.log.tape import Kind, Tape, as_write
 from pghot.sources.access_log import jiffies_of
+
+if TYPE_CHECKING:
+    from pghot.log.events import EventLog
 
 RECORD_STEP_US = 100_000
 """Microseconds between two writes of a recording without an engine."""

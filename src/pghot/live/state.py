@@ -12,7 +12,8 @@ from pghot.linux.latency import LatencyHistogram
 from pghot.linux.moves import MOVED, REASONS
 from pghot.linux.procstat import read_stat
 from pghot.live.mover import BEFORE
-from pghot.live.result import ENGINE_REFUSALS, LiveResult
+from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.live.result import LiveResult
 from pghot.live.session import Session
 from pghot.live.tally import REGION_SHIFT, Tally
 

@@ -25,6 +25,13 @@ _KEPT = 4096
 """Processes whose folios are counted: those with most of them, once there are twice as many."""
 
 
+_REGIONS = 1 << 13
+"""Regions of a second that are counted on: the most accessed, once there are twice as many."""
+
+_ROWS = 1 << 20
+"""Rows that wait to be counted at the most."""
+
+
 class Asked(NamedTuple):
     """Folios of a process that were hot and admitted, and those of them that moved."""
 
@@ -35,14 +42,17 @@ class Asked(NamedTuple):
 class Tally:
     """Counts accesses by process and region, hot and moved folios by process.
 
-    Rows are kept as they come and counted once a second.  Memory goes with the rows of a
-    second and the regions that were accessed in the window.
+    Rows are kept as they come and counted once a second, or when there are _ROWS.  Memory
+    goes with the regions that were accessed in the window, up to some hundred thousand.
     """
 
     def __init__(self) -> None:
         self._fresh: list[U64Array] = []
         self._last: deque[Counter[int]] = deque([Counter()])
         self._regions: Counter[int] = Counter()
+        self._last_pids: deque[Counter[int]] = deque([Counter()])
+        self._accesses: Counter[int] = Counter()
+        self._waiting = 0
         self._hot: Counter[int] = Counter()
         self._promoted: Counter[int] = Counter()
 
@@ -50,6 +60,9 @@ class Tally:
         """Count the rows of a wake-up (`pid`, `vaddr`)."""
         keys = rows["pid"].astype(np.uint64) << np.uint64(_REGION_BITS)
         self._fresh.append(keys | rows["vaddr"] >> np.uint64(REGION_SHIFT))
+        self._waiting += len(keys)
+        if self._waiting > _ROWS:
+            self._count()
 
     def asked(self, pids: npt.NDArray[np.int32], moved: BoolArray) -> None:
         """Count folios that kmigrated wanted moved, by whose they are."""
@@ -63,8 +76,10 @@ class Tally:
         """Take in that a second has gone."""
         self._count()
         self._last.append(Counter())
+        self._last_pids.append(Counter())
         if len(self._last) > WINDOW_S:
             self._regions -= self._last.popleft()
+            self._accesses -= self._last_pids.popleft()
 
     def regions(self, count: int) -> Sequence[tuple[int, int, int]]:
         """Give (pid, start address, accesses) of the regions accessed most, most first."""
@@ -78,9 +93,7 @@ class Tally:
     def processes(self, count: int) -> Sequence[tuple[int, int, Asked]]:
         """Give (pid, accesses, folios) of the processes with most accesses, most first."""
         self._count()
-        accesses: Counter[int] = Counter()
-        for key, number in self._regions.items():
-            accesses[key >> _REGION_BITS] += number
+        accesses = self._accesses.copy()
         for pid, _hot in self._hot.most_common(count):
             accesses[pid] += 0
         return [
@@ -90,11 +103,21 @@ class Tally:
 
     def _count(self) -> None:
         """Count the rows that came since the last time."""
-        if self._fresh:
-            found = _counted(np.concatenate(self._fresh))
-            self._fresh = []
-            self._last[-1].update(found)
-            self._regions.update(found)
+        if not self._fresh:
+            return
+        keys = np.concatenate(self._fresh)
+        self._fresh, self._waiting = [], 0
+        _add(_counted(keys >> np.uint64(_REGION_BITS)), self._last_pids[-1], self._accesses)
+        _add(_counted(keys), self._last[-1], self._regions)
+        if len(self._last[-1]) > 2 * _REGIONS:
+            kept = Counter(dict(self._last[-1].most_common(_REGIONS)))
+            self._regions -= self._last[-1] - kept
+            self._last[-1] = kept
+
+
+def _add(found: dict[int, int], *counters: Counter[int]) -> None:
+    for counter in counters:
+        counter.update(found)
 
 
 def _counted(values: npt.NDArray[Any]) -> dict[int, int]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pghot.engine.candidates import OUTCOMES
 from pghot.engine.fates import FATES
-from pghot.engine.walk import OUTCOMES
 from pghot.log.schema import SOURCES
 
 ACCESSES, CANDIDATES = "accesses", "candidates"

@@ -18,8 +18,6 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 
 from pghot.errors import InputError
@@ -318,18 +316,20 @@ class _Csv:
     def _parsed(self, block: bytes, wanted: list[str]) -> list[pa.RecordBatch]:
         if not block.strip():
             return []
+        from pyarrow import csv  # noqa: PLC0415 - no Parquet log needs it
+
         ragged_before = len(self.ragged)
-        table = pa.csv.read_csv(
+        table = csv.read_csv(
             pa.BufferReader(block),
             # Latin-1 takes any byte; what is no digit is found by its row and column later.
-            read_options=pa.csv.ReadOptions(
+            read_options=csv.ReadOptions(
                 column_names=self._names,
                 block_size=2 * len(block) + 64,
                 use_threads=False,
                 encoding="latin-1",
             ),
-            parse_options=pa.csv.ParseOptions(invalid_row_handler=self._leave_out),
-            convert_options=pa.csv.ConvertOptions(
+            parse_options=csv.ParseOptions(invalid_row_handler=self._leave_out),
+            convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(DTYPES, pa.string()),
                 include_columns=wanted,
                 strings_can_be_null=True,
@@ -362,7 +362,7 @@ def _values(
     elif pa.types.is_integer(column.type):
         values, wrong = _from_integers(name, column)
     elif pa.types.is_boolean(column.type) and DTYPES[name] is np.bool_:
-        values, wrong = column.fill_null(False).to_numpy(zero_copy_only=False), None
+        values, wrong = _without_nulls(column, False).to_numpy(zero_copy_only=False), None
     elif pa.types.is_null(column.type):
         values, wrong = np.zeros(len(column), DTYPES[name]), None
     else:
@@ -372,12 +372,15 @@ def _values(
     return values, wrong | missing
 
 
+def _without_nulls(column: pa.Array[Any], value: int) -> pa.Array[Any]:
+    """Give the column with `value` for its nulls; without any, it takes no compute functions."""
+    return column.fill_null(value) if column.null_count else column
+
+
 def _from_integers(
     name: str, column: pa.Array[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    if column.null_count:
-        column = column.fill_null(0)
-    values = column.to_numpy(zero_copy_only=False)
+    values = _without_nulls(column, 0).to_numpy(zero_copy_only=False)
     dtype = np.dtype(DTYPES[name])
     if values.dtype == dtype:
         return values, None
@@ -403,7 +406,9 @@ def _from_text(
     try:
         return text.cast(kind).to_numpy(), None
     except pa.ArrowInvalid:  # some value is no number: find out which
-        text = pc.utf8_trim_whitespace(text)
+        from pyarrow import compute  # noqa: PLC0415 - takes as long to import as NumPy
+
+        text = compute.utf8_trim_whitespace(text)
     values = np.zeros(len(text), DTYPES[name])
     wrong = np.zeros(len(text), np.bool_)
     _read_numbers(text, kind, values, wrong)

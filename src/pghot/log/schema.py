@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 FORMAT_VERSION = 1
 PAGE_SIZE = 4096
@@ -37,17 +36,6 @@ DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
 
 Columns = dict[str, npt.NDArray[Any]]
 """Column name to array; every array of one `Columns` has the same length, one item a row."""
-
-
-def arrow_schema(columns: tuple[str, ...], metadata: Metadata | None = None) -> pa.Schema:
-    """Give the Arrow schema of a log with these columns, in the contract's order."""
-    fields = [
-        pa.field(name, pa.from_numpy_dtype(dtype), nullable=False)
-        for name, dtype in DTYPES.items()
-        if name in columns
-    ]
-    raw = {b"pghot": metadata.to_json().encode()} if metadata else None
-    return pa.schema(fields, metadata=raw)
 
 
 @dataclass(frozen=True, slots=True)

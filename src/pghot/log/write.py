@@ -11,12 +11,12 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.log.arrow import arrow_schema
 from pghot.log.atomic import whole_file
-from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata, arrow_schema
+from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata
 
 ROWS_A_GROUP = 1 << 20
 """Rows kept in memory before they are written; a reader needs room for as many."""
@@ -125,11 +125,13 @@ def log_columns(path: Path, optional: tuple[str, ...]) -> tuple[str, ...]:
 @contextmanager
 def _open_sink(path: Path, partial: Path, columns: tuple[str, ...]) -> Iterator[_Sink]:
     if path.name.endswith((".csv", ".csv.zst")):
+        from pyarrow import csv  # noqa: PLC0415 - no Parquet log needs it
+
         compression = "zstd" if path.name.endswith(".zst") else None
         with (
             pa.OSFile(os.fsencode(partial), "wb") as file,
             pa.output_stream(file, compression=compression) as stream,
-            pa.csv.CSVWriter(stream, arrow_schema(columns)) as writer,
+            csv.CSVWriter(stream, arrow_schema(columns)) as writer,
         ):
             yield writer
         return

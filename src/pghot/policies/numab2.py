@@ -7,17 +7,16 @@ should_numa_migrate_memory(), numa_hint_fault_latency()).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine import throttle
 from pghot.engine.fidelity import V7
-from pghot.engine.jit import compiled
 from pghot.engine.layout import DEFAULT
-from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
-from pghot.engine.throttle import ADMITTED, OVER_THRESHOLD, has_free_room, judge
+from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
@@ -27,10 +26,31 @@ from pghot.simulated.scenario import EventTable
 from pghot.simulated.units import Units
 from pghot.simulated.world import Faults, World
 
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i8, i16, i32, i64, u8
+    from cython.cimports.pghot.engine.judge import (
+        Limits,
+        Pgdat,
+        has_free_room,
+        judge,
+        pgdat_items,
+    )
+    from cython.cimports.pghot.engine.verdicts import OVER_THRESHOLD, RATE_LIMITED
+else:
+    from pghot.engine.arrays import i8, i16, i32, i64, u8
+    from pghot.engine.judge import Limits, has_free_room, judge, pgdat_items
+    from pghot.engine.verdicts import OVER_THRESHOLD, RATE_LIMITED
+
 HOT_THRESHOLD_MS = 1000
 """debugfs hot_threshold_ms: a fault within it of the scan is of a hot page."""
 
 PROMOTED, NOT_SLOW, COLD, LIMITED, NO_ROOM, REFUSED = range(6)
+_PROMOTED = cython.declare(cython.schar, PROMOTED)
+_NOT_SLOW = cython.declare(cython.schar, NOT_SLOW)
+_COLD = cython.declare(cython.schar, COLD)
+_LIMITED = cython.declare(cython.schar, LIMITED)
+_NO_ROOM = cython.declare(cython.schar, NO_ROOM)
+_REFUSED = cython.declare(cython.schar, REFUSED)
 RATE_LIMIT = "numa_balancing_promote_rate_limit_MBps"
 _ITS_TUNABLES = ("numa_balancing", RATE_LIMIT, "pghot_promote_rate_limit_MBps")
 """Those that the kernel had before the series; the last is the limit's name since."""
@@ -44,54 +64,86 @@ REASONS = {
 _STUCK = UNMOVABLE | OFF_LRU
 
 
-@compiled
-def judge_faults(
-    units: Any,
-    nids: Any,
-    now_ms: Any,
-    scan_ms: Any,
-    fixed: Any,
-    arrays: Any,
-    pgdat: Any,
-    free: Any,
-    nodes: Any,
-    rate_limit: int,
-    verdicts: Any,
-) -> None:
-    """Judge faults in their order, as each takes room from those after it.
+class FaultedUnits(NamedTuple):
+    """Facts of units by their number.
 
-    `scan_ms` by unit; `fixed` by unit, where it must stay; `free` by node, a copy; `nodes`
-    (toptier, present, promo and high mark) by id.
+    When each was last marked prot_none (ms), whether it must stay where it is, its node and
+    pages.
     """
-    _pfn, unit_nid, pages, _memcg, _flags = arrays
-    toptier, present, promo, high = nodes
-    for i in range(len(units)):
-        unit, nid = units[i], nids[i]
-        if toptier[unit_nid[unit]] or not toptier[nid]:
-            verdicts[i] = NOT_SLOW
-            continue
-        size = np.int64(pages[unit])
-        enough = has_free_room(free[nid], promo[nid], present[nid])
-        latency = now_ms[i] - scan_ms[unit]
-        found = judge(
-            pgdat[nid],
-            enough,
-            size,
-            latency,
-            HOT_THRESHOLD_MS,
-            rate_limit,
-            now_ms[i],
-            True,
-        )
-        if found != ADMITTED:
-            verdicts[i] = COLD if found == OVER_THRESHOLD else LIMITED
-        elif fixed[unit]:
-            verdicts[i] = REFUSED
-        elif free[nid] <= high[nid] + size:
-            verdicts[i] = NO_ROOM
-        else:
-            verdicts[i] = PROMOTED
-            free[nid] -= size
+
+    scan_ms: npt.NDArray[np.int64]
+    fixed: npt.NDArray[np.bool_]
+    nid: npt.NDArray[np.int16]
+    pages: npt.NDArray[np.int32]
+
+
+class NodeRoom(NamedTuple):
+    """By node id: free pages, top tier, present pages, promo and high watermark."""
+
+    free: npt.NDArray[np.int64]
+    toptier: npt.NDArray[np.int64]
+    present: npt.NDArray[np.int64]
+    promo: npt.NDArray[np.int64]
+    high: npt.NDArray[np.int64]
+
+
+def judge_faults(
+    faults: tuple[Units, npt.NDArray[np.int16], npt.NDArray[np.int64]],
+    of_units: FaultedUnits,
+    room: NodeRoom,
+    pgdat: npt.NDArray[np.void],
+    rate_limit: cython.long,
+) -> npt.NDArray[np.int8]:
+    """Verdicts on faults in their order, as each takes room from those after it.
+
+    `faults`: units, nodes of the CPUs, times in ms; `rate_limit` in pages a second.
+    """
+    verdicts = np.zeros(len(faults[0]), np.int8)
+    found: cython.p_schar = i8(verdicts)
+    unit_of: cython.p_long = i64(faults[0])
+    nid_of: cython.p_short = i16(faults[1])
+    now_ms: cython.p_long = i64(faults[2])
+    scan_ms: cython.p_long = i64(of_units.scan_ms)
+    fixed: cython.p_uchar = u8(of_units.fixed)
+    unit_nid: cython.p_short = i16(of_units.nid)
+    unit_pages: cython.p_int = i32(of_units.pages)
+    free: cython.p_long = i64(room.free)
+    toptier: cython.p_long = i64(room.toptier)
+    present: cython.p_long = i64(room.present)
+    promo: cython.p_long = i64(room.promo)
+    high: cython.p_long = i64(room.high)
+    state: cython.pointer[Pgdat] = pgdat_items(pgdat)
+    limits: Limits = Limits(1, HOT_THRESHOLD_MS, rate_limit, 0, MSEC_PER_SEC, True)
+    count: cython.long = len(verdicts)
+    unit: cython.long
+    nid: cython.long
+    size: cython.long
+    verdict: cython.int
+    enough: cython.bint
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            unit = unit_of[i]
+            nid = nid_of[i]
+            if toptier[unit_nid[unit]] or not toptier[nid]:
+                found[i] = _NOT_SLOW
+                continue
+            size = unit_pages[unit]
+            enough = has_free_room(free[nid], promo[nid], present[nid])
+            limits.now_ms = now_ms[i]
+            verdict = judge(state, nid, enough, size, now_ms[i] - scan_ms[unit], limits)
+            if verdict == OVER_THRESHOLD:
+                found[i] = _COLD
+            elif verdict == RATE_LIMITED:
+                found[i] = _LIMITED
+            elif fixed[unit]:
+                found[i] = _REFUSED
+            elif free[nid] <= high[nid] + size:
+                found[i] = _NO_ROOM
+            else:
+                found[i] = _PROMOTED
+                free[nid] -= size
+    return verdicts
 
 
 class NumaBalancing:
@@ -146,19 +198,13 @@ class NumaBalancing:
         if not self._tiering():  # of pages marked before; without tiering they stay
             return
         memory = self._world.memory
-        verdicts = np.zeros(len(faults.units), np.int8)
-        judge_faults(
-            faults.units,
-            faults.nids,
-            (faults.times * MSEC_PER_SEC).astype(np.int64),
-            self._scan_ms,
-            self._fixed,
-            memory.units,
+        units = memory.units
+        verdicts = judge_faults(
+            (faults.units, faults.nids, (faults.times * MSEC_PER_SEC).astype(np.int64)),
+            FaultedUnits(self._scan_ms, self._fixed, units.nid, units.pages),
+            self._room(),
             self._pgdat,
-            memory.lists.free.copy(),
-            self._nodes(),
             mb_to_pages(self._tunables[RATE_LIMIT]),
-            verdicts,
         )
         for reason, name in REASONS.items():
             if count := int(np.count_nonzero(verdicts == reason)):
@@ -194,9 +240,10 @@ class NumaBalancing:
                 self._world.owe(flow, part)
         self._world.unreachable(units, seconds, len(units))
 
-    def _nodes(self) -> tuple[npt.NDArray[np.int64], ...]:
+    def _room(self) -> NodeRoom:
+        memory = self._world.memory
         facts = np.zeros((4, NID_MAX + 1), np.int64)
-        for nid in self._world.memory.nodes():
-            node = self._world.memory.all[nid]
+        for nid in memory.nodes():
+            node = memory.all[nid]
             facts[:, nid] = node.toptier, node.pages, node.wmark.promo, node.wmark.high
-        return tuple(facts)
+        return NodeRoom(memory.lists.free.copy(), *facts)

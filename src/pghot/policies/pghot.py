@@ -10,7 +10,7 @@ from pghot.binning.histogram import PowersOfTwo
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
+from pghot.engine.recording import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
 from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION
 from pghot.policies.policy import Figures
@@ -147,16 +147,13 @@ class Pghot:
     def _folios_to_walk(self) -> int:
         """Count the folios of the sections that kmigrated is about to walk, free frames too."""
         mem_map, hot, count = self._world.memory.mem_map, self.engine.hot_map.hot, 0
-        arrays = mem_map.arrays()
         for kmigrated in self.engine.kmigrated.values():
             if not kmigrated.work_requested:
                 continue
             slots = mem_map.slots_of_node(kmigrated.nid)
             slots = slots[hot[slots] > 0]
             count += len(slots) * PAGES_PER_SECTION
-            for slot in slots[arrays.has_compound[slots] > 0].tolist():
-                rows = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
-                count -= int(np.count_nonzero(arrays.compound[rows] < 0))
+            count -= sum(map(mem_map.tail_pages, slots.tolist()))
         return count
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.candidates import Frames
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
-from pghot.engine.frames import Frames
 from pghot.engine.memory import BoolArray, Node, U64Array, Zone
 from pghot.engine.units import usecs_to_jiffies
 from pghot.log.machine import Machine

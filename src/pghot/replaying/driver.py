@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,9 +10,7 @@ import numpy as np
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.kmigrated import Batch
-from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.memory import Node, U64Array
 from pghot.engine.units import usecs_to_jiffies
 from pghot.errors import InputError
@@ -23,6 +20,7 @@ from pghot.log.read import Log, open_log
 from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
+from pghot.replaying.settings import Settings
 from pghot.sources.access_log import Rows, cut
 
 BUSIEST = 5
@@ -84,20 +82,6 @@ class _Nobody:
 
     def reaches(self, instant: int, rows: int, batches: int) -> None:
         """Take no notice."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to replay: the record layout, the fidelity, tunables as text, sources by name.
-
-    `sources` None enables those that the log holds.
-    """
-
-    layout: Layout = DEFAULT
-    fidelity: Fidelity = V7
-    tunables: Mapping[str, str] = field(default_factory=dict)
-    sources: tuple[str, ...] | None = None
-    skip_bad: bool = False
 
 
 def replay(

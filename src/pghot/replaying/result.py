@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from pghot.binning.forms import Binned
-from pghot.binning.run_binner import RunBinner
 from pghot.engine import summary
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
+
+if TYPE_CHECKING:
+    from pghot.binning.forms import Binned
+    from pghot.binning.run_binner import RunBinner
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import Caution
-from pghot.live.result import LiveResult
+
+if TYPE_CHECKING:
+    from pghot.live.result import LiveResult
 
 
 class JsonLines:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.report.comparison import Comparison, Figure
-from pghot.report.table import WHY, size
+from pghot.report.sizes import size
+from pghot.report.table import WHY
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
-from pghot.replaying.result import Result
+from pghot.engine.units import USEC_PER_SEC
+from pghot.report.sizes import size
+
+if TYPE_CHECKING:
+    from pghot.replaying.result import Result
 
 WHY = {
     "threshold": "touched too long ago (threshold)",
@@ -42,16 +47,6 @@ def print_result(result: Result, name: str) -> None:
 def print_hint(text: str) -> None:
     """Print lines that say where to go on."""
     Console(highlight=False).print(text, style="dim", soft_wrap=True)
-
-
-def size(pages: int) -> str:
-    """Give pages as a size that a person reads."""
-    amount = float(pages << PAGE_SHIFT)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:,.1f} {unit}" if unit != "B" else f"{amount:.0f} B"
-        amount /= 1024
-    return f"{amount:,.1f} TiB"
 
 
 def _outcome(result: Result) -> Table:

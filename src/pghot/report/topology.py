@@ -10,7 +10,7 @@ from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.hmat import Access
 from pghot.linux.topology import Topology
-from pghot.report.table import size
+from pghot.report.sizes import size
 
 
 def print_topology(topology: Topology) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pghot.report.table import size
+from pghot.report.sizes import size
 
 
 class WatchLine:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from pghot.errors import InputError, PghotError
 from pghot.live.desk import Desk
+from pghot.serving.address import parse_address
 from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family, State
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-LOOPBACK = "127.0.0.1"
 
 
 @contextmanager
@@ -49,18 +48,6 @@ def metrics(desk: Desk, address: str, version: str) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Read ADDRESS:PORT, :PORT or PORT; InputError where it is none of them."""
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host or (colon and text.startswith("[")):
-        raise InputError(f"--metrics {text}: wants [ADDRESS]:PORT for an address with colons")
-    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 0xFFFF):
-        raise InputError(f"--metrics {text}: wants ADDRESS:PORT, as in {LOOPBACK}:9105")
-    return host or LOOPBACK, int(port)
 
 
 class Collector:

@@ -7,18 +7,26 @@ frames of split blocks are not put together again: there is no compaction.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.engine.units import NID_MAX
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i32, i64
+else:
+    from pghot.engine.arrays import i32, i64
 
 HUGE_PAGES = 512
 """Pages of a 2 MiB folio: HPAGE_PMD_NR."""
 
 NONE = -1
+
+_HUGE_PAGES = cython.declare(cython.long, HUGE_PAGES)
+_NONE = cython.declare(cython.long, NONE)
 
 
 class FreeLists(NamedTuple):
@@ -41,7 +49,7 @@ class FreeLists(NamedTuple):
 
 
 def free_lists(pfns: int) -> FreeLists:
-    """Give the lists of nodes without memory, for PFNs below `pfns`."""
+    """The lists of nodes without memory, for PFNs below `pfns`."""
     ids = NID_MAX + 1
     return FreeLists(
         free=np.zeros(ids, np.int64),
@@ -62,51 +70,77 @@ def add_frames(lists: FreeLists, nid: int, start_pfn: int, frames: int, free: in
     lists.free[nid] = free
 
 
-@compiled
-def take_block(lists: Any, nid: int) -> Any:
+@cython.cclass
+class Lists:
+    """Pointers into a `FreeLists`, whose arrays are kept."""
+
+    def __init__(self, arrays: FreeLists) -> None:
+        """Take the pointers."""
+        self.arrays = arrays
+        self.free = i64(arrays.free)
+        self.single = i64(arrays.single)
+        self.block = i64(arrays.block)
+        self.fresh = i64(arrays.fresh)
+        self.end = i64(arrays.end)
+        self.part = i64(arrays.part)
+        self.part_end = i64(arrays.part_end)
+        self.next = i32(arrays.next)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _take_block(lists: Lists, nid: cython.long) -> cython.long:
     """Take a whole block: its first PFN, NONE where there is none."""
-    pfn = lists.block[nid]
-    if pfn != NONE:
+    pfn: cython.long = lists.block[nid]
+    if pfn != _NONE:
         lists.block[nid] = lists.next[pfn]
         return pfn
     pfn = lists.fresh[nid]
     if pfn == lists.end[nid]:
-        return NONE
-    lists.fresh[nid] = pfn + HUGE_PAGES
+        return _NONE
+    lists.fresh[nid] = pfn + _HUGE_PAGES
     return pfn
 
 
-@compiled
-def take_frame(lists: Any, nid: int) -> Any:
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _take_frame(lists: Lists, nid: cython.long) -> cython.long:
     """Take one frame: its PFN, NONE where there is none."""
-    pfn = lists.single[nid]
-    if pfn != NONE:
+    pfn: cython.long = lists.single[nid]
+    if pfn != _NONE:
         lists.single[nid] = lists.next[pfn]
         return pfn
     if lists.part[nid] == lists.part_end[nid]:
-        pfn = take_block(lists, nid)
-        if pfn == NONE:
-            return NONE
+        pfn = _take_block(lists, nid)
+        if pfn == _NONE:
+            return _NONE
         lists.part[nid] = pfn
-        lists.part_end[nid] = pfn + HUGE_PAGES
+        lists.part_end[nid] = pfn + _HUGE_PAGES
     pfn = lists.part[nid]
     lists.part[nid] = pfn + 1
     return pfn
 
 
-@compiled
-def take(lists: Any, nid: int, pages: int) -> Any:
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def take(lists: Lists, nid: cython.long, pages: cython.long) -> cython.long:
     """Take a folio of 1 or HUGE_PAGES pages: its first PFN, NONE where there is no room."""
+    pfn: cython.long
     if lists.free[nid] < pages:
-        return NONE
-    pfn = take_frame(lists, nid) if pages == 1 else take_block(lists, nid)
-    if pfn != NONE:
+        return _NONE
+    pfn = _take_frame(lists, nid) if pages == 1 else _take_block(lists, nid)
+    if pfn != _NONE:
         lists.free[nid] -= pages
     return pfn
 
 
-@compiled
-def give_back(lists: Any, nid: int, pfn: int, pages: int) -> None:
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def give_back(lists: Lists, nid: cython.long, pfn: cython.long, pages: cython.long) -> cython.void:
     """Give back a folio that `take` gave."""
     if pages == 1:
         lists.next[pfn] = lists.single[nid]

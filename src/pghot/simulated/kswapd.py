@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
+from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
 from pghot.simulated.lru import Lru
 from pghot.simulated.regions import seen_since
 from pghot.simulated.units import Units

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.lists import parse_list
-from pghot.engine.mem_map import OFF_LRU, UNMOVABLE
+from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
 from pghot.engine.sizes import parse_size
 from pghot.engine.units import PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.simulated.memory import SimNode, SimulatedMemory, frames_needed

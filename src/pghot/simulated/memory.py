@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.kinds import Row
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
+from pghot.engine.page_flags import COMPOUND, UNREFERENCED
 from pghot.engine.units import PAGES_PER_SECTION
-from pghot.simulated.frames import NONE, add_frames, free_lists
+from pghot.simulated.frames import HUGE_PAGES, NONE, Lists, add_frames, free_lists
 from pghot.simulated.units import UnitArrays, Units, move_units, no_units
 from pghot.simulated.watermarks import Watermarks
 
@@ -49,6 +51,10 @@ class SimulatedMemory:
         self._mem_map = MemMap()
         end = max(node.start_pfn + node.frames for node in self.all.values())
         self.lists = free_lists(end)
+        self._lists = Lists(self.lists)
+        self._rows = self._mem_map.write_rows(
+            (Row(UNREFERENCED), Row(COMPOUND, pages=-HUGE_PAGES))
+        )
         self.units: UnitArrays = no_units()
         self.unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
         """The unit whose folio starts at a PFN; of frames that are in use alone."""
@@ -82,6 +88,11 @@ class SimulatedMemory:
     def add_units(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
         """Add folios that have no frames yet; give the number of the first."""
         first = len(self.units.pfn)
+        rows, which = np.unique(flags, return_inverse=True)
+        large = COMPOUND if pages > 1 else 0
+        numbers = self._mem_map.write_rows(
+            tuple(Row(int(own) | large, 0, pages, memcg) for own in rows.tolist())
+        )
         self.largest = max(self.largest, pages)
         self.units = UnitArrays(
             np.concatenate([self.units.pfn, np.full(count, NONE, np.int64)]),
@@ -89,6 +100,7 @@ class SimulatedMemory:
             np.concatenate([self.units.pages, np.full(count, pages, np.int32)]),
             np.concatenate([self.units.memcg, np.full(count, memcg, np.uint32)]),
             np.concatenate([self.units.flags, flags]),
+            np.concatenate([self.units.row, numbers[which]]),
         )
         return first
 
@@ -176,13 +188,14 @@ class SimulatedMemory:
 
     def _move(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
         moved: npt.NDArray[np.bool_] = move_units(
-            units,
+            np.ascontiguousarray(units, np.int64),
             nid,
             reserve,
             self.units,
-            self._mem_map.arrays(),
-            self.lists,
+            self._mem_map.pages(),
+            self._lists,
             self.unit_of,
+            self._rows,
         )
         return moved
 

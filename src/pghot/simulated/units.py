@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
-from pghot.engine.mem_map import COMPOUND, UNREFERENCED, place_of
-from pghot.engine.units import PFN_SECTION_SHIFT
-from pghot.simulated.frames import NONE, give_back, take
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8
+    from cython.cimports.pghot.engine.pages import Pages, place_of, put_row
+    from cython.cimports.pghot.simulated.frames import Lists, give_back, take
+else:
+    from pghot.engine.arrays import i16, i32, i64, u8
+    from pghot.engine.pages import Pages, place_of, put_row
+    from pghot.simulated.frames import Lists, give_back, take
 
 Units = npt.NDArray[np.int64]
 
@@ -19,7 +24,8 @@ class UnitArrays(NamedTuple):
     """Facts of units, by their number in the whole machine.
 
     `pfn`: first PFN, -1 before allocation.  `nid`: node, -1 before.  `pages` of the folio.
-    `memcg`.  `flags`: of `mem_map`, that go with the folio wherever it moves.
+    `memcg`.  `flags`: of `page_flags`, that go with the folio wherever it moves.  `row`: the
+    number of the row (`engine.kinds`) that its first frame gets.
     """
 
     pfn: npt.NDArray[np.int64]
@@ -27,96 +33,113 @@ class UnitArrays(NamedTuple):
     pages: npt.NDArray[np.int32]
     memcg: npt.NDArray[np.uint32]
     flags: npt.NDArray[np.uint8]
+    row: npt.NDArray[np.int32]
 
 
 def no_units() -> UnitArrays:
-    """Give the arrays of a machine without regions."""
+    """The arrays of a machine without regions."""
     return UnitArrays(
         np.zeros(0, np.int64),
         np.zeros(0, np.int16),
         np.zeros(0, np.int32),
         np.zeros(0, np.uint32),
         np.zeros(0, np.uint8),
+        np.zeros(0, np.int32),
     )
 
 
-@compiled
-def _set_frames(
-    slot_of: Any,
-    has_compound: Any,
-    has_facts: Any,
-    flags: Any,
-    compound: Any,
-    memcg: Any,
-    pfn: int,
-    pages: int,
-    of_folio: int,
-    of_memcg: int,
-) -> None:
-    """Write what a folio is at its frames."""
-    head = place_of(slot_of, np.uint64(pfn))
-    memcg[head] = of_memcg
-    flags[head] = of_folio
-    if of_folio:
-        has_facts[head >> PFN_SECTION_SHIFT] = 1
-    if pages > 1:
-        has_compound[head >> PFN_SECTION_SHIFT] = has_facts[head >> PFN_SECTION_SHIFT] = 1
-        for i in range(pages):  # a block never straddles sections
-            compound[head + i] = -i
-            flags[head + i] |= COMPOUND
-        compound[head] = pages
+@cython.cclass
+class _Frames:
+    """What moving units works on: page metadata, free lists, and units by PFN.
+
+    `free_row` and `tail_row`: rows of a free frame, and of a large folio's others.
+    """
+
+    pages: Pages
+    lists: Lists
+    unit_of: cython.p_int
+    free_row: cython.int
+    tail_row: cython.int
 
 
-@compiled
-def _clear_frames(
-    slot_of: Any, has_facts: Any, flags: Any, compound: Any, pfn: int, pages: int
-) -> None:
-    """Make frames free ones: nobody holds a reference."""
-    head = place_of(slot_of, np.uint64(pfn))
-    has_facts[head >> PFN_SECTION_SHIFT] = 1
-    for i in range(pages):
-        flags[head + i] = UNREFERENCED
-        compound[head + i] = 0
-
-
-@compiled
 def move_units(
-    units: Any, nid: int, reserve: int, arrays: Any, pages: Any, lists: Any, unit_of: Any
-) -> Any:
-    """Give units frames of node `nid`, in this order; say which found room.
+    units: Units,
+    nid: cython.long,
+    reserve: cython.long,
+    arrays: UnitArrays,
+    pages: Pages,
+    lists: Lists,
+    unit_of: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int32],
+) -> npt.NDArray[np.bool_]:
+    """Give units frames of node `nid`, in this order; says which found room.
 
     The old frames, if any, are free then.  `reserve`: frames that must stay free there.
+    `rows`: of a free frame, and of the frames of a large folio after its first.
     """
-    unit_pfn, unit_nid, unit_pages, unit_memcg, unit_flags = arrays
-    slot_of, _section, _nid, has_compound, has_facts, flags, compound, _page_nid, memcg = pages
-    moved = np.zeros(len(units), np.bool_)
-    for i in range(len(units)):
-        unit = units[i]
-        size = np.int64(unit_pages[unit])
-        if lists.free[nid] - size < reserve:
-            continue
-        pfn = take(lists, nid, size)
-        if pfn == NONE:
-            continue
-        old, old_nid = unit_pfn[unit], np.int64(unit_nid[unit])
-        if old != NONE:
-            _clear_frames(slot_of, has_facts, flags, compound, old, size)
-            unit_of[old] = NONE
-            give_back(lists, old_nid, old, size)
-        _set_frames(
-            slot_of,
-            has_compound,
-            has_facts,
-            flags,
-            compound,
-            memcg,
-            pfn,
-            size,
-            unit_flags[unit],
-            unit_memcg[unit],
-        )
-        unit_of[pfn] = unit
-        unit_pfn[unit] = pfn
-        unit_nid[unit] = nid
-        moved[i] = True
-    return moved
+    found = np.zeros(len(units), np.bool_)
+    moved: cython.p_uchar = u8(found)
+    wanted: cython.p_long = i64(units)
+    unit_pfn: cython.p_long = i64(arrays.pfn)
+    unit_nid: cython.p_short = i16(arrays.nid)
+    unit_pages: cython.p_int = i32(arrays.pages)
+    unit_row: cython.p_int = i32(arrays.row)
+    of_pfn: cython.p_int = i32(unit_of)
+    count: cython.long = len(units)
+    frames: _Frames = _Frames()
+    frames.pages = pages
+    frames.lists = lists
+    frames.free_row = rows[0]
+    frames.tail_row = rows[1]
+    unit: cython.long
+    size: cython.long
+    pfn: cython.long
+    old: cython.long
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            unit = wanted[i]
+            size = unit_pages[unit]
+            if lists.free[nid] - size < reserve:
+                continue
+            pfn = take(lists, nid, size)
+            if pfn < 0:
+                continue
+            old = unit_pfn[unit]
+            if old >= 0:
+                _clear_frames(frames, old, size)
+                of_pfn[old] = -1
+                give_back(lists, unit_nid[unit], old, size)
+            _set_frames(frames, pfn, size, unit_row[unit])
+            of_pfn[pfn] = unit
+            unit_pfn[unit] = pfn
+            unit_nid[unit] = nid
+            moved[i] = True
+    return found
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _set_frames(
+    frames: _Frames, pfn: cython.long, size: cython.long, row: cython.int
+) -> cython.void:
+    """Write what a folio is at its frames."""
+    head: cython.long = place_of(frames.pages, pfn)
+    i: cython.long
+    put_row(frames.pages, head, row)
+    for i in range(1, size):  # a block never straddles sections
+        put_row(frames.pages, head + i, frames.tail_row)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _clear_frames(frames: _Frames, pfn: cython.long, size: cython.long) -> cython.void:
+    """Make frames free ones: nobody holds a reference."""
+    head: cython.long = place_of(frames.pages, pfn)
+    i: cython.long
+    for i in range(size):
+        put_row(frames.pages, head + i, frames.free_row)

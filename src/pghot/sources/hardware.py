@@ -20,7 +20,7 @@ from pghot.linux.open_events import EVERY_PROCESS
 from pghot.linux.perf_arrays import SampleColumns
 from pghot.linux.perf_attr import EventAttr
 from pghot.linux.pmu import pmu_names
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.ring_size import RING_PAGES
 from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 

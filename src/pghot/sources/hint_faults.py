@@ -8,8 +8,6 @@ arch fault handlers, PERF_COUNT_SW_PAGE_FAULTS_MIN).  First touches come in the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pghot.linux.event_rings import Wanted
 from pghot.linux.host import Host
 from pghot.linux.open_events import EVERY_PROCESS
@@ -22,7 +20,8 @@ from pghot.linux.perf_attr import (
     Flag,
     Sample,
 )
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.ring_size import RING_PAGES
+from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 
 NAME = "hintfault"
@@ -34,18 +33,6 @@ SCAN = "/sys/kernel/debug/sched/numa_balancing"
 
 _TIERING = "2"
 """NUMA_BALANCING_MEMORY_TIERING."""
-
-
-class Pace(NamedTuple):
-    """How fast the kernel looks for slow pages; None leaves a setting as it is.
-
-    Names are debugfs's: milliseconds, and MiB for `scan_size_mb`.
-    """
-
-    scan_delay_ms: int | None = None
-    scan_period_min_ms: int | None = None
-    scan_period_max_ms: int | None = None
-    scan_size_mb: int | None = None
 
 
 def settings(pace: Pace | None = None) -> list[tuple[str, str]]:

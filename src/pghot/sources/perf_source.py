@@ -14,7 +14,7 @@ from pghot.linux.host import Host
 from pghot.linux.open_events import EVERY_PROCESS
 from pghot.linux.perf_arrays import Drained, SampleColumns, TaskColumns
 from pghot.linux.perf_attr import Flag
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.ring_size import RING_PAGES
 from pghot.sources.live_source import Counts, Samples
 
 Filter = Callable[[SampleColumns], npt.NDArray[np.bool_]]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.kmigrated import Batch
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
-from pghot.log.schema import Columns
 from pghot.top.state import WINDOW_S, ProcessState, RegionState
+
+if TYPE_CHECKING:
+    from pghot.engine.kmigrated import Batch
+    from pghot.log.schema import Columns
 
 REGION_SHIFT = 21
 """Regions are stretches of 2 MiB: what one huge page would hold."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from pghot.live.result import ENGINE_REFUSALS
-from pghot.report.table import size
+from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.rates import Rates
 from pghot.top.state import State

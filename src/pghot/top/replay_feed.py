@@ -9,9 +9,9 @@ from pghot.engine.engine import Engine
 from pghot.engine.kmigrated import Batch
 from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
-from pghot.live.warm import warm_up_replay
 from pghot.log.schema import SOURCES, Columns
-from pghot.replaying.driver import Settings, replay
+from pghot.replaying.driver import replay
+from pghot.replaying.settings import Settings
 from pghot.top.figures import printable
 from pghot.top.heat import Heat
 from pghot.top.state import NodeState, SourceState, State
@@ -66,9 +66,6 @@ class ReplayFeed(VirtualFeed):
         self._heat.asked(batch)
 
     def _work(self) -> State:
-        # Not in the middle of it: whoever writes a tunable would wait in vain.
-        warm_up_replay(self._settings.layout, self._settings.fidelity, self._tell)
-        self._tell("")
         result = replay(self._log, self._machine, self._settings, promotions=self, follower=self)
         self._rows, self._batches, self._instant = (
             result.accesses,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pghot.engine.tunables import TUNABLES
-from pghot.report.table import size
+from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.state import ProcessState, RegionState, State
 

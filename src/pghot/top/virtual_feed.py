@@ -91,9 +91,6 @@ class VirtualFeed(ABC):
         if self._thread.is_alive():
             self._thread.join(CLOSE_S)
 
-    def _tell(self, line: str) -> None:
-        self._said = line
-
     def _run(self) -> None:
         try:
             self._desk.publish(self._work().to_dict())

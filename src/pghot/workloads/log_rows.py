@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cython
 import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.log.read import Chunk, Log, open_log
 from pghot.workloads.page_units import PageUnits
+
+if TYPE_CHECKING:
+    from pghot.log.read import Chunk, Log
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i32, i64, u8, u64
@@ -54,7 +57,7 @@ class LogRows:
         """Count the rows, and keep them while they are not too many."""
         bytes_of = np.zeros(self._units, np.uint8)
         kept = np.empty(0, np.int32)
-        with open_log(self.path) as log:
+        with _opened(self.path) as log:
             for piece in self._pieces(log):
                 _tally(piece, bytes_of, self.counts)
                 rows = self.rows + len(piece)
@@ -73,7 +76,7 @@ class LogRows:
 
     def lap(self) -> Iterator[Rows]:
         """Go through the log, piece by piece."""
-        with open_log(self.path) as log:
+        with _opened(self.path) as log:
             yield from self._pieces(log)
 
     def _pieces(self, log: Log) -> Iterator[Rows]:
@@ -104,6 +107,12 @@ class LogRows:
                 f"{pfn[at]}: not in the region's {self._units} units from {self._first_pfn}"
             )
         return units
+
+
+def _opened(path: Path) -> AbstractContextManager[Log]:
+    from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
+
+    return open_log(path)
 
 
 class Window(Protocol):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 
 import pytest
@@ -53,18 +52,6 @@ def test_options_reach_the_conversion(tmp_path, capsys):
 def test_a_size_that_is_none_is_refused(tmp_path):
     with pytest.raises(InputError, match="--llc-size: size 'x'"):
         run(DATA / "lackey.txt", "-o", tmp_path / "out.parquet", "--llc-size", "x")
-
-
-def test_help_needs_no_heavy_import():
-    script = (
-        "import sys, argparse; from pghot.cli import convert as c;"
-        "c.add_arguments(argparse.ArgumentParser()); assert c.HELP;"
-        "print(sorted({'numpy', 'numba', 'pyarrow', 'rich'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
 
 
 def test_a_bar_is_shown_on_a_terminal_once_it_takes_long(tmp_path, monkeypatch, capsys):

@@ -11,8 +11,10 @@ import pytest
 
 from pghot.linux.host import Host
 from tests.vm import hotplug, load
+from tests.vm.daemon import START_S
 from tests.vm.layout import FAST, SLOW
-from tests.vm.perf_ring import Fault, Faults
+from tests.vm.perf_ring import Faults
+from tests.vm.promotion import wait_for
 
 BALANCING = "/proc/sys/kernel/numa_balancing"
 RATE_LIMIT = "/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"
@@ -102,34 +104,26 @@ def test_move_pages_moves_a_huge_folio_by_its_head() -> None:
 def test_tiering_mode_without_a_rate_shows_hot_pages_and_promotes_none() -> None:
     with load.running() as process:
         hot, cold = process.addresses(64)
-        ring = Faults(process.pid)
         before = vmstat()
-        faults, first_round = _until_all_seen(ring, {int(address) for address in hot})
-        hint_faults = vmstat()["numa_hint_faults"] - before["numa_hint_faults"]
-        faults += ring.read()
+        ring = Faults(process.pid)
+        faults = ring.until_all_seen(map(int, hot), START_S)
+        seconds = time.monotonic() - process.started
         ring.close()
-        assert ring.lost == 0
+        # A fault is sampled before it is counted: the last may still be on its way.
+        wait_for(lambda: _too_few_hint_faults(before, len(hot)))
         assert vmstat()["pgpromote_success"] == before["pgpromote_success"]
         assert set(process.nodes(hot)) == {SLOW}
         seen = {fault.address & -load.PAGE for fault in faults}
         assert seen.isdisjoint({int(address) for address in cold})
         assert all(fault.physical for fault in faults)
-        assert len(faults) == pytest.approx(hint_faults, rel=0.01, abs=64)
-        print(f"all hot pages seen {first_round - process.started:.2f} s after the load's start")
-        print(f"{len(faults)} samples, {hint_faults} hint faults")
+        print(f"all hot pages seen {seconds:.2f} s after the load's start")
+        print(f"{len(faults)} samples, {ring.lost} lost")
 
 
-def _until_all_seen(ring: Faults, wanted: set[int]) -> tuple[list[Fault], float]:
-    faults: list[Fault] = []
-    missing = set(wanted)
-    end = time.monotonic() + 30
-    while missing and time.monotonic() < end:
-        time.sleep(0.05)
-        new = ring.read()
-        faults += new
-        missing -= {fault.address & -load.PAGE for fault in new}
-    assert not missing, f"{len(missing)} of {len(wanted)} hot pages never faulted"
-    return faults, time.monotonic()
+def _too_few_hint_faults(before: dict[str, int], wanted: int) -> str:
+    """Each page that was seen had been there: its fault was a hint, and the kernel counts it."""
+    counted = vmstat()["numa_hint_faults"] - before["numa_hint_faults"]
+    return "" if counted >= wanted else f"{counted} hint faults of {wanted} counted"
 
 
 def test_memory_can_be_added_to_the_slow_node() -> None:
@@ -139,9 +133,8 @@ def test_memory_can_be_added_to_the_slow_node() -> None:
 
     wanted = total() + (256 << 10)
     hotplug.add_memory("fact", node=SLOW, mib=256)
-    end = time.monotonic() + 20
-    while total() < wanted and time.monotonic() < end:  # it comes online block by block
-        time.sleep(0.1)
+    # It comes online block by block.
+    wait_for(lambda: "" if total() >= wanted else f"{total()} of {wanted} KiB", every=0.1)
     assert total() == wanted
 
 
@@ -152,12 +145,3 @@ def test_the_emulator_computes_right() -> None:
         found, inverse = np.unique(values, return_inverse=True)
         assert found.tolist() == sorted(set(values.tolist()))
         assert found[inverse].tolist() == values.tolist()
-
-
-def test_the_guest_is_not_too_slow_to_measure_in() -> None:
-    start = time.perf_counter()
-    for _ in range(1_000_000):
-        pass
-    elapsed = time.perf_counter() - start
-    print(f"a million empty Python rounds: {elapsed:.2f} s")
-    assert elapsed < 20

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pghot.log.read import open_log
-from tests.vm import daemon, forked, load
-from tests.vm.layout import SLOW
-from tests.vm.machine import SHARED
+from tests.vm import commands, daemon, load
+from tests.vm.perf_ring import Faults
+from tests.vm.promotion import fast, wait_for
 
-WAIT_S = 180
+WAIT_S = 300
 
 
 def pghot(*words: object) -> subprocess.CompletedProcess[str]:
@@ -30,14 +32,21 @@ def pghot(*words: object) -> subprocess.CompletedProcess[str]:
 def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(tmp_path, mode):
     log = tmp_path / "log.parquet"
     settings = ("--fidelity", "v7", "--mode", mode, "--set", "kmigrated_batch_nr=100")
-    program = Path(os.environ[SHARED]) / "load"
-    said = pghot(
-        "run", *settings, "--json", "--record", log, "-o", tmp_path / "live",
-        "--", program, "32", "8", "8", "1", "--node", SLOW, "--pause-us", "0",
-    )  # fmt: skip
-    live = json.loads(said.stdout[said.stdout.index("{") :])
-    # How many is a matter of how fast the machine is; that the replay does the same is not.
-    assert live["live"]["promoted_pages"] > 0, json.dumps(live["live"]) + said.stderr
+    run = (
+        daemon.PGHOT,
+        "run",
+        *settings,
+        "--record",
+        str(log),
+        "-o",
+        str(tmp_path / "live"),
+        "--",
+    )
+    with load.running(32, 8, options=("--pause-us", "0"), prefix=run) as process:
+        hot, _cold = process.addresses(32)
+        # How many is a matter of how fast the machine is; that the replay does the same is not.
+        wait_for(lambda: "" if fast(process.pid, hot) else "no page was promoted")
+        assert process.stop().startswith("checksum ok")
     pghot("replay", log, *settings, "-o", tmp_path / "replay")
     results = [tmp_path / name for name in ("live", "replay")]
     for name in ("pfn", "record", "hot_sections"):
@@ -64,12 +73,30 @@ def _kernel_leaves_pages_alone():
     balancing.write_text(before)
 
 
+@contextmanager
+def recording(*words: str, said: Path) -> Iterator[commands.Command]:
+    """Run `pghot record WORDS`, which has begun to watch."""
+    with commands.running(("record", *words), Path(os.devnull), said) as command:
+
+        def idle() -> str:
+            assert command.poll() is None, said.read_text()
+            return "" if daemon.BALANCING.read_text().strip() == "2" else "nothing is recorded"
+
+        wait_for(idle)
+        yield command
+
+
 @pytest.mark.usefixtures("_kernel_leaves_pages_alone")
 def test_a_recording_names_process_and_address_and_replays_on_its_own_machine(tmp_path):
     log = tmp_path / "log.parquet"
     with load.running(32, 8, options=("--pause-us", "0")) as process:
-        pghot("record", "-p", process.pid, "-d", "12", "-o", log)
         hot, _cold = process.addresses(32)
+        with recording("-p", str(process.pid), "-o", str(log), said=tmp_path / "said") as command:
+            ring = Faults(process.pid)
+            ring.until_all_seen(map(int, hot), WAIT_S)
+            ring.close()
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(daemon.START_S) == 0
     with open_log(log) as opened:
         rows = np.concatenate([
             chunk.columns["vaddr"][chunk.columns["pid"] == process.pid]
@@ -86,16 +113,12 @@ def test_a_recording_names_process_and_address_and_replays_on_its_own_machine(tm
 def test_a_recording_that_is_killed_is_readable_up_to_its_last_part(tmp_path):
     log = tmp_path / "log.parquet"
     parts = tmp_path / "log.parquet.parts"
-    with load.running(32, 8, options=("--pause-us", "0")) as process:
-        said = tmp_path / "stderr"
-        words = ("record", "-p", str(process.pid), "-o", str(log))
-        with forked.running(words, Path(os.devnull), said) as recording:
-            end = time.monotonic() + WAIT_S
-            while not (parts.exists() and any(parts.glob("0*.parquet"))):
-                assert recording.poll() is None, said.read_text()
-                assert time.monotonic() < end, "no part was written"
-                time.sleep(0.1)
-            recording.kill()
+    with (
+        load.running(32, 8, options=("--pause-us", "0")) as process,
+        recording("-p", str(process.pid), "-o", str(log), said=tmp_path / "said") as command,
+    ):
+        wait_for(lambda: "" if any(parts.glob("0*.parquet")) else "no part was written", WAIT_S)
+        command.kill()
     assert not log.exists()
     summary = json.loads(pghot("replay", parts, "--json").stdout)
     assert summary["accesses"] > 0

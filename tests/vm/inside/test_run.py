@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from tests.vm import daemon, load
 from tests.vm.groups import group
 from tests.vm.layout import FAST, SLOW
+from tests.vm.perf_ring import Faults
 from tests.vm.promotion import share_fast, wait_until_fast
 
 pytestmark = pytest.mark.usefixtures("settings_come_back")
@@ -22,12 +25,38 @@ BUSY = ("--pause-us", "0")
 """The kernel first looks at a process after a second of its CPU time."""
 
 
+MB = 1_000_000
+
+
+def test_a_run_is_ready_within_three_imports_of_numpy_and_holds_at_most_80_megabytes() -> None:
+    imports, starts, held = [], [], []
+    with load.running(32, 8) as process:
+        for _ in range(3):
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-c", "import numpy"], check=True)
+            imports.append(time.monotonic() - began)
+            began = time.monotonic()
+            with daemon.running("-p", str(process.pid)) as running:
+                starts.append(running.wait_until_watching() - began)
+                held.append(held_by(running.process.pid))
+                running.stop()
+    print(f"import numpy {imports}, ready {starts} s; {held} bytes")
+    assert min(starts) <= 3 * min(imports)
+    assert max(held) <= 80 * MB
+
+
+def held_by(pid: int) -> int:
+    """Give the bytes of memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Path) -> None:
     before = daemon.kernel_promoted()
     prefix = (daemon.PGHOT, "run", "-o", str(tmp_path / "result"), "--")
     with load.running(64, 16, options=("--write", *BUSY), prefix=prefix) as process:
         hot, cold = process.addresses(64)
-        seconds = wait_until_fast(process, hot, timeout=30)
+        seconds = wait_until_fast(process, hot)
         # Before the comparison, which reads every page, and so makes cold ones warm.
         cold_moved = int(np.count_nonzero(process.nodes(cold) == FAST))
         assert process.verify().startswith("checksum ok")
@@ -37,7 +66,7 @@ def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Pat
     assert live["kernel_promoted_pages"] == 0
     assert daemon.kernel_promoted() == before
     assert live["promoted_pages"] >= 0.99 * len(hot)
-    assert 0 < live["cpu_s"] < live["real_s"]
+    assert live["cpu_s"] > 0
     assert live["batch_latency"]["count"] > 0
     lost = live["sources"]["hintfault"]["lost"]
     print(f"99 % of the hot pages fast after {seconds:.2f} s, {cold_moved} cold pages moved")
@@ -68,11 +97,15 @@ def test_of_two_control_groups_only_the_chosen_one_is_moved_and_counted() -> Non
         group("pghot-yes") as yes,
         group("pghot-no") as no,
         load.running(32, 8, options=BUSY, prefix=yes.inside) as ours,
-        load.running(32, 8, prefix=no.inside) as other,
+        load.running(32, 8, options=BUSY, prefix=no.inside) as other,
     ):
         hot, _cold = ours.addresses(32)
         with daemon.running(*daemon.PATIENT, "-G", yes.name) as pghot:
+            pghot.wait_until_watching()
+            ring = Faults(other.pid)
             wait_until_fast(ours, hot)
+            ring.until_all_seen(map(int, other.addresses(32)[0]), daemon.START_S)
+            ring.close()
             others = np.concatenate(other.addresses(32))
             assert set(other.nodes(others)) == {SLOW}
             live = pghot.stop(signal.SIGHUP)["live"]

@@ -38,7 +38,7 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
             hot, cold = process.addresses(64)
             wait_for(lambda: _none_moved(filler, process, hot), every=0.2)
             wait_for(lambda: _undecided(filler, pghot, process, hot), every=0.2)
-            wait_for(_at_min, timeout=30, every=0.2)
+            wait_for(_at_min, every=0.2)
             live = pghot.stop()["live"]  # before the comparison, which makes cold pages warm
             moved, others = (fast(process.pid, pages) for pages in (hot, cold))
             print(f"{moved} of {len(hot)} hot pages moved; {live['refused']}")
@@ -118,13 +118,13 @@ def _added(name: str, *, node: int, mib: int) -> Iterator[None]:
     ONLINE.write_text("online_movable")
     try:
         hotplug.add_memory(name, node=node, mib=mib)
-        wait_for(lambda: "" if present() >= wanted else f"node {node} did not grow", 60)
+        wait_for(lambda: "" if present() >= wanted else f"node {node} did not grow")
     finally:
         ONLINE.write_text(before)
     yield
     hotplug.remove_memory(name)
     gone = Path(f"/sys/devices/system/node/node{node}")
-    wait_for(lambda: f"node {node} is still there" if gone.exists() else "", 60)
+    wait_for(lambda: f"node {node} is still there" if gone.exists() else "")
 
 
 def _zones() -> tuple[room.ZoneInfo, ...]:

@@ -18,7 +18,7 @@ from typing import TextIO
 import numpy as np
 import pytest
 
-from tests.vm import daemon, dict_load, forked, redis
+from tests.vm import commands, daemon, dict_load, redis
 from tests.vm.groups import group
 from tests.vm.layout import FAST, SLOW
 from tests.vm.promotion import fast, wait_until_pages_fast
@@ -108,12 +108,12 @@ def test_the_hot_part_of_a_python_dict_becomes_fast_in_a_process_of_the_sudo_use
 @contextmanager
 def launched(
     *words: str, directory: Path, environment: dict[str, str]
-) -> Iterator[tuple[forked.Command, TextIO]]:
+) -> Iterator[tuple[commands.Command, TextIO]]:
     """Run `pghot run WORDS`: with it, what the command it launches prints."""
     fifo = directory / "stdout"
     os.mkfifo(fifo)
     with (
-        forked.running(("run", *words), fifo, directory / "stderr", environment) as command,
+        commands.running(("run", *words), fifo, directory / "stderr", environment) as command,
         fifo.open() as printed,
     ):
         yield command, printed

@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.errors import InputError
 from pghot.log.convert.samples import BoolArray, Llc, Opened, Options, Tally, U64Array
 from pghot.log.convert.source import Source
 from pghot.log.convert.text import NOT_BAD
 from pghot.log.schema import Columns
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i64, u8, u64
+else:
+    from pghot.engine.arrays import i64, u8, u64
 
 NAME = "lackey"
 
@@ -34,18 +40,42 @@ _ROWS = 1 << 17
 _LINE = re.compile(rb"(?:I  | [LSM] )[0-9a-f]{1,16},[0-9]{1,4}\r?$")
 _CHATTER = re.compile(rb"(?:==|--|\*\*)[0-9]{1,10}(?:==|--|\*\*)")
 
-_INSTRUCTIONS, _TOUCHES, _LINES, _BAD, _FIRST_BAD = range(5)
-_NEWLINE, _RETURN, _COMMA, _SPACE = 10, 13, 44, 32
-_EQUALS, _DASH, _STAR = 61, 45, 42
-_I, _L, _M, _S = 73, 76, 77, 83
+_COUNTS = 5
+_INSTRUCTIONS = cython.declare(cython.int, 0)
+_TOUCHES = cython.declare(cython.int, 1)
+_LINES = cython.declare(cython.int, 2)
+_BAD = cython.declare(cython.int, 3)
+_FIRST_BAD = cython.declare(cython.int, 4)
 
+_NEWLINE = cython.declare(cython.uchar, ord("\n"))
+_RETURN = cython.declare(cython.uchar, ord("\r"))
+_COMMA = cython.declare(cython.uchar, ord(","))
+_SPACE = cython.declare(cython.uchar, ord(" "))
+_EQUALS = cython.declare(cython.uchar, ord("="))
+_DASH = cython.declare(cython.uchar, ord("-"))
+_STAR = cython.declare(cython.uchar, ord("*"))
+_I = cython.declare(cython.uchar, ord("I"))
+_L = cython.declare(cython.uchar, ord("L"))
+_M = cython.declare(cython.uchar, ord("M"))
+_S = cython.declare(cython.uchar, ord("S"))
+
+_U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
+_LARGEST = cython.declare(cython.ulong, MAX_ACCESS)
 
 _I64Array = npt.NDArray[np.int64]
 _Text = npt.NDArray[np.uint8]
 
 
-def _digit_values() -> _I64Array:
-    values = np.full(256, 255, dtype=np.int64)
+class Misses(NamedTuple):
+    """Room for the rows of a block: instructions so far, address, whether it was written."""
+
+    instructions: U64Array
+    addresses: U64Array
+    writes: BoolArray
+
+
+def _digit_values() -> _Text:
+    values = np.full(256, 255, dtype=np.uint8)
     for value, digit in enumerate("0123456789abcdef"):
         values[ord(digit)] = values[ord(digit.upper())] = value
     return values
@@ -92,7 +122,7 @@ def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]
     llc = options.llc
     shift = llc.line.bit_length() - 1
     tags = np.full((llc.size >> shift) // llc.ways * llc.ways, -1, dtype=np.int64)
-    counts = np.zeros(5, dtype=np.int64)
+    counts = np.zeros(_COUNTS, dtype=np.int64)
     for _line, block in source.blocks():
         for rows in _filtered(block, counts, tags, llc.ways, shift):
             if counts[_BAD] and not options.skip_bad:
@@ -125,27 +155,86 @@ def _filtered(
     text = np.frombuffer(block, dtype=np.uint8)
     at = 0
     while at < len(text):
-        instructions = np.empty(_ROWS, dtype=np.uint64)
-        addresses = np.empty(_ROWS, dtype=np.uint64)
-        writes = np.empty(_ROWS, dtype=np.bool_)
-        at, rows = scan(
-            text, at, counts, _DIGITS, tags, ways, shift, instructions, addresses, writes
+        rows = Misses(
+            np.empty(_ROWS, dtype=np.uint64),
+            np.empty(_ROWS, dtype=np.uint64),
+            np.empty(_ROWS, dtype=np.bool_),
         )
-        yield instructions[:rows], addresses[:rows], writes[:rows]
+        at, filled = scan(text, at, counts, tags, ways, shift, rows)
+        yield rows.instructions[:filled], rows.addresses[:filled], rows.writes[:filled]
 
 
-@compiled
-def _miss(tags: _I64Array, ways: int, line: np.int64) -> bool:
+def scan(
+    block: _Text,
+    at: cython.long,
+    counted: _I64Array,
+    cache: _I64Array,
+    ways: cython.long,
+    shift: cython.int,
+    rows: Misses,
+) -> tuple[int, int]:
+    """Go through whole lines from byte `at`; stop at the end or where the rows are full.
+
+    Gives where it stopped and how many rows it filled.
+    """
+    text: cython.p_uchar = u8(block)
+    digits: cython.p_uchar = u8(_DIGITS)
+    counts: cython.p_long = i64(counted)
+    tags: cython.p_long = i64(cache)
+    instructions: cython.p_ulong = u64(rows.instructions)
+    addresses: cython.p_ulong = u64(rows.addresses)
+    writes: cython.p_uchar = u8(rows.writes)
+    read = np.zeros(3, np.uint64)
+    event: cython.p_ulong = u64(read)
+    sets: cython.long = len(cache) // ways
+    end: cython.long = len(block)
+    full: cython.long = len(rows.addresses) - ((MAX_ACCESS >> shift) + 2)
+    filled: cython.long = 0
+    newline: cython.long
+    line: cython.ulong
+    last: cython.ulong
+    kind: cython.int
+    with cython.nogil:
+        while at < end and filled < full:
+            counts[_LINES] += 1
+            kind = _event(text, at, digits, event)
+            newline = event[0]
+            if kind == _I:
+                counts[_INSTRUCTIONS] += 1
+            elif kind == 0:
+                _note_bad(text, at, counts)
+            else:
+                line = event[1] >> shift
+                last = (event[1] + event[2] - 1) >> shift
+                while line <= last:
+                    counts[_TOUCHES] += 1
+                    if sets == 0 or _miss(tags, sets, ways, line):
+                        instructions[filled] = counts[_INSTRUCTIONS]
+                        addresses[filled] = max(event[1], line << shift)
+                        writes[filled] = kind != _L
+                        filled += 1
+                    line += 1
+            at = newline + 1
+    return at, filled
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _miss(
+    tags: cython.p_long, sets: cython.long, ways: cython.long, line: cython.long
+) -> cython.bint:
     """Touch a cache line; tags of a set stand in the order of use, the latest first."""
-    if len(tags) == 0:
-        return True
-    first = (line % (len(tags) // ways)) * ways
+    first: cython.long = (line % sets) * ways
+    at: cython.long
+    missed: cython.bint
     if tags[first] == line:
         return False
     at = first + 1
     while at < first + ways and tags[at] != line:
         at += 1
-    missed: bool = at == first + ways
+    missed = at == first + ways
     if missed:
         at -= 1
     while at > first:
@@ -155,101 +244,74 @@ def _miss(tags: _I64Array, ways: int, line: np.int64) -> bool:
     return missed
 
 
-@compiled
-def _kind(text: _Text, at: int) -> int:
-    """Give the letter of the event that starts at byte `at`, 0 for none.
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _event(
+    text: cython.p_uchar, at: cython.long, digits: cython.p_uchar, event: cython.p_ulong
+) -> cython.int:
+    """Read a line: its letter, 0 for no event.
+
+    `event` gets where the line's newline is, the address and the size.
+    """
+    kind: cython.int = _kind(text, at)
+    address: cython.ulong = 0
+    size: cython.ulong = 0
+    first: cython.long = at + 3
+    if kind:
+        at = first
+        while at < first + 16 and digits[text[at]] < 16:
+            address = (address << 4) | digits[text[at]]
+            at += 1
+        if at > first and text[at] == _COMMA:
+            at += 1
+            first = at
+            while at < first + 16 and digits[text[at]] < 10:
+                size = size * 10 + digits[text[at]]
+                at += 1
+        if text[at] == _RETURN:
+            at += 1
+        if text[at] != _NEWLINE or size < 1 or size > _LARGEST or address > _U64 - (size - 1):
+            kind = 0
+    while text[at] != _NEWLINE:
+        at += 1
+    event[0] = at
+    event[1] = address
+    event[2] = size
+    return kind
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _kind(text: cython.p_uchar, at: cython.long) -> cython.int:
+    """The letter of the event that starts at byte `at`, 0 for none.
 
     A newline ends every line, so a test that fails on it keeps the next from running past.
     """
+    letter: cython.int
     if text[at] == _I:
         return _I if text[at + 1] == _SPACE and text[at + 2] == _SPACE else 0
     if text[at] != _SPACE:
         return 0
-    for letter in (_L, _S, _M):
-        if text[at + 1] == letter:
-            return letter if text[at + 2] == _SPACE else 0
-    return 0
+    letter = text[at + 1]
+    if letter not in (_L, _S, _M):
+        return 0
+    return letter if text[at + 2] == _SPACE else 0
 
 
-@compiled
-def _number(text: _Text, at: int, digits: _I64Array, base: int) -> tuple[int, np.uint64]:
-    """Read up to 16 digits from byte `at`; give where they end and the number."""
-    number = np.uint64(0)
-    first = at
-    while at < first + 16 and digits[text[at]] < base:
-        number = number * np.uint64(base) + np.uint64(digits[text[at]])
-        at += 1
-    return at, number
-
-
-@compiled
-def _event(text: _Text, at: int, digits: _I64Array) -> tuple[int, int, np.uint64, np.uint64]:
-    """Read a line: where its newline is, its letter (0 for no event), address and size."""
-    kind = _kind(text, at)
-    address = size = np.uint64(0)
-    if kind:
-        first = at + 3
-        at, address = _number(text, first, digits, 16)
-        if at > first and text[at] == _COMMA:
-            at, size = _number(text, at + 1, digits, 10)
-        if text[at] == _RETURN:
-            at += 1
-    wraps = address + size - np.uint64(1) < address
-    if text[at] != _NEWLINE or size < 1 or size > MAX_ACCESS or wraps:
-        kind = 0
-    while text[at] != _NEWLINE:
-        at += 1
-    return at, kind, address, size
-
-
-@compiled
-def _note_bad(text: _Text, at: int, counts: _I64Array) -> None:
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _note_bad(text: cython.p_uchar, at: cython.long, counts: cython.p_long) -> cython.void:
     """Count the line at byte `at` as bad unless valgrind speaks: ==, -- or **, or nothing."""
-    if text[at] in (_NEWLINE, _RETURN):
+    mark: cython.int = text[at]
+    if mark in (_NEWLINE, _RETURN):
         return
-    if text[at + 1] == text[at] and text[at] in (_EQUALS, _DASH, _STAR):
+    if text[at + 1] == mark and mark in (_EQUALS, _DASH, _STAR):
         return
     counts[_BAD] += 1
     if counts[_FIRST_BAD] == 0:
         counts[_FIRST_BAD] = counts[_LINES]
-
-
-@compiled
-def scan(
-    text: _Text,
-    at: int,
-    counts: _I64Array,
-    digits: _I64Array,
-    tags: _I64Array,
-    ways: int,
-    shift: int,
-    instructions: U64Array,
-    addresses: U64Array,
-    writes: BoolArray,
-) -> tuple[int, int]:
-    """Go through whole lines from byte `at`; stop at the end or where the rows are full.
-
-    Gives where it stopped and how many rows it filled.
-    """
-    full = len(addresses) - ((MAX_ACCESS >> shift) + 2)
-    rows = 0
-    while at < len(text) and rows < full:
-        counts[_LINES] += 1
-        newline, kind, address, size = _event(text, at, digits)
-        last = (address + size - np.uint64(1)) >> np.uint64(shift)
-        line = address >> np.uint64(shift)
-        if kind == 0:
-            _note_bad(text, at, counts)
-        elif kind == _I:
-            counts[_INSTRUCTIONS] += 1
-        else:
-            while line <= last:
-                counts[_TOUCHES] += 1
-                if _miss(tags, ways, np.int64(line)):
-                    instructions[rows] = counts[_INSTRUCTIONS]
-                    addresses[rows] = max(address, line << np.uint64(shift))
-                    writes[rows] = kind != _L
-                    rows += 1
-                line += np.uint64(1)
-        at = newline + 1
-    return at, rows

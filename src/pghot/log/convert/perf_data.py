@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
+from pghot.log.convert import perf_layout as layout
 from pghot.log.convert import perf_samples
-from pghot.log.convert.perf_samples import Bit, Layouts
+from pghot.log.convert.perf_samples import Layouts
 from pghot.log.convert.samples import Opened, Options, Tally, use_physical, with_address
 from pghot.log.convert.source import Source
 from pghot.log.schema import Columns
@@ -179,7 +180,7 @@ def _samples(
 
 
 def _refuse_record(source: Source, at: int, why: int) -> None:
-    if why == perf_samples.COMPRESSED:
+    if why == layout.COMPRESSED:
         raise InputError(
             f"{source.name}: byte {at}: compressed records; record without -z, or convert the "
             f"output of perf script"
@@ -190,8 +191,11 @@ def _refuse_record(source: Source, at: int, why: int) -> None:
 
 
 def _layouts(source: Source, attrs: list[_Attr]) -> Layouts:
-    usable = [attr.has(Bit.TIME) and (attr.has(Bit.ADDR) or attr.has(Bit.PHYS)) for attr in attrs]
-    if not any(attr.has(Bit.TIME) for attr in attrs):
+    usable = [
+        attr.has(layout.TIME) and (attr.has(layout.ADDR) or attr.has(layout.PHYS_ADDR))
+        for attr in attrs
+    ]
+    if not any(attr.has(layout.TIME) for attr in attrs):
         raise InputError(f"{source.name}: the samples have no time; record with -T")
     if not any(usable):
         raise InputError(f"{source.name}: the samples have no address; {_AGAIN}")
@@ -225,17 +229,17 @@ def _id_offset(source: Source, attrs: list[_Attr]) -> int:
 
 
 def _id_offset_of(attr: _Attr) -> int:
-    if attr.has(Bit.IDENTIFIER):
+    if attr.has(layout.IDENTIFIER):
         return 0
-    before = (Bit.IP, Bit.TID, Bit.TIME, Bit.ADDR)
-    return sum(8 for bit in before if attr.has(bit)) if attr.has(Bit.ID) else -1
+    before = (layout.IP, layout.TID, layout.TIME, layout.ADDR)
+    return sum(8 for bit in before if attr.has(bit)) if attr.has(layout.ID) else -1
 
 
 def _columns(attrs: list[_Attr], rows: Columns) -> tuple[str, ...]:
-    columns = ["vaddr"] if any(attr.has(Bit.ADDR) for attr in attrs) else []
-    if any(attr.has(Bit.TID) for attr in attrs):
+    columns = ["vaddr"] if any(attr.has(layout.ADDR) for attr in attrs) else []
+    if any(attr.has(layout.TID) for attr in attrs):
         columns.append("pid")
-    if any(attr.has(Bit.CPU) for attr in attrs):
+    if any(attr.has(layout.CPU) for attr in attrs):
         columns.append("cpu")
     if (rows["op"] & (_OP_LOAD | _OP_STORE)).any():
         columns.append("write")

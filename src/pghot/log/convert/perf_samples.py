@@ -6,47 +6,39 @@ there are, its event's sample_type says.  Fields of variable length are stepped 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.jit import compiled
 from pghot.log.convert.samples import U64Array
 from pghot.log.schema import Columns
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8, u64
+    from cython.cimports.pghot.log.convert import perf_layout as layout
+else:
+    from pghot.engine.arrays import i16, i32, i64, u8, u64
+    from pghot.log.convert import perf_layout as layout
 
 _Bytes = npt.NDArray[np.uint8]
 _I64Array = npt.NDArray[np.int64]
 
+_ALL = cython.declare(cython.ulong, 0xFFFF_FFFF)
 
-class Bit:
-    """Bits of perf_event_attr.sample_type."""
-
-    IP, TID, TIME, ADDR, READ, CALLCHAIN, ID, CPU, PERIOD, STREAM_ID = range(10)
-    RAW, BRANCH_STACK, REGS_USER, STACK_USER, WEIGHT, DATA_SRC, IDENTIFIER = range(10, 17)
-    TRANSACTION, REGS_INTR, PHYS, AUX, CGROUP, PAGE_SIZE, CODE_PAGE_SIZE = range(17, 24)
-    WEIGHT_STRUCT = 24
-
-
-# Compiled code takes plain globals as constants, not attributes of a class.
-_IP, _TID, _TIME, _ADDR, _READ, _CALLCHAIN, _ID, _CPU, _PERIOD, _STREAM_ID = range(10)
-_RAW, _BRANCH_STACK, _REGS_USER, _STACK_USER, _WEIGHT, _DATA_SRC, _IDENTIFIER = range(10, 17)
-_TRANSACTION, _REGS_INTR, _PHYS, _WEIGHT_STRUCT = 17, 18, 19, 24
-
-# PERF_FORMAT_* and PERF_SAMPLE_BRANCH_* bits that change what a field takes.
-_READ_ENABLED, _READ_RUNNING, _READ_ID, _READ_GROUP, _READ_LOST = range(5)
-_BRANCH_HW_INDEX, _BRANCH_COUNTERS = 17, 19
-
-_SAMPLE = 9
-_AUXTRACE = 71
-"""A tool record whose payload follows it and is not in its size."""
-
-_COMPRESSED, _COMPRESSED2 = 81, 83
-CORRUPT, COMPRESSED = 1, 2
-
-# Places in the array that a decoded sample fills.
-_AT_TIME, _AT_ADDR, _AT_PHYS, _AT_PID, _AT_CPU, _AT_OP, _FIELDS = range(7)
-_BAD, _FIRST_BAD, _USELESS, _UNKNOWN = range(4)
+_BEFORE_READ = (
+    layout.IDENTIFIER,
+    layout.IP,
+    layout.TID,
+    layout.TIME,
+    layout.ADDR,
+    layout.ID,
+    layout.STREAM_ID,
+    layout.CPU,
+    layout.PERIOD,
+)
+"""Fields of eight bytes each, in their order."""
 
 
 class Layouts(NamedTuple):
@@ -66,9 +58,30 @@ class Layouts(NamedTuple):
     id_events: _I64Array
     id_offset: int
 
+    def words(self) -> _I64Array:
+        """All events as `decode` takes them, EVENT_WORDS items each."""
+        words = np.empty((len(self.sample_type), layout.EVENT_WORDS), np.int64)
+        words[:, layout.EVENT_TYPE] = self.sample_type.view(np.int64)
+        words[:, layout.EVENT_READ] = self.read_format.view(np.int64)
+        words[:, layout.EVENT_BRANCH] = self.branch_type.view(np.int64)
+        words[:, layout.EVENT_REGS_USER] = self.regs_user
+        words[:, layout.EVENT_REGS_INTR] = self.regs_intr
+        words[:, layout.EVENT_USABLE] = self.usable
+        for row, sample_type in zip(words, self.sample_type.tolist(), strict=True):
+            has = [bit for bit in _BEFORE_READ if sample_type >> bit & 1]
+            row[layout.EVENT_HEAD] = 8 * len(has)
+            for word, bit in (
+                (layout.EVENT_TID, layout.TID),
+                (layout.EVENT_TIME, layout.TIME),
+                (layout.EVENT_ADDR, layout.ADDR),
+                (layout.EVENT_CPU, layout.CPU),
+            ):
+                row[word] = 8 * has.index(bit) if bit in has else -1
+        return words.reshape(-1)
+
 
 def empty_rows(rows: int) -> Columns:
-    """Make room for samples: times in ns, addresses, and the low byte of data_src."""
+    """Room for samples: times in ns, addresses, and the low byte of data_src."""
     return {
         "time": np.empty(rows, dtype=np.uint64),
         "vaddr": np.empty(rows, dtype=np.uint64),
@@ -79,271 +92,361 @@ def empty_rows(rows: int) -> Columns:
     }
 
 
+def count(records: _Bytes, begin: cython.long, end: cython.long) -> tuple[int, int, int]:
+    """Count the samples; also where it stopped, and why it had to (0: at the end)."""
+    data: cython.p_uchar = u8(records)
+    samples: cython.long = 0
+    why: cython.long = 0
+    at: cython.long = begin
+    after: cython.long
+    kind: cython.ulong
+    with cython.nogil:
+        while at < end:
+            after = _next(data, at, end)
+            if after < 0:
+                why = layout.CORRUPT
+                break
+            kind = _u32(data, at)
+            if kind in (layout.RECORD_COMPRESSED, layout.RECORD_COMPRESSED2):
+                why = layout.COMPRESSED
+                break
+            if kind == layout.RECORD_SAMPLE:
+                samples += 1
+            at = after
+    return samples, at, why
+
+
 def decode(
-    data: _Bytes, begin: int, end: int, layouts: Layouts, rows: Columns, tallied: _I64Array
+    records: _Bytes,
+    begin: cython.long,
+    end: cython.long,
+    layouts: Layouts,
+    rows: Columns,
+    tallied: _I64Array,
 ) -> int:
-    """Fill `rows` with the usable samples and give how many there are.
+    """Fill `rows` with the usable samples of records that `count` went through; how many.
 
     `tallied` gets: bad samples, the first one's byte, samples of events without time or
     address, samples of unknown events.
     """
-    columns = (rows[name] for name in ("time", "vaddr", "phys", "pid", "cpu", "op"))
-    return int(_decode(data, begin, end, layouts, tallied, *columns))
+    data: cython.p_uchar = u8(records)
+    words = layouts.words()
+    events: cython.p_long = i64(words)
+    ids: cython.p_ulong = u64(layouts.ids)
+    id_events: cython.p_long = i64(layouts.id_events)
+    id_count: cython.long = len(layouts.ids)
+    id_offset: cython.long = layouts.id_offset
+    tally: cython.p_long = i64(tallied)
+    times: cython.p_ulong = u64(rows["time"])
+    vaddrs: cython.p_ulong = u64(rows["vaddr"])
+    physical: cython.p_ulong = u64(rows["phys"])
+    pids: cython.p_int = i32(rows["pid"])
+    cpus: cython.p_short = i16(rows["cpu"])
+    operations: cython.p_uchar = u8(rows["op"])
+    after_head = np.zeros(2, np.uint64)
+    source_and_phys: cython.p_ulong = u64(after_head)
+    row: cython.long = 0
+    at: cython.long = begin
+    start: cython.long
+    after: cython.long
+    event: cython.long
+    with cython.nogil:
+        while at < end:
+            start = at + 8
+            at = _next(data, at, end)
+            if _u32(data, start - 8) != layout.RECORD_SAMPLE:
+                continue
+            after = start - 8 + _u16(data, start - 2)
+            event = _event_of(data, start, after, id_offset, ids, id_events, id_count)
+            if event == -1:
+                tally[layout.UNKNOWN] += 1
+                continue
+            event *= layout.EVENT_WORDS
+            if event >= 0 and not events[event + layout.EVENT_USABLE]:
+                tally[layout.USELESS] += 1
+                continue
+            if event < 0 or not _fits(data, start, after, events, event, source_and_phys):
+                if tally[layout.BAD] == 0:
+                    tally[layout.FIRST_BAD] = start - 8
+                tally[layout.BAD] += 1
+                continue
+            times[row] = _field(data, start, events[event + layout.EVENT_TIME], 0)
+            vaddrs[row] = _field(data, start, events[event + layout.EVENT_ADDR], 0)
+            pids[row] = _signed(_field(data, start, events[event + layout.EVENT_TID], _ALL), 32)
+            cpus[row] = _signed(_field(data, start, events[event + layout.EVENT_CPU], _ALL), 16)
+            operations[row] = source_and_phys[0] & 0x1F
+            physical[row] = source_and_phys[1]
+            row += 1
+    return row
 
 
-@compiled
-def _u64(data: _Bytes, at: int) -> Any:
-    """Read eight bytes; the compiler makes one load of them."""
-    value = np.uint64(0)
-    for byte in range(8):
-        value |= np.uint64(data[at + byte]) << np.uint64(8 * byte)
-    return value
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _u64(data: cython.p_uchar, at: cython.long) -> cython.ulong:
+    """Eight bytes; the C compiler makes one load of them."""
+    word: cython.ulong = _u32(data, at + 4)
+    return (word << 32) | _u32(data, at)
 
 
-@compiled
-def _u32(data: _Bytes, at: int) -> Any:
-    value = np.uint32(0)
-    for byte in range(4):
-        value |= np.uint32(data[at + byte]) << np.uint32(8 * byte)
-    return np.uint32(value)
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _u32(data: cython.p_uchar, at: cython.long) -> cython.ulong:
+    word: cython.ulong = data[at + 3]
+    word = (word << 8) | data[at + 2]
+    word = (word << 8) | data[at + 1]
+    return (word << 8) | data[at]
 
 
-@compiled
-def _u16(data: _Bytes, at: int) -> int:
-    return np.int64(data[at]) | (np.int64(data[at + 1]) << 8)  # type: ignore[return-value]
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _u16(data: cython.p_uchar, at: cython.long) -> cython.long:
+    word: cython.long = data[at + 1]
+    return (word << 8) | data[at]
 
 
-@compiled
-def _next(data: _Bytes, at: int, end: int) -> int:
-    """Give the byte after the record at `at`; -1 where it does not fit."""
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _field(
+    data: cython.p_uchar, start: cython.long, offset: cython.long, otherwise: cython.ulong
+) -> cython.ulong:
+    """A field of a sample that may not have it."""
+    return _u64(data, start + offset) if offset >= 0 else otherwise
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _signed(word: cython.ulong, bits: cython.int) -> cython.long:
+    """The lowest bits of a word as a signed number."""
+    one: cython.long = 1
+    value: cython.long = word & ((one << bits) - 1)
+    return value - (one << bits) if value >> (bits - 1) else value
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _bit(word: cython.long, bit: cython.int) -> cython.long:
+    return (word >> bit) & 1
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _next(data: cython.p_uchar, at: cython.long, end: cython.long) -> cython.long:
+    """The byte after the record at `at`; -1 where it does not fit."""
+    size: cython.long
+    payload: cython.ulong
+    room: cython.ulong
     if end - at < 8:
         return -1
     size = _u16(data, at + 6)
     if size < 8 or size > end - at:
         return -1
-    after = at + size
-    if _u32(data, at) == _AUXTRACE:
-        if size < 16:
-            return -1
-        payload = _u64(data, at + 8)
-        if payload > np.uint64(end - after):
-            return -1
-        after += int(payload)
-    return after
+    if _u32(data, at) != layout.RECORD_AUXTRACE:
+        return at + size
+    if size < 16:
+        return -1
+    payload = _u64(data, at + 8)
+    room = end - at - size
+    return -1 if payload > room else at + size + payload
 
 
-@compiled
-def count(data: _Bytes, begin: int, end: int) -> tuple[int, int, int]:
-    """Count the samples; give also where it stopped, and why it had to (0: at the end)."""
-    samples = 0
-    at = begin
-    while at < end:
-        after = _next(data, at, end)
-        if after < 0:
-            return samples, at, CORRUPT
-        kind = _u32(data, at)
-        if kind in (_COMPRESSED, _COMPRESSED2):
-            return samples, at, COMPRESSED
-        samples += kind == _SAMPLE
-        at = after
-    return samples, at, 0
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _event_of(
+    data: cython.p_uchar,
+    start: cython.long,
+    end: cython.long,
+    id_offset: cython.long,
+    ids: cython.p_ulong,
+    id_events: cython.p_long,
+    id_count: cython.long,
+) -> cython.long:
+    """The event that a sample is of; -1 unknown, -2 where it is too short to tell."""
+    ident: cython.ulong
+    low: cython.long = 0
+    high: cython.long = id_count
+    middle: cython.long
+    if id_offset < 0:
+        return 0
+    if end - start - id_offset < 8:
+        return -2
+    ident = _u64(data, start + id_offset)
+    if ident == 0:
+        return 0  # perf takes it for the first event
+    while low < high:
+        middle = (low + high) >> 1
+        if ids[middle] < ident:
+            low = middle + 1
+        else:
+            high = middle
+    return id_events[low] if low < id_count and ids[low] == ident else -1
 
 
-@compiled
-def _bit(word: Any, bit: int) -> bool:
-    return bool((word >> np.uint64(bit)) & np.uint64(1))
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _fits(
+    data: cython.p_uchar,
+    start: cython.long,
+    end: cython.long,
+    events: cython.p_long,
+    event: cython.long,
+    source_and_phys: cython.p_ulong,
+) -> cython.bint:
+    """Whether a sample is as long as its event says; its data_src and physical address."""
+    sample_type: cython.long = events[event + layout.EVENT_TYPE]
+    at: cython.long = _after_variable(data, start, end, events, event)
+    source_and_phys[0] = source_and_phys[1] = 0
+    if at < 0:
+        return False
+    if _bit(sample_type, layout.WEIGHT) or _bit(sample_type, layout.WEIGHT_STRUCT):
+        at += 8
+    if _bit(sample_type, layout.DATA_SRC):
+        if end - at < 8:
+            return False
+        source_and_phys[0] = _u64(data, at)
+        at += 8
+    if _bit(sample_type, layout.TRANSACTION):
+        at += 8
+    if _bit(sample_type, layout.REGS_INTR):
+        at = _after_regs(data, at, end, events[event + layout.EVENT_REGS_INTR])
+    if at < 0:
+        return False
+    if _bit(sample_type, layout.PHYS_ADDR):
+        if end - at < 8:
+            return False
+        source_and_phys[1] = _u64(data, at)
+        at += 8
+    return at <= end
 
 
-@compiled
-def _items(data: _Bytes, at: int, end: int, head: int, item: int) -> int:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_variable(
+    data: cython.p_uchar,
+    start: cython.long,
+    end: cython.long,
+    events: cython.p_long,
+    event: cython.long,
+) -> cython.long:
+    """Step over all fields up to STACK_USER; -1 where one does not fit."""
+    sample_type: cython.long = events[event + layout.EVENT_TYPE]
+    at: cython.long = start + events[event + layout.EVENT_HEAD]
+    if at > end:
+        return -1
+    if _bit(sample_type, layout.READ):
+        at = _after_read(data, at, end, events[event + layout.EVENT_READ])
+    if at >= 0 and _bit(sample_type, layout.CALLCHAIN):
+        at = _after_items(data, at, end, 0, 8)
+    if at >= 0 and _bit(sample_type, layout.RAW):
+        at = _after_raw(data, at, end)
+    if at >= 0 and _bit(sample_type, layout.BRANCH_STACK):
+        at = _after_branches(data, at, end, events[event + layout.EVENT_BRANCH])
+    if at >= 0 and _bit(sample_type, layout.REGS_USER):
+        at = _after_regs(data, at, end, events[event + layout.EVENT_REGS_USER])
+    if at >= 0 and _bit(sample_type, layout.STACK_USER):
+        at = _after_stack(data, at, end)
+    return at
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_items(
+    data: cython.p_uchar, at: cython.long, end: cython.long, head: cython.long, item: cython.long
+) -> cython.long:
     """Step over a u64 count, `head` bytes, and as many items; -1 where they do not fit."""
+    number: cython.ulong
+    most: cython.ulong
     if end - at < 8 + head:
         return -1
     number = _u64(data, at)
-    if number > np.uint64((end - at - 8 - head) // item):
-        return -1
-    return at + 8 + head + np.int64(number) * item  # type: ignore[return-value]
+    most = (end - at - 8 - head) // item
+    return -1 if number > most else at + 8 + head + number * item
 
 
-@compiled
-def _after_read(data: _Bytes, at: int, end: int, read_format: Any) -> int:
-    times = 8 * (int(_bit(read_format, _READ_ENABLED)) + int(_bit(read_format, _READ_RUNNING)))
-    value = 8 * (1 + int(_bit(read_format, _READ_ID)) + int(_bit(read_format, _READ_LOST)))
-    if _bit(read_format, _READ_GROUP):
-        return _items(data, at, end, times, value)
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_read(
+    data: cython.p_uchar, at: cython.long, end: cython.long, read_format: cython.long
+) -> cython.long:
+    times: cython.long = 8 * (
+        _bit(read_format, layout.READ_ENABLED) + _bit(read_format, layout.READ_RUNNING)
+    )
+    value: cython.long = 8 * (
+        1 + _bit(read_format, layout.READ_ID) + _bit(read_format, layout.READ_LOST)
+    )
+    if _bit(read_format, layout.READ_GROUP):
+        return _after_items(data, at, end, times, value)
     return at + times + value if end - at >= times + value else -1
 
 
-@compiled
-def _after_raw(data: _Bytes, at: int, end: int) -> int:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_raw(data: cython.p_uchar, at: cython.long, end: cython.long) -> cython.long:
+    size: cython.long
     if end - at < 4:
         return -1
-    size = np.int64(_u32(data, at))
-    return at + 4 + size if size <= end - at - 4 else -1  # type: ignore[return-value]
+    size = _u32(data, at)
+    return at + 4 + size if size <= end - at - 4 else -1
 
 
-@compiled
-def _after_branches(data: _Bytes, at: int, end: int, branch_type: Any) -> int:
-    head = 8 if _bit(branch_type, _BRANCH_HW_INDEX) else 0
-    return _items(data, at, end, head, 32 if _bit(branch_type, _BRANCH_COUNTERS) else 24)
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_branches(
+    data: cython.p_uchar, at: cython.long, end: cython.long, branch_type: cython.long
+) -> cython.long:
+    head: cython.long = 8 * _bit(branch_type, layout.BRANCH_HW_INDEX)
+    return _after_items(data, at, end, head, 24 + 8 * _bit(branch_type, layout.BRANCH_COUNTERS))
 
 
-@compiled
-def _after_regs(data: _Bytes, at: int, end: int, registers: int) -> int:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_regs(
+    data: cython.p_uchar, at: cython.long, end: cython.long, registers: cython.long
+) -> cython.long:
     """Step over the ABI and, unless that is none, the registers."""
+    size: cython.long
     if end - at < 8:
         return -1
     size = 8 if _u64(data, at) == 0 else 8 + 8 * registers
     return at + size if size <= end - at else -1
 
 
-@compiled
-def _after_stack(data: _Bytes, at: int, end: int) -> int:
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _after_stack(data: cython.p_uchar, at: cython.long, end: cython.long) -> cython.long:
     """Step over the stack's bytes and the count of those that hold something."""
-    after = _items(data, at, end, 0, 1)
+    after: cython.long = _after_items(data, at, end, 0, 1)
     if after <= at + 8:
         return after
     return after + 8 if end - after >= 8 else -1
-
-
-@compiled
-def _after_variable(
-    data: _Bytes, at: int, end: int, layouts: Any, event: int, sample_type: Any
-) -> int:
-    """Step over READ up to STACK_USER; -1 where one does not fit."""
-    if _bit(sample_type, _READ):
-        at = _after_read(data, at, end, layouts.read_format[event])
-    if at >= 0 and _bit(sample_type, _CALLCHAIN):
-        at = _items(data, at, end, 0, 8)
-    if at >= 0 and _bit(sample_type, _RAW):
-        at = _after_raw(data, at, end)
-    if at >= 0 and _bit(sample_type, _BRANCH_STACK):
-        at = _after_branches(data, at, end, layouts.branch_type[event])
-    if at >= 0 and _bit(sample_type, _REGS_USER):
-        at = _after_regs(data, at, end, layouts.regs_user[event])
-    if at >= 0 and _bit(sample_type, _STACK_USER):
-        at = _after_stack(data, at, end)
-    return at
-
-
-@compiled
-def _head(data: _Bytes, at: int, end: int, sample_type: Any, fields: U64Array) -> int:
-    """Read the fixed fields before READ; give where they end, -1 where they do not fit."""
-    for bit in (
-        _IDENTIFIER,
-        _IP,
-        _TID,
-        _TIME,
-        _ADDR,
-        _ID,
-        _STREAM_ID,
-        _CPU,
-        _PERIOD,
-    ):
-        if not _bit(sample_type, bit):
-            continue
-        if end - at < 8:
-            return -1
-        if bit == _TID:
-            fields[_AT_PID] = _u32(data, at)
-        elif bit == _TIME:
-            fields[_AT_TIME] = _u64(data, at)
-        elif bit == _ADDR:
-            fields[_AT_ADDR] = _u64(data, at)
-        elif bit == _CPU:
-            fields[_AT_CPU] = _u32(data, at)
-        at += 8
-    return at
-
-
-@compiled
-def _tail(
-    data: _Bytes, at: int, end: int, layouts: Any, event: int, sample_type: Any, fields: U64Array
-) -> bool:
-    """Read what stands after STACK_USER, up to the physical address."""
-    if _bit(sample_type, _WEIGHT) or _bit(sample_type, _WEIGHT_STRUCT):
-        at += 8
-    if _bit(sample_type, _DATA_SRC):
-        if end - at < 8:
-            return False
-        fields[_AT_OP] = _u64(data, at)
-        at += 8
-    if _bit(sample_type, _TRANSACTION):
-        at += 8
-    if _bit(sample_type, _REGS_INTR):
-        at = _after_regs(data, at, end, layouts.regs_intr[event])
-        if at < 0:
-            return False
-    if _bit(sample_type, _PHYS):
-        if end - at < 8:
-            return False
-        fields[_AT_PHYS] = _u64(data, at)
-        at += 8
-    return at <= end
-
-
-@compiled
-def _event_of(data: _Bytes, at: int, end: int, layouts: Any) -> int:
-    """Give the event of the sample whose fields start at `at`; -1 unknown, -2 too short."""
-    if layouts.id_offset < 0:
-        return 0
-    at += layouts.id_offset
-    if end - at < 8:
-        return -2
-    ident = _u64(data, at)
-    if ident == 0:
-        return 0  # perf takes it for the first event
-    place = np.searchsorted(layouts.ids, ident)
-    if place == len(layouts.ids) or layouts.ids[place] != ident:
-        return -1
-    return layouts.id_events[place]
-
-
-@compiled
-def _decode(
-    data: _Bytes,
-    begin: int,
-    end: int,
-    layouts: Any,
-    tallied: _I64Array,
-    times: U64Array,
-    vaddrs: U64Array,
-    physical: U64Array,
-    pids: npt.NDArray[np.int32],
-    cpus: npt.NDArray[np.int16],
-    operations: npt.NDArray[np.uint8],
-) -> int:
-    rows = 0
-    at = begin
-    fields = np.zeros(_FIELDS, dtype=np.uint64)
-    while at < end:
-        start, at = at, _next(data, at, end)
-        if _u32(data, start) != _SAMPLE:
-            continue
-        after = start + _u16(data, start + 6)
-        event = _event_of(data, start + 8, after, layouts)
-        if event == -1 or (event >= 0 and not layouts.usable[event]):
-            tallied[_UNKNOWN if event == -1 else _USELESS] += 1
-            continue
-        fields[:] = 0
-        fields[_AT_PID] = fields[_AT_CPU] = 0xFFFFFFFF
-        good = event >= 0
-        if good:
-            sample_type = layouts.sample_type[event]
-            place = _head(data, start + 8, after, sample_type, fields)
-            if place >= 0:
-                place = _after_variable(data, place, after, layouts, event, sample_type)
-            good = place >= 0 and _tail(data, place, after, layouts, event, sample_type, fields)
-        if not good:
-            if tallied[_BAD] == 0:
-                tallied[_FIRST_BAD] = start
-            tallied[_BAD] += 1
-            continue
-        times[rows] = fields[_AT_TIME]
-        vaddrs[rows] = fields[_AT_ADDR]
-        physical[rows] = fields[_AT_PHYS]
-        pids[rows] = np.int32(np.uint32(fields[_AT_PID]))
-        cpus[rows] = np.int16(np.uint16(fields[_AT_CPU]))
-        operations[rows] = np.uint8(fields[_AT_OP] & np.uint64(0x1F))
-        rows += 1
-    return rows

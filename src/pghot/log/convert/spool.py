@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.ipc
 
-from pghot.log.schema import Columns, arrow_schema
+from pghot.log.arrow import arrow_schema
+from pghot.log.schema import Columns
 
 
 class Spool:

@@ -15,7 +15,7 @@ from pghot.report.page.chart import Section, Spec, Table, View, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent
-from pghot.report.table import size
+from pghot.report.sizes import size
 
 CELLS = 40_000
 """Cells of all maps of a report at the most; columns are joined, then maps left out, for it."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from pghot.linux.moves import REASONS
 from pghot.live.mover import BEFORE
-from pghot.live.result import ENGINE_REFUSALS
+from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.report.page.model import Run
-from pghot.report.table import WHY, size
+from pghot.report.sizes import size
+from pghot.report.table import WHY
 
 POINT = 0.01
 """A difference in the share of fast accesses, or in run time, that is worth the name."""

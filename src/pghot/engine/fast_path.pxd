@@ -1,0 +1,41 @@
+# Structs of arrays and loops that the recorder calls block by block (fast_path.py).
+
+from pghot.engine.maps cimport Maps
+from pghot.engine.pages cimport Pages
+
+cdef class Rows:
+    cdef readonly object arrays
+    cdef readonly long count
+    cdef unsigned long *pfn
+    cdef short *nid
+    cdef signed char *source
+    cdef unsigned long *now
+
+cdef class RecordRules:
+    cdef readonly object table
+    cdef readonly int enabled
+    cdef readonly int target_nid
+    cdef readonly bint precise
+    cdef readonly unsigned long window
+    cdef unsigned long limit
+    cdef unsigned char *bytes
+    cdef unsigned int *words
+
+cdef class Scratch:
+    cdef readonly object arrays
+    cdef unsigned int *sections
+    cdef unsigned long last
+    cdef unsigned char *verdicts
+    cdef unsigned long *places
+    cdef unsigned long *kept
+    cdef unsigned long *when
+    cdef long staying
+    cdef long initially_on_top
+    cdef bint plain
+
+cdef unsigned long locate(Rows rows, long first, long end, Pages pages, Maps maps, Scratch scratch, long at) noexcept nogil
+cdef void settle(Rows rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil
+cdef void update_kept(long size, int target, RecordRules rules, Maps maps, Scratch scratch) noexcept nogil
+cdef unsigned long update_and_locate(Rows rows, long first, long size, int target, RecordRules rules, Pages pages, Maps maps, Scratch scratch, long at, long at_next) noexcept nogil
+cdef bint update_one(unsigned long place, unsigned long now, int target, RecordRules rules, Maps maps) noexcept nogil
+cdef bint one_time(Rows rows, long first, long end, bint precise) noexcept nogil

@@ -1,0 +1,528 @@
+"""The recorder's fast path: blocks of accesses against which little can be said.
+
+A block qualifies where its accesses agree on node and source and none of its pages has a
+flag but MOVED.  All that is left of the nine rules is then where the pages are (rule 5) and
+the update (rule 9), for all rows of the block at once.
+
+An engine owns its records by one thread at a time, so plain loads and stores stand where
+the series compares and swaps (behaviour.md 1, last rule).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
+    from cython.cimports.pghot.engine.blocks import (
+        AHEAD,
+        FACTS,
+        KEPT,
+        PAGE_MOVED,
+        PAGE_NOT_PLAIN,
+        READY,
+        SECTION_KIND,
+        SLOT_BITS,
+        TOUCHED,
+        U32,
+    )
+    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.pages import Pages
+    from cython.cimports.pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
+else:
+    from pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
+    from pghot.engine.blocks import (
+        AHEAD,
+        FACTS,
+        KEPT,
+        PAGE_MOVED,
+        PAGE_NOT_PLAIN,
+        READY,
+        SECTION_KIND,
+        SLOT_BITS,
+        TOUCHED,
+        U32,
+    )
+    from pghot.engine.maps import Maps
+    from pghot.engine.pages import Pages
+    from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
+
+# The numbers of the two layouts below are those of layout.py: tests/engine/test_fast_path.py
+# holds every record against `Layout.update`.
+
+
+@cython.cclass
+class Rows:
+    """Accesses in time order: pointers into four arrays (`recorder.Accesses`)."""
+
+    def __init__(self, arrays: Any) -> None:
+        """Take pointers from the arrays, which are kept."""
+        self.arrays = arrays
+        self.count = len(arrays.pfn)
+        self.pfn = u64(arrays.pfn)
+        self.nid = i16(arrays.nid)
+        self.source = i8(arrays.source)
+        self.now = u64(arrays.now)
+
+
+@cython.cclass
+class RecordRules:
+    """What a record is updated by.
+
+    Sources taken, the node of accesses that name none, the window in jiffies, and
+    `Layout.table`.
+    """
+
+    def __init__(
+        self, table: Any, enabled: cython.int, target_nid: cython.int, window: cython.ulong
+    ) -> None:
+        """Take a pointer from the table, which is kept."""
+        self.table = table
+        self.enabled = enabled
+        self.target_nid = target_nid
+        self.precise = table.dtype.itemsize > 1
+        self.window = window
+        # As `next_precise` compares it; one over 14 bits never ends.
+        self.limit = (window << 18) | ((1 << 18) - 1)
+        if self.precise:
+            self.words = u32(table)
+            self.bytes = cython.NULL
+        else:
+            self.bytes = u8(table)
+            self.words = cython.NULL
+
+
+@cython.cclass
+class Scratch:
+    """What the recorder works with between two blocks.
+
+    `sections` (u32): by section number its slot, and below that what rules 5 to 8 can say
+    against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
+    page, by row.  Places of this block and the next; places and times of the rows that stay
+    below the top tier, of which there are `staying`; `initially_on_top`: rows whose page
+    would be on the top tier had none moved; `plain`: nothing else is to be said.
+    """
+
+    def __init__(self, arrays: Any) -> None:
+        """Take pointers from a `recorder.Tables`, which is kept."""
+        self.arrays = arrays
+        self.sections = u32(arrays.sections)
+        self.last = len(arrays.sections) - 1
+        self.verdicts = u8(arrays.verdicts)
+        self.places = u64(arrays.places)
+        self.kept = u64(arrays.kept)
+        self.when = u64(arrays.when)
+        self.staying = self.initially_on_top = 0
+        self.plain = False
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def row_of(now: cython.ulong) -> cython.ulong:
+    """Where the default layout's table has the row for `now` jiffies."""
+    return ((now >> 7) & 31) << 8
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def stamp_of(now: cython.ulong) -> cython.ulong:
+    """Time field of `now` at the top of 32 bits, all bits below it set."""
+    return ((now & 0x3FFF) << 18) | 0x3FFFF
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def base_of(now: cython.ulong, nid: cython.int) -> cython.ulong:
+    """Bits of a precision record that follow from the access alone."""
+    return ((now & 0x3FFF) << 13) | (nid & NID_MAX)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def next_precise(
+    old: cython.ulong,
+    stamp: cython.ulong,
+    base: cython.ulong,
+    limit: cython.ulong,
+    table: cython.p_uint,
+) -> cython.ulong:
+    """The precision record after an access, without a branch that could be mispredicted.
+
+    With its time at the top of a word, an age and what stands below it compare as the age
+    alone; that it is too old shows as a borrow.
+    """
+    age: cython.ulong = (stamp - (old << 5)) & U32
+    late: cython.ulong = ((limit - age) >> 60) & 8
+    return table[((old >> 10) & 7) | late] | base | (old & KEPT)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def section_at(pfn: cython.ulong, scratch: Scratch) -> cython.ulong:
+    """Item of `sections` for a page."""
+    number: cython.ulong = pfn >> PFN_SECTION_SHIFT
+    return scratch.sections[min(scratch.last, number)]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def place_in(section: cython.ulong, pfn: cython.ulong) -> cython.ulong:
+    """Place of a page in a section that is present; in another, a place of no use."""
+    return ((section & SLOT_BITS) << 11) | (pfn & 0x7FFF)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def one_time(
+    rows: Rows, first: cython.long, end: cython.long, precise: cython.bint
+) -> cython.bint:
+    """Whether the records of the rows [first, end) all get the same time."""
+    if precise:
+        return rows.now[first] == rows.now[end - 1]
+    return rows.now[first] >> 7 == rows.now[end - 1] >> 7
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def locate(
+    rows: Rows,
+    first: cython.long,
+    end: cython.long,
+    pages: Pages,
+    maps: Maps,
+    scratch: Scratch,
+    at: cython.long,
+) -> cython.ulong:
+    """Find the places of the rows [first, end) and ask for what is there.
+
+    The low bits of what comes back are all that can be said of their sections.
+    """
+    said: cython.ulong = 0
+    section: cython.ulong
+    place: cython.ulong
+    i: cython.long
+    for i in range(first, end):
+        section = section_at(rows.pfn[i], scratch)
+        place = place_in(section, rows.pfn[i])
+        scratch.places[at + i - first] = place
+        said |= section
+        _ask_for_record(maps, place)
+    if said & FACTS:
+        _ask_for_rows(pages, scratch, at, end - first)
+    return said & SECTION_KIND
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _ask_for_record(maps: Maps, place: cython.ulong) -> cython.void:
+    """Ask for the cache line of a record."""
+    if maps.precise:
+        prefetch(maps.words, place)
+    else:
+        prefetch(maps.bytes, place)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _ask_for_rows(
+    pages: Pages, scratch: Scratch, at: cython.long, size: cython.long
+) -> cython.void:
+    """Ask for what is known of the pages at `size` places from `at` on."""
+    i: cython.long
+    for i in range(at, at + size):
+        if pages.narrow != cython.NULL:
+            prefetch(pages.narrow, scratch.places[i])
+        else:
+            prefetch(pages.wide, scratch.places[i])
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def settle(
+    rows: Rows,
+    first: cython.long,
+    size: cython.long,
+    pages: Pages,
+    scratch: Scratch,
+    at: cython.long,
+) -> cython.void:
+    """Keep the rows of `size` from `first` on whose page is below the top tier (rule 5).
+
+    Without a branch: which pages have moved follows no pattern that could be predicted.
+    """
+    staying: cython.long = 0
+    initially: cython.ulong = 0
+    others: cython.ulong = 0
+    section: cython.ulong
+    place: cython.ulong
+    page: cython.ulong
+    moved: cython.ulong
+    top: cython.ulong
+    kind: cython.ulong
+    kept: cython.p_ulong = scratch.kept
+    when: cython.p_ulong = scratch.when
+    i: cython.long
+    for i in range(size):
+        place = scratch.places[at + i]
+        kind = pages.narrow[place] if pages.narrow != cython.NULL else pages.wide[place]
+        page = scratch.verdicts[kind]
+        section = section_at(rows.pfn[first + i], scratch)
+        moved = page & PAGE_MOVED
+        top = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
+        top &= 1
+        # A page below the top tier that has moved, or whose section has no hot map.
+        others |= (page & PAGE_NOT_PLAIN) | ((moved | ((section >> 2) & 1)) & (top ^ 1))
+        kept[staying] = place
+        when[staying] = rows.now[first + i]
+        staying += top ^ 1
+        initially += (section >> 1) & 1
+    scratch.staying = staying
+    scratch.initially_on_top = initially
+    scratch.plain = others == 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def update_kept(
+    size: cython.long, target: cython.int, rules: RecordRules, maps: Maps, scratch: Scratch
+) -> cython.void:
+    """Update the records of the rows that `settle` has kept, each at its time (rule 9)."""
+    i: cython.long
+    for i in range(size):
+        _update(scratch.kept[i], scratch.when[i], target, rules, maps)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _update(
+    place: cython.ulong,
+    now: cython.ulong,
+    target: cython.int,
+    rules: RecordRules,
+    maps: Maps,
+) -> cython.void:
+    """Update one record and mark its block."""
+    record: cython.uint = _next(place, now, target, rules, maps)
+    _put(maps, place, record)
+    # No updated record is zero: one of default mode is TOUCHED, or more, by itself.
+    maps.marks[place >> BLOCK_SHIFT] |= (
+        ((record >> 24) & READY) | TOUCHED if maps.precise else record
+    )
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _next(
+    place: cython.ulong,
+    now: cython.ulong,
+    target: cython.int,
+    rules: RecordRules,
+    maps: Maps,
+) -> cython.uint:
+    """What the record at a place is after an access."""
+    if maps.precise:
+        return next_precise(
+            maps.words[place], stamp_of(now), base_of(now, target), rules.limit, rules.words
+        )
+    return rules.bytes[row_of(now) | maps.bytes[place]]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def update_one(
+    place: cython.ulong,
+    now: cython.ulong,
+    target: cython.int,
+    rules: RecordRules,
+    maps: Maps,
+) -> cython.bint:
+    """Update one record for an access at `now`; whether it is ready.  No mark is left."""
+    record: cython.uint = _next(place, now, target, rules, maps)
+    _put(maps, place, record)
+    return (record >> 31) != 0 if maps.precise else record >= READY
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def update_and_locate(
+    rows: Rows,
+    first: cython.long,
+    size: cython.long,
+    target: cython.int,
+    rules: RecordRules,
+    pages: Pages,
+    maps: Maps,
+    scratch: Scratch,
+    at: cython.long,
+    at_next: cython.long,
+) -> cython.ulong:
+    """Update a block of one time, all its pages plain, and `locate` the next one, as long.
+
+    The processor has then the one to do while it waits for the memory of the other.
+    """
+    said: cython.ulong
+    if maps.precise:
+        said = _update_words(rows, first, size, target, rules, maps, scratch, at, at_next)
+    else:
+        said = _update_bytes(rows, first, size, rules, maps, scratch, at, at_next)
+    if said & FACTS:
+        _ask_for_rows(pages, scratch, at_next, size)
+    return said & SECTION_KIND
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _update_bytes(
+    rows: Rows,
+    first: cython.long,
+    size: cython.long,
+    rules: RecordRules,
+    maps: Maps,
+    scratch: Scratch,
+    at: cython.long,
+    at_next: cython.long,
+) -> cython.ulong:
+    """`update_and_locate` of default records."""
+    records: cython.p_uchar = maps.bytes
+    marks: cython.p_uchar = maps.marks
+    table: cython.p_uchar = rules.bytes
+    pfn: cython.p_ulong = rows.pfn
+    places: cython.p_ulong = scratch.places
+    sections: cython.p_uint = scratch.sections
+    last: cython.ulong = scratch.last
+    row: cython.ulong = row_of(rows.now[first])
+    number: cython.ulong
+    section: cython.ulong
+    place: cython.ulong
+    record: cython.uchar
+    said: cython.ulong = 0
+    i: cython.long
+    for i in range(size):
+        number = pfn[first + size + i] >> PFN_SECTION_SHIFT
+        section = sections[min(last, number)]
+        place = place_in(section, pfn[first + size + i])
+        places[at_next + i] = place
+        said |= section
+        prefetch(records, place)
+        place = places[at + i]
+        record = table[row | records[place]]
+        records[place] = record
+        marks[place >> BLOCK_SHIFT] |= record
+    return said
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _update_words(
+    rows: Rows,
+    first: cython.long,
+    size: cython.long,
+    target: cython.int,
+    rules: RecordRules,
+    maps: Maps,
+    scratch: Scratch,
+    at: cython.long,
+    at_next: cython.long,
+) -> cython.ulong:
+    """`update_and_locate` of precision records."""
+    records: cython.p_uint = maps.words
+    marks: cython.p_uchar = maps.marks
+    table: cython.p_uint = rules.words
+    pfn: cython.p_ulong = rows.pfn
+    places: cython.p_ulong = scratch.places
+    sections: cython.p_uint = scratch.sections
+    last: cython.ulong = scratch.last
+    limit: cython.ulong = rules.limit
+    stamp: cython.ulong = stamp_of(rows.now[first])
+    base: cython.ulong = base_of(rows.now[first], target)
+    number: cython.ulong
+    section: cython.ulong
+    place: cython.ulong
+    record: cython.ulong
+    said: cython.ulong = 0
+    i: cython.long
+    for i in range(size):
+        number = pfn[first + size + i] >> PFN_SECTION_SHIFT
+        section = sections[min(last, number)]
+        place = place_in(section, pfn[first + size + i])
+        places[at_next + i] = place
+        said |= section
+        prefetch(records, place)
+        place = places[at + i]
+        record = next_precise(records[place], stamp, base, limit, table)
+        records[place] = record
+        marks[place >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
+    return said
+
+
+def update(maps: Maps, rules: RecordRules, rows: Rows) -> None:
+    """Update the records at places `rows.pfn`, one access each for node `rows.nid`, in order.
+
+    Rule 1 alone: rules 2 to 8 are not asked.  Times ascend, as those of all accesses.
+    """
+    i: cython.long
+    with cython.nogil:
+        for i in range(rows.count):
+            if i + AHEAD < rows.count:
+                _ask_for_record(maps, rows.pfn[i + AHEAD])
+            _update(rows.pfn[i], rows.now[i], rows.nid[i], rules, maps)
+
+
+def trace(maps: Maps, rules: RecordRules, rows: Rows, before: Any, after: Any) -> None:
+    """Write to `after` (u32) what the record at each place will be after its access.
+
+    As `update`, but the records are put back as they were: whoever records comes next.
+    """
+    was: cython.p_uint = u32(before)
+    becomes: cython.p_uint = u32(after)
+    i: cython.long
+    with cython.nogil:
+        for i in range(rows.count):
+            was[i] = maps.words[rows.pfn[i]] if maps.precise else maps.bytes[rows.pfn[i]]
+        for i in range(rows.count):
+            becomes[i] = _next(rows.pfn[i], rows.now[i], rows.nid[i], rules, maps)
+            _put(maps, rows.pfn[i], becomes[i])
+        for i in range(rows.count):
+            _put(maps, rows.pfn[i], was[i])
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _put(maps: Maps, place: cython.ulong, record: cython.uint) -> cython.void:
+    if maps.precise:
+        maps.words[place] = record
+    else:
+        maps.bytes[place] = record

@@ -1,0 +1,24 @@
+"""Flags of pages, and numbers of the rows that hold them (`kinds`).
+
+A page with no flag is online, referenced, on the LRU, of order 0, and on the node of its
+section.  Flags of a compound folio stand at its first page, but for the first two.
+"""
+
+from __future__ import annotations
+
+OFFLINE = 1
+ZONE_DEVICE = 2
+UNREFERENCED = 4
+OFF_LRU = 8
+COMPOUND = 16
+MOVED = 32
+UNMOVABLE = 64
+
+NOT_ONLINE = 3
+"""OFFLINE or ZONE_DEVICE."""
+
+SHARED_ROWS = 65536
+"""Rows below are shared by the pages of a kind; each from here on is of one odd page."""
+
+ODD, WIDE_ODD = 0xFF, 0xFFFF
+"""The number, of one byte and of two, that sends to a row of the page's own."""

@@ -1,0 +1,27 @@
+# The arrays of a MemMap for loops (pages.py).
+
+cdef class Pages:
+    cdef readonly object arrays
+    cdef int *slot_of
+    cdef unsigned long sections
+    cdef long slots
+    cdef long *section
+    cdef short *nid
+    cdef unsigned char *irregular
+    cdef unsigned char *has_facts
+    cdef unsigned char *narrow
+    cdef unsigned short *wide
+    cdef unsigned char *row_flags
+    cdef short *row_nid
+    cdef int *row_pages
+    cdef unsigned int *row_memcg
+    cdef long *odd_place
+    cdef long odds
+    cdef public long facts_made
+
+cdef long place_of(Pages pages, unsigned long pfn) noexcept nogil
+cdef long row_at(Pages pages, long place) noexcept nogil
+cdef long node_of(Pages pages, long place, long row) noexcept nogil
+cdef long head_of(Pages pages, long place, long row) noexcept nogil
+cdef void put_row(Pages pages, long place, long row) noexcept nogil
+cdef long move_folio(Pages pages, int *away, int *home, long *free, unsigned long pfn, int nid) noexcept nogil

@@ -1,0 +1,9 @@
+# Constants of verdicts.py for loops.
+
+cdef enum:
+    ADMITTED = 0
+    OVER_THRESHOLD = 1
+    RATE_LIMITED = 2
+    KMIGRATED_MIGRATION_ADJUST_STEPS = 16
+    KMIGRATED_PROMOTION_THRESHOLD_WINDOW = 60000
+    ENOUGH_PAGES = 262144

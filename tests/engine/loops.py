@@ -1,0 +1,32 @@
+"""Loops over records alone, without a machine around them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pghot.engine.fast_path import RecordRules, Rows
+from pghot.engine.fast_path import update as update_rows
+from pghot.engine.hotmap import MapArrays
+from pghot.engine.layout import Layout, Rules
+from pghot.engine.maps import Maps
+from pghot.engine.recording import Accesses
+
+
+def maps_of(records: np.ndarray) -> Maps:
+    """A hot map of nothing but these records, a multiple of eight bytes of them."""
+    flags = np.zeros(len(records) // 4096 + 1, np.uint8)
+    return Maps(MapArrays(records, flags, flags, flags, flags, flags.copy()))
+
+
+def update(
+    records: np.ndarray,
+    places: np.ndarray,
+    now: np.ndarray,
+    nids: np.ndarray,
+    layout: Layout,
+    rules: Rules,
+) -> None:
+    """Update records at places, one access each at its time for its node."""
+    accesses = Accesses(places.astype(np.uint64), nids, np.zeros(len(places), np.int8), now)
+    record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
+    update_rows(maps_of(records), record_rules, Rows(accesses))
