@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -58,7 +59,7 @@ class LogRows:
 
         bytes_of = np.zeros(self._units, np.uint8)
         kept = np.empty(0, np.int32)
-        with open_log(self.path) as log:
+        with _opened(self.path) as log:
             for piece in self._pieces(log):
                 _tally(piece, bytes_of, self.counts)
                 rows = self.rows + len(piece)
@@ -77,9 +78,7 @@ class LogRows:
 
     def lap(self) -> Iterator[Rows]:
         """Go through the log, piece by piece."""
-        from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
-
-        with open_log(self.path) as log:
+        with _opened(self.path) as log:
             yield from self._pieces(log)
 
     def _pieces(self, log: Log) -> Iterator[Rows]:
@@ -110,6 +109,12 @@ class LogRows:
                 f"{pfn[at]}: not in the region's {self._units} units from {self._first_pfn}"
             )
         return units
+
+
+def _opened(path: Path) -> AbstractContextManager[Log]:
+    from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
+
+    return open_log(path)
 
 
 class Window(Protocol):
