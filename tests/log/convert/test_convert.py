@@ -79,7 +79,9 @@ def test_the_format_is_known_by_the_content(name, expected):
 
 
 def test_a_file_of_no_known_format_is_refused(tmp_path, out):
-    with pytest.raises(InputError, match="is none of perf-data, perf-script, lackey, csv"):
+    with pytest.raises(
+        InputError, match=r"is none of perf-data, perf-script, .*, csv by its looks"
+    ):
         convert(write(tmp_path / "in", "hello\n" * 10), out)
     with pytest.raises(InputError, match="is empty"):
         convert(write(tmp_path / "in", ""), out)

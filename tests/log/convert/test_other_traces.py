@@ -78,6 +78,12 @@ def test_the_pages_that_stand_for_a_region_take_turns(run):
     assert max(seen.values()) < 2 * min(seen.values())
 
 
+def test_regions_without_any_access_are_told_so(refused):
+    assert "DAMON saw no access in any of its 2" in refused(
+        tracepoint("5.000000", [(1, 2, 0), (2, 9, 0)])
+    )
+
+
 def test_damons_targets_have_pages_of_their_own(run):
     text = tracepoint("5.000000", [(1, 2, 3)]) + tracepoint("5.000001", [(1, 2, 3)], target=1)
     assert run(text)[0].pages == 2

@@ -221,8 +221,7 @@ def _whole(number: object) -> int:
 def _chunks(source: Source, regions: Iterable[_Region], tally: Tally) -> Iterator[Columns]:
     waiting: list[Columns] = []
     rows = 0
-    snapshot = 0
-    last = 0
+    snapshot = regions_seen = last = 0
     for region in regions:
         if region.time_us < last:
             raise InputError(
@@ -231,6 +230,7 @@ def _chunks(source: Source, regions: Iterable[_Region], tally: Tally) -> Iterato
             )
         snapshot += region.time_us > last
         last = region.time_us
+        regions_seen += 1
         if region.seen <= 0:
             continue
         _check(source, region)
@@ -242,6 +242,10 @@ def _chunks(source: Source, regions: Iterable[_Region], tally: Tally) -> Iterato
             waiting, rows = [], 0
     if waiting:
         yield _joined(waiting)
+    if regions_seen and not tally.rows_in:
+        raise InputError(
+            f"{source.name}: DAMON saw no access in any of its {regions_seen} regions"
+        )
 
 
 def _check(source: Source, region: _Region) -> None:

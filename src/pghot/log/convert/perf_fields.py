@@ -90,7 +90,7 @@ class Body:
         return re.compile(
             rb"^"
             + virtual
-            + rb"([^\n]*?)(?<![^ \t\n])([0-9a-f]{1,16}+)"
+            + rb"([^\n]*(?<![^ \t\n]))([0-9a-f]{1,16}+)"
             + rb"(?:[ \t]++(?:[0-9]{1,4}[BKMGT]|N/A)){0,2}+[ \t\r]*$",
             re.MULTILINE,
         )

@@ -77,7 +77,7 @@ def _sample(head: Head) -> re.Pattern[bytes]:
     time = (
         # The last that looks like a time is it: a command may be called like one.
         rb"([0-9]{1,11}+)\.([0-9]{6}(?:[0-9]{3})?+):(?:[ \t]++|(?=\r?$))"
-        rb"(?![^\n]*[ \t][0-9]{1,11}\.[0-9]{6}(?:[0-9]{3})?:(?:[ \t\r]|$))(?!PERF_RECORD_)"
+        rb"(?=[^.\n]*+(?:\.(?![0-9]{6}(?:[0-9]{3})?:(?:[ \t\r]|$))[^.\n]*+)*+$)(?!PERF_RECORD_)"
     )
     event = (
         rb"(?:[0-9]{1,20}+[ \t]++)?([^ \t\n]{1,256}+(?<=:))"
