@@ -123,9 +123,9 @@ def test_what_cannot_be_watched_is_one_line(given, status, line, command, refuse
         ("--latency-budget=-5", "--latency-budget -5.0: wants milliseconds above 0"),
         ("--latency-budget=nan", "--latency-budget nan: wants milliseconds above 0"),
         ("--latency-budget=20ms", "argument --latency-budget: invalid float value: '20ms'"),
-        ("--mode=fast", "argument --mode: invalid choice: 'fast'"),
-        ("--fidelity=v8", "argument --fidelity: invalid choice: 'v8'"),
-        ("--set=freq_treshold=2", "freq_treshold: no such tunable; there are enabled_sources, "),
+        ("--mode=fast", "argument --mode: no 'fast'; perhaps default? "),
+        ("--fidelity=v8", "argument --fidelity: no 'v8'; perhaps v7? "),
+        ("--set=freq_treshold=2", "freq_treshold: no such tunable; perhaps freq_threshold? there are enabled_sources, "),
         (
             "--set=freq_threshold",
             "--set freq_threshold: wants NAME=VALUE; see pghot help tunables",

@@ -176,7 +176,7 @@ def test_a_scenario_is_read() -> None:
         (changed("published", to={"none": {"counters": {"pgfault": 1}}}),
          "published.none.counters: no vmstat counter 'pgfault'; there are "),
         (changed("published", to={"none": {"run_s": 1.0, "fitted": ["runs"]}}),
-         "published.none.fitted: no figure 'runs'; there are run_s"),
+         "published.none.fitted: no figure 'runs'; perhaps run_s? there are run_s"),
         # Tunables, costs.
         (changed("tunables", to={"freq_treshold": "1"}),
          "tunables.freq_treshold: no such tunable"),
@@ -269,8 +269,8 @@ def test_the_file_opens_the_line(tmp_path: Path) -> None:
     ("name", "line"),
     [
         ("missing.toml", "missing.toml: No such file or directory"),
-        ("missing", "missing: no such preset or file; pghot sim --list shows the presets"),
-        ("", ": no such preset or file; pghot sim --list shows the presets"),
+        ("missing", "missing: no such preset or file; pghot sim --list shows them"),
+        ("", ": no such preset or file; pghot sim --list shows them"),
         ("../presets/zipf", "../presets/zipf: no such preset or file; pghot sim --list shows"),
     ],
 )

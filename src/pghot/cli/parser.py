@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from pghot.near import perhaps
+from pghot.engine.near import perhaps
 
 COMMANDS = {
     "demo": (

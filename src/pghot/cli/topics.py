@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pghot.cli.parser import COMMANDS
 from pghot.cli.shipped import shipped
+from pghot.engine.near import perhaps
 from pghot.errors import InputError
-from pghot.near import perhaps
 
 
 class Topic(NamedTuple):

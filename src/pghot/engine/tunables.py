@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pghot.engine.errors import TunableError
 from pghot.engine.fidelity import Fidelity
+from pghot.engine.near import perhaps
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
-from pghot.near import perhaps
 
 if TYPE_CHECKING:
     from pghot.engine.layout import Layout

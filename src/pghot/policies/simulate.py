@@ -9,8 +9,8 @@ import numpy as np
 
 from pghot.binning.forms import Binned
 from pghot.engine.engine import Engine
+from pghot.engine.near import perhaps
 from pghot.errors import InputError
-from pghot.near import perhaps
 from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Figures, Policy
 from pghot.policies.registry import ENTRIES

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from pghot.engine.lists import parse_list
+from pghot.engine.near import perhaps
 from pghot.engine.sizes import format_size, parse_size
 from pghot.engine.units import PAGE_SHIFT
 from pghot.engine.vmstat import ORDER
-from pghot.near import perhaps
 from pghot.simulated.check_values import check_costs, check_scanner, check_stream, check_tunables
 from pghot.simulated.link_kinds import KINDS
 from pghot.simulated.scenario import (

@@ -8,8 +8,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from pghot.engine.near import perhaps
 from pghot.errors import InputError
-from pghot.near import perhaps
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.scenario_check import check
 from pghot.tables import convert_tables, read_toml

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
-from pghot.near import perhaps
 from pghot.simulated.scenario import SamplerTable, ScannerTable, Scenario
 from pghot.simulated.scenario_file import checked
 from pghot.tables import convert_tables

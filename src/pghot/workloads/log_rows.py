@@ -55,8 +55,6 @@ class LogRows:
 
     def _go_through(self) -> None:
         """Count the rows, and keep them while they are not too many."""
-        from pghot.log.read import open_log  # noqa: PLC0415 - few workloads are logs
-
         bytes_of = np.zeros(self._units, np.uint8)
         kept = np.empty(0, np.int32)
         with _opened(self.path) as log:
