@@ -129,7 +129,7 @@ def test_tunables_of_both_are_put_together_by_name(file):
         ('metrics = "here"', "metrics: here: wants ADDRESS:PORT"),
         ('control = "/x"\nno_control = true', "control: and no_control: either of them"),
         ("tunables = 1", "tunables: "),
-        ("[tunables]\nthreshold = 2", "tunables.threshold: no such tunable; there are "),
+        ("[tunables]\nthreshold = 2", "tunables.threshold: no such tunable; perhaps "),
         ("[tunables]\nfreq_threshold = 4", "tunables.freq_threshold: '4' is not within 1..3"),
         (
             "[tunables]\nfreq_threshold = true",

@@ -76,7 +76,7 @@ def test_a_run_is_found_read_and_set_while_it_goes_on(run: Run, here: Path) -> N
         (("set", "target_nid=1"), "target_nid: '1' is not an online top-tier node (EINVAL)"),
         (("set", "freq_threshold="), "freq_threshold: '' is no number (EINVAL)"),
         (("set", "freq_threshold"), "freq_threshold: wants NAME=VALUE"),
-        (("set", "freq_treshold=1"), "freq_treshold: no such tunable; there are"),
+        (("set", "freq_treshold=1"), "freq_treshold: no such tunable; perhaps freq_threshold? "),
         (("get", "freq_treshold"), "freq_treshold: no such tunable or counter; there are"),
         (("watch", "--count", "0"), "--count 0: wants 1 or more"),
     ],

@@ -125,7 +125,10 @@ def test_what_cannot_be_watched_is_one_line(given, status, line, command, refuse
         ("--latency-budget=20ms", "argument --latency-budget: invalid float value: '20ms'"),
         ("--mode=fast", "argument --mode: no 'fast'; perhaps default? "),
         ("--fidelity=v8", "argument --fidelity: no 'v8'; perhaps v7? "),
-        ("--set=freq_treshold=2", "freq_treshold: no such tunable; perhaps freq_threshold? there are enabled_sources, "),
+        (
+            "--set=freq_treshold=2",
+            "freq_treshold: no such tunable; perhaps freq_threshold? there are ",
+        ),
         (
             "--set=freq_threshold",
             "--set freq_threshold: wants NAME=VALUE; see pghot help tunables",

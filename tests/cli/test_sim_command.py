@@ -82,7 +82,7 @@ def test_the_list_says_what_each_preset_shows_and_which_policies_there_are(run: 
     ("given", "line"),
     [
         ((), "sim: wants a SCENARIO; pghot sim --list shows the presets"),
-        (("nothing",), "nothing: no such preset or file; pghot sim --list shows the presets"),
+        (("nothing",), "nothing: no such preset or file; pghot sim --list shows them"),
         (("FILE", "--policy", "magic"), "--policy magic: policies: no policy 'magic'; there are "),
         (("FILE", "--policy", ""), "--policy : policies: no policy ''; there are "),
         (("FILE", "--policy", "none,none"), "--policy none,none: policies: one is named twice"),

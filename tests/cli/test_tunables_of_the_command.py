@@ -59,7 +59,7 @@ def test_several_tunables_are_set_and_the_last_of_a_name_wins(log: Path, run: Ru
         ("kmigrated_batch_nr=4294967296", "does not fit in 32 bits"),
         ("pghot_promote_freq_window_ms=-1", "is not within 0..2147483647"),
         ("numa_balancing=5", "numa_balancing: '5' is not within 0..4"),
-        ("freq_treshold=2", "freq_treshold: no such tunable; there are enabled_sources, "),
+        ("freq_treshold=2", "freq_treshold: no such tunable; perhaps freq_threshold? "),
         ("=2", ": no such tunable; there are "),
         ("freq_threshold", "--set freq_threshold: wants NAME=VALUE; see pghot help tunables"),
     ],
