@@ -39,7 +39,6 @@ def test_a_run_is_ready_within_three_imports_of_numpy_and_holds_at_most_80_megab
             with daemon.running("-p", str(process.pid)) as running:
                 starts.append(running.wait_until_watching() - began)
                 held.append(held_by(running.process.pid))
-                running.stop()
     print(f"import numpy {imports}, ready {starts} s; {held} bytes")
     assert min(starts) <= 3 * min(imports)
     assert max(held) <= 80 * MB
