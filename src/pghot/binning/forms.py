@@ -94,9 +94,9 @@ class BinnedFile(_Form, frozen=True):
     runs: list[Binned]
 
 
-def write_binned(path: Path, runs: list[Binned]) -> None:
-    """Write the file."""
-    path.write_bytes(msgspec.json.encode(BinnedFile(version=VERSION, runs=runs)) + b"\n")
+def binned_file(runs: list[Binned]) -> bytes:
+    """Content of the file."""
+    return msgspec.json.encode(BinnedFile(version=VERSION, runs=runs)) + b"\n"
 
 
 def read_binned(path: Path) -> list[Binned]:
