@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -45,7 +46,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     from pghot.cli.parser import build_parser, command_module
 
     args = build_parser().parse_args(arguments)
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _stop)
     status: int = command_module(args.command).run(args)
@@ -53,7 +54,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _say(line: str, status: int) -> int:
-    print(f"pghot: {line}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # the status says that it failed, whoever listens
+        print(f"pghot: {line}", file=sys.stderr, flush=True)
     return status
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from pghot.errors import InputError
 from pghot.log.event_parts import PART, file_name
-from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, Said
+from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, ROWS_A_PART, Said
 
 Wanted = Mapping[str, Sequence[str]]
 """Columns by table."""
@@ -62,11 +62,7 @@ class EventReader:
         """Give one part; None where it is gone or damaged."""
         try:
             accesses, candidates = (
-                pa.parquet.read_table(
-                    self.path / file_name(name, number),
-                    columns=list(columns[name]),
-                    page_checksum_verification=True,
-                )
+                _table(self.path / file_name(name, number), list(columns[name]))
                 for name in (ACCESSES, CANDIDATES)
             )
             said = Said.from_json(candidates.schema.metadata[KEY])
@@ -80,6 +76,14 @@ class EventReader:
             self.damaged.append(number)
             return None
         return Part(number, said, accesses, candidates)
+
+
+def _table(path: Path, columns: list[str]) -> pa.Table:
+    """Read a table of a part; ValueError where it has more than a part can have."""
+    with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        if file.metadata.num_rows > ROWS_A_PART:
+            raise ValueError("more rows than a part has")
+        return file.read(columns, use_threads=False)
 
 
 def _numbers(path: Path) -> list[int]:

@@ -35,7 +35,9 @@ def read_promotions(
         # A stream: pyarrow would take a name with a colon in it for a URI.
         with pa.OSFile(os.fsencode(name), "rb") as stream:
             table = pa.parquet.ParquetFile(stream)
-            for piece in table.iter_batches(ROWS, columns=["time_us", "pages", "batch"]):
+            for piece in table.iter_batches(
+                ROWS, columns=["time_us", "pages", "batch"], use_threads=False
+            ):
                 time_us, moved, batch = (
                     column.to_numpy(zero_copy_only=False) for column in piece.columns
                 )
