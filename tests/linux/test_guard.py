@@ -557,6 +557,18 @@ def test_what_the_kernel_made_of_a_value_comes_back_though_the_disk_fails_just_t
     assert guard.restored == Restored(back={RATE_LIMIT: "50"})
 
 
+def test_who_is_refused_takes_nothing_from_the_one_that_runs(root: Path, state: Path) -> None:
+    with SettingsGuard(KernelHost(root), state) as guard:
+        before = sorted(path.name for path in state.iterdir())
+        for refused in (SettingsGuard(KernelHost(root), state).acquire,
+                        lambda: recover(KernelHost(root), state)):  # fmt: skip
+            with pytest.raises(PghotError, match="runs here already"):
+                refused()
+        assert sorted(path.name for path in state.iterdir()) == before
+        change_all(guard)
+    assert values(root) == OLD
+
+
 def test_settings_come_back_when_no_descriptor_is_left(root: Path, state: Path) -> None:
     taken = []
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)

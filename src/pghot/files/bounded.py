@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pghot.errors import InputError
 
 MOST_TEXT = 64 << 20
 """Bytes of a file of JSON; a result's largest, of 16 policies, has a few MB."""
 
-MOST_MEMORY = 1 << 30
-"""Bytes that reading one result or event log may take, whatever its files say of themselves."""
+MOST_MEMORY = 256 << 20
+"""Bytes of a group of rows of a table, inflated."""
 
 MOST_ROWS = 1 << 23
 """Rows of a table that is read at once."""
@@ -29,28 +29,21 @@ def read_bounded(path: Path, most: int = MOST_TEXT) -> bytes:
 
 
 @contextmanager
-def bounded_memory(path: Path, most: int = MOST_MEMORY) -> Iterator[None]:
-    """Let what is read of `path` take no more memory than this; InputError where it would."""
-    limits = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = _data() + most
-    held = limits[0] != resource.RLIM_INFINITY and limits[0] <= wanted
-    with suppress(OSError, ValueError):
-        if not held:
-            resource.setrlimit(resource.RLIMIT_DATA, (wanted, limits[1]))
+def bounded_memory(path: Path) -> Iterator[None]:
+    """Tell what takes more memory than there is in one line; InputError."""
     try:
         yield
-    except (MemoryError, OverflowError) as error:
-        raise InputError(
-            f"{path}: would take over {most >> 20} MiB of memory; no pghot wrote it so"
-        ) from error
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, limits)
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is here") from error
 
 
-def _data() -> int:
-    """Bytes of data that this process has now (proc_pid_status(5))."""
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmData:"):
-                return int(line.split()[1]) << 10
-    return 0
+def check_table(path: Path, metadata: Any, rows: int = MOST_ROWS) -> None:
+    """Refuse a Parquet file by its footer, before a page is read; InputError.
+
+    `metadata` is pyarrow's FileMetaData.
+    """
+    if metadata.num_rows > rows:
+        raise InputError(f"{path}: over {rows:,} rows; what pghot writes has fewer")
+    for number in range(metadata.num_row_groups):
+        if metadata.row_group(number).total_byte_size > MOST_MEMORY:
+            raise InputError(f"{path}: inflates to over {MOST_MEMORY >> 20} MiB at once")

@@ -86,9 +86,7 @@ def whole_directory(path: Path, names: Sequence[str], *, force: bool = False) ->
                 staging = Staging(below, inner)
                 yield staging
                 staging.settle()
-                for name in names:
-                    below.rename(name, name, directory)
-                directory.sync()
+                _publish(below, directory, names)
                 done = True
         except (OSError, pa.ArrowException) as error:
             why = getattr(error, "strerror", None) or " ".join(str(error).split())
@@ -97,6 +95,21 @@ def whole_directory(path: Path, names: Sequence[str], *, force: bool = False) ->
             if made and not done:
                 with suppress(OSError):
                     parent.remove_directory(path.name)
+
+
+def _publish(staging: Directory, directory: Directory, names: Sequence[str]) -> None:
+    """Give all their names, or none."""
+    published: list[str] = []
+    try:
+        for name in names:
+            staging.rename(name, name, directory)
+            published.append(name)
+        directory.sync()
+    except OSError:
+        for name in published:
+            with suppress(OSError):
+                directory.unlink(name)
+        raise
 
 
 def _enter(path: Path, stack: ExitStack) -> tuple[Directory, Directory, bool]:

@@ -130,8 +130,7 @@ class SettingsGuard:
             restored = self._undo()
             self._ours.clear()
             self.host.release()
-            if restored is not None or self.restored is None:
-                self.restored = restored or Restored()
+            self.restored = (self.restored or Restored()).then(restored or Restored())
         return self.restored
 
     def _start(self) -> Restored | None:
@@ -191,7 +190,10 @@ class SettingsGuard:
             with suppress(PghotError):
                 self._journal.replace(Found(again, found.unreadable, self._boot))
         else:
-            self._forget()
+            try:
+                self._forget()
+            except PghotError as error:  # all is back; what it says does no harm any more
+                restored.failed[str(self._journal.path)] = f"{error}; remove it"
         return restored
 
     def _forget(self) -> None:
@@ -201,8 +203,9 @@ class SettingsGuard:
 
     def _release(self) -> None:
         self.host.release()
-        with suppress(OSError, PghotError):
-            self._journal.forget()
+        if self._pid == os.getpid():  # else it is of the instance that runs
+            with suppress(OSError, PghotError):
+                self._journal.forget()
         self._lock.release()
         self._pid = -1
         atexit.unregister(self.close)

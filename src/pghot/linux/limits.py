@@ -10,9 +10,9 @@ _BEFORE: list[tuple[int, int]] = []
 
 def raise_limit() -> None:
     """Raise the soft limit of descriptors to the hard one; again does nothing."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # a service's filter of system calls may not let it
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             _BEFORE.append((soft, hard))
 

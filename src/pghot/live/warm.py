@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,8 @@ def _telling(tell: Callable[[str], None]) -> Iterator[None]:
         PATIENCE_S, tell, ["getting the inner loops ready (compiled the first time)"]
     )
     patience.daemon = True
-    patience.start()
+    with suppress(RuntimeError):  # no thread left: then it goes without a word
+        patience.start()
     try:
         yield
     finally:

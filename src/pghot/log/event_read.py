@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.files.bounded import check_table
 from pghot.log.event_parts import PART, file_name
 from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, ROWS_A_PART, Said
 
@@ -68,7 +69,7 @@ class EventReader:
             said = Said.from_json(candidates.schema.metadata[KEY])
         except FileNotFoundError:
             return None  # dropped since, to make room
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, InputError):
             self.damaged.append(number)
             return None
         named = ((accesses, ACCESSES), (candidates, CANDIDATES))
@@ -79,10 +80,9 @@ class EventReader:
 
 
 def _table(path: Path, columns: list[str]) -> pa.Table:
-    """Read a table of a part; ValueError where it has more than a part can have."""
+    """Read a table of a part; InputError where it has more than a part can have."""
     with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-        if file.metadata.num_rows > ROWS_A_PART:
-            raise ValueError("more rows than a part has")
+        check_table(path, file.metadata, ROWS_A_PART)
         return file.read(columns, use_threads=False)
 
 

@@ -46,8 +46,11 @@ def shortened(name: str) -> str:
 
 def read_result(path: Path) -> list[Run]:
     """Give the runs of one result: one, or a simulation's policies."""
-    with bounded_memory(path):
-        return _read_result(path)
+    try:
+        with bounded_memory(path):
+            return _read_result(path)
+    except OverflowError as error:
+        raise InputError(f"{path}: not what pghot writes: {error}") from error
 
 
 def _read_result(path: Path) -> list[Run]:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 
 from pghot.binning.forms import BINNED, Binned, read_binned
 from pghot.errors import InputError
-from pghot.files.bounded import MOST_ROWS
+from pghot.files.bounded import check_table
 from pghot.report.page.model import Run, Timeline, binned_sum, group_of
 from pghot.report.page.read_replay import NO_BINNED
 
@@ -131,8 +131,7 @@ def _timelines(path: Path) -> dict[str, Timeline]:
     try:
         with pa.OSFile(os.fsencode(path), "rb") as stream:
             file = pa.parquet.ParquetFile(stream)
-            if file.metadata.num_rows > MOST_ROWS:
-                raise InputError(f"{path}: over {MOST_ROWS:,} rows; what pghot writes has fewer")
+            check_table(path, file.metadata)
             table = file.read(columns=["policy", *_COLUMNS], use_threads=False)
         policies = table["policy"].to_numpy(zero_copy_only=False)
         rows = {name: table[name].to_numpy() for name in _COLUMNS}
