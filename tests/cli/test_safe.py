@@ -67,8 +67,12 @@ def test_no_entry_point_is_looked_for(tmp_path: Path) -> None:
     before = ELSEWHERE.format(root=str(tmp_path / "host"), state=str(tmp_path / "state"))
     code = f"""
 import importlib.metadata, sys
-def refuse(*_, **__): raise SystemExit(99)
-importlib.metadata.entry_points = refuse
+real = importlib.metadata.entry_points
+def asked(*words, **named):
+    if sys._getframe(1).f_globals["__name__"].startswith("pghot"):
+        raise SystemExit(99)
+    return real(*words, **named)
+importlib.metadata.entry_points = asked
 {before}
 from pghot.cli import main
 sys.exit(main(["run", "-p", "40", "-d", "0.2", "--json"]))
@@ -158,13 +162,16 @@ def test_a_strangers_connections_end_no_run_of_roots(tmp_path: Path) -> None:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         with stranger:
-            said = stranger.stdout.readline()
-            wait_for(lambda: value(other, BALANCING) == "2")
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-                assert b"pghot_build_info" in answer.read()
-            process.terminate()
-            out, err = process.communicate(timeout=60)
-            stranger.stdin.close()
+            try:
+                said = stranger.stdout.readline()
+                wait_for(lambda: value(other, BALANCING) == "2")
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+                    assert b"pghot_build_info" in answer.read()
+                process.terminate()
+                out, err = process.communicate(timeout=60)
+            finally:
+                stranger.kill()
+                process.kill()
     assert said == b"held\n"
     assert process.returncode == 0, err
     assert json.loads(out)["live"]["ended"] == "stopped by SIGTERM"
