@@ -78,8 +78,11 @@ def test_groups_one_below_another_are_followed_as_deep_as_a_path_goes(tmp_path: 
     deep = tmp_path / "sys/fs/cgroup/web" / "/".join(["d"] * 1_100)
     subprocess.run(["mkdir", "-p", deep], check=True)
     (deep / "cgroup.procs").write_text("77\n")
-    assert cgroup_pids(host, "/sys/fs/cgroup/web") == [40, 41, 42, 77]
-    assert len(cgroup_inodes(host)) == len(GROUPS) + 1_100
+    try:
+        assert cgroup_pids(host, "/sys/fs/cgroup/web") == [40, 41, 42, 77]
+        assert len(cgroup_inodes(host)) == len(GROUPS) + 1_100
+    finally:  # pytest would go down it by recursion
+        subprocess.run(["rm", "-rf", tmp_path / "sys/fs/cgroup/web/d"], check=True)
 
 
 def test_more_groups_than_are_looked_at_are_told(
