@@ -27,6 +27,7 @@ ALL_ONLY = (
     "test_run_servers.py::test_the_hot_part_of_a_python_dict",
     "test_run_tasks.py::test_a_target_killed",
     "test_run_room.py::test_numa_balancing_switched_off",
+    "test_run.py::test_a_run_is_ready_within_three_imports_of_numpy",
 )
 """What runs only where PGHOT_VM_ALL=1 asks for everything on every kernel.
 
