@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from _measure import MI, Row, interleave, one_core, options, read_sum, rows, show, zipf
+from _measure import MI, Row, interleave, one_core, options, rows, show, zipf
+from _yardstick import read_sum
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
 from pghot.workloads.make import make_stream
@@ -62,8 +63,8 @@ def measure(kind: str, units: int, steps: int) -> list[Row]:
     run = 64.0 if kind == "scan" else 1.0
     clock = Clock(stream, units, MARKED * run)
     clock.steps(4 * units // MARKED)  # until about as many are touched as are marked
-    places = rng.integers(0, units, MARKED).astype(np.uint64)
-    items = np.zeros(units)
+    places = rng.integers(0, units, MARKED).astype(np.uint32)
+    items = np.zeros(units, np.uint32)
     at = np.sort(rng.random(DRAWN)) * clock.step
 
     def repeated(work: Callable[[], object]) -> Callable[[], None]:
@@ -134,8 +135,8 @@ def measure_log(path: Path, size: int, units: int) -> list[Row]:
     rng = np.random.default_rng(1)
     stream = make_stream("log", units, {"path": str(path)}, rng)
     placed(stream, units)
-    places = rng.integers(0, units, size).astype(np.uint64)
-    items = np.zeros(units)
+    places = rng.integers(0, units, size).astype(np.uint32)
+    items = np.zeros(units, np.uint32)
     now = 0.0
     fresh = rng.permutation(units)[:1000]
 
