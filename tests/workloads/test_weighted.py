@@ -226,3 +226,14 @@ def test_weights_that_add_up_to_one_leave_no_share_behind() -> None:
     made.moved(np.arange(1000), np.ones(1000, np.int16), 0)
     assert made.shares(0, 1).tolist() == [1.0, 0.0]
     assert (made.weights() % QUANTUM == 0).all()
+
+
+def test_a_stream_of_which_nothing_was_ever_marked_has_nothing_to_notice() -> None:
+    made = stream([Phase(2.0, TWO[0]), Phase(NEVER, TWO[1])])
+    made.unmark(np.arange(2))
+    assert made.advance(0.0, 2.0).units.tolist() == []
+    made.change(2.0)
+    made.mark(np.arange(2), 2.0)
+    touched = made.advance(2.0, 1e9)
+    assert sorted(touched.units.tolist()) == [0, 1]
+    assert (touched.clocks > 2.0).all()

@@ -153,7 +153,8 @@ class Pghot:
             slots = mem_map.slots_of_node(kmigrated.nid)
             slots = slots[hot[slots] > 0]
             count += len(slots) * PAGES_PER_SECTION
-            count -= sum(map(mem_map.tail_pages, slots.tolist()))
+            if self._world.memory.largest > 1:
+                count -= sum(map(mem_map.tail_pages, slots.tolist()))
         return count
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:

@@ -34,9 +34,22 @@ def hottest(
 ) -> npt.NDArray[np.bool_]:
     """Mark the hot set, judging a folio by its heat a page."""
     density = heat_of / pages
-    order = np.argsort(-density, kind="stable")
-    gathered = np.cumsum(heat_of[order])
-    last = min(int(np.searchsorted(gathered, HOT_SHARE)), len(order) - 1)
-    least = density[order[last]]
+    falling_heat, falling_density = _falling(heat_of, density, pages)
+    gathered = np.cumsum(falling_heat)
+    last = min(int(np.searchsorted(gathered, HOT_SHARE)), len(gathered) - 1)
+    least = falling_density[last]
     # Weights that are equal but for rounding are equal.
     return (density >= least * (1 - 1e-9)) & (density > 0)
+
+
+def _falling(
+    heat_of: npt.NDArray[np.float64],
+    density: npt.NDArray[np.float64],
+    pages: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Heat and density of the folios, the densest first."""
+    if pages.min() == pages.max():  # which of equal ones is first makes no difference
+        falling = np.sort(heat_of)[::-1]
+        return falling, falling / pages[0]
+    order = np.argsort(-density, kind="stable")
+    return heat_of[order], density[order]

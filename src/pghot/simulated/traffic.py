@@ -30,11 +30,14 @@ class Traffic:
         self._link: npt.NDArray[np.int64] = np.full((nids, nids), NO_LINK, np.int64)
         for number, table in enumerate(tables):
             self._link[table.cpus, table.memory] = number
+        self._ways: list[list[int]] = self._link.tolist()
         self._distance = {(cpu, t.memory): t.distance for t in tables for cpu in t.cpus}
         caps = [(kind.read_GBps, kind.write_GBps) for kind in self._kinds]
         self._most: npt.NDArray[np.float64] = np.array(caps) * _GB * EXTRA_MAX / 2
         self._waiting: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
-        self._copying: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
+        self._waits = False
+        self._nothing: npt.NDArray[np.float64] = np.zeros((len(tables), 2))
+        self._copying = self._nothing
 
     def distance(self, cpu_node: int, nid: int) -> int:
         """Distance from a node's CPUs to a node; 255 (unreachable) where no link goes."""
@@ -56,21 +59,25 @@ class Traffic:
                 for group in groups
             ]
         )
-        by_link = np.zeros((len(groups), len(self._kinds)))
-        for row, (group, share) in enumerate(zip(groups, shares, strict=True)):
-            for nid in np.flatnonzero(share).tolist():
-                by_link[row, self._way(group.table.node, nid)] += share[nid]
+        by_link = [[0.0] * len(self._kinds) for _ in groups]
+        for row, group, share in zip(by_link, groups, shares, strict=True):
+            for nid, part in enumerate(share.tolist()):
+                if part:
+                    row[self._way(group.table.node, nid)] += part
         self._copying = self._copies(seconds)
-        return self._solver.solve(rows, by_link, self._copying / _GB).access_ns.tolist()
+        solved = self._solver.solve(rows, np.array(by_link), self._copying / _GB)
+        return solved.access_ns.tolist()
 
     def passed(self, seconds: float) -> None:
         """Let time pass: what was copied in it is no longer to be copied."""
-        if self._copying.any():
+        if self._copying is not self._nothing:
             self._waiting = np.maximum(self._waiting - self._copying * seconds, 0)
+            self._waits = bool(self._waiting.any())
 
     def copied(self, from_nid: int, to_nid: int, size: int) -> None:
         """Put bytes on the links that a CPU near either node reads and writes."""
         near = to_nid if np.any(self._link[to_nid] != NO_LINK) else from_nid
+        self._waits = True
         if self._link[near, from_nid] != NO_LINK:
             self._waiting[self._link[near, from_nid], 0] += size
         if self._link[near, to_nid] != NO_LINK:
@@ -78,12 +85,12 @@ class Traffic:
 
     def _copies(self, seconds: float) -> npt.NDArray[np.float64]:
         """Give the bytes a second that are copied for a while."""
-        if seconds <= 0 or not self._waiting.any():
-            return np.zeros_like(self._waiting)
+        if seconds <= 0 or not self._waits:
+            return self._nothing
         return np.minimum(self._waiting / seconds, self._most)
 
     def _way(self, cpu_node: int, nid: int) -> int:
-        link = int(self._link[cpu_node, nid])
+        link = self._ways[cpu_node][nid]
         if link == NO_LINK:
             raise InputError(f"no link goes from the CPUs of node {cpu_node} to node {nid}")
         return link

@@ -20,6 +20,17 @@ class _Past(NamedTuple):
     shift: int
 
 
+class _Marks:
+    """Units whose next access is noticed; made when the first is marked, for many never are."""
+
+    def __init__(self, units: int) -> None:
+        self.calendar = Calendar(units)
+        self.marked_at = np.full(units, NEVER)
+        """Clock at which each was marked; NEVER where it is not."""
+        self.touched_at = np.full(units, -NEVER)
+        """Clock at which it was last noticed."""
+
+
 class RandomStream:
     """Independent accesses, by weights that stay the same for a phase.
 
@@ -51,9 +62,7 @@ class RandomStream:
         self.units = len(self._weight)
         self._nid: Nids = np.zeros(self.units, np.int16)
         self._by_node: npt.NDArray[np.float64] = np.ones(1)
-        self._calendar = Calendar(self.units)
-        self._marked_at = np.full(self.units, NEVER)
-        self._touched_at = np.full(self.units, -NEVER)
+        self._marks: _Marks | None = None
 
     def place(self, nid: Nids) -> None:
         """Take note of the node of every unit (`Stream`)."""
@@ -79,25 +88,30 @@ class RandomStream:
 
     def mark(self, units: Units, clock: float) -> None:
         """Have the next access of each unit after `clock` noticed (`Stream`)."""
-        fresh = units[self._marked_at[units] == NEVER]
-        self._marked_at[fresh] = clock
-        self._put(fresh, clock)
+        if self._marks is None:
+            self._marks = _Marks(self.units)
+        fresh = units[self._marks.marked_at[units] == NEVER]
+        self._marks.marked_at[fresh] = clock
+        self._put(self._marks.calendar, fresh, clock)
 
-    def _put(self, units: Units, clock: float) -> None:
+    def _put(self, calendar: Calendar, units: Units, clock: float) -> None:
         with np.errstate(divide="ignore"):
             away = self._rng.standard_exponential(len(units)) / self._weight[units]
-        self._calendar.put(units, clock + away)
+        calendar.put(units, clock + away)
 
     def unmark(self, units: Units) -> None:
         """Notice the next access of these no longer (`Stream`)."""
-        self._calendar.remove(units)
-        self._marked_at[units] = NEVER
+        if self._marks is not None:
+            self._marks.calendar.remove(units)
+            self._marks.marked_at[units] = NEVER
 
     def advance(self, _start: float, end: float) -> Touched:
         """Give the marked units that are due by `end` (`Stream`)."""
-        touched = self._calendar.take(end)
-        self._marked_at[touched.units] = NEVER
-        self._touched_at[touched.units] = touched.clocks
+        if self._marks is None:
+            return Touched(np.empty(0, np.int64), np.empty(0))
+        touched = self._marks.calendar.take(end)
+        self._marks.marked_at[touched.units] = NEVER
+        self._marks.touched_at[touched.units] = touched.clocks
         return touched
 
     def draw(self, clocks: Clocks) -> Units:
@@ -106,7 +120,10 @@ class RandomStream:
 
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
         """Tell which units were accessed after `since`, up to `clock` (`Stream`)."""
-        until = np.minimum(self._marked_at[units], clock)
+        marks = self._marks
+        until: Clocks | float = clock
+        if marks is not None:
+            until = np.minimum(marks.marked_at[units], clock)
         expected = self._weight[units] * _overlap(since, until, self._phase_start, clock)
         earliest = since.min(initial=NEVER)
         for past in reversed(self._past):
@@ -114,8 +131,8 @@ class RandomStream:
                 break
             span = _overlap(since, until, past.start, past.end)
             expected += past.table.of(units, past.shift) * span
-        touched = self._touched_at[units] > since
-        return touched | (self._rng.standard_exponential(len(units)) < expected)
+        seen = self._rng.standard_exponential(len(units)) < expected
+        return seen if marks is None else seen | (marks.touched_at[units] > since)
 
     def weights(self) -> npt.NDArray[np.float64]:
         """Give the weight of each unit in the present phase (`Stream`)."""
@@ -134,10 +151,11 @@ class RandomStream:
         self._phase_start = clock
         self._weight = self._phase.table.by_unit(self._phase.shift)
         self._add_up()
-        self._calendar.clear()
-        self._put(np.flatnonzero(self._marked_at < NEVER), clock)
+        if self._marks is not None:
+            self._marks.calendar.clear()
+            self._put(self._marks.calendar, np.flatnonzero(self._marks.marked_at < NEVER), clock)
 
 
-def _overlap(since: Clocks, until: Clocks, start: float, end: float) -> Clocks:
+def _overlap(since: Clocks, until: Clocks | float, start: float, end: float) -> Clocks:
     """Give how much of (since, until] lies in (start, end], item by item."""
     return np.maximum(np.minimum(until, end) - np.maximum(since, start), 0)
