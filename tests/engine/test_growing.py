@@ -93,3 +93,18 @@ def test_a_large_machine_that_grows_takes_no_memory_for_pages_that_nobody_touche
     hot_map.follow()
     assert resident() - before < 64 << 20  # of 1.5 GiB of arrays
     assert known(mem_map, 8)[4].tolist() == [0, 0, 0, 0, 0, 7, 0, 0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(steps=STEPS)
+def test_tail_pages_are_those_that_are_not_the_first_of_their_folio(steps) -> None:
+    mem_map = MemMap()
+    mem_map.add_sections(0, MOST * SECTION, 1)
+    for step in steps:
+        if step[0] != "grow":
+            do(mem_map, MOST, step)
+    mem_map.set_folio(5 * SECTION + 2049, 7)  # odd: neither aligned nor a power of two
+    for section in (0, 5, MOST - 1):
+        pfns = np.arange(section * SECTION, (section + 1) * SECTION, dtype=np.uint64)
+        tails = np.count_nonzero(mem_map.known(pfns).head != pfns)
+        assert mem_map.tail_pages(mem_map.place(section * SECTION) // SECTION) == tails

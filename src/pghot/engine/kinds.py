@@ -118,6 +118,11 @@ class Kinds:
         """Rows of odd pages."""
         return SHARED_ROWS + np.searchsorted(self.odd_place, places)
 
+    def odd_in(self, start: int, end: int) -> npt.NDArray[np.int32]:
+        """`pages` of the odd pages at the places [start, end)."""
+        first, last = (SHARED_ROWS + np.searchsorted(self.odd_place, at) for at in (start, end))
+        return self.pages[first:last]
+
     def put_odd(self, places: npt.NDArray[np.int64], rows: list[Row]) -> None:
         """Give pages rows of their own, or write those that they have."""
         fresh = np.setdiff1d(places, self.odd_place)

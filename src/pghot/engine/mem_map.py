@@ -204,8 +204,11 @@ class MemMap:
         if not self.has_facts[slot]:
             return 0
         start = slot * PAGES_PER_SECTION
-        rows = self._rows(np.arange(start, start + PAGES_PER_SECTION))
-        return int(np.count_nonzero(self.kinds.pages[rows] < 0))
+        pages = self._kind[start : start + PAGES_PER_SECTION]
+        of_kind = np.bincount(pages, minlength=self.kinds.largest + 1)
+        tails = self.kinds.pages[: self.kinds.count] < 0
+        odd = self.kinds.odd_in(start, start + PAGES_PER_SECTION)
+        return int(of_kind[: self.kinds.count][tails].sum() + np.count_nonzero(odd < 0))
 
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""

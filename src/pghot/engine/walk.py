@@ -254,55 +254,19 @@ def _find_ready(
     maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
 ) -> cython.long:
     """Write the places in [start, end), whole lines, whose record is ready; how many."""
-    if maps.precise:
-        return _ready_words(maps, start, end, ready, out)
-    return _ready_bytes(maps, start, end, ready, out)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _ready_bytes(
-    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
-) -> cython.long:
     words: cython.p_ulong = maps.lines
-    mask: cython.ulong = ready * EVERY_BYTE
+    mask: cython.ulong = ready * (EVERY_WORD if maps.precise else EVERY_BYTE)
+    a_word: cython.int = 1 if maps.precise else 3  # log2 of the records in one
     found: cython.long = 0
-    last: cython.long = end >> 6
-    line: cython.long = next_line(words, start >> 6, last, mask)
+    last: cython.long = end >> (a_word + 3)
+    line: cython.long = next_line(words, start >> (a_word + 3), last, mask)
     at: cython.long
     left: cython.ulong
     while line < last:
         for at in range(8 * line, 8 * line + 8):
             left = words[at] & mask
             while left:  # as many rounds as there are ready records
-                out[found] = (at << 3) + (trailing_zeros(left) >> 3)
-                found += 1
-                left &= left - 1
-        line = next_line(words, line + 1, last, mask)
-    return found
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _ready_words(
-    maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
-) -> cython.long:
-    words: cython.p_ulong = maps.lines
-    mask: cython.ulong = ready * EVERY_WORD
-    found: cython.long = 0
-    last: cython.long = end >> 4
-    line: cython.long = next_line(words, start >> 4, last, mask)
-    at: cython.long
-    left: cython.ulong
-    while line < last:
-        for at in range(8 * line, 8 * line + 8):
-            left = words[at] & mask
-            while left:  # as many rounds as there are ready records
-                out[found] = (at << 1) + (trailing_zeros(left) >> 5)
+                out[found] = (at << a_word) + (trailing_zeros(left) >> (6 - a_word))
                 found += 1
                 left &= left - 1
         line = next_line(words, line + 1, last, mask)
