@@ -52,7 +52,7 @@ def test_what_is_not_named_stays_and_the_last_of_a_name_wins() -> None:
     [
         ("freq_threshold", "--set freq_threshold: wants NAME=VALUE; see pghot help tunables"),
         ("colour=red", "--set colour: no such setting; there are enabled_sources, "),
-        ("title=x", "--set title: no such setting; there are "),
+        ("title=x", "--set title: no such setting; perhaps tiering? there are "),
         ("scanner.colour=1", "--set scanner.colour: no such setting; there are "),
         ("costs.=1", "--set costs.: no such setting; there are "),
         ("freq_threshold=9", "--set freq_threshold=9: tunables.freq_threshold: '9' is not within"),
