@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from pghot.errors import InputError
+from pghot.files.bounded import read_bounded
 
 Table = TypeVar("Table")
 
 
-def read_toml(path: Path | str) -> dict[str, Any]:
+def read_toml(path: Path | str, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
     """Give the content of a TOML file; InputError with one line where it is none."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(read(Path(path)).decode())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

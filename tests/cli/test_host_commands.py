@@ -12,7 +12,7 @@ import pytest
 from pghot.linux.lock import default_state_dir
 from pghot.linux.topology import Topology
 from tests.linux import host_trees as trees
-from tests.linux.test_guard import left, line, values
+from tests.linux.test_guard import left, line
 from tests.log.made import Run
 
 RATE_LIMIT = "/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"
@@ -135,7 +135,7 @@ def test_restore_puts_back_and_says_so(on: On, run: Run, tmp_path: Path) -> None
     left(host.root, tmp_path / "state", line(RATE_LIMIT, "65536", "0"))
     host.write(RATE_LIMIT, "0    ")
     assert run("restore").out == f"{RATE_LIMIT}: 65536 again\n"
-    assert values(host.root)[RATE_LIMIT] == "65536"
+    assert host.text(RATE_LIMIT) == "65536"
     done = run("restore")
     assert (done.status, done.out, done.err) == (0, "nothing to put back\n", "")
 

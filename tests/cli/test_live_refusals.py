@@ -88,9 +88,9 @@ def test_one_kind_of_target_is_named(who, command, refused) -> None:
         (("-G", "web"), 2, "/sys/fs/cgroup: no control groups are mounted there"),
         (("--", "no-such-command"), 127, "no-such-command: command not found"),
         (("--", "/etc"), 126, "/etc: not an executable file"),
-        ((*WHO, "-d", "0"), 2, "--duration 0.0: wants seconds above 0"),
-        ((*WHO, "-d", "-1"), 2, "--duration -1.0: wants seconds above 0"),
-        ((*WHO, "-d", "nan"), 2, "--duration nan: wants seconds above 0"),
+        ((*WHO, "-d", "0"), 2, "--duration 0.0: wants seconds above 0 and below 1e+09"),
+        ((*WHO, "-d", "-1"), 2, "--duration -1.0: wants seconds above 0 and below 1e+09"),
+        ((*WHO, "-d", "nan"), 2, "--duration nan: wants seconds above 0 and below 1e+09"),
         (
             (*WHO, "--duration", "soon"),
             2,

@@ -214,15 +214,16 @@ def test_the_tree_goes_at_signals_and_after_a_kill_restore_takes_it_away(
         return
     assert mounts_at(tree)
     # The made-up host's root is not ours: its mount is where the real one lies.
-    point = live.path("/tree")
-    point.symlink_to(tree)
+    place = live.path(str(tmp_path))
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path)
     live.path("/proc/self").mkdir(parents=True, exist_ok=True)
-    live.path("/proc/self/mountinfo").write_text("9 1 0:9 / /tree rw - fuse.pghot pghot rw\n")
+    live.path("/proc/self/mountinfo").write_text(Path("/proc/self/mountinfo").read_text())
     restored = run("restore")
     if mounts_at(tree):
         end_mount(str(tree))
         pytest.fail("still mounted")
-    assert "/tree: unmounted" in restored.out.splitlines()
+    assert f"{tree}: unmounted" in restored.out.splitlines()
 
 
 def test_a_dead_mount_that_may_not_be_taken_away_is_told_and_keeps_no_run_from_starting(
@@ -230,7 +231,7 @@ def test_a_dead_mount_that_may_not_be_taken_away_is_told_and_keeps_no_run_from_s
 ) -> None:
     """So it is for a run inside the unit when another, outside of it, was killed."""
 
-    def clear(_host: object) -> tuple[list[str], dict[str, str]]:
+    def clear(*_: object) -> tuple[list[str], dict[str, str]]:
         return [], {"/mnt": "Operation not permitted"}
 
     monkeypatch.setattr("pghot.linux.guard.clear_dead_mounts", clear)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pghot.errors import InputError
+from pghot.linux import cgroups
 from pghot.linux.cgroups import cgroup_inodes, cgroup_pids, cgroup_root, find_cgroup
 from pghot.linux.host import Host
+from pghot.linux.processes import Cgroup
 
 GROUPS = {"": "1\n", "web": "", "web/front": "41\n40\n", "web/back": "42\n0\n", "webber": "50\n"}
 
@@ -67,3 +70,29 @@ def test_groups_are_known_by_inode(tmp_path: Path, kind: tuple[str, str | None])
     host = mounted(tmp_path, *kind)
     base = tmp_path / "sys/fs/cgroup" / kind[0]
     assert cgroup_inodes(host) == {(base / name).stat().st_ino: f"/{name}" for name in GROUPS}
+
+
+def test_groups_one_below_another_are_followed_as_deep_as_a_path_goes(tmp_path: Path) -> None:
+    """Whoever a group is delegated to may nest 1,100 of them."""
+    host = mounted(tmp_path, *V2)
+    deep = tmp_path / "sys/fs/cgroup/web" / "/".join(["d"] * 1_100)
+    subprocess.run(["mkdir", "-p", deep], check=True)
+    (deep / "cgroup.procs").write_text("77\n")
+    try:
+        assert cgroup_pids(host, "/sys/fs/cgroup/web") == [40, 41, 42, 77]
+        assert len(cgroup_inodes(host)) == len(GROUPS) + 1_100
+    finally:  # pytest would go down it by recursion
+        subprocess.run(["rm", "-rf", tmp_path / "sys/fs/cgroup/web/d"], check=True)
+
+
+def test_more_groups_than_are_looked_at_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = mounted(tmp_path, *V2)
+    monkeypatch.setattr(cgroups, "MOST", 3)
+    told: list[str] = []
+    assert len(cgroup_inodes(host, told.append)) == 3
+    assert told == ["/sys/fs/cgroup: over 3 control groups; those beyond are not looked at"]
+    targets = Cgroup("/")
+    targets.resolve(host)
+    assert targets.notes == told

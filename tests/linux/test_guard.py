@@ -5,11 +5,13 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,14 +25,14 @@ from pghot.linux.journal import Journal
 from pghot.linux.restoring import Restored
 from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
 from tests.linux import host_trees as trees
-from tests.linux.guarded import CHANGES, DEMOTION, OLD, KernelHost, values
+from tests.linux.guarded import CHANGES, FLAG, OLD, KernelHost, made_host, values
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    trees.two_tier(tmp_path / "host")
+    made_host(tmp_path / "host")
     return tmp_path / "host"
 
 
@@ -65,6 +67,11 @@ def change_all(guard: SettingsGuard) -> None:
         guard.set(name, value)
 
 
+def journal(state: Path) -> list[str]:
+    """The lines of the journal, without the room that was taken for more."""
+    return (state / "journal").read_bytes().rstrip(b"\0").decode().splitlines()
+
+
 def write(root: Path, name: str, value: str) -> None:
     KernelHost(root).write(name, value)
 
@@ -76,7 +83,7 @@ def test_settings_are_changed_and_come_back_in_reverse_order(root: Path, state: 
     with SettingsGuard(KernelHost(root), state) as guard:
         change_all(guard)
         assert values(root) == {
-            RATE_LIMIT: "0", NUMA_BALANCING: "3", f"{SCAN}/scan_size_mb": "1024", DEMOTION: "true",
+            RATE_LIMIT: "0", NUMA_BALANCING: "3", f"{SCAN}/scan_size_mb": "1024", FLAG: "true",
         }  # fmt: skip
     assert values(root) == OLD
     assert guard.recovered is None
@@ -90,7 +97,7 @@ def test_the_old_value_is_on_disk_before_the_new_one_is_written(root: Path, stat
 
     class Watching(KernelHost):
         def write(self, name: str, text: str) -> None:
-            seen.append((state / "journal").read_text().splitlines()[-1])
+            seen.append(journal(state)[-1])
             super().write(name, text)
 
     synced = []
@@ -100,7 +107,7 @@ def test_the_old_value_is_on_disk_before_the_new_one_is_written(root: Path, stat
         with SettingsGuard(Watching(root), state) as guard:
             guard.set(NUMA_BALANCING, "2")
             # The journal's first line, its directory and the change: all before the write.
-            assert synced == [0, 0, 0]
+            assert synced == [0, 0, 0, 1]
     assert json.loads(seen[0]) == {"path": NUMA_BALANCING, "old": "0", "new": "2"}
 
 
@@ -108,7 +115,7 @@ def test_a_value_that_is_there_already_is_not_written(root: Path, state: Path) -
     before = KernelHost(root).path(NUMA_BALANCING).stat().st_mtime_ns
     with SettingsGuard(KernelHost(root), state) as guard:
         guard.set(NUMA_BALANCING, "0")
-        guard.set(DEMOTION, "0")
+        guard.set(FLAG, "0")
         assert not (state / "journal").exists()
         assert KernelHost(root).path(NUMA_BALANCING).stat().st_mtime_ns == before
         write(root, NUMA_BALANCING, "1")
@@ -218,13 +225,14 @@ def test_a_value_that_the_kernel_made_another_comes_back(root: Path, state: Path
 
 
 def test_a_setting_that_is_not_there_cannot_be_set(root: Path, state: Path) -> None:
+    trees.remove(root, NUMA_BALANCING)
     with (
         SettingsGuard(KernelHost(root), state) as guard,
         pytest.raises(PghotError) as caught,
     ):
-        guard.set("/proc/sys/kernel/chameleon", "2")
+        guard.set(NUMA_BALANCING, "2")
     assert str(caught.value) == (
-        "/proc/sys/kernel/chameleon: cannot be set to 2: No such file or directory"
+        f"{NUMA_BALANCING}: cannot be set to 2: No such file or directory"
     )
 
 
@@ -303,14 +311,14 @@ def test_the_second_instance_refuses_and_names_the_first(root: Path, state: Path
         pass
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_restores(number: int, root: Path, state: Path) -> None:
     assert end(start(root, state), number) != 0
     assert values(root) == OLD
     assert not (state / "journal").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_while_restoring_waits_until_all_is_back(
     number: int, root: Path, state: Path
 ) -> None:
@@ -405,7 +413,7 @@ def line(path: str, old: str, new: str) -> str:
 def test_a_torn_last_line_was_not_applied(tmp_path_factory, cut: int) -> None:
     place = tmp_path_factory.mktemp("torn")
     root, state = place / "host", place / "state"
-    trees.two_tier(root)
+    made_host(root)
     torn = line(NUMA_BALANCING, "0", "2").rstrip("\n")
     left(root, state, line(RATE_LIMIT, "65536", "0") + torn[: cut % len(torn)])
     write(root, RATE_LIMIT, "0")
@@ -455,14 +463,14 @@ def test_a_reboot_has_undone_everything(root: Path, state: Path) -> None:
 
 
 def test_what_fails_stays_for_the_next_try(root: Path, state: Path) -> None:
-    left(root, state, line(RATE_LIMIT, "65536", "0") + line(DEMOTION, "false", "1"))
-    write(root, DEMOTION, "1")
+    left(root, state, line(RATE_LIMIT, "65536", "0") + line(FLAG, "false", "1"))
+    write(root, FLAG, "1")
     write(root, RATE_LIMIT, "0")
     why = "Operation not permitted"
-    assert recover(Refusing(root), state).failed == {DEMOTION: why, RATE_LIMIT: why}
+    assert recover(Refusing(root), state).failed == {FLAG: why, RATE_LIMIT: why}
     with pytest.raises(PghotError, match=r"left by a killed pghot: .*not put back: Operation not"):
         SettingsGuard(Refusing(root), state).acquire()
-    assert recover(KernelHost(root), state).back == {DEMOTION: "false", RATE_LIMIT: "65536"}
+    assert recover(KernelHost(root), state).back == {FLAG: "false", RATE_LIMIT: "65536"}
     assert values(root) == OLD
 
 
@@ -500,7 +508,145 @@ def test_a_setting_that_cannot_be_read_is_a_failure(root: Path, state: Path) -> 
     assert recover(Unreadable(root), state).failed == {RATE_LIMIT: "Input/output error"}
 
 
+def test_an_unreadable_line_stays_in_the_journal_until_somebody_has_seen_to_it(
+    root: Path, state: Path
+) -> None:
+    left(root, state, "garb\xffage\n" + line(RATE_LIMIT, "65536", "0"))
+    write(root, RATE_LIMIT, "0")
+    for _ in range(2):
+        restored = recover(KernelHost(root), state)
+        (why,) = restored.failures()
+        assert "garb" in why
+        assert "see to that setting, then remove the file" in why
+        with pytest.raises(PghotError, match="left by a killed pghot: "):
+            SettingsGuard(KernelHost(root), state).acquire()
+    assert "garb\xffage" in journal(state)
+    assert values(root) == OLD
+
+
+def test_what_the_kernel_made_of_a_value_comes_back_though_nothing_more_was_written_down(
+    root: Path, state: Path
+) -> None:
+    """The run was killed after its write and before it could read back."""
+    with SettingsGuard(Clamping(root), state) as guard:
+        guard.set(RATE_LIMIT, "70000")
+        lines = [text for text in journal(state) if "became" not in text]
+        kept = values(root)[RATE_LIMIT]
+    state.rename(state.with_name("done"))
+    state.mkdir()
+    (state / "journal").write_text("\n".join(lines) + "\n")
+    write(root, RATE_LIMIT, kept)
+    assert kept not in {"70000", OLD[RATE_LIMIT]}
+    assert recover(KernelHost(root), state) == Restored(back={RATE_LIMIT: "65536"})
+
+
+def test_what_the_kernel_made_of_a_value_comes_back_though_the_disk_fails_just_then(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Journal.became
+    write(root, RATE_LIMIT, "50")
+
+    def fails(*_: object) -> None:
+        raise PghotError("journal: Input/output error")
+
+    with SettingsGuard(Clamping(root), state) as guard:
+        monkeypatch.setattr(Journal, "became", fails)
+        with pytest.raises(PghotError, match="Input/output error"):
+            guard.set(RATE_LIMIT, "70000")
+        monkeypatch.setattr(Journal, "became", real)
+    assert guard.restored == Restored(back={RATE_LIMIT: "50"})
+
+
+def test_who_is_refused_takes_nothing_from_the_one_that_runs(root: Path, state: Path) -> None:
+    with SettingsGuard(KernelHost(root), state) as guard:
+        before = sorted(path.name for path in state.iterdir())
+        for refused in (SettingsGuard(KernelHost(root), state).acquire,
+                        lambda: recover(KernelHost(root), state)):  # fmt: skip
+            with pytest.raises(PghotError, match="runs here already"):
+                refused()
+        assert sorted(path.name for path in state.iterdir()) == before
+        change_all(guard)
+    assert values(root) == OLD
+
+
+def test_settings_come_back_when_no_descriptor_is_left(root: Path, state: Path) -> None:
+    taken = []
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    guard = SettingsGuard(KernelHost(root), state)
+    guard.acquire()
+    change_all(guard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        guard.close()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert values(root) == OLD
+    assert not (state / "journal").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk of its own")
+def test_the_journal_needs_no_room_once_a_run_has_begun(root: Path, state: Path) -> None:
+    script = """
+import os, pathlib, subprocess, sys
+from tests.linux.guarded import *
+from tests.linux.test_guard import Clamping
+root, state = sys.argv[1:]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=128k", "none", state], check=True)
+guard = SettingsGuard(Clamping(root), Path(state))
+guard.acquire()
+try:
+    with open(state + "/filler", "wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+except OSError as error:
+    print(error.strerror)
+for name, value in CHANGES:
+    guard.set(name, value)
+os.write(1, pathlib.Path(state, "journal").read_bytes().rstrip(bytes(1)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    state.mkdir()
+    done = subprocess.run(
+        ["unshare", "-m", sys.executable, "-c", script, root, state],
+        capture_output=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    if b"unshare failed" in done.stderr or b"mount: " in done.stderr:
+        pytest.skip("no mounts here")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    full, _, lines = done.stdout.partition(b"\n")
+    assert full == b"No space left on device"
+    assert lines.count(b"became") == len(CHANGES)
+
+
 # The state directory
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775])
+def test_a_state_directory_that_others_may_write_is_refused(
+    mode: int, root: Path, state: Path
+) -> None:
+    state.mkdir()
+    state.chmod(mode)
+    with pytest.raises(PghotError, match=r"others may write to it"):
+        SettingsGuard(KernelHost(root), state).acquire()
+
+
+def test_a_journal_that_others_could_have_written_is_not_followed(root: Path, state: Path) -> None:
+    left(root, state, line(RATE_LIMIT, "65536", "0"))
+    (state / "journal").chmod(0o666)
+    write(root, RATE_LIMIT, "0")
+    with pytest.raises(PghotError, match="could have been written by others"):
+        recover(KernelHost(root), state)
+    (state / "journal").rename(state / "elsewhere")
+    (state / "journal").symlink_to("elsewhere")
+    with pytest.raises(PghotError, match=r"journal: Too many levels of symbolic links$"):
+        recover(KernelHost(root), state)
+    assert values(root)[RATE_LIMIT] == "0"
 
 
 def test_a_state_directory_that_cannot_be_written_is_one_line(root: Path, tmp_path: Path) -> None:
@@ -515,15 +661,14 @@ def test_a_read_only_state_directory_changes_nothing(
     real = os.open
 
     def read_only(path, flags, *more, **options):
-        if str(path).endswith("journal") and flags & os.O_WRONLY:
+        if str(path).startswith("journal") and flags & os.O_RDWR:
             raise OSError(30, "Read-only file system")
         return real(path, flags, *more, **options)
 
-    with SettingsGuard(KernelHost(root), state) as guard:
-        monkeypatch.setattr(os, "open", read_only)
-        with pytest.raises(PghotError, match=r"journal: Read-only file system$"):
-            guard.set(NUMA_BALANCING, "2")
-        assert values(root) == OLD
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(PghotError, match=r"journal: Read-only file system$"):
+        SettingsGuard(KernelHost(root), state).acquire()
+    assert values(root) == OLD
 
 
 @pytest.mark.parametrize("written", [0, 10])
@@ -533,9 +678,9 @@ def test_a_full_disk_changes_nothing_and_leaves_no_torn_line(
     with SettingsGuard(KernelHost(root), state) as guard:
         guard.set(RATE_LIMIT, "0")
         whole = (state / "journal").read_text()
-        real = os.write
+        real = os.pwrite
         with monkeypatch.context() as patch:
-            patch.setattr(os, "write", lambda fd, data: real(fd, data[:written]))
+            patch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:written], at))
             with pytest.raises(PghotError, match="no room for the journal"):
                 guard.set(NUMA_BALANCING, "2")
         assert (state / "journal").read_text() == whole
@@ -606,11 +751,11 @@ def test_whatever_is_set_comes_back_unless_somebody_else_was_last(
 ) -> None:
     place = tmp_path_factory.mktemp("any")
     root, state = place / "host", place / "state"
-    trees.two_tier(root)
+    made_host(root)
     others: dict[str, str] = {}
     with SettingsGuard(KernelHost(root), state) as guard:
         for name, number, ours in steps:
-            value = str(number % 2 if name == DEMOTION else number)
+            value = str(number % 2 if name == FLAG else number)
             if ours:
                 guard.set(name, value)
             else:

@@ -196,3 +196,23 @@ def test_on_this_kernel_our_own_process_is_read(tmp_path: Path) -> None:
     assert not stat.kernel_thread
     assert stat.starttime > 0
     assert read_stat(Host(tmp_path), 1) is None
+
+
+def test_a_fork_or_an_exit_costs_the_same_however_many_targets_there_are(
+    tree: ProcTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: no list of all targets is made anew for one of them."""
+    targets = resolved(tree, 40)
+    copies = []
+    monkeypatch.setattr(targets, "_set", copies.append)
+    for pid in range(1000, 1200):
+        tree.process(pid, ppid=40)
+        assert targets.forked(40, pid)
+    held = targets.members
+    assert holds(targets, 1000, 1199, 1200) == [True, True, False]
+    for pid in range(1000, 1200):
+        tree.gone(pid)
+        assert targets.exited(pid)
+    assert targets.members is held
+    assert holds(targets, 1000, 1199, 40) == [False, False, True]
+    assert copies == []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from pghot.errors import InputError, PghotError
-from pghot.log.atomic import whole_file
+from pghot.files.whole import whole_file
 from pghot.log.read import open_log
 from pghot.log.write import create_log
 from tests.log.made import entries, log_rows, pghot, somebody_else, write_log
@@ -65,10 +66,15 @@ def test_an_existing_file_survives_a_forced_writer_that_fails(tmp_path: Path) ->
     assert entries(tmp_path) == ["log.parquet"]
 
 
-def test_a_log_has_the_permissions_of_an_ordinary_file(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    plain = (tmp_path / "plain").stat().st_mode
-    assert write_log(tmp_path / "log.parquet", log_rows()).stat().st_mode == plain
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_its_owner_alone_reads_a_log_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        path = write_log(tmp_path / "log.parquet", log_rows())
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_missing_directory_is_one_line(tmp_path: Path) -> None:

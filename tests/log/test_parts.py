@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import pghot.log.parts
 import pghot.log.write
 from pghot.errors import InputError, PghotError
+from pghot.files.directory import open_directory
 from pghot.log.parts import PartsWriter, create_parts, merge_parts
 from pghot.log.read import open_log
 from pghot.log.schema import Columns, Metadata
@@ -76,7 +77,7 @@ def left_behind(tmp_path: Path) -> Path:
     path = tmp_path / "log"
     directory = tmp_path / "log.parts"
     directory.mkdir()
-    writer = PartsWriter(directory, tuple(ROWS), METADATA)
+    writer = PartsWriter(open_directory(directory), tuple(ROWS), METADATA)
     record(writer)
     writer.end_part()
     assert not path.exists()
@@ -349,17 +350,17 @@ def test_the_parts_stay_when_the_merging_is_stopped(
 def test_ctrl_c_while_a_part_takes_its_name_neither_loses_nor_doubles_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    replaced = Path.replace
+    replaced = os.replace
 
-    def interrupted(self: Path, target: Path) -> Path:
-        if not self.name.startswith(".000002."):
-            return replaced(self, target)
-        monkeypatch.setattr(Path, "replace", replaced)
+    def interrupted(name: str, target: str, **where: int) -> None:
+        if not name.startswith(".000002."):
+            return replaced(name, target, **where)
+        monkeypatch.setattr(os, "replace", replaced)
         if not at.startswith("."):
-            replaced(self, target)
+            replaced(name, target, **where)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupted)
+    monkeypatch.setattr(os, "replace", interrupted)
     path = tmp_path / "log"
     with (
         pytest.raises(KeyboardInterrupt),

@@ -362,31 +362,34 @@ def test_without_a_fuse_device_the_line_says_what_makes_it(tmp_path, monkeypatch
 KILLED = """
 import sys, time
 from pathlib import Path
-from pghot.linux.mounts import end_mount
+from pghot.linux.host import Host
+from pghot.linux.mounts import end_mount, written_down
 from pghot.live.desk import Desk
 from pghot.serving.mount import mounted
-with mounted(Desk(), Path(sys.argv[1]), end_mount):
+point = Path(sys.argv[1])
+with written_down(Host(), point, Path(sys.argv[2])) as record, mounted(Desk(), point, end_mount):
+    record.made()
     print("up", flush=True)
     time.sleep(60)
 """
 
 
 def test_the_mount_of_a_killed_run_is_found_dead_and_taken_away(tmp_path):
-    directory = tmp_path / "a tree"
+    directory, state = tmp_path / "a tree", tmp_path / "state"
     directory.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(directory)], stdout=subprocess.PIPE
+        [sys.executable, "-c", KILLED, str(directory), str(state)], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     process.stdout.readline()
-    assert str(directory) not in dead_mounts(Host())
+    assert str(directory) not in dead_mounts(Host(), state)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert str(directory) in dead_mounts(Host())
+    assert str(directory) in dead_mounts(Host(), state)
     with pytest.raises(InputError, match="pghot restore"), mounted(Desk(), directory, end_mount):
         pass
-    gone, failed = clear_dead_mounts(Host())
+    gone, failed = clear_dead_mounts(Host(), state)
     assert str(directory) in gone
     assert failed == {}
     assert list(directory.iterdir()) == []

@@ -8,11 +8,13 @@ from typing import Annotated
 import msgspec
 
 from pghot.errors import InputError
+from pghot.files.bounded import read_bounded
 
 BINNED = "binned.json"
 VERSION = 1
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Bound = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Above0 = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -61,7 +63,7 @@ class HeatMap(_Form, frozen=True):
 class Histogram(_Form, frozen=True):
     """How many values there were up to each bound, and above the one before; none are 0."""
 
-    upto: list[float]
+    upto: list[Bound]
     counts: list[Count]
 
 
@@ -94,15 +96,15 @@ class BinnedFile(_Form, frozen=True):
     runs: list[Binned]
 
 
-def write_binned(path: Path, runs: list[Binned]) -> None:
-    """Write the file."""
-    path.write_bytes(msgspec.json.encode(BinnedFile(version=VERSION, runs=runs)) + b"\n")
+def binned_file(runs: list[Binned]) -> bytes:
+    """Content of the file."""
+    return msgspec.json.encode(BinnedFile(version=VERSION, runs=runs)) + b"\n"
 
 
 def read_binned(path: Path) -> list[Binned]:
     """Give the runs of a file; InputError with one line where it is none of ours."""
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=BinnedFile)
+        content = msgspec.json.decode(read_bounded(path), type=BinnedFile)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

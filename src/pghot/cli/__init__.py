@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -46,7 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     args = build_parser(words).parse_args(words)
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _stop)
     status: int = command_module(args.command).run(args)
@@ -54,7 +55,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _say(line: str, status: int) -> int:
-    print(f"pghot: {line}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # the status says that it failed, whoever listens
+        print(f"pghot: {line}", file=sys.stderr, flush=True)
     return status
 
 

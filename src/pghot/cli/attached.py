@@ -63,7 +63,7 @@ def attached(
     desk = Desk()
     with ExitStack() as stack:
         if not args.no_control:
-            _open_control(stack, desk, args.control)
+            _open_control(stack, desk, args.control, tell)
         if args.metrics is not None:
             _open_metrics(stack, desk, args.metrics, tell)
         if args.mount is not None:
@@ -72,12 +72,14 @@ def attached(
             from pghot.cli.reloading import Reload, reloading
 
             reload = Reload(args.config, given, desk, notifier, tell)
-            stack.enter_context(reloading(reload))
-        stack.enter_context(announced(desk, notifier))
+            stack.enter_context(reloading(reload, tell))
+        stack.enter_context(announced(desk, notifier, tell))
         yield desk
 
 
-def _open_control(stack: ExitStack, desk: Desk, path: Path | None) -> None:
+def _open_control(
+    stack: ExitStack, desk: Desk, path: Path | None, tell: Callable[[str], None]
+) -> None:
     import os
 
     from pghot import __version__
@@ -90,24 +92,34 @@ def _open_control(stack: ExitStack, desk: Desk, path: Path | None) -> None:
         path = socket_of(directory, os.getpid())
     command = " ".join(shlex.join(sys.orig_argv).split())[:1000]
     about = {"pid": os.getpid(), "version": __version__, "command": command}
-    stack.enter_context(control(desk, path, about))
+    stack.enter_context(control(desk, path, about, tell))
 
 
 def _open_metrics(stack: ExitStack, desk: Desk, address: str, tell: Callable[[str], None]) -> None:
     from pghot import __version__
     from pghot.serving.metrics import metrics
 
-    url = stack.enter_context(metrics(desk, address, __version__))
+    url = stack.enter_context(metrics(desk, address, __version__, tell))
     tell(f"metrics at {url}")
 
 
 def _open_mount(
     stack: ExitStack, desk: Desk, directory: Path, tell: Callable[[str], None]
 ) -> None:
+    from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
-    from pghot.linux.mounts import clear_dead_mounts, end_mount
+    from pghot.linux.mounts import clear_dead_mounts, written_down
     from pghot.serving.mount import mounted
 
     for path in clear_dead_mounts(Host())[0]:  # one of them may lie on this very directory
         tell(f"{path}: unmounted; a killed pghot left it")
-    stack.enter_context(mounted(desk, directory, end_mount))
+    record = stack.enter_context(written_down(Host(), directory.absolute()))
+
+    def end(_point: str) -> None:
+        try:
+            record.end()
+        except PghotError as error:  # at the end of a run, whose result is worth more
+            tell(Caution(str(error)))
+
+    stack.enter_context(mounted(desk, directory, end, tell))
+    record.made()

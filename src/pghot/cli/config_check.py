@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
 
 OF_THE_HOST = ("enabled_sources", "target_nid")
 """Tunables whose defaults a run finds out: the sources that there are, the first fast node."""
+
+
+def check_texts(values: Mapping[str, Any]) -> None:
+    """Refuse a text that no path, name or word of a command can be; InputError."""
+    for key, value in values.items():
+        texts = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            raise InputError(f"{key}: holds a NUL character")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{key}: wants a finite number")
 
 
 def check_targets(named: Sequence[str]) -> None:

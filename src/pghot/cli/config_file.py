@@ -20,6 +20,7 @@ _KEYS = (
     "all",
     "cgroup",
     "command",
+    "allow_new_privileges",
     "duration",
     "tiers",
     "source",
@@ -70,22 +71,28 @@ def hold_defaults(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Give what a file sets, by key; InputError, one line with file and key, where it is wrong."""
+    """Give what a file sets, by key; InputError, one line with file and key, where it is wrong.
+
+    As root also where somebody else could have written it (`files.directory`).
+    """
     from pghot.cli.config_check import (
         as_texts,
         check_control,
         check_metrics,
         check_source,
         check_targets,
+        check_texts,
         check_tunables,
     )
     from pghot.cli.run_file import RunFile, set_in
+    from pghot.files.directory import read_private
     from pghot.tables import convert_tables, read_toml
 
-    values = set_in(convert_tables(read_toml(path), RunFile, str(path)))
+    values = set_in(convert_tables(read_toml(path, read_private), RunFile, str(path)))
     if not values.get("all", True):
         del values["all"]
     try:
+        check_texts(values)
         check_targets([name for name in _TARGETS if name in values])
         check_control(values)
         check_metrics(values.get("metrics"))

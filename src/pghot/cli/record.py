@@ -26,9 +26,11 @@ def run(args: argparse.Namespace) -> int:
     require("pghot record")
     from pghot.cli.targets import options_of
     from pghot.linux.host import Host
+    from pghot.linux.limits import raise_limit
     from pghot.live.run import record_accesses
     from pghot.report.live import StatusLine
 
+    raise_limit()
     line = StatusLine()
     rows, why, status = record_accesses(
         Host(), options_of(args), args.output, tell=line.say, force=args.force

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from pghot.cli.config_check import OF_THE_HOST, default_tunables
 from pghot.cli.config_file import Settled, load_config, settle
 from pghot.errors import Caution, PghotError
+from pghot.workers import Worker
 
 if TYPE_CHECKING:
     import argparse
@@ -92,7 +92,7 @@ def _wanted(was: Settled, new: Settled) -> dict[str, str]:
 
 
 @contextmanager
-def reloading(reload: Reload) -> Iterator[None]:
+def reloading(reload: Reload, tell: Callable[[str], None]) -> Iterator[None]:
     """Reload at each SIGHUP as long as this lasts, in a thread beside the run's.
 
     The run's own thread takes the signal, and it is the one that has to do the writes.
@@ -103,12 +103,12 @@ def reloading(reload: Reload) -> Iterator[None]:
         while asked.get():
             reload.reload()
 
-    thread = threading.Thread(target=serve, name="pghot reload", daemon=True)
-    thread.start()
+    worker = Worker("reload", serve, tell)
+    worker.start()
     before = signal.signal(signal.SIGHUP, lambda _number, _frame: asked.put(True))
     try:
         yield
     finally:
         signal.signal(signal.SIGHUP, before)
         asked.put(False)
-        thread.join(_END_S)
+        worker.end(_END_S)

@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the results, write the report."""
-    from pghot.log.atomic import whole_file
+    from pghot.files.whole import SHARED, whole_file
     from pghot.report.page.library import script
     from pghot.report.page.page import render
     from pghot.report.page.read import read_results
 
     runs = read_results(args.results)
     title = args.title or f"pghot: {', '.join(path.resolve().name for path in args.results)}"
-    with whole_file(args.output, force=args.force) as partial:
+    with whole_file(args.output, force=args.force, mode=SHARED) as stream:
         text = render(runs, title, script())
-        partial.write_text(text, encoding="utf-8", errors="replace")
+        stream.write(text.encode(errors="replace"))
     return 0

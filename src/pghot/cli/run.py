@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pghot.live.beside import Losses
     from pghot.live.options import EngineOptions, Options
     from pghot.live.result import LiveResult
+    from pghot.replaying.output import Output
     from pghot.report.live import StatusLine
     from pghot.report.log_lines import JsonLines
+
+MOST_MS = 1e9
+"""Milliseconds that a call may be allowed to take."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +61,11 @@ def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
     from pghot.live.options import EngineOptions
 
     options = options_of(args)
-    if not args.latency_budget > 0:
-        raise InputError(f"--latency-budget {args.latency_budget}: wants milliseconds above 0")
+    if not 0 < args.latency_budget < MOST_MS:
+        raise InputError(
+            f"--latency-budget {args.latency_budget}: wants milliseconds above 0 and "
+            f"below {MOST_MS:g}"
+        )
     if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
         raise InputError("give the sources by --source or by enabled_sources, not both")
     settings = settings_of(argparse.Namespace(**vars(args) | {"source": None, "skip_bad": False}))
@@ -100,38 +108,66 @@ def _run(
     require("pghot run")
     from pghot.cli.attached import attached
     from pghot.cli.events import events_of
+    from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
-    from pghot.live.run import run_engine
+    from pghot.linux.limits import raise_limit
+    from pghot.live.beside import Lasting, Losses
+    from pghot.live.run import RESULTS, run_engine
 
     options, engine_options = requests_of(args)
-    with contextlib.ExitStack() as stack:
-        output = None
-        if args.output:
-            from pghot.replaying.output import output_directory
+    losses = Losses()
+    raise_limit()
+    result = None
+    status = 0
+    try:
+        with contextlib.ExitStack() as stack:
+            output = None
+            if args.output:
+                from pghot.replaying.output import output_directory
 
-            output = stack.enter_context(output_directory(args.output, force=args.force))
-        events = stack.enter_context(events_of(args))
-        desk = stack.enter_context(attached(args, given, lines.say))
-        result, status = run_engine(
-            Host(),
-            options,
-            engine_options,
-            tell=lines.say,
-            status=lines.show,
-            record=args.record,
-            force=args.force,
-            promotions=output,
-            events=events,
-            desk=desk,
-            watch=output.binner if output else None,
-        )
-        if output:
-            output.finish(result)
+                output = stack.enter_context(output_directory(args.output, force=args.force))
+            logged = losses.beside("the event log", lines.say)
+            events = stack.enter_context(Lasting(events_of(args), logged))
+            served = losses.beside("what was attached", lines.say)
+            desk = stack.enter_context(Lasting(attached(args, given, lines.say), served))
+            result, status = run_engine(
+                Host(),
+                options,
+                engine_options,
+                tell=lines.say,
+                status=lines.show,
+                record=args.record,
+                force=args.force,
+                promotions=output,
+                events=events,
+                desk=desk,
+                watch=output.binner if output else None,
+                losses=losses,
+            )
+            if output:
+                _finish(output, result, losses)
+    except (OSError, PghotError) as error:
+        if result is None:
+            raise
+        losses.why.setdefault(RESULTS, str(error))
+    assert result is not None  # noqa: S101 - or it was raised
     lines.end()
     if result.guard.restored and result.guard.restored.line():
         lines.say(result.guard.restored.line())
+    for line in losses.lines():
+        lines.say(Caution(f"lost: {line}"))
     _print(result, lines, as_json=args.json)
-    return status
+    return status or int(bool(losses.why))
+
+
+def _finish(output: Output, result: LiveResult, losses: Losses) -> None:
+    """Write the results; PghotError where they are not whole."""
+    from pghot.errors import PghotError
+    from pghot.live.run import RESULTS
+
+    if RESULTS in losses.why:
+        raise PghotError(losses.why[RESULTS])
+    output.finish(result)
 
 
 def _print(result: LiveResult, lines: StatusLine | JsonLines, *, as_json: bool) -> None:

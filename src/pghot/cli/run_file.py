@@ -24,6 +24,7 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
     all: bool | UnsetType = UNSET
     cgroup: _Text | UnsetType = UNSET
     command: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET
+    allow_new_privileges: bool | UnsetType = UNSET
     duration: _Positive | UnsetType = UNSET
     tiers: _Text | UnsetType = UNSET
     source: Annotated[list[str], msgspec.Meta(min_length=1)] | UnsetType = UNSET

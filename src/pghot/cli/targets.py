@@ -17,6 +17,10 @@ PACE = {
 """Settings of debugfs sched/numa_balancing, as options of the same names."""
 
 
+MOST_S = 1e9
+"""Seconds that a run may be asked to last; without -d it lasts as long as there is something."""
+
+
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from pghot.cli.topology import TIERS_HELP
@@ -27,6 +31,11 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("-G", dest="cgroup", metavar="CGROUP", help="a control group and all below")
     who.add_argument(
         "words", nargs="*", metavar="-- COMMAND", help="start this and watch it until it ends"
+    )
+    parser.add_argument(
+        "--allow-new-privileges",
+        action="store_true",
+        help="let COMMAND gain rights by what it executes (sudo, ping)",
     )
     parser.add_argument(
         "-d", "--duration", type=float, metavar="SECONDS", help="end after so long"
@@ -53,8 +62,8 @@ def options_of(args: argparse.Namespace) -> Options:
     given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.words)]
     if sum(given) != 1:
         raise InputError("name what to watch: one of -p PID, -a, -G CGROUP, -- COMMAND")
-    if args.duration is not None and not args.duration > 0:
-        raise InputError(f"--duration {args.duration}: wants seconds above 0")
+    if args.duration is not None and not 0 < args.duration < MOST_S:
+        raise InputError(f"--duration {args.duration}: wants seconds above 0 and below {MOST_S:g}")
     pace = {name: getattr(args, name) for name in PACE if getattr(args, name) is not None}
     for name, value in pace.items():
         if value < 0:
@@ -69,4 +78,5 @@ def options_of(args: argparse.Namespace) -> Options:
         pace=default_pace()._replace(**pace),
         duration=args.duration,
         hangup_stops=getattr(args, "config", None) is None,
+        new_privileges=args.allow_new_privileges,
     )

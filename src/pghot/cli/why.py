@@ -20,13 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look it up, and tell."""
     from pghot.errors import InputError
+    from pghot.files.bounded import bounded_memory
 
     if (args.page is None) == (not args.refused):
         raise InputError("why: wants a page (PFN or PID:ADDRESS) or --refused")
-    if args.refused:
-        _tell_refused(args)
-    else:
-        _tell_life(args)
+    with bounded_memory(args.events):
+        if args.refused:
+            _tell_refused(args)
+        else:
+            _tell_life(args)
     return 0
 
 

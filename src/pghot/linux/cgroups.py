@@ -7,15 +7,20 @@ memory controller, else version 1's memory tree, else version 2 for its processe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from pghot.errors import InputError
 from pghot.linux.host import Host
 
+Tell = Callable[[str], None]
+
 MOUNT = "/sys/fs/cgroup"
 V1_MEMORY = f"{MOUNT}/memory"
 HYBRID = f"{MOUNT}/unified"
+
+MOST = 1 << 14
+"""Control groups that are looked at, at the most."""
 
 
 def cgroup_root(host: Host) -> str:
@@ -46,10 +51,10 @@ def find_cgroup(host: Host, name: str) -> str:
     return directory
 
 
-def cgroup_pids(host: Host, directory: str) -> list[int]:
+def cgroup_pids(host: Host, directory: str, tell: Tell = lambda _: None) -> list[int]:
     """Give the processes of a group and of all below it; none once it has been removed."""
     pids: set[int] = set()
-    for group in _tree(host, directory):
+    for group in groups_below(host, directory, tell):
         # A threaded group refuses this file; its domain lists the processes.
         words = host.text_or(f"{group}/cgroup.procs").split()
         pids.update(int(word) for word in words if word.isdigit())
@@ -57,14 +62,14 @@ def cgroup_pids(host: Host, directory: str) -> list[int]:
     return sorted(pids)
 
 
-def cgroup_inodes(host: Host) -> dict[int, str]:
+def cgroup_inodes(host: Host, tell: Tell = lambda _: None) -> dict[int, str]:
     """Give the path below the root of every group by the inode number of its directory.
 
     The numbers of /proc/kpagecgroup.
     """
     root = cgroup_root(host)
     inodes = {}
-    for group in _tree(host, root):
+    for group in groups_below(host, root, tell):
         try:
             inode = host.path(group).stat().st_ino
         except OSError:  # removed meanwhile
@@ -73,13 +78,23 @@ def cgroup_inodes(host: Host) -> dict[int, str]:
     return inodes
 
 
-def _tree(host: Host, directory: str) -> Iterator[str]:
-    """Give a group and all below it."""
-    yield directory
-    try:
-        with os.scandir(host.path(directory)) as entries:
-            below = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:  # removed meanwhile
-        return
-    for name in below:
-        yield from _tree(host, f"{directory}/{name}")
+def groups_below(host: Host, directory: str, tell: Tell) -> Iterator[str]:
+    """Give a group and all below it, the first `MOST`; `tell` is told where there are more.
+
+    Whoever a group is delegated to makes as many as he likes, one below another.
+    """
+    waiting = [directory]
+    given = 0
+    while waiting:
+        if given == MOST:
+            tell(f"{directory}: over {MOST:,} control groups; those beyond are not looked at")
+            return
+        group = waiting.pop()
+        given += 1
+        yield group
+        try:
+            with os.scandir(host.path(group)) as entries:
+                below = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # removed meanwhile, or too deep for a path
+            continue
+        waiting += [f"{group}/{name}" for name in sorted(below, reverse=True)]

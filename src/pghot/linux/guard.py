@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, Self
@@ -50,6 +50,7 @@ class SettingsGuard:
         self._state_dir = state_dir or default_state_dir()
         self._lock = InstanceLock(self._state_dir)
         self._journal = Journal(self._state_dir / JOURNAL)
+        self._boot = ""
         self._begun = False
         self._entries: list[Entry] = []
         self._ours: dict[str, str] = {}
@@ -72,6 +73,11 @@ class SettingsGuard:
         if self.recovered and self.recovered.failed:
             self._release()
             raise PghotError(f"left by a killed pghot: {self.recovered.line()}")
+        try:
+            self._journal.prepare()
+        except BaseException:
+            self._release()
+            raise
 
     def close(self) -> None:
         """Put everything back and let the next instance in; harmless when done already."""
@@ -93,6 +99,7 @@ class SettingsGuard:
         if self._pid != os.getpid():
             raise RuntimeError("settings are changed by the instance that holds the lock")
         try:
+            self.host.hold(path)
             old = self.host.text(path)
             if not same_value(old, value):
                 self._write(path, old, value)
@@ -115,19 +122,22 @@ class SettingsGuard:
         return changed
 
     def restore(self) -> Restored:
-        """Put everything back in reverse order, and forget it.
+        """Put everything back in reverse order, and forget it; again does nothing.
 
         What fails stays in the journal for `pghot restore`.
         """
         with _signals_held():
-            restored = self._undo() or Restored()
+            restored = self._undo()
             self._ours.clear()
-            self.restored = restored
-        return restored
+            self.host.release()
+            self.restored = (self.restored or Restored()).then(restored or Restored())
+        return self.restored
 
     def _start(self) -> Restored | None:
         """Take the lock and put back what a killed instance left, as far as can be."""
         self._lock.acquire()
+        self._journal = Journal(self._journal.path, self._lock.directory)
+        self._boot = self.host.text_or(_BOOT_ID)
         self._pid = os.getpid()
         atexit.register(self.close)
         try:
@@ -138,7 +148,7 @@ class SettingsGuard:
 
     def _with_mounts(self, restored: Restored | None) -> Restored | None:
         """Take away the mounts that killed instances left, and add what became of them."""
-        gone, failed = clear_dead_mounts(self.host)
+        gone, failed = clear_dead_mounts(self.host, self._state_dir)
         if not gone and not failed:
             return restored
         restored = restored or Restored()
@@ -148,46 +158,54 @@ class SettingsGuard:
 
     def _write(self, path: str, old: str, value: str) -> None:
         if not self._begun:
-            self._journal.begin(self.host.text_or(_BOOT_ID))
+            self._journal.begin(self._boot)
             self._begun = True
         self._journal.change(path, old, value)
-        self._entries.append(Entry(path, old, value))
+        self._entries.append(Entry(path, old, value, sure=False))
         self.host.write(path, value)
         now = self.host.text(path)
-        if not same_value(now, value):
-            self._journal.became(path, now)
-            self._entries[-1] = Entry(path, old, value, now)
+        # First where no disk is needed: what the kernel made of it is ours, written down or not.
+        self._entries[-1] = Entry(path, old, value, now)
+        self._journal.became(path, now)
 
     def _undo(self) -> Restored | None:
-        """Put back what the journal holds; None where there is none, or it is of another boot.
+        """Put back what was changed; None where there is nothing, or it is of another boot.
 
-        Where somebody removed the journal, what this instance changed comes back all the same.
+        What this instance changed it knows itself, whatever became of the journal meanwhile.
         """
-        found = self._journal.read()
-        if found is None and self._entries:
-            found = Found(self._entries)
+        found = Found(self._entries) if self._entries else self._journal.read()
         if found is None:
             return None
-        boot = self.host.text_or(_BOOT_ID)
-        if found.boot and boot and found.boot != boot:
+        if found.boot and self._boot and found.boot != self._boot:
             self._forget()
             return None
         restored, again = put_back(self.host, found.entries)
         for line in found.unreadable:
-            restored.failed[str(self._journal.path)] = f"a line says {line[:80]!r}"
-        if again:
-            self._journal.replace(again, boot)
-            self._entries = again
+            restored.failed[str(self._journal.path)] = (
+                f"a line says {line[:80]!r}; see to that setting, then remove the file"
+            )
+        self._entries = again
+        if again or found.unreadable:
+            # Where there is no room for less, all of it stays: what is back is not written again.
+            with suppress(PghotError):
+                self._journal.replace(Found(again, found.unreadable, self._boot))
         else:
-            self._forget()
+            try:
+                self._forget()
+            except PghotError as error:  # all is back; what it says does no harm any more
+                restored.failed[str(self._journal.path)] = f"{error}; remove it"
         return restored
 
     def _forget(self) -> None:
-        self._journal.delete()
-        self._begun = False
         self._entries = []
+        self._begun = False
+        self._journal.delete()
 
     def _release(self) -> None:
+        self.host.release()
+        if self._pid == os.getpid():  # else it is of the instance that runs
+            with suppress(OSError, PghotError):
+                self._journal.forget()
         self._lock.release()
         self._pid = -1
         atexit.unregister(self.close)
@@ -218,7 +236,7 @@ def _signals_held() -> Iterator[None]:
 
     held = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             if signal.getsignal(number) not in {signal.SIG_IGN, None}:
                 held[number] = signal.signal(number, remember)
         yield

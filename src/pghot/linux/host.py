@@ -7,6 +7,7 @@ proc files, or one that overrides the system calls.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_HELD_BYTES = 4096
+"""Bytes of a held file: settings are a word."""
 
 
 class Host:
@@ -26,6 +30,7 @@ class Host:
 
     def __init__(self, root: Path | str = "/") -> None:
         self.root = Path(root)
+        self._held: dict[str, int] = {}
 
     def path(self, name: str) -> Path:
         """Give where a file of the host really is."""
@@ -45,8 +50,26 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def hold(self, name: str) -> None:
+        """Keep a file that is read and written open, until `release`.
+
+        From then on `text` and `write` need no descriptor for it.
+        """
+        if name not in self._held:
+            self._held[name] = os.open(self.path(name), os.O_RDWR | os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Let go of all files that are held."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
     def text(self, name: str) -> str:
         """Read a text file, white space at its ends left out."""
+        descriptor = self._held.get(name)
+        if descriptor is not None:
+            if not os.fstat(descriptor).st_nlink:  # removed: with its module, or unmounted
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+            return os.pread(descriptor, _HELD_BYTES, 0).decode(errors="replace").strip()
         return self.path(name).read_text(encoding="utf-8", errors="replace").strip()
 
     def text_or(self, name: str, default: str = "") -> str:
@@ -69,9 +92,13 @@ class Host:
 
         Host settings are changed through `guard`, which comes here.
         """
+        line = text.encode() + b"\n"
+        if name in self._held:
+            os.pwrite(self._held[name], line, 0)
+            return
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(descriptor, text.encode() + b"\n")
+            os.pwrite(descriptor, line, 0)
         finally:
             os.close(descriptor)
 

@@ -1,34 +1,50 @@
 """The journal of changed settings: on disk before the host is touched, gone once all is back.
 
 A file of JSON lines.  The first says which boot it belongs to; every other one is a change
-about to be made (`old`, `new`), or how a change read back where that differs (`became`).
+about to be made (`old`, `new`), or how a change read back (`became`).  Room for all of them
+is taken before the first, and the file is held open: neither a full disk nor a lack of
+descriptors keeps a line out of it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pghot.errors import PghotError
+from pghot.files.directory import Directory, open_directory
 from pghot.linux.settings import check_allowed, same_value
+
+ROOM = 64 << 10
+"""Bytes taken beforehand: some hundred changes; a run makes six."""
+
+_MOST = 1 << 20
+"""Bytes of a journal that is read."""
+
+_FORM = 2
+"""Since this form `became` follows every change: one without it may have become anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One change: `new` was to be written over `old`; `became` is what it then read as."""
+    """One change: `new` was to be written over `old`; `became` is what it then read as.
+
+    `sure`: it is known what it became; else a crash came between the two.
+    """
 
     path: str
     old: str
     new: str
     became: str | None = None
+    sure: bool = True
 
     def left(self, value: str) -> bool:
-        """Tell whether `value` is what this change left."""
-        return same_value(value, self.new if self.became is None else self.became)
+        """Tell whether `value` is what this change left, or can be."""
+        return not self.sure or same_value(value, self.new if self.became is None else self.became)
 
 
 @dataclass(slots=True)
@@ -38,18 +54,49 @@ class Found:
     entries: list[Entry] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     boot: str = ""
+    sure: bool = True
 
 
 class Journal:
     """The file; OSError comes out as PghotError with one line."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, directory: Directory | None = None) -> None:
+        """`directory` is the one of `path`, held open; opened when needed where not given."""
         self.path = path
+        self._directory = directory
+        self._descriptor = -1
+        self._end = 0
+        self._fresh = f"{path.name}.new"
+
+    def prepare(self) -> None:
+        """Make the file under a hidden name, take room for it, and hold it open."""
+        if self._descriptor >= 0:
+            return
+        directory = self._held()
+        try:
+            directory.unlink(self._fresh)
+            self._descriptor = directory.open(self._fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            os.posix_fallocate(self._descriptor, 0, ROOM)
+        except OSError as error:
+            self.forget()
+            raise self._failed(error) from error
+        self._end = 0
+
+    def forget(self) -> None:
+        """Let go of a file that was prepared and holds nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        try:
+            self._held().unlink(self._fresh)
+        except OSError:
+            return
 
     def begin(self, boot: str) -> None:
-        """Make the file; `boot` is the kernel's boot_id, as a reboot undoes all changes."""
-        self._append({"boot": boot}, os.O_CREAT | os.O_EXCL)
-        self._sync_directory()
+        """Let the file have its name; `boot` is the kernel's boot_id: a reboot undoes changes."""
+        self.prepare()
+        self._append({"boot": boot, "form": _FORM})
+        self._name()
 
     def change(self, path: str, old: str, new: str) -> None:
         """Write down a change, safe on disk at return; only then may it be made."""
@@ -65,11 +112,17 @@ class Journal:
         A last line that is not whole was torn by a crash: its change was not yet made.
         """
         try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
+            descriptor = self._held().open(self.path.name, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise PghotError(f"{self.path}: {error.strerror or error}") from error
+            raise self._failed(error) from error
+        try:
+            text = self._text(descriptor)
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            os.close(descriptor)
         found = Found()
         for line in text.split("\n")[:-1]:
             _take(line, found)
@@ -77,60 +130,92 @@ class Journal:
 
     def delete(self) -> None:
         """Remove the file."""
+        directory = self._held()
         try:
-            self.path.unlink(missing_ok=True)
+            directory.unlink(self.path.name)
+            directory.sync()
         except OSError as error:
-            raise PghotError(f"{self.path}: {error.strerror or error}") from error
-        self._sync_directory()
+            raise self._failed(error) from error
+        self.forget()
 
-    def replace(self, entries: list[Entry], boot: str) -> None:
-        """Keep only these entries, in one step."""
-        other = Journal(self.path.with_suffix(".new"))
-        other.delete()
-        other.begin(boot)
-        for entry in entries:
-            other.change(entry.path, entry.old, entry.new)
-            if entry.became is not None:
-                other.became(entry.path, entry.became)
-        other.path.replace(self.path)
-        self._sync_directory()
-
-    def _append(self, values: dict[str, str], flags: int = 0) -> None:
-        line = json.dumps(values).encode() + b"\n"
-        flags |= os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    def replace(self, found: Found) -> None:
+        """Keep only this, in one step; PghotError, and all is as it was, where that fails."""
+        other = Journal(self.path, self._held())
+        other.prepare()
         try:
-            descriptor = os.open(self.path, flags, 0o600)
+            other._append({"boot": found.boot, "form": _FORM})
+            for line in found.unreadable:
+                other._append_line(line.encode("utf-8", "surrogateescape"))
+            for entry in found.entries:
+                other.change(entry.path, entry.old, entry.new)
+                if entry.sure:
+                    other.became(entry.path, entry.new if entry.became is None else entry.became)
+            other._name()
+        except BaseException:
+            other.forget()
+            raise
+        self.close()
+        self._descriptor, self._end = other._descriptor, other._end
+
+    def close(self) -> None:
+        """Let go of the file; it stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _held(self) -> Directory:
+        if self._directory is None:
+            self._directory = open_directory(self.path.parent)
+        return self._directory
+
+    def _text(self, descriptor: int) -> str:
+        status = os.fstat(descriptor)
+        if status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o022:
+            raise PghotError(f"{self.path}: could have been written by others than its owner")
+        if not stat.S_ISREG(status.st_mode):
+            code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+            raise OSError(code, os.strerror(code))
+        if status.st_size > _MOST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        raw = b""
+        while piece := os.read(descriptor, _MOST):
+            raw += piece
+        return raw.rstrip(b"\0").decode("utf-8", "surrogateescape")
+
+    def _name(self) -> None:
+        directory = self._held()
+        try:
+            directory.rename(self._fresh, self.path.name)
+            directory.sync()
         except OSError as error:
-            raise PghotError(f"{self.path}: {error.strerror or error}") from error
+            raise self._failed(error) from error
+
+    def _append(self, values: dict[str, object]) -> None:
+        self._append_line(json.dumps(values).encode())
+
+    def _append_line(self, text: bytes) -> None:
+        """Append and sync; what is written of a line where that fails is wiped out again."""
+        line = text + b"\n"
         try:
-            _append_whole(descriptor, line)
+            _write_whole(self._descriptor, line, self._end)
+            os.fsync(self._descriptor)
         except OSError as error:
-            raise PghotError(f"{self.path}: {error.strerror or error}") from error
-        finally:
-            os.close(descriptor)
+            self._wipe(len(line))
+            raise self._failed(error) from error
+        self._end += len(line)
 
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _wipe(self, size: int) -> None:
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            os.pwrite(self._descriptor, bytes(size), self._end)
+        except OSError:
+            return
+
+    def _failed(self, error: OSError) -> PghotError:
+        return PghotError(f"{self.path}: {error.strerror or error}")
 
 
-def _append_whole(descriptor: int, line: bytes) -> None:
-    """Append and sync; what a full disk leaves of a line is cut off again."""
-    end = os.fstat(descriptor).st_size
-    try:
-        _write_whole(descriptor, line)
-        os.fsync(descriptor)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, end)
-        raise
-
-
-def _write_whole(descriptor: int, line: bytes) -> None:
-    if os.write(descriptor, line) < len(line):
+def _write_whole(descriptor: int, line: bytes, at: int) -> None:
+    if os.pwrite(descriptor, line, at) < len(line):
         raise OSError(errno.ENOSPC, "no room for the journal of changed settings")
 
 
@@ -139,12 +224,14 @@ def _take(line: str, found: Found) -> None:
         values = json.loads(line)
         if "boot" in values:
             found.boot = str(values["boot"])
+            found.sure = values.get("form", 1) < _FORM
         elif "became" in values:
             _became(values["path"], values["became"], found)
         else:
             check_allowed(values["path"])
-            found.entries.append(Entry(values["path"], str(values["old"]), str(values["new"])))
-    except (ValueError, KeyError, TypeError, AttributeError):
+            old, new = str(values["old"]), str(values["new"])
+            found.entries.append(Entry(values["path"], old, new, sure=found.sure))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found.unreadable.append(line)
 
 

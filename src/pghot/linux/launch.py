@@ -16,15 +16,20 @@ import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NamedTuple, NoReturn, Self
 
 from pghot.errors import PghotError
 from pghot.linux.account import Account, sudo_account
+from pghot.linux.limits import lower_limit
+from pghot.linux.privileges import no_new_privileges
+from pghot.linux.terminal import Terminal, terminal_here
+from pghot.workers import Tell, nobody
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 _GO = b"\n"
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_OF_KEYS = (signal.SIGINT, signal.SIGQUIT)
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -42,16 +47,22 @@ class Launched:
     A fork inherits how soon NUMA balancing first looks at it (`scan_delay_ms`, sched_fork()),
     so a setting that is to hold for the command is made before `fork`.
 
-    It stays in our process group, so Ctrl-C at the terminal reaches it by the terminal;
-    other signals are passed on by `forward`.  As a context manager: one that was never
-    started is ended.
+    It leads a session of its own, in a terminal of its own where we have one, so that it
+    cannot type into ours; signals are passed on by `forward`.  As a context manager: one that
+    was never started is ended.
     """
 
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: Mapping[str, str] | None = None,
+        *,
+        new_privileges: bool = False,
+    ) -> None:
         """Find the program; CommandError where there is none.
 
         Under sudo it runs as the user who called sudo (see `account`).  `environ` is our own
-        where not given.
+        where not given.  It gains no rights by what it executes unless `new_privileges`.
         """
         self._argv = argv
         self._account, self._environment = sudo_account(os.environ if environ is None else environ)
@@ -60,6 +71,13 @@ class Launched:
         self.pid = 0
         """The command's process; 0 before `fork`."""
         self._gate = -1
+        self._new_privileges = new_privileges
+        self._terminal: Terminal | None = None
+        self._tell: Tell = nobody
+
+    def hear(self, tell: Tell) -> None:
+        """Have `tell` told what goes wrong with its terminal."""
+        self._tell = tell
 
     def fork(self) -> None:
         """Make its process, which waits until `start`; again does nothing."""
@@ -67,9 +85,15 @@ class Launched:
             return
         gate = os.pipe()
         try:
-            self.pid = _fork(self._argv, self._environment, self._account, gate)
+            if terminal_here():
+                self._terminal = Terminal(self._account.uid if self._account else -1)
+            start = _Start(
+                self._argv, self._environment, self._account, self._terminal, self._new_privileges
+            )
+            self.pid = _fork(start, gate)
         except OSError:
             os.close(gate[1])
+            self._close_terminal()
             raise
         finally:
             os.close(gate[0])
@@ -80,11 +104,15 @@ class Launched:
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
+        if self.poll() is not None or not self.pid:
+            self._close_terminal()
 
     def start(self) -> None:
         """Let the command go, forked or not; again does nothing."""
         self.fork()
         if self._gate >= 0:
+            if self._terminal is not None:
+                self._terminal.relay(self._tell)
             with contextlib.suppress(BrokenPipeError):  # killed while it waited
                 os.write(self._gate, _GO)
             os.close(self._gate)
@@ -107,12 +135,28 @@ class Launched:
         """Wait for the end of what was forked and give the exit status."""
         while self.status is None:
             self._reap(0)
+        self._close_terminal()
         return self.status
 
     def forward(self, number: int) -> None:
-        """Send it a signal that we were sent; nothing once it has ended."""
-        if self.pid and self.poll() is None:  # until it is waited for, the pid is nobody else's
+        """Send it a signal that we were sent; nothing once it has ended.
+
+        What keys make reaches all of its process group, as a terminal has it.
+        """
+        if not self.pid or self.poll() is not None:
+            return
+        # Until it is waited for, the pid is nobody else's.
+        with contextlib.suppress(PermissionError):
+            if number in _OF_KEYS:
+                with contextlib.suppress(ProcessLookupError):  # it leads no group yet
+                    os.killpg(self.pid, number)
+                    return
             os.kill(self.pid, number)
+
+    def _close_terminal(self) -> None:
+        if self._terminal is not None:
+            self._terminal.close()
+            self._terminal = None
 
     def _reap(self, options: int) -> None:
         pid, raw = os.waitpid(self.pid, options)
@@ -133,12 +177,17 @@ def find_program(name: str, path: str) -> str:
     raise CommandError(f"{name}: command not found", NOT_FOUND)
 
 
-def _fork(
-    argv: Sequence[str],
-    environment: dict[str, str],
-    account: Account | None,
-    gate: tuple[int, int],
-) -> int:
+class _Start(NamedTuple):
+    """How a command starts."""
+
+    argv: Sequence[str]
+    environment: dict[str, str]
+    account: Account | None
+    terminal: Terminal | None
+    new_privileges: bool
+
+
+def _fork(start: _Start, gate: tuple[int, int]) -> int:
     """Fork the child that waits at `gate`; no signal gets in before it has left our handlers."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
     try:
@@ -147,33 +196,33 @@ def _fork(
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
-            _child(argv, environment, account, gate, mask)
+            _child(start, gate, mask)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-def _child(
-    argv: Sequence[str],
-    environment: dict[str, str],
-    account: Account | None,
-    gate: tuple[int, int],
-    mask: set[int],
-) -> NoReturn:
+def _child(start: _Start, gate: tuple[int, int], mask: set[int]) -> NoReturn:
     """Wait, become the user, then the command; never come back into our own program."""
     status = 1
     try:
         gc.disable()
+        os.setsid()
+        if start.terminal is not None:
+            start.terminal.take()
         _default_signals(mask)
         os.close(gate[1])  # or the end of our parent would not be seen
         if os.read(gate[0], 1):
-            if account is not None:
-                account.become()
-            _execute(argv, environment)
+            lower_limit()
+            if start.account is not None:
+                start.account.become()
+            if not start.new_privileges:
+                no_new_privileges()
+            _execute(start.argv, start.environment)
     except OSError as error:
         missing = error.errno in {errno.ENOENT, errno.ENOTDIR}
         status = NOT_FOUND if missing else NOT_EXECUTABLE
-        os.write(2, f"pghot: {argv[0]}: {error.strerror}\n".encode())
+        os.write(2, f"pghot: {start.argv[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(status)
 

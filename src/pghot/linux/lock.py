@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from pghot.errors import PghotError
+from pghot.files.directory import Directory, open_directory
 
 STATE_DIR = Path("/run/pghot")
 JOURNAL = "journal"
@@ -37,15 +38,27 @@ class InstanceLock:
     def __init__(self, state_dir: Path) -> None:
         self.path = state_dir / _NAME
         self._descriptor = -1
+        self._directory: Directory | None = None
+
+    @property
+    def directory(self) -> Directory:
+        """The state directory, held open since `acquire`."""
+        if self._directory is None:
+            self._directory = _state_directory(self.path)
+        return self._directory
 
     def acquire(self) -> None:
         """Take the lock; PghotError that names the holder where there is one already."""
-        descriptor = _open(self.path)
+        try:
+            descriptor = self.directory.open(_NAME, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise PghotError(f"{self.path}: {error.strerror or error}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
             os.close(descriptor)
+            self.release()
             raise PghotError(f"pghot runs here already: {holder or 'just started'}") from None
         self._descriptor = descriptor
         command = " ".join(shlex.join(sys.orig_argv).split())  # of one line
@@ -58,13 +71,23 @@ class InstanceLock:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
 
 
-def _open(path: Path) -> int:
+def _state_directory(lock: Path) -> Directory:
+    """Make and hold the directory; PghotError where others own it or may write to it."""
+    path = lock.parent
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if path.parent.stat().st_uid != os.geteuid():
-            raise PghotError(f"{path.parent}: belongs to another user")
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        directory = open_directory(path)
     except OSError as error:
-        raise PghotError(f"{path}: {error.strerror or error}") from error
+        raise PghotError(f"{lock}: {error.strerror or error}") from error
+    status = os.fstat(directory.descriptor)
+    if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+        return directory
+    directory.close()
+    if status.st_uid != os.geteuid():
+        raise PghotError(f"{path}: belongs to another user")
+    raise PghotError(f"{path}: others may write to it; chmod 755 {path}")

@@ -7,7 +7,7 @@ carry the pid that all threads of a process share, so threads need no list.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +44,9 @@ class Targets(ABC):
     def __init__(self) -> None:
         self._host = Host()
         self._members: dict[int, int] = {}
-        self._sorted = np.zeros(0, np.int64)
+        self._sorted: npt.NDArray[np.int64] | None = None
+        self.notes: list[str] = []
+        """What a person should know of the last look, a line each."""
 
     @property
     def everything(self) -> bool:
@@ -52,9 +54,9 @@ class Targets(ABC):
         return False
 
     @property
-    def members(self) -> dict[int, int]:
+    def members(self) -> Mapping[int, int]:
         """The starttime of each target by its pid, as of the last refresh or event."""
-        return dict(self._members)
+        return self._members
 
     def resolve(self, host: Host) -> None:
         """Find the targets on a host; InputError where what was named is not there."""
@@ -67,6 +69,8 @@ class Targets(ABC):
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
         """Tell which of these pids are targets."""
+        if self._sorted is None:  # once for all forks and exits since the last time
+            self._sorted = np.array(sorted(self._members), np.int64)
         return np.isin(pids, self._sorted)
 
     def alive(self) -> bool:
@@ -84,7 +88,8 @@ class Targets(ABC):
         stat = read_stat(self._host, child)
         if stat is None or not stat.lives:
             return False
-        self._set({**self._members, child: stat.starttime})
+        self._members[child] = stat.starttime
+        self._sorted = None
         return True
 
     def exited(self, pid: int) -> bool:
@@ -93,7 +98,8 @@ class Targets(ABC):
             return False
         stat = read_stat(self._host, pid)
         if stat is None or not stat.lives or stat.starttime != self._members[pid]:
-            self._set({other: at for other, at in self._members.items() if other != pid})
+            del self._members[pid]
+            self._sorted = None
         return True
 
     def executed(self, pid: int) -> bool:
@@ -111,7 +117,7 @@ class Targets(ABC):
     def _set(self, members: dict[int, int]) -> None:
         if members != self._members:
             self._members = members
-            self._sorted = np.array(sorted(members), np.int64)
+            self._sorted = None
 
 
 class Pids(Targets):
@@ -169,7 +175,9 @@ class Cgroup(Targets):
         self.refresh()
 
     def _look(self) -> list[Stat]:
-        stats = (read_stat(self._host, pid) for pid in cgroup_pids(self._host, self.directory))
+        self.notes = []
+        pids = cgroup_pids(self._host, self.directory, self.notes.append)
+        stats = (read_stat(self._host, pid) for pid in pids)
         return [stat for stat in stats if stat is not None]
 
 

@@ -27,6 +27,17 @@ class Restored:
     unmounted: list[str] = field(default_factory=list)
     still_mounted: dict[str, str] = field(default_factory=dict)
 
+    def then(self, later: Restored) -> Restored:
+        """What became of them after another try, at those that had failed."""
+        return Restored(
+            self.back | later.back,
+            self.left_alone | later.left_alone,
+            [*self.gone, *later.gone],
+            later.failed,
+            [*self.unmounted, *later.unmounted],
+            later.still_mounted,
+        )
+
     def lines(self) -> list[str]:
         """Give one line a setting that was not a failure."""
         return [

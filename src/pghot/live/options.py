@@ -26,7 +26,8 @@ class Options:
     One of `pids`, `everything`, `cgroup` and `command` names the targets.  `sources` empty:
     all that the host has.  `pace` is the kernel's scan for hint faults.  `duration` in
     seconds; None: as long as there is something to watch.  `hangup_stops` False leaves
-    SIGHUP to whoever handles it.
+    SIGHUP to whoever handles it.  `new_privileges`: the command may gain rights by what it
+    executes, as sudo does.
     """
 
     pids: tuple[int, ...] = ()
@@ -38,6 +39,7 @@ class Options:
     pace: Pace = field(default_factory=default_pace)
     duration: float | None = None
     hangup_stops: bool = True
+    new_privileges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

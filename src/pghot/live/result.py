@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from pghot.engine.engine import Engine
 from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
+from pghot.live.beside import Losses
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
@@ -33,7 +34,8 @@ class LiveResult:
 
     `elapsed_us` is real time; `why` says what ended it; `kernel_promoted` are pages that
     the kernel itself promoted meanwhile (its pgpromote_success); `memcg_names` the control
-    groups of the memcgs that pages were promoted for, where they can be known.
+    groups of the memcgs that pages were promoted for, where they can be known; `losses` what
+    of its outputs was lost.
     """
 
     engine: Engine
@@ -54,6 +56,7 @@ class LiveResult:
     kernel_promoted: int
     memcg_names: Mapping[int, str]
     why: str = ""
+    losses: Losses = field(default_factory=Losses)
 
     @property
     def found(self) -> int:
@@ -144,4 +147,5 @@ class LiveResult:
             "real_s": self.elapsed_us / USEC_PER_SEC,
             "cpu_s": self.cpu_s,
             "ended": self.why,
+            "lost_outputs": dict(self.losses.why),
         }

@@ -18,6 +18,7 @@ from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.live import loop
+from pghot.live.beside import FAILURES, Beside, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
 from pghot.live.desk import Desk
@@ -38,6 +39,9 @@ from pghot.log.tape import Tape
 
 if TYPE_CHECKING:
     from pghot.log.events import Events
+
+RESULTS = "the results"
+"""What `promotions` are to people."""
 
 Tell = Callable[[str], None]
 Opened = Callable[[Host, Options], AbstractContextManager[Session]]
@@ -65,6 +69,7 @@ def run_engine(
     opened: Opened = open_session,
     clock: Clock | None = None,
     desk: Desk | None = None,
+    losses: Losses | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
@@ -73,9 +78,11 @@ def run_engine(
     `events` takes what becomes of every page,
     `promotions` and `watch` are told of batches, and of rows and wake-ups.
     `opened` and `clock` are other than the host's own in virtual time.  `desk` is where other
-    threads meet the run; it is closed at the end, however that comes.
+    threads meet the run; it is closed at the end, however that comes.  `losses` takes what of
+    `record`, `events` and `promotions` was lost on the way: none of that ends a run.
     """
     clock = clock or Clock()
+    losses = losses if losses is not None else Losses()
     with ExitStack() as stack:
         if desk is not None:
             stack.callback(desk.close)
@@ -83,15 +90,22 @@ def run_engine(
         _tell_recovered(session, tell)
         tape = Tape(running=record is not None)
         tally = Tally() if desk is not None else None
-        live = _Live(session, engine_options, tape, clock, promotions, tally)
+        live = _Live(session, engine_options, tape, clock, tally)
+        live.take(losses, promotions, tell)
         stack.callback(live.close)
+        recording = stack.enter_context(ExitStack())
+        recorded = losses.beside(f"the recording {record}", tell)
         log = None
         if record is not None:
-            writer = stack.enter_context(
+            writer = recording.enter_context(
                 _recording(record, live.machine, _run_metadata(live), force=force)
             )
-            log = Log(writer, live.machine, tape)
+            log = Log(writer, live.machine, tape, recorded)
         _introduce(session, tell)
+        if session.launched is not None:
+            session.launched.hear(tell)
+        # Settings come back first, however it ends: before parts are merged or threads joined.
+        stack.callback(session.guard.restore)
         for line in session.take_settings():
             tell(line)
         live.begin()
@@ -101,10 +115,12 @@ def run_engine(
         if desk is not None and tally is not None:
             told.to(desk, States(session, tally), stage.write, clock.now_us)
         why = loop.run(session, pump, clock, stage, tell, told.second, told.attend)
+        session.guard.restore()
         result = live.result(pump, stage, clock.now_us(), why)
         told.publish(result)
         if log is not None:
             log.end(stage.instant)
+            _end(recording, recorded)
     launched = session.launched
     return result, 0 if launched is None else launched.wait()
 
@@ -131,14 +147,19 @@ def record_accesses(
             machine=machine.form.content,
             extra={"topology": session.topology.to_dict()},
         )
-        with _recording(path, machine, metadata, force=force, optional=LOGGED) as writer:
+        with (
+            _recording(path, machine, metadata, force=force, optional=LOGGED) as writer,
+            ExitStack() as guarded,
+        ):
             log = Log(writer, machine, tape)
             _introduce(session, tell)
+            guarded.callback(session.guard.restore)
             for line in session.take_settings():
                 tell(line)
             clock.start()
             pump = Pump(session.sources, session.targets, machine, clock.start_ns)
             why = loop.run(session, pump, clock, log, tell, lambda _us: None)
+            session.guard.restore()
             pump.drain()
             log.write(pump.until(clock.now_us()))
             rows: int = writer.rows
@@ -155,13 +176,12 @@ class _Live:
         options: EngineOptions,
         tape: Tape,
         clock: Clock,
-        promotions: Promotions | None,
         tally: Tally | None,
     ) -> None:
         host = session.host
         self.session = session
         self.options = options
-        self._promotions = promotions
+        self._promotions: Promotions | None = None
         self._clock = clock
         self._batches = 0
         self._cpu_before = 0.0
@@ -184,6 +204,13 @@ class _Live:
         self.facts = Facts(self.machine, self._kpages, owners, tally)
         self.engine = self._engine()
 
+    def take(self, losses: Losses, promotions: Promotions | None, tell: Tell) -> None:
+        """Let `promotions` know of every batch, and `losses` of what fails beside the run."""
+        self._losses, self._promotions, self._tell = losses, promotions, tell
+        self._events = losses.beside("the event log", tell)
+        self._told_of = losses.beside(RESULTS, tell)
+        self._names = losses.beside("the names of control groups", tell)
+
     def begin(self) -> None:
         """Count time, CPU time and the kernel's promotions from now on."""
         self._kernel_before = kernel_promoted(self.session.host)
@@ -198,7 +225,9 @@ class _Live:
         if events is not None:
             from pghot.live.telling import observe  # noqa: PLC0415 - only with --events
 
-            stage.events = observe(events, self.engine, self.machine, self.mover, self._owners)
+            stage.events = observe(
+                events, self.engine, self.machine, self.mover, self._owners, self._events
+            )
         return stage
 
     def result(self, pump: Pump, stage: EngineStage, us: int, why: str = "") -> LiveResult:
@@ -221,9 +250,16 @@ class _Live:
             batches=self._batches,
             cpu_s=time.process_time() - self._cpu_before,
             kernel_promoted=kernel_promoted(session.host) - self._kernel_before,
-            memcg_names=_memcg_names(session.host) if why else {},
+            memcg_names=self._memcg_names() if why else {},
             why=why,
+            losses=self._losses,
         )
+
+    def _memcg_names(self) -> dict[int, str]:
+        promoted = {memcg for memcg, pages in self.engine.memcg_promoted.items() if pages}
+        if not promoted:
+            return {}
+        return self._names.value(partial(_memcg_names, self.session.host, self._tell), {})
 
     def close(self) -> None:
         """Close the files of pages."""
@@ -249,7 +285,7 @@ class _Live:
 
     def _take_batch(self, instant: int, batch: Batch) -> None:
         if self._promotions is not None:
-            self._promotions.add(instant, self._batches, batch)
+            self._told_of.do(self._promotions.add, instant, self._batches, batch)
         self._batches += 1
 
 
@@ -259,10 +295,18 @@ class _Nobody:
         raise NotImplementedError
 
 
-def _memcg_names(host: Host) -> dict[int, str]:
+def _end(recording: ExitStack, beside: Beside) -> None:
+    """End a recording: merge its parts, or tell where they are."""
+    try:
+        recording.close()
+    except FAILURES as error:
+        beside.fail(error)
+
+
+def _memcg_names(host: Host, tell: Tell) -> dict[int, str]:
     """Give the control groups by their memcg's number; none where none are mounted."""
     try:
-        return cgroup_inodes(host)
+        return cgroup_inodes(host, tell)
     except InputError:
         return {}
 

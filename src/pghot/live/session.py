@@ -11,6 +11,7 @@ from pghot.linux.guard import SettingsGuard
 from pghot.linux.host import Host
 from pghot.linux.launch import Launched
 from pghot.linux.processes import Cgroup, Everything, Pids, Targets
+from pghot.linux.settings import SCAN
 from pghot.linux.topology import Topology, read_topology
 from pghot.live.options import Options
 from pghot.sources import hardware, hint_faults
@@ -42,13 +43,13 @@ class Session:
             return []
         missing = []
         for path, value in hint_faults.settings(self.options.pace):
-            if path.startswith(hint_faults.SCAN) and not self.host.exists(path):
+            if path.startswith(SCAN) and not self.host.exists(path):
                 missing.append(path.rpartition("/")[2])
             else:
                 self.guard.set(path, value)
         if not missing:
             return []
-        lacks = f"{hint_faults.SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
+        lacks = f"{SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
         return [Caution(f"{lacks}: the kernel's own pace, so hot pages are known later")]
 
     def launch(self) -> None:
@@ -60,8 +61,8 @@ class Session:
 
     @property
     def notes(self) -> list[str]:
-        """What the sources have to say, a line each."""
-        return [note for source in self.sources for note in source.notes]
+        """What the sources and the targets have to say, a line each."""
+        return [note for source in self.sources for note in source.notes] + self.targets.notes
 
 
 @contextmanager
@@ -80,7 +81,9 @@ def open_session(
     with ExitStack() as stack:
         launched = None
         if options.command:
-            launched = stack.enter_context(Launched(options.command))
+            launched = stack.enter_context(
+                Launched(options.command, new_privileges=options.new_privileges)
+            )
         targets = _targets(options)
         targets.resolve(host)
         guard = stack.enter_context(SettingsGuard(host))

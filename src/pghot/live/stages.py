@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from errno import EBUSY
-from typing import TYPE_CHECKING, Protocol
+from typing import ParamSpec, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
 from pghot.engine.kmigrated import Batch
+from pghot.engine.memory import U64Array
 from pghot.engine.units import usecs_to_jiffies
 from pghot.linux.topology import Topology
+from pghot.live.beside import Beside
 from pghot.live.facts import Facts
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
@@ -18,8 +23,7 @@ from pghot.log.schema import Columns
 from pghot.log.tape import Kind, Tape, as_write
 from pghot.sources.access_log import jiffies_of
 
-if TYPE_CHECKING:
-    from pghot.log.events import EventLog
+P = ParamSpec("P")
 
 RECORD_STEP_US = 100_000
 """Microseconds between two writes of a recording without an engine."""
@@ -45,6 +49,13 @@ class Writer(Protocol):
         """Put on disk what was added since the last part."""
 
 
+class Accesses(Protocol):
+    """An event log that is told whose accesses are recorded next (`telling`)."""
+
+    def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
+        """Take pids and addresses."""
+
+
 class Watch(Protocol):
     """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
 
@@ -65,8 +76,12 @@ class Log:
 
     step_us = RECORD_STEP_US
 
-    def __init__(self, writer: Writer, machine: HostMachine, tape: Tape) -> None:
+    def __init__(
+        self, writer: Writer, machine: HostMachine, tape: Tape, beside: Beside | None = None
+    ) -> None:
+        """Where it is `beside` a run, that goes on when the log cannot."""
         self._writer = writer
+        self._beside = beside
         self._machine = machine
         self._tape = tape
         self._part_due = PART_US
@@ -79,18 +94,24 @@ class Log:
     def write(self, rows: Columns) -> None:
         """Write rows."""
         if len(rows["time_us"]):
-            self._writer.write(rows)
+            self._do(self._writer.write, rows)
 
     def woken(self, instant: int) -> None:
         """End a part where it is time: rows, and what the machine answered for them."""
         if instant >= self._part_due:
             self._part_due = instant + PART_US
-            self._end_part()
+            self._do(self._end_part)
 
     def end(self, instant: int) -> None:
         """Put on disk what is left: the last wake-up was at `instant`."""
         self._tape.note(Kind.END, instant, ())
-        self._end_part()
+        self._do(self._end_part)
+
+    def _do(self, act: Callable[P, None], *arguments: P.args, **options: P.kwargs) -> None:
+        if self._beside is None:
+            act(*arguments, **options)
+        elif not self._beside.do(act, *arguments, **options):
+            self._tape.stop()
 
     def _end_part(self) -> None:
         text = self._tape.take()
@@ -128,7 +149,7 @@ class EngineStage:
         self._mover = mover
         self._log = log
         self._batches = batches
-        self.events: EventLog | None = None
+        self.events: Accesses | None = None
         self._watch = watch
         self.rows = 0
         self.instant = 0

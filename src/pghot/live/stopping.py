@@ -10,7 +10,7 @@ from typing import Any
 
 from pghot.linux.launch import Launched
 
-_BUT_HANGUP = (signal.SIGINT, signal.SIGTERM)
+_BUT_HANGUP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _SIGNALS = (*_BUT_HANGUP, signal.SIGHUP)
 
 
@@ -23,16 +23,16 @@ class Stop:
 
 @contextmanager
 def stopping(launched: Launched | None, *, hangup: bool = True) -> Iterator[Stop]:
-    """Note signals instead of dying of them; a launched command gets those it did not see.
+    """Note signals instead of dying of them; a launched command gets them as well.
 
-    Ctrl-C reaches the command by the terminal, and the run goes on until it ends.  SIGHUP is
-    left to its handler where `hangup` is False.
+    Ctrl-C is the command's affair: the run goes on until that ends.  SIGHUP is left to its
+    handler where `hangup` is False.
     """
     stop = Stop()
     before: dict[int, Any] = {}
 
     def note(number: int, _frame: FrameType | None) -> None:
-        if launched is not None and number != signal.SIGINT:
+        if launched is not None:
             launched.forward(number)
         if stop.signal is not None:
             signal.signal(number, before[number])

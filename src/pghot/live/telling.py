@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec
+
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
+from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.observer import Judged, Recorded
 from pghot.linux.moves import REASONS
+from pghot.live.beside import Beside
 from pghot.live.machine import HostMachine
 from pghot.live.mover import BEFORE, DRY_RUN, HostMover
 from pghot.live.owners import Owners
 from pghot.log.events import EventLog, Events, Told
 
+P = ParamSpec("P")
+
 STATUSES = BEFORE | REASONS | {DRY_RUN: "would have been asked for (dry run)"}
 
 
+class Sheltered:
+    """An engine's observer whose failure the engine does not notice."""
+
+    def __init__(self, log: EventLog, beside: Beside) -> None:
+        self._log = log
+        self._beside = beside
+
+    def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
+        """Say whose the accesses are that are recorded next, in their order."""
+        self._do(self._log.accessed_by, pid, vaddr)
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Take accesses."""
+        self._do(self._log.recorded, recorded)
+
+    def moved(self, batch: Batch, now: int) -> None:
+        """Take a batch."""
+        self._do(self._log.moved, batch, now)
+
+    def judged(self, judged: Judged) -> None:
+        """Take candidates."""
+        self._do(self._log.judged, judged)
+
+    def _do(self, act: Callable[P, None], *arguments: P.args, **options: P.kwargs) -> None:
+        if not self._beside.do(act, *arguments, **options):
+            self._log.abandon()
+
+
 def observe(
-    events: Events, engine: Engine, machine: HostMachine, mover: HostMover, owners: Owners
-) -> EventLog:
+    events: Events,
+    engine: Engine,
+    machine: HostMachine,
+    mover: HostMover,
+    owners: Owners,
+    beside: Beside,
+) -> Sheltered:
     """Log the events of a live engine from now on."""
 
     def owners_of(pfns: U64Array) -> tuple[npt.NDArray[np.int32], U64Array]:
         return owners.of(machine.mem_map.places(pfns))
 
-    return events.log(engine, Told(owners_of, STATUSES, lambda: mover.answers))
+    told = Told(owners_of, STATUSES, lambda: mover.answers)
+    sheltered = Sheltered(events.log(engine, told), beside)
+    engine.observer = sheltered
+    return sheltered

@@ -6,17 +6,17 @@ a part without it is none.  Names appear when their files are whole.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError, PghotError
+from pghot.files.directory import Directory, open_directory
 from pghot.log.event_schema import ACCESSES, CANDIDATES
 
 PART = re.compile(rf"({ACCESSES}|{CANDIDATES})-([0-9]{{6,}})\.parquet")
@@ -37,8 +37,9 @@ def file_name(table: str, number: int) -> str:
 class EventParts:
     """Parts on disk, `limit` bytes at the most.  Made by `event_parts`."""
 
-    def __init__(self, directory: Path, limit: int) -> None:
-        self.directory = directory
+    def __init__(self, directory: Directory, limit: int) -> None:
+        self.directory = directory.path
+        self._directory = directory
         self.limit = limit
         self._number = 1
         self._sizes: dict[int, int] = {}
@@ -67,15 +68,15 @@ class EventParts:
 
     def _drop(self, number: int) -> None:
         for table in (CANDIDATES, ACCESSES):  # the one that makes it a part goes first
-            (self.directory / file_name(table, number)).unlink(missing_ok=True)
+            self._directory.unlink(file_name(table, number))
         del self._sizes[number]
 
     def _write(self, name: str, content: bytes) -> None:
-        unfinished = self.directory / _UNFINISHED
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as stream:
+        self._directory.unlink(_UNFINISHED)
+        with self._directory.fresh(_UNFINISHED) as stream:
             stream.write(content)
-        unfinished.replace(self.directory / name)
+            stream.flush()
+        self._directory.rename(_UNFINISHED, name)
 
 
 @contextmanager
@@ -83,43 +84,57 @@ def event_parts(path: Path, limit: int, *, force: bool = False) -> Iterator[Even
     """Make a directory that its owner alone can read, and keep other logs out of it.
 
     InputError, before anything is written, where it is not empty (`force`: the parts of an
-    earlier log are removed), cannot be made, or `limit` is too small.
+    earlier log are removed), cannot be made, `limit` is too small, or, as root, others could
+    swap what is in it.
     """
     if limit < LEAST_LIMIT:
         raise InputError("--events-limit: wants 1MiB or more")
-    try:
-        made = not path.exists()
-        path.mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be made: {error.strerror}") from error
-    try:
+    with ExitStack() as stack:
+        parent, directory = _enter(path, stack)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            directory.lock()
         except BlockingIOError as error:
             raise InputError(f"{path}: another pghot writes its events there") from error
-        _clear(path, force=force)
-        yield EventParts(path, limit)
-    finally:
-        with suppress(OSError):
-            (path / _UNFINISHED).unlink()
-        if made:
+        try:
+            _clear(directory, force=force)
+            yield EventParts(directory, limit)
+        finally:
             with suppress(OSError):
-                path.rmdir()  # nothing happened that could be told
-        os.close(handle)
+                directory.unlink(_UNFINISHED)
+            if parent is not None:
+                with suppress(OSError):
+                    parent.remove_directory(path.name)  # nothing happened that could be told
 
 
-def _clear(path: Path, *, force: bool) -> None:
-    """See that the directory is empty, or has no more than what may be removed."""
+def _enter(path: Path, stack: ExitStack) -> tuple[Directory | None, Directory]:
+    """The directory `path`, and the one that holds it where `path` was made now."""
     try:
-        found = [entry for entry in path.iterdir() if entry.name != _UNFINISHED]
-        others = [entry for entry in found if not PART.fullmatch(entry.name)]
+        parent = stack.enter_context(open_directory(path.parent))
+        try:
+            parent.make(path.name)
+        except OSError as error:
+            if not path.is_dir():
+                raise
+            del error
+            return None, stack.enter_context(open_directory(path))
+        return parent, stack.enter_context(parent.below(path.name))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)!r}: cannot be made: {why}") from error
+
+
+def _clear(directory: Directory, *, force: bool) -> None:
+    """See that the directory is empty, or has no more than what may be removed."""
+    path = directory.path
+    try:
+        found = [name for name in directory.names() if name != _UNFINISHED]
+        others = [name for name in found if not PART.fullmatch(name)]
         if others or (found and not force):
             more = "" if others else ", or give --force to lose the events in it"
             raise InputError(f"{path}: is not empty; choose another --events{more}")
-        for entry in sorted(found, reverse=True):
-            entry.unlink()
-        path.chmod(0o700)
+        for name in sorted(found, reverse=True):
+            directory.unlink(name)
+        os.fchmod(directory.descriptor, 0o700)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.files.bounded import check_table
 from pghot.log.event_parts import PART, file_name
-from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, Said
+from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, ROWS_A_PART, Said
 
 Wanted = Mapping[str, Sequence[str]]
 """Columns by table."""
@@ -62,17 +63,13 @@ class EventReader:
         """Give one part; None where it is gone or damaged."""
         try:
             accesses, candidates = (
-                pa.parquet.read_table(
-                    self.path / file_name(name, number),
-                    columns=list(columns[name]),
-                    page_checksum_verification=True,
-                )
+                _table(self.path / file_name(name, number), list(columns[name]))
                 for name in (ACCESSES, CANDIDATES)
             )
             said = Said.from_json(candidates.schema.metadata[KEY])
         except FileNotFoundError:
             return None  # dropped since, to make room
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, InputError):
             self.damaged.append(number)
             return None
         named = ((accesses, ACCESSES), (candidates, CANDIDATES))
@@ -80,6 +77,13 @@ class EventReader:
             self.damaged.append(number)
             return None
         return Part(number, said, accesses, candidates)
+
+
+def _table(path: Path, columns: list[str]) -> pa.Table:
+    """Read a table of a part; InputError where it has more than a part can have."""
+    with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        check_table(path, file.metadata, ROWS_A_PART)
+        return file.read(columns, use_threads=False)
 
 
 def _numbers(path: Path) -> list[int]:

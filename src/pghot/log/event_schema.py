@@ -65,6 +65,9 @@ COLUMNS: dict[str, dict[str, npt.DTypeLike]] = {
 """Columns by table.  `seq` counts the engine's calls, through both tables; `now` and
 `latency` are jiffies.  docs/why.md says what each is."""
 
+ROWS_A_PART = 1 << 18
+"""Rows of either table that a part has at the most."""
+
 BYTES_A_ROW = 64
 """At least what a row of either table takes uncompressed."""
 

@@ -24,6 +24,7 @@ from pghot.log.event_schema import (
     CANDIDATES,
     COLUMNS,
     NAMED,
+    ROWS_A_PART,
     Said,
     arrow_table,
 )
@@ -32,7 +33,6 @@ from pghot.log.schema import SOURCES
 PART_SECONDS = 10
 """Seconds of the engine's time that a crash may cost at the most."""
 
-_ROWS_A_PART = 1 << 18
 _U32_MAX = 0xFFFF_FFFF
 
 Columns = Mapping[str, Any]
@@ -61,7 +61,7 @@ class EventLog:
         self._status_code = {
             name: code for code, name in enumerate(told.statuses if told else (), start=1)
         }
-        rows = min(_ROWS_A_PART, parts.limit // (8 * BYTES_A_ROW))
+        rows = min(ROWS_A_PART, parts.limit // (8 * BYTES_A_ROW))
         self._tables = {name: _Rows(columns, rows) for name, columns in COLUMNS.items()}
         self._seq = self._start = self._end = self._batches = 0
         self._tried: list[U64Array] = []
@@ -130,6 +130,12 @@ class EventLog:
             },
             judged.now,
         )
+
+    def abandon(self) -> None:
+        """Forget what is left: it cannot be written."""
+        for rows in self._tables.values():
+            rows.filled = 0
+        self._tried, self._codes = [], []
 
     def close(self) -> None:
         """Write what is left."""

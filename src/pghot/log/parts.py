@@ -7,16 +7,15 @@ writer.  A live recording therefore writes `LOG.parts/000001.parquet`, `000002.p
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 from pghot.errors import InputError, PghotError
-from pghot.log.atomic import whole_file
+from pghot.files.directory import Directory, open_directory
+from pghot.files.whole import refuse_existing
 from pghot.log.read import PART, PARTS_SUFFIX, open_log, part_name
 from pghot.log.schema import REQUIRED, Metadata
 from pghot.log.write import RowWriter, create_log, log_columns, open_parquet
@@ -30,9 +29,10 @@ class PartsWriter(RowWriter):
     Rows become safe when their part ends: at `end_part`, and after `ROWS_A_GROUP` rows.
     """
 
-    def __init__(self, directory: Path, columns: tuple[str, ...], metadata: Metadata) -> None:
+    def __init__(self, directory: Directory, columns: tuple[str, ...], metadata: Metadata) -> None:
         super().__init__(columns, metadata)
-        self.directory = directory
+        self._directory = directory
+        self.directory = directory.path
         self.failure: PghotError | None = None
         """Why the last part could not be written, if so."""
         self.rows_in_parts = 0
@@ -70,23 +70,23 @@ class PartsWriter(RowWriter):
         return bool(self.rows_in_parts or self._filled)
 
     def _write_part(self) -> None:
-        part = self.directory / part_name(self._number)
+        name = part_name(self._number)
         said = self.metadata
         filled = self._filled
         try:
-            # By force: Ctrl-C between the file's new name and the lines below has the same
-            # rows written once more, under the same number.
+            # Over what is there: Ctrl-C between the file's new name and the lines below has the
+            # same rows written once more, under the same number.
             with (
-                whole_file(part, force=True) as partial,
-                open_parquet(partial, self._columns) as sink,
+                self._directory.draft(name) as stream,
+                open_parquet(stream, self._columns) as sink,
             ):
                 sink.write_batch(self._batch())
                 text = said.with_tape(self._tape).to_json()
                 sink.add_key_value_metadata({"pghot": text})
-            _sync(self.directory)
-        except PghotError as error:
-            self.failure = error
-            raise
+        except OSError as error:
+            why = error.strerror or error
+            self.failure = PghotError(f"{self.directory / name}: cannot be written: {why}")
+            raise self.failure from error
         in_parts = self.rows_in_parts + filled
         number = self._number + 1
         # No call among these lines: a signal's handler runs before all of them or after.
@@ -111,25 +111,28 @@ def create_parts(
     As `create_log`, but for Parquet alone.  The parts are merged after an exception too (a
     recording that was stopped is one), unless there are no rows.  `progress` is told the
     rows merged so far.  InputError, before anything is recorded, where the log or its parts
-    exist (unless `force`) or cannot be written.  PghotError where the disk is full or the
-    merging is stopped: the parts stay, and it says where.
+    exist (unless `force`) or cannot be written, or, as root, others could swap what is there.
+    PghotError where the disk is full or the merging is stopped: the parts stay, and it says
+    where.
     """
     path = Path(path)
     columns = log_columns(path, optional)
-    _refuse(path, force=force)
-    with _parts_directory(path, force=force) as directory:
-        writer = PartsWriter(directory, columns, metadata or Metadata())
+    _refuse(path)
+    with _parts_directory(path, force=force) as place:
+        writer = PartsWriter(place.parts, columns, metadata or Metadata())
         try:
             yield writer
         except BaseException as stop:
             if writer.failure is not None and writer.rows_in_parts:
-                raise _left(directory, str(writer.failure)) from stop
+                raise _left(place, str(writer.failure)) from stop
             if writer.failure is None and writer.has_rows:
-                _finish(writer, path, force=force, progress=progress)
+                _finish(writer, place, force=force, progress=progress)
             else:
-                _remove(directory)
+                place.remove()
             raise
-        _finish(writer, path, force=force, progress=progress)
+        if writer.failure is not None:
+            _give_up(writer, place)
+        _finish(writer, place, force=force, progress=progress)
 
 
 def merge_parts(
@@ -138,15 +141,19 @@ def merge_parts(
     *,
     force: bool = False,
     progress: Progress | None = None,
+    within: Directory | None = None,
 ) -> int:
     """Merge a recording's parts into the log `path` and give its rows; the parts stay.
 
     A chunk of rows is in memory at a time.  InputError where a part is corrupt, or `path`
-    exists (unless `force`); PghotError where it cannot be written.
+    exists (unless `force`); PghotError where it cannot be written.  `within` is the directory
+    of `path` where that is held open already.
     """
     with open_log(directory) as log:
         optional = tuple(name for name in log.columns if name not in REQUIRED)
-        with create_log(path, log.metadata, optional=optional, force=force) as merged:
+        with create_log(
+            path, log.metadata, optional=optional, force=force, within=within
+        ) as merged:
             for chunk in log.chunks(log.columns):
                 merged.write(chunk.columns)
                 if progress:
@@ -154,106 +161,121 @@ def merge_parts(
     return merged.rows
 
 
-def _finish(writer: PartsWriter, path: Path, *, force: bool, progress: Progress | None) -> None:
+class _Place(NamedTuple):
+    """Where a recording goes: its log, the log's directory, and in that the parts' own."""
+
+    path: Path
+    parent: Directory
+    parts: Directory
+
+    def remove(self) -> None:
+        """Remove the parts."""
+        _remove(self.parent, self.parts)
+
+
+def _finish(writer: PartsWriter, place: _Place, *, force: bool, progress: Progress | None) -> None:
     """Merge and remove the parts, or say where they are."""
+    path = place.path
     try:
         writer.end_last_part()
-        rows = merge_parts(writer.directory, path, force=force, progress=progress)
-        _sync(path.parent)
+        rows = merge_parts(
+            writer.directory, path, force=force, progress=progress, within=place.parent
+        )
     except PghotError as error:
         if not writer.rows_in_parts:
-            _remove(writer.directory)
+            place.remove()
             raise
-        raise _left(writer.directory, str(error)) from error
+        raise _left(place, str(error)) from error
     except (KeyboardInterrupt, SystemExit) as stop:
-        raise _left(writer.directory, f"{path}: stopped before it was whole") from stop
+        raise _left(place, f"{path}: stopped before it was whole") from stop
     if rows != writer.rows_in_parts:
         missing = writer.rows_in_parts - rows
-        raise _left(writer.directory, f"{path}: {missing} rows recorded could not be read back")
-    _remove(writer.directory)
+        raise _left(place, f"{path}: {missing} rows recorded could not be read back")
+    place.remove()
 
 
-def _left(directory: Path, why: str) -> PghotError:
+def _give_up(writer: PartsWriter, place: _Place) -> NoReturn:
+    """Raise the failure that ended a recording before its time, and say what is left of it."""
+    if writer.rows_in_parts:
+        raise _left(place, str(writer.failure)) from writer.failure
+    place.remove()
+    raise writer.failure or PghotError(f"{place.path}: nothing was recorded")
+
+
+def _left(place: _Place, why: str) -> PghotError:
+    directory = place.parts.path
     return PghotError(f"{why}; what was recorded is in {directory}: pghot replay {directory}")
 
 
-def _refuse(path: Path, *, force: bool) -> None:
+def _refuse(path: Path) -> None:
     if path.name.endswith((".csv", ".csv.zst")):
         raise InputError(f"{path}: live recordings are Parquet; choose a name without .csv")
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a directory")
-        if path.exists() and not force:
-            raise InputError(f"{path}: exists already; choose another name or give --force")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)!r}: cannot be written: {why}") from error
 
 
 @contextmanager
-def _parts_directory(path: Path, *, force: bool) -> Iterator[Path]:
+def _parts_directory(path: Path, *, force: bool) -> Iterator[_Place]:
     """Make the directory for a log's parts and keep other recordings out of it."""
     directory = path.with_name(path.name + PARTS_SUFFIX)
-    try:
-        if force and os.path.lexists(directory):
-            _remove_left(directory)
-        directory.mkdir()
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    except FileExistsError as error:
-        raise InputError(
-            f"{directory}: a recording was left here: pghot replay {directory} reads it; "
-            "move it away, or give --force to lose it"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{directory}: cannot be written: {error.strerror}") from error
-    try:
-        _lock(handle, directory)
-        _sync(path.parent)
-        yield directory
-    finally:
-        os.close(handle)
+    with ExitStack() as stack:
+        try:
+            parent = stack.enter_context(open_directory(path.parent))
+            refuse_existing(parent, path, force=force)
+            if force and parent.status(directory.name) is not None:
+                _remove_left(parent, directory)
+            parent.make(directory.name)
+            parts = stack.enter_context(parent.below(directory.name))
+            parts.path = directory
+            parent.path = path.parent
+            _lock(parts)
+            parent.sync()
+        except FileExistsError as error:
+            raise InputError(
+                f"{directory}: a recording was left here: pghot replay {directory} reads it; "
+                "move it away, or give --force to lose it"
+            ) from error
+        except OSError as error:
+            raise InputError(f"{directory}: cannot be written: {error.strerror}") from error
+        yield _Place(path, parent, parts)
 
 
-def _remove_left(directory: Path) -> None:
+def _remove_left(parent: Directory, directory: Path) -> None:
     """Remove the parts of an earlier recording, and only what can be such."""
-    if directory.is_symlink() or not directory.is_dir():
-        raise InputError(f"{directory}: is in the way, and no directory of a recording's parts")
-    for entry in directory.iterdir():
-        if not PART.fullmatch(entry.name) and not entry.name.startswith("."):
-            raise InputError(f"{directory}: holds {entry.name}, which is no part of a recording")
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(handle, directory)
-        _remove(directory)
-    finally:
-        os.close(handle)
+        parts = parent.below(directory.name)
+    except OSError:
+        raise InputError(
+            f"{directory}: is in the way, and no directory of a recording's parts"
+        ) from None
+    with parts:
+        for name in parts.names():
+            if not PART.fullmatch(name) and not name.startswith("."):
+                raise InputError(f"{directory}: holds {name}, which is no part of a recording")
+        _lock(parts)
+        _remove(parent, parts)
 
 
-def _lock(handle: int, directory: Path) -> None:
+def _lock(parts: Directory) -> None:
     """Keep a recording that is under way from being removed by --force."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        parts.lock()
     except BlockingIOError as error:
-        raise InputError(f"{directory}: another recording is writing here") from error
+        raise InputError(f"{parts.path}: another recording is writing here") from error
     except OSError:
         return  # some network file systems lock no directories
 
 
-def _remove(directory: Path) -> None:
+def _remove(parent: Directory, parts: Directory) -> None:
     """Remove a directory of parts; its name goes first, so that no half of it is ever read."""
+    name = parts.path.name
+    hidden = f".{name}.{secrets.token_hex(4)}"
     try:
-        hidden = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
-        shutil.rmtree(directory.rename(hidden))
+        parent.rename(name, hidden)
+        parent.remove_held(hidden, parts)
     except OSError as error:
-        raise PghotError(f"{directory}: cannot be removed: {error.strerror or error}") from error
-
-
-def _sync(directory: Path) -> None:
-    """Put a directory's names on disk."""
-    try:
-        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        raise PghotError(f"{directory}: cannot be written: {error.strerror}") from error
+        raise PghotError(f"{parts.path}: cannot be removed: {error.strerror or error}") from error

@@ -20,6 +20,9 @@ import numpy.typing as npt
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 
+MOST = 512 << 20
+"""Bytes of a tape at the most: some days of a run with many nodes."""
+
 Values = npt.NDArray[np.int64]
 
 
@@ -64,6 +67,11 @@ class Tape:
         flat = np.asarray(values).astype(np.int64).ravel()
         self._pieces += [np.array([kind, about, len(flat)], np.int64), flat]
 
+    def stop(self) -> None:
+        """Keep nothing from now on, nor what was not taken."""
+        self._running = False
+        self._pieces = []
+
     def take(self) -> str:
         """Give the new entries as text, empty where there are none."""
         if not self._pieces:
@@ -81,9 +89,7 @@ class TapeReader:
 
     def __init__(self, pieces: Iterable[str]) -> None:
         try:
-            raw = b"".join(
-                zlib.decompress(base64.b64decode(text, validate=True)) for text in pieces
-            )
+            raw = _inflated(base64.b64decode(text, validate=True) for text in pieces)
             self._values = np.frombuffer(raw, "<i8").astype(np.int64)
         except (ValueError, TypeError, binascii.Error, zlib.error) as error:
             raise damaged(str(error)) from error
@@ -139,6 +145,19 @@ class TapeReader:
         if at > len(self._values):
             raise damaged("its last entry is cut off")
         return end_us
+
+
+def _inflated(pieces: Iterable[bytes]) -> bytes:
+    """Join what the pieces hold; ValueError where that is more than a tape has."""
+    raw = bytearray()
+    for piece in pieces:
+        inflating = zlib.decompressobj()
+        raw += inflating.decompress(piece, MOST - len(raw) + 1)
+        if len(raw) > MOST:
+            raise ValueError(f"it inflates to over {MOST >> 20} MiB")
+        if not inflating.eof:
+            raise ValueError("a piece of it is cut short")
+    return bytes(raw)
 
 
 def as_write(name: str, text: str) -> Values:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.files.directory import Directory
+from pghot.files.whole import whole_file
 from pghot.log.arrow import arrow_schema
-from pghot.log.atomic import whole_file
 from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata
 
 ROWS_A_GROUP = 1 << 20
@@ -94,18 +95,21 @@ def create_log(
     *,
     optional: tuple[str, ...] = (),
     force: bool = False,
+    within: Directory | None = None,
 ) -> Iterator[LogWriter]:
     """Create an access log; it takes its name only once it is whole.
 
     `optional` names the optional columns that every `write` will bring.  The suffix
     chooses the form: `.csv`, `.csv.zst`, else Parquet.  CSV has no place for metadata.
-    InputError where the file exists (unless `force`) or the directory cannot be written.
+    InputError where the file exists (unless `force`) or the directory cannot be written, or,
+    as root, others could swap what is in it.  Its owner alone may read it.  `within` is its
+    directory where that is held open already.
     """
     path = Path(path)
     columns = log_columns(path, optional)
     with (
-        whole_file(path, force=force) as partial,
-        _open_sink(path, partial, columns) as sink,
+        whole_file(path, force=force, within=within) as stream,
+        _open_sink(path, stream, columns) as sink,
     ):
         writer = LogWriter(sink, columns, metadata or Metadata())
         yield writer
@@ -123,34 +127,44 @@ def log_columns(path: Path, optional: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _open_sink(path: Path, partial: Path, columns: tuple[str, ...]) -> Iterator[_Sink]:
+def _open_sink(path: Path, file: BinaryIO, columns: tuple[str, ...]) -> Iterator[_Sink]:
     if path.name.endswith((".csv", ".csv.zst")):
         from pyarrow import csv  # noqa: PLC0415 - no Parquet log needs it
 
         compression = "zstd" if path.name.endswith(".zst") else None
         with (
-            pa.OSFile(os.fsencode(partial), "wb") as file,
-            pa.output_stream(file, compression=compression) as stream,
+            pa.output_stream(_Kept(file), compression=compression) as stream,
             csv.CSVWriter(stream, arrow_schema(columns)) as writer,
         ):
             yield writer
         return
-    with open_parquet(partial, columns) as writer:
+    with open_parquet(file, columns) as writer:
         yield writer
 
 
 @contextmanager
-def open_parquet(path: Path, columns: tuple[str, ...]) -> Iterator[pa.parquet.ParquetWriter]:
-    """Open a Parquet file for batches of a log's rows."""
-    with (
-        pa.OSFile(os.fsencode(path), "wb") as file,
-        pa.parquet.ParquetWriter(
-            file,
-            arrow_schema(columns),
-            compression="lz4",
-            use_dictionary=[name for name in columns if name not in _WIDE],
-            column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
-            write_page_checksum=True,
-        ) as writer,
-    ):
+def open_parquet(stream: BinaryIO, columns: tuple[str, ...]) -> Iterator[pa.parquet.ParquetWriter]:
+    """Begin a Parquet file, for batches of a log's rows."""
+    with pa.parquet.ParquetWriter(
+        stream,
+        arrow_schema(columns),
+        compression="lz4",
+        use_dictionary=[name for name in columns if name not in _WIDE],
+        column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
+        write_page_checksum=True,
+    ) as writer:
         yield writer
+
+
+class _Kept(io.RawIOBase):
+    """A stream that Arrow may close without closing the file: it is yet to be put on disk."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._stream.write(data)

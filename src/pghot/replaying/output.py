@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet
 
-from pghot.binning.forms import BINNED, Binned, write_binned
+from pghot.binning.forms import BINNED, Binned, binned_file
 from pghot.binning.run_binner import RunBinner
 from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
-from pghot.log.atomic import whole_directory
+from pghot.files.whole import Staging, whole_directory
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
 
@@ -60,13 +59,11 @@ class Output:
     `binner` is to be told of every row and wake-up meanwhile.
     """
 
-    def __init__(self, staging: Path) -> None:
+    def __init__(self, staging: Staging) -> None:
         self._staging = staging
         self.binner = RunBinner()
-        # A stream: pyarrow would take a name with a colon in it for a URI.
-        self._stream = pa.OSFile(os.fsencode(staging / PROMOTIONS), "wb")
         self._writer = pa.parquet.ParquetWriter(
-            self._stream, PROMOTIONS_SCHEMA, compression="zstd"
+            staging.create(PROMOTIONS), PROMOTIONS_SCHEMA, compression="zstd"
         )
         self._batches: list[tuple[int, ...]] = []
         self._folios: list[tuple[U64Array, npt.NDArray[np.int64]]] = []
@@ -88,12 +85,10 @@ class Output:
         """Write what is known only at the end."""
         self._flush()
         self._writer.close()
-        self._stream.close()
         text = json.dumps(result.summary(), indent=2) + "\n"
-        (self._staging / SUMMARY).write_text(text)
-        with (self._staging / RECORDS).open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **result.records())
-        write_binned(self._staging / BINNED, [result.binned(self.binner)])
+        self._staging.create(SUMMARY).write(text.encode())
+        np.savez(self._staging.create(RECORDS), allow_pickle=False, **result.records())
+        self._staging.create(BINNED).write(binned_file([result.binned(self.binner)]))
 
     def abandon(self) -> None:
         """Let go of the open file; a writer that has failed may fail to close as well."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import Caution
+from pghot.report.stderr import Messages
 
 if TYPE_CHECKING:
     from pghot.live.result import LiveResult
@@ -24,7 +24,7 @@ class JsonLines:
 
     def __init__(self, period_s: float = 60, stream: TextIO | None = None) -> None:
         """Write how things are every `period_s` seconds."""
-        self._stream = stream or sys.stderr
+        self._messages = Messages(stream, self._missing)
         self._period_us = int(period_s * USEC_PER_SEC)
         self._due = self._period_us
 
@@ -47,10 +47,15 @@ class JsonLines:
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write an object, in one piece: other threads write as well."""
+        self._messages.write(self._line(level, message, **fields))
+
+    def _missing(self, count: int) -> str:
+        return self._line("warning", f"{count} messages before this one were dropped")
+
+    def _line(self, level: str, message: str, **fields: Any) -> str:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = {"time": now, "level": level, "message": message, "pid": os.getpid(), **fields}
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._stream.flush()
+        return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def figures(result: LiveResult) -> dict[str, Any]:

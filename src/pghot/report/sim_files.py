@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from pghot.binning.forms import BINNED, write_binned
-from pghot.log.atomic import whole_directory
+from pghot.binning.forms import BINNED, binned_file
+from pghot.files.whole import Staging, whole_directory
 from pghot.report.comparison import Comparison
 from pghot.simulated.result import Outcome
 
@@ -26,22 +25,22 @@ _INTS = ("promoted", "demoted", "hint_faults", "samples")
 class SimOutput:
     """Takes the comparison at the end."""
 
-    def __init__(self, staging: Path) -> None:
+    def __init__(self, staging: Staging) -> None:
         self._staging = staging
 
     def finish(self, comparison: Comparison) -> None:
         """Write all files, out of sight until the directory is published."""
         binned = [outcome.binned for outcome in comparison.outcomes if outcome.binned]
-        write_binned(self._staging / BINNED, binned)
+        self._staging.create(BINNED).write(binned_file(binned))
         self._write(SCENARIO, comparison.settings())
         tables = [timeline_table(outcome) for outcome in comparison.outcomes]
-        # A stream: pyarrow would take a name with a colon in it for a URI.
-        with pa.OSFile(os.fsencode(self._staging / TIMELINE), "wb") as stream:
-            pa.parquet.write_table(pa.concat_tables(tables), stream, compression="zstd")
+        pa.parquet.write_table(
+            pa.concat_tables(tables), self._staging.create(TIMELINE), compression="zstd"
+        )
         self._write(SUMMARY, comparison.summary())
 
     def _write(self, name: str, content: object) -> None:
-        (self._staging / name).write_text(json.dumps(content, indent=2) + "\n")
+        self._staging.create(name).write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def timeline_table(outcome: Outcome) -> pa.Table:

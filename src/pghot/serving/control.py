@@ -15,10 +15,11 @@ from typing import Any
 
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
-from pghot.errors import InputError, PghotError
+from pghot.errors import Caution, InputError, PghotError
 from pghot.live.desk import Desk
 from pghot.serving import protocol
 from pghot.serving.sockets import listening
+from pghot.workers import Tell, Worker, nobody
 
 MOST_CLIENTS = 32
 FIRST_S = 60.0
@@ -35,13 +36,14 @@ _UCRED = struct.Struct("3i")
 
 
 @contextmanager
-def control(desk: Desk, path: Path, about: dict[str, Any]) -> Iterator[None]:
+def control(desk: Desk, path: Path, about: dict[str, Any], tell: Tell = nobody) -> Iterator[None]:
     """Serve a desk at `path` until the end; `about` goes into the greeting.
 
-    Errors are those of `sockets.listening`, before anything is served.
+    Errors are those of `sockets.listening`, before anything is served; `tell` hears what goes
+    wrong meanwhile.
     """
     with listening(path) as server:
-        serving = _Server(desk, server, about)
+        serving = _Server(desk, server, about, tell)
         try:
             yield
         finally:
@@ -49,7 +51,9 @@ def control(desk: Desk, path: Path, about: dict[str, Any]) -> Iterator[None]:
 
 
 class _Server:
-    def __init__(self, desk: Desk, server: socket.socket, about: dict[str, Any]) -> None:
+    def __init__(
+        self, desk: Desk, server: socket.socket, about: dict[str, Any], tell: Tell
+    ) -> None:
         self._desk = desk
         self._owner = os.geteuid()
         self._socket = server
@@ -57,7 +61,8 @@ class _Server:
         self._clients: dict[threading.Thread, socket.socket] = {}
         self._lock = threading.Lock()
         self._closing = False
-        self._accepting = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._tell = tell
+        self._accepting = Worker("control", self._accept, tell)
         self._accepting.start()
 
     def close(self) -> None:
@@ -65,7 +70,7 @@ class _Server:
         self._closing = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._accepting.join(_LINGER_S)
+        self._accepting.end(_LINGER_S)
         until = time.monotonic() + _LINGER_S
         with self._lock:
             clients = dict(self._clients)
@@ -82,28 +87,43 @@ class _Server:
             except OSError:
                 time.sleep(0.1)  # out of descriptors, perhaps; or closing
                 continue
-            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
-            with self._lock:
-                self._clients[thread] = client
+            self._take(client)
+
+    def _take(self, client: socket.socket) -> None:
+        """Serve a client in a thread of its own, or hang up where there is none left."""
+        thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+        with self._lock:
+            self._clients[thread] = client
+        try:
             thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                del self._clients[thread]
+            client.close()
+            self._tell(Caution(f"control: {error}; a client was turned away"))
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            with client, contextlib.suppress(OSError), client.makefile("rb") as requests:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_S))
-                why_not = self._why_not(client)
-                if why_not:
-                    client.sendall(protocol.line(protocol.failure(PghotError(why_not))))
-                    return
-                client.sendall(protocol.line(self._greeting))
-                while raw := requests.readline(protocol.LONGEST):
-                    for answer in self._answers(raw):
-                        client.sendall(protocol.line(answer))
-                    while raw and not raw.endswith(b"\n"):  # the rest of a longer line
-                        raw = requests.readline(protocol.LONGEST)
+            self._talk(client)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours; it costs one client
+            self._tell(Caution(f"control: {type(error).__name__}: {error}; a client was lost"))
         finally:
             with self._lock:
                 del self._clients[threading.current_thread()]
+
+    def _talk(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError), client.makefile("rb") as requests:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_S))
+            why_not = self._why_not(client)
+            if why_not:
+                client.sendall(protocol.line(protocol.failure(PghotError(why_not))))
+                return
+            client.sendall(protocol.line(self._greeting))
+            while raw := requests.readline(protocol.LONGEST):
+                for answer in self._answers(raw):
+                    client.sendall(protocol.line(answer))
+                while raw and not raw.endswith(b"\n"):  # the rest of a longer line
+                    raw = requests.readline(protocol.LONGEST)
 
     def _why_not(self, client: socket.socket) -> str:
         """Say why a client is not served; empty where it is."""

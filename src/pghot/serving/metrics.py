@@ -6,7 +6,7 @@ A scrape reads the last state in a thread of its own; the engine never waits for
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,40 +14,75 @@ from pghot.errors import InputError, PghotError
 from pghot.live.desk import Desk
 from pghot.serving.address import parse_address
 from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family, State
+from pghot.serving.http import MOST, Answer, PageServer
+from pghot.workers import Tell, nobody
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry, Metric
 
 
 @contextmanager
-def metrics(desk: Desk, address: str, version: str) -> Iterator[str]:
+def metrics(desk: Desk, address: str, version: str, tell: Tell = nobody) -> Iterator[str]:
     """Serve metrics at ADDRESS:PORT until the end; give the URL.
 
     InputError where that is no address, PghotError where it cannot be listened at or
-    prometheus-client is not installed.
+    prometheus-client is not installed.  `tell` hears what goes wrong meanwhile.
     """
     host, port = parse_address(address)
     try:
-        from prometheus_client import CollectorRegistry, start_http_server  # noqa: PLC0415
+        from prometheus_client import CollectorRegistry  # noqa: PLC0415
     except ImportError as error:
         raise PghotError(
             "--metrics needs prometheus-client: pip install 'pghot[metrics]'"
         ) from error
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(desk, version))
+    server = PageServer(_listening(host, port, address), _Text(desk, registry), "metrics", tell)
     try:
-        server, thread = start_http_server(port, host, registry)
-    except socket.gaierror as error:
+        server.start()
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{server.port}/metrics"
+    finally:
+        server.close()
+
+
+def _listening(host: str, port: int, address: str) -> socket.socket:
+    try:
+        (family, kind, number, _name, where), *_ = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
         raise InputError(f"--metrics {address}: no such address") from error
+    try:
+        server = socket.socket(family, kind, number)
+        try:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(where)
+            server.listen(MOST)
+        except BaseException:
+            server.close()
+            raise
     except OSError as error:
         raise PghotError(f"--metrics {address}: cannot listen there: {error.strerror}") from error
-    try:
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{server.server_port}/metrics"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return server
+
+
+class _Text:
+    """The page: made once a state, however often it is asked for."""
+
+    def __init__(self, desk: Desk, registry: CollectorRegistry) -> None:
+        self._desk = desk
+        self._registry = registry
+        self._made: tuple[object, str, bytes] = (None, "", b"")
+
+    def __call__(self, _target: str, fields: Mapping[str, str]) -> Answer:
+        from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
+
+        encode, kind = choose_encoder(fields.get("accept", ""))
+        state = self._desk.state()
+        if self._made[0] is not state or self._made[1] != kind:
+            self._made = state, kind, encode(self._registry)
+        return Answer("200 OK", kind, self._made[2])
 
 
 class Collector:

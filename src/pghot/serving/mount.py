@@ -10,9 +10,10 @@ from errno import ENOTCONN
 from pathlib import Path
 from types import ModuleType
 
-from pghot.errors import InputError, PghotError
+from pghot.errors import Caution, InputError, PghotError
 from pghot.live.desk import Desk
 from pghot.serving.tree import Tree
+from pghot.workers import Tell, Worker, nobody
 
 DEVICE = Path("/dev/fuse")
 FILE_SYSTEM = "pghot"
@@ -23,7 +24,9 @@ UNMOUNT_S = 5.0
 
 
 @contextmanager
-def mounted(desk: Desk, directory: Path, unmount: Callable[[str], None]) -> Iterator[None]:
+def mounted(
+    desk: Desk, directory: Path, unmount: Callable[[str], None], tell: Tell = nobody
+) -> Iterator[None]:
     """Have the tree of `desk` on an empty directory as long as this lasts.
 
     InputError where the directory does not do, PghotError where FUSE does not.  `unmount`
@@ -31,32 +34,35 @@ def mounted(desk: Desk, directory: Path, unmount: Callable[[str], None]) -> Iter
     """
     _check(directory)
     directory = directory.absolute()
-    served = _Served(_library(), desk, directory)
+    served = _Served(_library(), desk, directory, tell)
     served.start()
     try:
         yield
     finally:
-        if served.thread.is_alive():
+        served.ending = True
+        if served.worker.alive:
             unmount(str(directory))
-            served.thread.join(UNMOUNT_S)
+            served.worker.end(UNMOUNT_S)
 
 
 class _Served:
     """The thread that answers the kernel: one, as the run answers one write after another."""
 
-    def __init__(self, library: ModuleType, desk: Desk, directory: Path) -> None:
+    def __init__(self, library: ModuleType, desk: Desk, directory: Path, tell: Tell) -> None:
         self._library = library
         self._directory = directory
         self._answered = threading.Event()
         self._mounted = False
         self._tree = Tree(desk, self._started)
-        self.thread = threading.Thread(target=self._serve, name="pghot mount", daemon=True)
+        self.ending = False
+        self._tell = tell
+        self.worker = Worker(f"--mount {directory}", self._serve, tell, again=0)
 
     def start(self) -> None:
         """Mount; PghotError where that fails."""
         here = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.thread.start()
+            self.worker.start()
             self._answered.wait(MOUNT_S)
         finally:
             os.fchdir(here)  # libfuse goes to / before it answers (fuse_daemonize())
@@ -86,7 +92,11 @@ class _Served:
                 **others,
             )
         except RuntimeError:  # libfuse gave up; it has told stderr
-            pass
+            if self._mounted and not self.ending:
+                raise
+        else:
+            if not self.ending:
+                self._tell(Caution(f"--mount {self._directory}: somebody unmounted it"))
         finally:
             self._answered.set()
 

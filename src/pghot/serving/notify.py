@@ -10,11 +10,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from pghot.engine.units import PAGE_SHIFT
 from pghot.live.desk import Desk
+from pghot.workers import Tell, Worker, nobody
 
 _LOOK_S = 1.0
 
@@ -28,6 +30,11 @@ class Notifier:
         self._address = _address(environ.pop("NOTIFY_SOCKET", ""))
         self.watched = _watched(environ)
         self._lock = threading.Lock()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(_LOOK_S)
+
+    def __del__(self) -> None:
+        self._socket.close()
 
     @property
     def listens(self) -> bool:
@@ -55,19 +62,12 @@ class Notifier:
         if not self._address:
             return
         text = "\n".join(" ".join(line.split("\n")) for line in lines)
-        with (
-            self._lock,
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender,
-        ):
-            sender.settimeout(_LOOK_S)
-            try:
-                sender.sendto(text.encode(), self._address)
-            except OSError:
-                return
+        with self._lock, suppress(OSError):
+            self._socket.sendto(text.encode(), self._address)
 
 
 @contextmanager
-def announced(desk: Desk, notifier: Notifier) -> Iterator[None]:
+def announced(desk: Desk, notifier: Notifier, tell: Tell = nobody) -> Iterator[None]:
     """Tell the manager of a run as long as this lasts, by the states at its desk.
 
     A state comes each second from the run's own thread: while one comes, the run is alive.
@@ -76,15 +76,13 @@ def announced(desk: Desk, notifier: Notifier) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(
-        target=_announce, args=(desk, notifier, over.is_set), name="pghot notify", daemon=True
-    )
-    thread.start()
+    worker = Worker("notify", partial(_announce, desk, notifier, over.is_set), tell)
+    worker.start()
     try:
         yield
     finally:
         over.set()
-        thread.join(2 * _LOOK_S)
+        worker.end(2 * _LOOK_S)
 
 
 def status_text(state: dict[str, Any]) -> str:

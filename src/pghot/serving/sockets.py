@@ -8,10 +8,11 @@ import re
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pghot.errors import InputError, PghotError
+from pghot.files.directory import Directory, UntrustedError, open_directory
 
 _OURS = re.compile(r"([0-9]+)\.sock")
 _WAITING = 16
@@ -31,6 +32,8 @@ def private_directory(path: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
         found = path.lstat()
+        if stat.S_ISDIR(found.st_mode):
+            open_directory(path).close()  # as root: nobody else's on the way to it
     except OSError as error:
         raise PghotError(f"{path}: {error.strerror or error}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
@@ -44,42 +47,59 @@ def private_directory(path: Path) -> Path:
 def listening(path: Path) -> Iterator[socket.socket]:
     """Listen at `path`, mode 0600, until the end; it has no name before it listens.
 
-    InputError where the path is too long, or something that is no dead run's socket is there.
+    InputError where the path is too long, something that is no dead run's socket is there, or,
+    as root, others could put something there.
     """
-    _make_way(path)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    if len(os.fsencode(fresh)) > _LONGEST:
+    if len(os.fsencode(path)) > _LONGEST:
         raise InputError(f"{path}: too long for the name of a socket ({_LONGEST} bytes)")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+    with ExitStack() as stack:
         try:
-            fresh.unlink(missing_ok=True)
-            os.fchmod(server.fileno(), 0o600)  # bind() gives the file this mode
-            server.bind(os.fsencode(fresh))
-            server.listen(_WAITING)
-            fresh.rename(path)
-            ours = path.lstat()
+            directory = stack.enter_context(open_directory(path.parent))
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise PghotError(f"{path}: cannot listen there: {error.strerror}") from error
+        _make_way(directory, path)
+        server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        ours = _named(server, directory, path)
         try:
             yield server
         finally:
             with contextlib.suppress(OSError):
-                if os.path.samestat(path.lstat(), ours):
-                    path.unlink()
+                found = directory.status(path.name)
+                if found is not None and os.path.samestat(found, ours):
+                    directory.unlink(path.name)
+
+
+def _named(server: socket.socket, directory: Directory, path: Path) -> os.stat_result:
+    """Have the socket listen, then take its name; what stat shows of it."""
+    fresh = f".{path.name}.{os.getpid()}"
+    try:
+        directory.unlink(fresh)
+        os.fchmod(server.fileno(), 0o600)  # bind() gives the file this mode
+        server.bind(_by_descriptor(directory, fresh))
+        server.listen(_WAITING)
+        directory.rename(fresh, path.name)
+        return os.stat(path.name, dir_fd=directory.descriptor, follow_symlinks=False)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            directory.unlink(fresh)
+        raise PghotError(f"{path}: cannot listen there: {error.strerror}") from error
+
+
+def _by_descriptor(directory: Directory, name: str) -> bytes:
+    """Path of a socket in a directory that is held open: bind() and connect() take no less."""
+    return os.fsencode(f"/proc/self/fd/{directory.descriptor}/{name}")
 
 
 def live_sockets(directory: Path) -> list[Path]:
     """Give the sockets of runs in a directory, by pid; those that nobody listens at go."""
     try:
-        found = sorted(
-            (int(match[1]), path)
-            for path in directory.iterdir()
-            if (match := _OURS.fullmatch(path.name))
-        )
-    except OSError:
+        with open_directory(directory) as held:
+            found = sorted(
+                (int(match[1]), name) for name in held.names() if (match := _OURS.fullmatch(name))
+            )
+            return [directory / name for _pid, name in found if not _stale(held, name)]
+    except (OSError, UntrustedError):
         return []
-    return [path for _pid, path in found if not _stale(path)]
 
 
 def connected(path: Path) -> socket.socket:
@@ -93,30 +113,33 @@ def connected(path: Path) -> socket.socket:
     return client
 
 
-def _make_way(path: Path) -> None:
+def _make_way(directory: Directory, path: Path) -> None:
     """Remove a dead run's socket at `path`; InputError where something else is there."""
     try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
+        found = directory.status(path.name)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    if not stat.S_ISSOCK(mode):
+    if found is None:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
         raise InputError(f"{path}: is there already and is no socket")
-    if not _stale(path):
+    if not _stale(directory, path.name):
         raise InputError(f"{path}: another run listens there")
 
 
-def _stale(path: Path) -> bool:
+def _stale(directory: Directory, name: str) -> bool:
     """Remove a socket that nobody listens at; say whether it was one."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connected(path).close()
+        client.connect(_by_descriptor(directory, name))
     except ConnectionRefusedError:
         with contextlib.suppress(OSError):
-            path.unlink()
+            directory.unlink(name)
         return True
     except FileNotFoundError:
         return True
     except OSError:
         return False
+    finally:
+        client.close()
     return False

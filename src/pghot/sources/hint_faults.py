@@ -21,15 +21,12 @@ from pghot.linux.perf_attr import (
     Sample,
 )
 from pghot.linux.ring_size import RING_PAGES
+from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
 from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 
 NAME = "hintfault"
 SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
-
-NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
-RATE_LIMIT = "/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"
-SCAN = "/sys/kernel/debug/sched/numa_balancing"
 
 _TIERING = "2"
 """NUMA_BALANCING_MEMORY_TIERING."""

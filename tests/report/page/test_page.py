@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pghot.binning.forms import Binned, HeatMap, Series, write_binned
+from pghot.binning.forms import Binned, HeatMap, Series, binned_file
 from pghot.report.page.page import LIMIT, render
 from tests.report.page.made_runs import a_run
 
@@ -111,9 +111,9 @@ def huge(path: Path, number: int) -> Path:
         free_pages=dict.fromkeys(nids, many),
     )  # fmt: skip
     refused = dict.fromkeys(reasons, 1 << 50)
-    write_binned(path / "binned.json", [Binned(
+    (path / "binned.json").write_bytes(binned_file([Binned(
         kind="run", name="default", fidelity="improved", refused=refused, series=series, heat=heat,
-    )])  # fmt: skip
+    )]))  # fmt: skip
     counters = {f"pghot_counter_{at}": 1 << 50 for at in range(20)}
     summary = {
         "mode": "default", "hz": 1000, "tunables": counters, "vmstat": counters,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pghot.errors import PghotError
-from pghot.log.atomic import whole_file
+from pghot.files.whole import whole_file
 
 PACKAGE = "vl-convert-python"
 SNIPPET = "window.vegaEmbed = vegaEmbed;"
@@ -45,5 +45,5 @@ def _keep(path: Path, text: str) -> None:
     """Keep it for the next time; without a place to write that takes as long again."""
     with suppress(OSError, PghotError, RuntimeError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with whole_file(path, force=True) as partial:
-            partial.write_text(text, encoding="utf-8")
+        with whole_file(path, force=True) as stream:
+            stream.write(text.encode())

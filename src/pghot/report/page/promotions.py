@@ -12,6 +12,7 @@ import pyarrow.parquet
 
 from pghot.binning.forms import Histogram
 from pghot.errors import InputError
+from pghot.files.bounded import check_table
 from pghot.report.page.model import Values
 
 PROMOTIONS = "promotions.parquet"
@@ -35,7 +36,10 @@ def read_promotions(
         # A stream: pyarrow would take a name with a colon in it for a URI.
         with pa.OSFile(os.fsencode(name), "rb") as stream:
             table = pa.parquet.ParquetFile(stream)
-            for piece in table.iter_batches(ROWS, columns=["time_us", "pages", "batch"]):
+            check_table(name, table.metadata, rows=1 << 40)  # read in pieces
+            for piece in table.iter_batches(
+                ROWS, columns=["time_us", "pages", "batch"], use_threads=False
+            ):
                 time_us, moved, batch = (
                     column.to_numpy(zero_copy_only=False) for column in piece.columns
                 )

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from pghot.errors import InputError
+from pghot.files.bounded import bounded_memory, read_bounded
 from pghot.report.page.model import Run
 from pghot.report.page.read_replay import ReplaySummary, read_replay
 from pghot.report.page.read_sim import SimSummary, read_sim
@@ -45,6 +46,14 @@ def shortened(name: str) -> str:
 
 def read_result(path: Path) -> list[Run]:
     """Give the runs of one result: one, or a simulation's policies."""
+    try:
+        with bounded_memory(path):
+            return _read_result(path)
+    except OverflowError as error:
+        raise InputError(f"{path}: not what pghot writes: {error}") from error
+
+
+def _read_result(path: Path) -> list[Run]:
     content = _content(path / SUMMARY)
     if "policies" in content:
         return read_sim(path, _converted(path, content, SimSummary))
@@ -55,7 +64,7 @@ def read_result(path: Path) -> list[Run]:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        return msgspec.json.decode(read_bounded(path), type=dict[str, object])
     except FileNotFoundError:
         raise InputError(
             f"{path}: not there; a result is what pghot replay, run or sim writes with -o"

@@ -13,6 +13,7 @@ import pyarrow.parquet
 
 from pghot.binning.forms import BINNED, Binned, read_binned
 from pghot.errors import InputError
+from pghot.files.bounded import check_table
 from pghot.report.page.model import Run, Timeline, binned_sum, group_of
 from pghot.report.page.read_replay import NO_BINNED
 
@@ -22,7 +23,7 @@ _COLUMNS = ("time_s", "accesses", "fast_accesses", "promoted", "demoted")
 NO_ENGINE = "this policy has no records"
 NO_BATCHES = "this policy has no batches"
 
-Amount = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -129,7 +130,9 @@ def _timelines(path: Path) -> dict[str, Timeline]:
         return {}
     try:
         with pa.OSFile(os.fsencode(path), "rb") as stream:
-            table = pa.parquet.read_table(stream, columns=["policy", *_COLUMNS])
+            file = pa.parquet.ParquetFile(stream)
+            check_table(path, file.metadata)
+            table = file.read(columns=["policy", *_COLUMNS], use_threads=False)
         policies = table["policy"].to_numpy(zero_copy_only=False)
         rows = {name: table[name].to_numpy() for name in _COLUMNS}
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,17 @@ from pghot.engine.layout import Layout
 from pghot.errors import InputError
 
 RECORDS = "records.npz"
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
 PIECE = 1 << 22
 """Records read at once."""
 
@@ -22,10 +34,18 @@ def frequencies(path: Path, layout: Layout) -> list[int] | None:
     if not name.exists():
         return None
     try:
-        with zipfile.ZipFile(name) as archive, archive.open("record.npy") as stream:
-            return _counted(stream, layout)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(name) as archive:
+            _check_stored(archive)
+            with archive.open("record.npy") as stream:
+                return _counted(stream, layout)
+    except _DAMAGED as error:
         raise InputError(f"{name}: not what pghot writes: {error}") from error
+
+
+def _check_stored(archive: zipfile.ZipFile) -> None:
+    """Refuse what is compressed: records are written as they are, so the file bounds them."""
+    if archive.getinfo("record.npy").compress_type != zipfile.ZIP_STORED:
+        raise ValueError("its records are compressed")
 
 
 def _counted(stream: IO[bytes], layout: Layout) -> list[int]:
