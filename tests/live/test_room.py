@@ -54,7 +54,7 @@ def host(world, moves, readings):
 
 
 def pages(host, count):
-    start, _ = host._ranges[SLOW]
+    start = host._ranges[SLOW][0].start
     return np.arange(start, start + count, dtype=np.uint64)
 
 
