@@ -13,6 +13,7 @@ import pghot
 ROOT = Path(pghot.__file__).parent
 ROOMS = {
     "engine": {"engine"},
+    "baselines": {"baselines", "engine"},
     "errors": set(),
     "compiled": {"errors"},
     "files": {"errors", "files"},
@@ -22,13 +23,23 @@ ROOMS = {
     "log": {"engine", "errors", "files", "log", "tables"},
     "linux": {"engine", "errors", "files", "linux", "workers"},
     "sources": {"engine", "errors", "linux", "log", "sources"},
-    "replaying": {"binning", "engine", "errors", "files", "log", "sources", "replaying"},
+    "replaying": {
+        "baselines",
+        "binning",
+        "engine",
+        "errors",
+        "files",
+        "log",
+        "sources",
+        "replaying",
+    },
     "live": {"binning", "engine", "errors", "linux", "log", "sources", "live"},
     "why": {"engine", "errors", "log", "why"},
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"binning", "engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"binning", "engine", "errors", "simulated", "workloads", "policies"},
     "report": {
+        "baselines",
         "binning",
         "engine",
         "errors",
