@@ -38,8 +38,22 @@ ROOMS = {
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"binning", "engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"binning", "engine", "errors", "simulated", "workloads", "policies"},
+    "exploring": {
+        "baselines",
+        "engine",
+        "errors",
+        "exploring",
+        "files",
+        "log",
+        "policies",
+        "replaying",
+        "simulated",
+        "tables",
+        "workloads",
+    },
     "report": {
         "baselines",
+        "exploring",
         "binning",
         "engine",
         "errors",
@@ -71,6 +85,7 @@ ROOMS = {
         "compiled",
         "engine",
         "errors",
+        "exploring",
         "files",
         "linux",
         "live",
@@ -90,7 +105,7 @@ ROOMS = {
         "",
     },
     "__main__": {"cli"},
-    "": {"compiled", "engine", "log", "sources", "errors", "replaying", "report"},
+    "": {"compiled", "engine", "exploring", "log", "sources", "errors", "replaying", "report"},
 }
 """What the modules of each room may import of pghot; "" is `pghot` itself."""
 
