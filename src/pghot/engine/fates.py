@@ -49,7 +49,7 @@ RULE = {
     NOT_ON_LRU: 6,
     NO_HOT_MAP: 8,
 }
-"""The rule of behaviour.md 2 that decides so."""
+"""The rule of recording (R2) that decides so."""
 
 
 def foresee(
@@ -76,7 +76,7 @@ def foresee(
 
 
 def _verdicts(accesses: Accesses, nodes: Nodes, rules: RecordRules) -> npt.NDArray[np.uint8]:
-    """Judge what accesses say of themselves (rules 2 and 3)."""
+    """Judge what accesses say of themselves (R2.2, R2.3)."""
     nid, source = accesses.nid, accesses.source
     fates = np.full(len(nid), RECORDED, np.uint8)
     known = (source >= 0) & (source < SOURCES)
@@ -96,7 +96,7 @@ def _judge_pages(
     accessed_by: npt.NDArray[np.int16],
     nodes: Nodes,
 ) -> npt.NDArray[np.uint8]:
-    """Take pages through rules 5 and 6."""
+    """What the page decides (R2.5, R2.6)."""
     return np.select(
         [
             nid == accessed_by,

@@ -1,4 +1,4 @@
-"""kmigrated, one per lower-tier node with memory (behaviour.md 3; patches 2, 3 and 5)."""
+"""kmigrated, one per lower-tier node with memory (R3; patches 2, 3 and 5)."""
 
 from __future__ import annotations
 

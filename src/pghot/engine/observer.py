@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Accesses in time order and, item by item, what becomes of each (behaviour.md 2).
+    """Accesses in time order and, item by item, what becomes of each (R2).
 
     `fates` (u8) are keys of `fates.FATES`.  `folios` (u64) and `pages` (i64): first PFN and
     size of the folio that was accessed; the PFN itself and 1 where there is no such page.
