@@ -57,7 +57,7 @@ class Engine:
         self.kmigrated: dict[int, Kmigrated] = {}
         """The running kmigrated by node id, ascending."""
         self.refused: Counter[str] = Counter()
-        """Ready folios that did not move, by reason (`walk.OUTCOMES`)."""
+        """Ready folios that did not move, by the names of `reasons.CANDIDATE`."""
         self.memcg_promoted: Counter[int] = Counter()
         """Pages promoted by memcg."""
         self.observer: Observer | None = None

@@ -15,41 +15,21 @@ from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
 from pghot.engine.observer import Recorded
 from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNREFERENCED
+from pghot.engine.reasons import (
+    BAD_NODE,
+    BAD_SOURCE,
+    DISABLED,
+    NO_HOT_MAP,
+    NO_PAGE,
+    NO_REFERENCE,
+    NOT_ON_LRU,
+    OFFLINE,
+    ON_TOP,
+    OWN_NODE,
+    RECORDED,
+)
 from pghot.engine.recording import Accesses, Nodes
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
-
-RECORDED, BAD_NODE, BAD_SOURCE, DISABLED, NO_PAGE = range(5)
-OWN_NODE, ON_TOP, OFFLINE, NO_REFERENCE, NOT_ON_LRU, NO_HOT_MAP = range(5, 11)
-
-FATES = {
-    RECORDED: "recorded",
-    BAD_NODE: "bad_node",
-    BAD_SOURCE: "bad_source",
-    DISABLED: "disabled_source",
-    NO_PAGE: "no_such_page",
-    OWN_NODE: "own_node",
-    ON_TOP: "on_top_tier",
-    OFFLINE: "offline",
-    NO_REFERENCE: "unreferenced",
-    NOT_ON_LRU: "off_lru",
-    NO_HOT_MAP: "no_hot_map",
-}
-"""Names of what can become of an access, for files and JSON."""
-
-RULE = {
-    RECORDED: 9,
-    BAD_NODE: 2,
-    BAD_SOURCE: 3,
-    DISABLED: 3,
-    NO_PAGE: 6,
-    OWN_NODE: 5,
-    ON_TOP: 5,
-    OFFLINE: 6,
-    NO_REFERENCE: 6,
-    NOT_ON_LRU: 6,
-    NO_HOT_MAP: 8,
-}
-"""The rule of recording (R2) that decides so."""
 
 
 def foresee(
