@@ -1,4 +1,4 @@
-"""A host as the machine of a log (replay.md, "Machine file")."""
+"""A host as the machine of a log (R8)."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pghot.engine.reasons import LIVE
 from pghot.errors import PghotError
 from pghot.live import desk as desks
 from pghot.live.desk import Desk
 from pghot.live.options import Options
-from pghot.live.state import REFUSALS
 from tests.live.world import FAST, MS, PAGE, SLOW, Asker, run
 
 HOT = range(100, 120)
@@ -109,7 +109,7 @@ def test_a_state_counts_every_reason_of_a_refusal_those_of_none_too(loaded):
     desk = Listener()
     run(loaded, desk=desk)
     refused = desk.states[-1]["refused"]
-    assert refused.keys() == REFUSALS.keys()
+    assert refused.keys() == LIVE.keys()
     assert refused["EBUSY"] >= 1
     assert refused["rate_limit"] == 0
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pghot.engine.candidates import OUTCOMES
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.memory import Folio
+from pghot.engine.reasons import ENGINE
 from pghot.errors import InputError
 from pghot.log.event_parts import LEAST_LIMIT, file_name
 from pghot.log.event_read import EventReader
@@ -91,8 +91,7 @@ def test_the_log_tells_the_same_counts_as_the_counters(
     assert sources["hwhint"] == rig.stat("pghot_recorded_hwhints")
     moved = [row["pages"] for row in candidates if row["outcome"] == "moved"]
     assert sum(moved) == rig.stat("pgpromote_success")
-    names = OUTCOMES.values()
-    assert {n: outcomes[n] for n in names} == {n: rig.engine.refused[n] for n in names}
+    assert {n: outcomes[n] for n in ENGINE} == {n: rig.engine.refused[n] for n in ENGINE}
     batched = {row["batch"] for row in candidates if row["outcome"] in {"moved", "migration"}}
     assert batched == set(range(len(batched)))
     assert all(

@@ -1,4 +1,4 @@
-"""The machine file: what it takes, what it refuses and how (replay.md, "Machine file")."""
+"""The machine file: what it takes, what it refuses and how (R8)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ pages = 512             # order-9 folio
 memcg = 7
 lru = true
 """
-"""The example of replay.md."""
+"""The example of docs/spec/log.md."""
 
 
 def node(nid: int, start: int = 0, pages: int = 32768, **more: Any) -> dict[str, Any]:
@@ -74,6 +74,7 @@ def test_the_example_of_the_specification_loads(tmp_path: Path) -> None:
     )
 
 
+# R8.3
 def test_what_is_not_given_has_the_values_of_an_ordinary_machine() -> None:
     made = machine(node(0), folio=({"pfn": 5},))
     assert made == Machine((Node(0, 0, 32768, False, (), 0, 0),), (Folio(5, 1, 0, True),), 1000)
@@ -120,6 +121,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, make: Any) -> No
         Machine.load(tmp_path / "m.toml")
 
 
+# R8.1
 @pytest.mark.parametrize(
     ("data", "line"),
     [
@@ -227,6 +229,7 @@ def test_folios_may_touch_and_come_in_any_order() -> None:
     assert [folio.pfn for folio in made.folios] == [16, 24]
 
 
+# R8.2
 @pytest.mark.parametrize(
     ("tiers", "top"),
     [

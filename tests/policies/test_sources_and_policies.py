@@ -106,6 +106,7 @@ def test_memcgs_are_not_mixed_in_a_batch_and_are_counted_each() -> None:
         assert outcome.memcg_promoted == {3: PAGES, 8: PAGES // 4}
 
 
+# R6.1, by contrast
 def test_numa_balancing_promotes_in_the_fault_without_waiting_for_kmigrated() -> None:
     world = Simulation(busy(), "numab2").world
     times: list[float] = []
@@ -128,6 +129,7 @@ def test_numa_balancing_leaves_what_is_touched_later_than_its_threshold() -> Non
 # What is refused.
 
 
+# R3.11
 def test_a_shared_executable_is_left_by_numa_balancing_and_moved_by_the_series() -> None:
     shared = busy(region=[region(shared_executable=True)])
     outcome = simulate(shared, "numab2")

@@ -84,6 +84,7 @@ def test_for_large_folios_it_makes_room_for_one_above_the_mark() -> None:
     assert PROMO + 511 <= max(watched.free) < PROMO + 511 + 512
 
 
+# R3.12
 def test_it_is_woken_by_a_promotion_that_finds_no_room_and_by_nothing_else() -> None:
     for policy in ("none", "pghot-hwhint"):
         outcome = simulate(full_top(), policy)

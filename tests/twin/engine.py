@@ -1,4 +1,4 @@
-"""Recording accesses and promoting what is hot (behaviour.md, sections 2 and 3)."""
+"""Recording accesses and promoting what is hot (R2, R3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a hot folio may be promoted now (behaviour.md, section 4).
+"""Whether a hot folio may be promoted now (R4).
 
 Unsigned 32-bit arithmetic wherever the series' C has `unsigned int`.
 """

@@ -1,4 +1,4 @@
-"""`pghot replay`: a log in, promotions and counters out (replay.md, "Command")."""
+"""`pghot replay`: a log in, promotions and counters out (R10.1)."""
 
 from __future__ import annotations
 

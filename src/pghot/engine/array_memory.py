@@ -14,7 +14,7 @@ from pghot.engine.units import NID_MAX
 
 
 class ArrayMemory:
-    """Nodes of one zone each, whose free pages follow the promotions (replay.md).
+    """Nodes of one zone each, whose free pages follow the promotions (R9.6).
 
     A promotion of n pages takes n from the target's free pages and gives n to the
     source's.  It fails where the target has fewer.

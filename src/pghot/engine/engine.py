@@ -27,7 +27,7 @@ class Engine:
     """All of the series but its sources, over a `Memory`.
 
     Time is jiffies, and an argument everywhere; it must not go backwards.  One thread at a
-    time may call in: records are updated with plain stores (behaviour.md 1, last rule).
+    time may call in: records are updated with plain stores (R1.12).
 
     `hz` is jiffies a second.  `tiering` False stands for a kernel that was built without
     NUMA_BALANCING_TIERING.  Nothing is recorded before `start`.
@@ -57,7 +57,7 @@ class Engine:
         self.kmigrated: dict[int, Kmigrated] = {}
         """The running kmigrated by node id, ascending."""
         self.refused: Counter[str] = Counter()
-        """Ready folios that did not move, by reason (`walk.OUTCOMES`)."""
+        """Ready folios that did not move, by the names of `reasons.CANDIDATE`."""
         self.memcg_promoted: Counter[int] = Counter()
         """Pages promoted by memcg."""
         self.observer: Observer | None = None
@@ -123,7 +123,7 @@ class Engine:
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
         `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.
         """
-        if not self._started:  # rule 1
+        if not self._started:  # R2.1
             return 0
         accesses = recording.as_accesses(pfn, nid, source, now)
         refused = self._recorder.refused

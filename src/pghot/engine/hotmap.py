@@ -1,4 +1,4 @@
-"""Records by section, section hot flags, hotplug (behaviour.md 1 and 6; patch 3)."""
+"""Records by section, section hot flags, hotplug (R1, R6.10; patch 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kmigrated, one per lower-tier node with memory (behaviour.md 3; patches 2, 3 and 5)."""
+"""kmigrated, one per lower-tier node with memory (R3; patches 2, 3 and 5)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pghot.engine.judge import Limits
 from pghot.engine.layout import Layout
 from pghot.engine.memory import BoolArray, Memory, U64Array
 from pghot.engine.observer import Judged, Observer
+from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
 from pghot.engine.vmstat import Vmstat
@@ -263,10 +264,10 @@ class Kmigrated:
         engine.observer.judged(Judged(self.nid, now, candidates, thresholds))
 
     def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
-        counts = np.bincount(candidates["outcome"], minlength=max(found.OUTCOMES) + 1)
-        for outcome, name in found.OUTCOMES.items():
-            if counts[outcome]:
-                self._engine.refused[name] += int(counts[outcome])
+        counts = np.bincount(candidates["outcome"], minlength=len(CANDIDATE_REASONS))
+        for reason in CANDIDATE_REASONS:
+            if counts[reason.code] and reason.code != found.MOVED_OR_IN_BATCH:
+                self._engine.refused[reason.name] += int(counts[reason.code])
 
 
 class _Targets:

@@ -1,4 +1,4 @@
-"""The two record layouts, as data (behaviour.md 1; patches 3 and 4).  A third is one entry more.
+"""The two record layouts, as data (R1; patches 3 and 4).  A third is one entry more.
 
 The functions here work on one record as a plain integer.  `records` holds the compiled
 loops over arrays of them.
@@ -70,7 +70,7 @@ class Layout:
     def latency(self, time: int, now: int) -> int:
         """Give the jiffies from a record's time field to `now`, modulo `wrap`.
 
-        In default mode the low 7 bits of `now` are masked off first (rule 1).
+        In default mode the low 7 bits of `now` are masked off first (R1.5).
         """
         elapsed = self.time_of(now) - time & self.time_max
         return elapsed << self.time_bucket_shift
@@ -99,7 +99,7 @@ class Layout:
         )
 
     def update(self, record: int, now: int, nid: int, rules: Rules) -> int:
-        """Give the record after one access at `now` jiffies (rule 1, "Update").
+        """Give the record after one access at `now` jiffies (R1.6 to R1.9).
 
         `nid` is the target node; a layout that keeps none ignores it.
         """
@@ -112,7 +112,7 @@ class Layout:
     def consume(self, record: int) -> tuple[Fields | None, int]:
         """Take a record as kmigrated does: its fields and what is left of it.
 
-        One that is not ready gives None and stays; a ready one is zeroed whole (rule 1).
+        One that is not ready gives None and stays; a ready one is zeroed whole (R1.11).
         """
         fields = self.fields(record)
         return (fields, 0) if fields.ready else (None, record)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Accesses in time order and, item by item, what becomes of each (behaviour.md 2).
+    """Accesses in time order and, item by item, what becomes of each (R2).
 
-    `fates` (u8) are keys of `fates.FATES`.  `folios` (u64) and `pages` (i64): first PFN and
+    `fates` (u8) are codes of `reasons.ACCESS`.  `folios` (u64) and `pages` (i64): first PFN and
     size of the folio that was accessed; the PFN itself and 1 where there is no such page.
     `records` (u32): the folio's record after the access where that is recorded, else 0.
     """
@@ -40,7 +40,7 @@ class Judged:
     """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, all dealt with.
 
     `candidates` (`candidates.CANDIDATE`) hold until the observer returns; `outcome` 0 are those
-    that moved, others are keys of `candidates.OUTCOMES`.  `threshold_ms` (i64): the throttle's
+    that moved, others are codes of `reasons.CANDIDATE`.  `threshold_ms` (i64): the throttle's
     threshold for each, as it was at the end of the pass.
     """
 

@@ -80,7 +80,7 @@ class Recorder:
         self._nodes_version += 1
 
     def record(self, accesses: Accesses, rules: RecordRules) -> None:
-        """Record accesses by the nine rules."""
+        """Record accesses (R2)."""
         if not len(accesses.pfn):
             return
         tally = Tally()

@@ -1,4 +1,4 @@
-"""What an engine came to, by the names that replay.md gives: of a replay as of a live run."""
+"""What an engine came to, by the names of R10.4: of a replay as of a live run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The throttle of promotion, one state a target node (behaviour.md 4; patch 5)."""
+"""The throttle of promotion, one state a target node (R4; patch 5)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def free_space_enough(memory: Memory, nid: int) -> bool:
 
 
 def reset(pgdat: npt.NDArray[np.void], now_ms: int) -> None:
-    """Forget the adjusted thresholds, as switching memory tiering on does (patch 5)."""
+    """Forget the adjusted thresholds, as switching memory tiering on does (R5.9; patch 5)."""
     pgdat["nbp_threshold"] = 0
     pgdat["nbp_th_nr_cand"] = pgdat["pgpromote_candidate"]
     pgdat["nbp_th_start"] = now_ms

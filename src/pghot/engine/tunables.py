@@ -1,4 +1,4 @@
-"""Tunables with the kernel's names, defaults, ranges and parsing (behaviour.md 5; patches 3-5).
+"""Tunables with the kernel's names, defaults, ranges and parsing (R5; patches 3-5).
 
 Three parsers, each the one that the kernel uses behind the file:
 - pghot's own debugfs files: at most 15 characters, then kstrtouint;

@@ -7,7 +7,7 @@ PAGE_SHIFT = 12
 
 PFN_SECTION_SHIFT = 15
 PAGES_PER_SECTION = 1 << PFN_SECTION_SHIFT
-"""PFNs in a section of the sparse memory model: 128 MiB on x86-64 (behaviour.md 1)."""
+"""PFNs in a section of the sparse memory model: 128 MiB on x86-64 (R1.1)."""
 
 BLOCK_SHIFT = 12
 """log2 of the records in a block: what a search for ready ones passes over at once."""
@@ -42,7 +42,7 @@ def jiffies_within(msecs: int, hz: int) -> int:
 
 
 def usecs_to_jiffies(usecs: int, hz: int) -> int:
-    """Give the jiffies of a time in microseconds, rounded down (replay.md)."""
+    """Give the jiffies of a time in microseconds, rounded down (R9.2)."""
     return usecs * hz // USEC_PER_SEC
 
 

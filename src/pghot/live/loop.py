@@ -1,6 +1,6 @@
 """The loop of a live run: rows up to each instant to whoever takes them, then the wake-up.
 
-It keeps to the instants of a replay (replay.md): the rows up to an instant, then a look at
+It keeps to the instants of a replay (R9.3): the rows up to an instant, then a look at
 that instant, in order.  Instants that went by while it was busy are slept through, as a kernel
 thread sleeps after its work and not by the clock: who falls behind would else stay behind.
 """

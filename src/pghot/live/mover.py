@@ -10,29 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import BoolArray, U64Array
+from pghot.engine.reasons import (
+    DRY_RUN,
+    MOVE_PAGES,
+    MOVED,
+    NO_OWNER,
+    NOT_ASKED,
+    NOT_TARGET,
+    RESIZED,
+    STALE,
+    STUCK,
+)
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.budget import LatencyBudget
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.linux.kpf import KPF_COMPOUND_TAIL, freed, has, movable
-from pghot.linux.moves import REASONS, Outcome, move_batch
+from pghot.linux.moves import Outcome, move_batch
 from pghot.linux.pagemap import Pagemap
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 from pghot.live.tally import Tally
-
-NO_OWNER, NO_TARGET, STALE = "owner not known", "not a target", "not that page"
-UNMOVABLE, RESIZED = "unmovable", "not that size"
-DRY_RUN = "dry run"
-BEFORE = {
-    NO_OWNER: "whose it is was let go for other pages, or is known of another folio there",
-    NO_TARGET: "its process has gone, or is no target any more",
-    STALE: "freed, moved or mapped elsewhere since it was accessed",
-    UNMOVABLE: "off the LRU, hugetlb or reserved",
-    RESIZED: "its folio was split or became part of a larger one since it was accessed",
-}
-"""Why a folio was not even asked for, in the words of the final table."""
 
 
 class HostMover:
@@ -67,9 +66,9 @@ class HostMover:
         self.budget = budget
         self.outcome = Outcome()
         self.before: Counter[str] = Counter()
-        """Folios that were not asked for, by the keys of BEFORE."""
+        """Folios that were not asked for, by the keys of NOT_ASKED."""
         self.answers = _no_answers(0)
-        """What became of each folio of the last `move`: a key of BEFORE or REASONS."""
+        """What became of each folio of the last `move`: a key of NOT_ASKED or MOVE_PAGES."""
 
     def of(self, machine: HostMachine) -> HostMover:
         """Take the machine whose folios these are."""
@@ -78,11 +77,11 @@ class HostMover:
 
     def refusals(self) -> dict[str, tuple[int, str]]:
         """Give how many folios did not move by reason, with the reason in words."""
-        found = {name: (count, BEFORE[name]) for name, count in self.before.items() if count}
+        found = {name: (count, NOT_ASKED[name]) for name, count in self.before.items() if count}
         asked = {
             name: (self.outcome.counts[name], words)
-            for name, words in REASONS.items()
-            if self.outcome.counts[name] and name != "moved"
+            for name, words in MOVE_PAGES.items()
+            if self.outcome.counts[name] and name != MOVED
         }
         return found | asked
 
@@ -120,10 +119,10 @@ class HostMover:
         # What is smaller than a host's page was never a folio: `pages` 1 stands for its page.
         same = gone | ~tail & (size == np.maximum(pages, self._scale))
         fit = gone | movable(flags)
-        self.answers[~fit] = UNMOVABLE
+        self.answers[~fit] = STUCK
         self.answers[~same] = RESIZED
         self.before[RESIZED] += int(np.count_nonzero(~same))
-        self.before[UNMOVABLE] += int(np.count_nonzero(same & ~fit))
+        self.before[STUCK] += int(np.count_nonzero(same & ~fit))
         both: BoolArray = fit & same
         return both
 
@@ -132,7 +131,7 @@ class HostMover:
     ) -> BoolArray:
         """Tell which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
-            why = NO_TARGET if pid else NO_OWNER
+            why = NOT_TARGET if pid else NO_OWNER
             self.before[why] += len(vaddrs)
             self.answers[rows] = why
             return np.zeros(len(vaddrs), np.bool_)

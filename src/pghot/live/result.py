@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from pghot.engine import summary
+from pghot.engine import reasons, summary
 from pghot.engine.engine import Engine
 from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import USEC_PER_SEC
@@ -20,7 +20,6 @@ from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.owners import Owners
 from pghot.live.pump import Pump
-from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.sources.live_source import LiveSource
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class LiveResult:
         """Give how many times a hot folio did not move by reason, with the reason in words."""
         engine = {
             name: (self.engine.refused[name], words)
-            for name, words in ENGINE_REFUSALS.items()
+            for name, words in reasons.LIVE.items()
             if self.engine.refused[name]
         }
         return engine | self.mover.refusals()

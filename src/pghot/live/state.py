@@ -7,12 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pghot.engine import reasons
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.latency import LatencyHistogram
-from pghot.linux.moves import MOVED, REASONS
 from pghot.linux.procstat import read_stat
-from pghot.live.mover import BEFORE
-from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.live.result import LiveResult
 from pghot.live.session import Session
 from pghot.live.tally import REGION_SHIFT, Tally
@@ -22,13 +20,6 @@ VERSION = 1
 
 SHOWN = 32
 """Processes, regions and targets that a state holds at the most."""
-
-REFUSALS: Mapping[str, str] = {
-    **ENGINE_REFUSALS,
-    **BEFORE,
-    **{name: words for name, words in REASONS.items() if name != MOVED},
-}
-"""Every reason that a hot folio may not move for, and what it means."""
 
 _NS_PER_S = 10**9
 
@@ -53,7 +44,7 @@ class States:
             "page_size": result.machine.topology.page_size,
             "targets": self._targets(),
             "nodes": _nodes(result, summary["nodes"]),
-            "refused": {name: refused.get(name, 0) for name in REFUSALS},
+            "refused": {name: refused.get(name, 0) for name in reasons.LIVE},
             "batch_seconds": _seconds(result.mover.budget.latencies),
             "processes": self._processes(),
             "regions": [

@@ -1,4 +1,4 @@
-"""What makes a row of a log unusable on a machine (replay.md, "Rejected")."""
+"""What makes a row of a log unusable on a machine (R7.4)."""
 
 from __future__ import annotations
 

@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pghot.engine.candidates import OUTCOMES
-from pghot.engine.fates import FATES
+from pghot.engine.reasons import ACCESS, CANDIDATE
 from pghot.log.schema import SOURCES
 
 ACCESSES, CANDIDATES = "accesses", "candidates"
-MOVED = "moved"
 KEY = b"pghot-events"
 VERSION = 1
 
 NAMED = {
     "source": (*SOURCES, "unknown"),
-    "fate": tuple(FATES[code] for code in range(len(FATES))),
-    "outcome": tuple(OUTCOMES.get(code, MOVED) for code in range(max(OUTCOMES) + 1)),
+    "fate": tuple(reason.name for reason in ACCESS),
+    "outcome": tuple(reason.name for reason in CANDIDATE),
 }
 """Columns of names: dictionaries in the files, their places in the arrays that fill them.
 

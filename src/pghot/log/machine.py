@@ -1,4 +1,4 @@
-"""The machine file (replay.md, "Machine file"): TOML in, nodes and folios out."""
+"""The machine file (R8): TOML in, nodes and folios out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading an access log in chunks: Parquet, CSV or CSV.zst (replay.md, "Access log").
+"""Reading an access log in chunks: Parquet, CSV or CSV.zst (R7).
 
 Columns come out with the types of `schema`, and with a mark for every row in which some
 value is missing or cannot be one; `check` turns marks into errors or counts them.

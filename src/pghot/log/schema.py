@@ -1,4 +1,4 @@
-"""The columns and the metadata of an access log (replay.md, "Access log")."""
+"""The columns and the metadata of an access log (R7)."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Metadata:
     """What a log says of itself, under the Parquet metadata key `pghot`.
 
     `taken` says how the log was taken, in words.  `hz` is the jiffies a second of the
-    machine.  `machine` is the machine file's content as plain data (replay.md, "Machine
-    file"), or empty where it is not known.  `extra` keeps what this version does not know.
+    machine.  `machine` is the machine file's content as plain data (R8), or empty where it is
+    not known.  `extra` keeps what this version does not know.
     """
 
     taken: str = ""

@@ -1,4 +1,4 @@
-"""The files of a replay (replay.md, "What it writes"): all of them at once, or none."""
+"""The files of a replay (R10): all of them at once, or none."""
 
 from __future__ import annotations
 

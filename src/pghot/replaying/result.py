@@ -1,4 +1,4 @@
-"""What a replay ends with, and its summary as replay.md writes it."""
+"""What a replay ends with, and its summary (R10.4)."""
 
 from __future__ import annotations
 

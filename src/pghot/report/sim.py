@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.engine.reasons import by_words
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.sizes import size
-from pghot.report.table import WHY
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13
@@ -79,9 +79,10 @@ def _outcomes(comparison: Comparison, outcomes: Sequence[Outcome]) -> Table:
         table.add_row(
             f"  {what}", *(_seconds(outcome.overhead_s.get(what)) for outcome in outcomes)
         )
-    for reason in _names(outcome.refused for outcome in outcomes):
-        label = f"refused: {WHY.get(reason, reason)}"
-        table.add_row(_fold(label), *(f"{o.refused.get(reason, 0):,}" for o in outcomes))
+    refused = [by_words(outcome.refused) for outcome in outcomes]
+    for reason in _names(refused):
+        counts = (f"{by_reason.get(reason, 0):,}" for by_reason in refused)
+        table.add_row(_fold(f"refused: {reason}"), *counts)
     return table
 
 

@@ -9,20 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.engine import reasons
 from pghot.engine.units import USEC_PER_SEC
 from pghot.report.sizes import size
 
 if TYPE_CHECKING:
     from pghot.replaying.result import Result
-
-WHY = {
-    "threshold": "touched too long ago (threshold)",
-    "rate_limit": "rate limit reached",
-    "already_there": "already on the target node",
-    "no_target": "target is no online top-tier node",
-    "isolation": "no room on the target (isolation)",
-    "migration": "no room on the target when the batch moved",
-}
 
 
 def print_result(result: Result, name: str) -> None:
@@ -68,7 +60,7 @@ def _outcome(result: Result) -> Table:
         table.add_row("accesses served by the fast tier", f"{without:.1%}", "nothing promoted")
         table.add_row("", f"[bold]{promoted_share:.1%}[/bold]", "with promotion")
     for reason, count in sorted(result.engine.refused.items()):
-        table.add_row("refusals of ready folios", f"{count:,}", WHY[reason])
+        table.add_row("refusals of ready folios", f"{count:,}", reasons.words(reason))
     if result.skipped:
         table.add_row("bad rows skipped", f"{result.skipped:,}", "")
     return table

@@ -1,4 +1,4 @@
-"""The driver of the IBS Memory Profiler (patch 7; behaviour.md 6).
+"""The driver of the IBS Memory Profiler (patch 7; R6).
 
 At an overflow the CPU's handler stops profiling, counts and checks the sample, puts it into
 the CPU's ring, has the ring drained soon, and starts profiling anew.  The drain hands all

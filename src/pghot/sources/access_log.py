@@ -35,7 +35,7 @@ def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint6
 def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
     """Cut rows at the multiples of `step_us`, from 1 on.
 
-    A row at an instant is recorded before that instant's wake-up (replay.md).  The rows of
+    A row at an instant is recorded before that instant's wake-up (R9.3).  The rows of
     one instant may come in several pieces.
     """
     for columns in chunks:

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.engine.reasons import CANDIDATE
 from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.rates import Rates
 from pghot.top.state import State
+
+_SHORT = {reason.name: reason.short for reason in CANDIDATE if reason.short}
 
 REASONS = 4
 """Reasons of refusal that have a line each; the others share one."""
@@ -124,19 +126,8 @@ def _reasons(state: State, rate: Rates) -> list[Line]:
 
 
 def reason(name: str) -> str:
-    """Give a reason by a name that a line has room for."""
-    return _REASONS.get(name, name.replace("_", " "))[:20]
-
-
-_REASONS = {
-    "threshold": "touched long ago",
-    "rate_limit": "rate limit",
-    "already_there": "already there",
-    "no_target": "no target",
-    "isolation": "no room, isolation",
-    "migration": "no room, migration",
-}
-assert set(_REASONS) >= set(ENGINE_REFUSALS)  # noqa: S101 - one name more is one line more here
+    """A reason by a name that a line has room for."""
+    return _SHORT.get(name, name.replace("_", " "))[:20]
 
 
 def _batches(state: State, rate: Rates) -> Text:

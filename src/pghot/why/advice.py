@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from pghot.engine.fidelity import FIDELITIES
-from pghot.log.event_schema import MOVED, Said
+from pghot.engine.reasons import MOVED, words
+from pghot.log.event_schema import Said
 from pghot.why.life import IGNORED, RECORDED, REFUSED, Life, Step
-from pghot.why.words import FATES
 
 _WINDOW = "pghot_promote_freq_window_ms"
 _LIMIT = "pghot_promote_rate_limit_MBps"
@@ -52,7 +52,7 @@ def _never_judged(life: Life) -> str:
     recorded, tunables = life.of(RECORDED), life.said.tunables
     if not recorded:
         fates = Counter({step.why: len(step.times) for step in life.of(IGNORED)})
-        return f"no access was recorded: {FATES[fates.most_common(1)[0][0]]}"
+        return f"no access was recorded: {words(fates.most_common(1)[0][0])}"
     if any(step.ready for step in recorded):
         at = next(step.times[0] for step in recorded if step.became_ready or step.ready)
         return (

@@ -10,10 +10,11 @@ from typing import Any
 
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS, Layout
+from pghot.engine.reasons import MOVED
 from pghot.engine.units import MSEC_PER_SEC, jiffies_to_msecs
 from pghot.errors import InputError, PghotError
 from pghot.log.event_read import EventReader
-from pghot.log.event_schema import MOVED, Said
+from pghot.log.event_schema import Said
 from pghot.why.page import Page
 
 RECORDED, IGNORED, REFUSED = "recorded", "ignored", "refused"

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pghot.engine.reasons import MOVED, refusal
 from pghot.log.event_read import EventReader
-from pghot.log.event_schema import ACCESSES, CANDIDATES, MOVED
-from pghot.why.words import refusal
+from pghot.log.event_schema import ACCESSES, CANDIDATES
 
 MOST = 10
 """Pages and processes that are named."""

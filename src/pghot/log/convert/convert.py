@@ -1,4 +1,4 @@
-"""Foreign traces become access logs (replay.md, "Access log")."""
+"""Foreign traces become access logs (R7)."""
 
 from __future__ import annotations
 

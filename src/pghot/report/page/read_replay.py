@@ -1,4 +1,4 @@
-"""The result of a replay or of a live run (replay.md, "What it writes")."""
+"""The result of a replay or of a live run (R10)."""
 
 from __future__ import annotations
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pghot.linux.moves import REASONS
-from pghot.live.mover import BEFORE
-from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.engine import reasons
 from pghot.report.page.model import Run
 from pghot.report.sizes import size
-from pghot.report.table import WHY
 
 POINT = 0.01
 """A difference in the share of fast accesses, or in run time, that is worth the name."""
@@ -26,12 +23,6 @@ def summary(runs: Sequence[Run]) -> list[str]:
         " ".join(filter(None, [f"{run.name}:", _against_none(run), _moved(run), _refused(run)]))
         for run in runs
     ]
-
-
-def reason(name: str) -> str:
-    """Give a reason for refusing in words; unknown ones as they are."""
-    known = (WHY, ENGINE_REFUSALS, BEFORE, REASONS)
-    return next((words[name] for words in known if name in words), name)
 
 
 def _alone(run: Run) -> list[str]:
@@ -91,7 +82,7 @@ def _refused(run: Run) -> str:
     if not found:
         return "No page that was found hot was refused."
     parts = [
-        f"{count:,} times {reason(name).partition('; ')[0]}"
+        f"{count:,} times {reasons.words(name).partition('; ')[0]}"
         for name, count in sorted(found.items(), key=lambda item: -item[1])
     ]
     return (
