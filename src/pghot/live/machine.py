@@ -131,10 +131,11 @@ class HostMachine:
         return sum(zone.free for zone in self._of_node(nid)) * self._scale
 
     def room(self, nid: int) -> int:
-        """Pages of the largest folio that leaves some zone above its high watermark.
+        """Pages of the largest folio that leaves some zone above its min watermark.
 
-        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
-        keeps for those who can use no other is no room.
+        What a low zone keeps for those who can use no other is no room.  The series wakes
+        kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
+        mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
         room = max(map(_room, self._of_node(nid)), default=0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
@@ -214,8 +215,13 @@ class HostMachine:
 
 
 def _room(zone: ZoneInfo) -> int:
-    """Give the zone's pages above its high watermark that pages of a process may take."""
-    return max(zone.free - zone.high - zone.protection, 0)
+    """Give the zone's pages above its min watermark that pages of a process may take.
+
+    An allocation that finds less than the low watermark wakes kswapd, which then makes room up
+    to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
+    an allocation, so what it asks for below that mark is what makes room.
+    """
+    return max(zone.free - zone.min - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
