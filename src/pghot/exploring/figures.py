@@ -1,0 +1,64 @@
+"""All figures of a result in one flat table: names with dots, numbers and text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pghot.replaying.result import Result
+from pghot.simulated.result import Outcome
+
+Figures = dict[str, int | float | str | None]
+
+
+def figures_of_result(result: Result) -> Figures:
+    """Give the figures of a replay: shares, pages moved, and all of its summary.
+
+    A page that is promoted is a move; a replay demotes nothing.
+    """
+    own: Figures = {
+        "fast_share": result.share_fast,
+        "fast_share_without": result.share_fast_without,
+        "moves": result.pages_promoted,
+        "promoted": result.pages_promoted,
+        "skipped": result.skipped,
+    }
+    refused = {"refused": dict(result.engine.refused)}
+    return own | flat(refused) | flat(result.summary())
+
+
+def figures_of_outcome(outcome: Outcome) -> Figures:
+    """Give the figures of a policy in a simulation."""
+    own: Figures = {
+        "fast_share": outcome.fast_share,
+        "run_s": outcome.run_s,
+        "moves": outcome.promoted + outcome.demoted,
+        "promoted": outcome.promoted,
+        "demoted": outcome.demoted,
+        "accesses": outcome.accesses,
+        "ping_pong": outcome.ping_pong,
+        "accuracy": outcome.accuracy,
+        "coverage": outcome.coverage,
+        "hot_fast_s": outcome.hot_fast_s,
+        "migrated_bytes": outcome.migrated_bytes,
+    }
+    tables = {
+        "overhead_s": outcome.overhead_s,
+        "refused": outcome.refused,
+        "memcg_promoted": outcome.memcg_promoted,
+        "group_s": outcome.group_s,
+        "vmstat": outcome.counters,
+    }
+    return own | flat(tables)
+
+
+def flat(tables: Mapping[Any, Any], before: str = "") -> Figures:
+    """Give tables within tables as one, whose names have dots; lists are left out."""
+    found: Figures = {}
+    for key, value in tables.items():
+        name = f"{before}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}.")
+        elif value is None or isinstance(value, int | float | str):
+            found[name] = value
+    return found
