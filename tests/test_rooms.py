@@ -50,6 +50,7 @@ ROOMS = {
         "simulated",
         "tables",
         "workloads",
+        "",
     },
     "report": {
         "baselines",
@@ -105,7 +106,18 @@ ROOMS = {
         "",
     },
     "__main__": {"cli"},
-    "": {"compiled", "engine", "exploring", "log", "sources", "errors", "replaying", "report"},
+    "": {
+        "compiled",
+        "engine",
+        "errors",
+        "exploring",
+        "log",
+        "policies",
+        "replaying",
+        "report",
+        "simulated",
+        "sources",
+    },
 }
 """What the modules of each room may import of pghot; "" is `pghot` itself."""
 
