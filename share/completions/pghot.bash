@@ -10,7 +10,7 @@ _shtab_pghot_config_subparsers=(check show)
 _shtab_pghot_subparsers=(demo replay sim why report convert run ctl top record config topology doctor restore help completion)
 
 _shtab_pghot_demo_option_strings=(-h --help --mode --fidelity --set --json)
-_shtab_pghot_replay_option_strings=(-h --help --machine --source --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
+_shtab_pghot_replay_option_strings=(-h --help --machine --source --start --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
 _shtab_pghot_sim_option_strings=(-h --help --list --policy --set --scale --seed --json --events --events-limit -o --force)
 _shtab_pghot_why_option_strings=(-h --help --refused --json)
 _shtab_pghot_report_option_strings=(-h --help -o --title --force)
@@ -81,6 +81,7 @@ _shtab_pghot_help_pos_0_COMPGEN=_pghot_topics
 
 _shtab_pghot_demo___mode_choices=(default precise)
 _shtab_pghot_demo___fidelity_choices=(v7 improved)
+_shtab_pghot_replay___start_choices=(logged first-touch interleave slow)
 _shtab_pghot_replay___mode_choices=(default precise)
 _shtab_pghot_replay___fidelity_choices=(v7 improved)
 _shtab_pghot_convert___addresses_choices=(auto physical virtual)
