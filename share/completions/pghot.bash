@@ -10,7 +10,7 @@ _shtab_pghot_config_subparsers=(check show)
 _shtab_pghot_subparsers=(demo replay sim curve sweep why report convert run ctl top record config topology doctor restore help completion)
 
 _shtab_pghot_demo_option_strings=(-h --help --mode --fidelity --set --json)
-_shtab_pghot_replay_option_strings=(-h --help --machine --source --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
+_shtab_pghot_replay_option_strings=(-h --help --machine --source --start --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
 _shtab_pghot_sim_option_strings=(-h --help --list --policy --set --scale --seed --json --events --events-limit -o --force)
 _shtab_pghot_curve_option_strings=(-h --help --machine --fast --by --price --json -o --force --skip-bad)
 _shtab_pghot_sweep_option_strings=(-h --help --grid --fast --policy --set --seed --scale --machine --skip-bad -o --shard --dask --json)
@@ -89,6 +89,7 @@ _shtab_pghot_help_pos_0_COMPGEN=_pghot_topics
 
 _shtab_pghot_demo___mode_choices=(default precise)
 _shtab_pghot_demo___fidelity_choices=(v7 improved)
+_shtab_pghot_replay___start_choices=(logged first-touch interleave slow)
 _shtab_pghot_replay___mode_choices=(default precise)
 _shtab_pghot_replay___fidelity_choices=(v7 improved)
 _shtab_pghot_curve___by_choices=(process memcg)

@@ -77,6 +77,7 @@ complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a 
 complete -c pghot -n '_shtab_pghot_using replay' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using replay' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine file (default: the log'"'"'s own)'
 complete -c pghot -n '_shtab_pghot_using replay' -l source -xka "(_pghot_sources)" -d 'enable these sources: hintfault, hwhint (default: those in the log)'
+complete -c pghot -n '_shtab_pghot_using replay' -l start -xka "logged first-touch interleave slow" -d 'where pages are before the first access (default: as in the log)'
 complete -c pghot -n '_shtab_pghot_using replay' -l mode -xka "default precise" -d 'record layout'
 complete -c pghot -n '_shtab_pghot_using replay' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: v7)'
 complete -c pghot -n '_shtab_pghot_using replay' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
