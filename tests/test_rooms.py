@@ -59,6 +59,7 @@ ROOMS = {
         "log",
         "policies",
         "replaying",
+        "results",
         "simulated",
         "tables",
         "workloads",

@@ -121,6 +121,7 @@ complete -c pghot -n '_shtab_pghot_using sweep' -l set -x -d 'values of a tunabl
 complete -c pghot -n '_shtab_pghot_using sweep' -l seed -x -d 'seeds of scenarios'
 complete -c pghot -n '_shtab_pghot_using sweep' -l scale -x -d 'run a slice of each scenario: 0.25'
 complete -c pghot -n '_shtab_pghot_using sweep' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine of the logs (default: each log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using sweep' -l start -x -d 'where a log'"'"'s pages begin: logged (default), first-touch, interleave, slow'
 complete -c pghot -n '_shtab_pghot_using sweep' -l skip-bad -d 'skip bad rows of the logs instead of stopping'
 complete -c pghot -n '_shtab_pghot_using sweep' -s o -xka "(__fish_complete_directories)" -d 'keep the points here; what is there already is not run again'
 complete -c pghot -n '_shtab_pghot_using sweep' -l shard -x -d 'run the I-th of N parts, for arrays of cluster jobs'

@@ -48,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--machine", metavar="FILE", help="machine of the logs (default: each log's own)"
     )
     parser.add_argument(
+        "--start",
+        metavar="NAME",
+        help="where a log's pages begin: logged (default), first-touch, interleave, slow",
+    )
+    parser.add_argument(
         "--skip-bad", action="store_true", help="skip bad rows of the logs instead of stopping"
     )
     parser.add_argument(
@@ -115,6 +120,7 @@ def _grid(args: argparse.Namespace) -> Grid:
         "seed": [_number("--seed", text, int) for text in _list(args.seed)],
         "scale": _number("--scale", args.scale, float) if args.scale else None,
         "machine": args.machine,
+        "start": args.start,
         "skip_bad": args.skip_bad or None,
     }
     table |= {key: value for key, value in given.items() if value}

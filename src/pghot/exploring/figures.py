@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pghot.replaying.result import Result
@@ -11,20 +12,25 @@ from pghot.simulated.result import Outcome
 Figures = dict[str, int | float | str | None]
 
 
+_ELSEWHERE = ("command", "kind", "log", "machine", "taken_by", "version")
+"""Parts of a summary that say what was run, which a point's own columns do."""
+
+
 def figures_of_result(result: Result) -> Figures:
     """Give the figures of a replay: shares, pages moved, and all of its summary.
 
     A page that is promoted is a move; a replay demotes nothing.
     """
+    summary = replace(result, log_path=None).summary()  # without the digest of the log
+    figures = {name: value for name, value in summary.items() if name not in _ELSEWHERE}
+    saved = result.time
     own: Figures = {
-        "fast_share": result.share_fast,
-        "fast_share_without": result.share_fast_without,
-        "moves": result.pages_promoted,
-        "promoted": result.pages_promoted,
+        "moves": result.promoted_pages,
         "skipped": result.skipped,
+        "time.least_saved_s": saved.low_s if saved else None,
+        "time.most_saved_s": saved.high_s if saved else None,
     }
-    refused = {"refused": dict(result.engine.refused)}
-    return own | flat(refused) | flat(result.summary())
+    return flat(figures) | own
 
 
 def figures_of_outcome(outcome: Outcome) -> Figures:

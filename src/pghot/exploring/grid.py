@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -38,7 +38,8 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `25%` of what is touched; none leaves the machine as it is.  `policy`: of a log `v7`,
     `v7-precise`, `improved` and so on, of a scenario what `pghot sim --list` shows; none is
     `v7`, or the scenario's own.  `set`: values of tunables, or of a scenario's settings, by
-    name.  `seed`, `scale` are of scenarios, `machine` and `skip_bad` of logs.
+    name.  `seed`, `scale` are of scenarios, `machine`, `skip_bad` and `start`
+    (where pages are before the first access) of logs.
     """
 
     inputs: Annotated[list[str], msgspec.Meta(min_length=1)]
@@ -49,6 +50,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scale: float = 1.0
     machine: str | None = None
     skip_bad: bool = False
+    start: Literal["logged", "first-touch", "interleave", "slow"] = "logged"
 
     @classmethod
     def load(cls, path: Path | str) -> Grid:

@@ -22,6 +22,7 @@ from pghot.log.machine import Machine
 from pghot.log.read import open_log
 from pghot.policies.registry import POLICIES
 from pghot.replaying.driver import machine_of
+from pghot.replaying.start import LOGGED
 from pghot.simulated.scaling import scaled
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.scenario_file import load_scenario
@@ -43,6 +44,7 @@ class Input:
     scenario: dict[str, Any] | None = None
     policies: tuple[str, ...] = ("v7",)
     skip_bad: bool = False
+    start: str = LOGGED
 
 
 def load_inputs(grid: Grid) -> dict[str, Input]:
@@ -69,7 +71,7 @@ def _load(name: str, grid: Grid) -> Input:
         footprint = footprint_of_log(path, machine)
     plain = machine.to_dict()
     own = None if grid.machine is None else plain
-    parts = {"log": content, "machine": own, "skip_bad": grid.skip_bad}
+    parts = {"log": content, "machine": own, "skip_bad": grid.skip_bad, "start": grid.start}
     return Input(
         "replay",
         name,
@@ -77,6 +79,7 @@ def _load(name: str, grid: Grid) -> Input:
         footprint,
         machine=own,
         skip_bad=grid.skip_bad,
+        start=grid.start,
     )
 
 

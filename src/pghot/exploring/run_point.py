@@ -16,8 +16,9 @@ from pghot.exploring.fast_node import machine_with, scenario_with
 from pghot.exploring.figures import figures_of_outcome, figures_of_result
 from pghot.exploring.grid import ENGINES, Point
 from pghot.exploring.inputs import Input, canonical, local, machine_named, scenario_of, version
+from pghot.exploring.kept_log import kept_log
 from pghot.log.machine import Machine
-from pghot.log.read import open_log
+from pghot.log.read import Log, open_log
 from pghot.policies.registry import POLICIES
 from pghot.policies.simulate import simulate
 from pghot.replaying.driver import machine_of, replay
@@ -48,20 +49,21 @@ def run_points(given: Input, points: Sequence[Point]) -> list[Row]:
 
     What cannot run is a row with its error.
     """
-    log = given.kind == "replay"
     try:
-        with local(given.source) if log else nullcontext(Path()) as path:
-            return [_row(given, point, path) for point in points]
+        if given.kind != "replay":
+            return [_row(given, point, Path()) for point in points]
+        with local(given.source) as path, kept_log(path, len(points)) as log:
+            return [_row(given, point, log) for point in points]
     except PghotError as error:  # the input could not be fetched
         return [_failed(key_of(given, point), error, 0.0) for point in points]
 
 
-def _row(given: Input, point: Point, path: Path) -> Row:
+def _row(given: Input, point: Point, log: Log | Path) -> Row:
     start = time.perf_counter()
     key = key_of(given, point)
     try:
         run = _replay if given.kind == "replay" else _simulate
-        figures = run(given, point, path)
+        figures = run(given, point, log)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this point's
         return _failed(key, error, time.perf_counter() - start)
     return {
@@ -79,29 +81,30 @@ def _failed(key: str, error: Exception, duration_s: float) -> Row:
     return {"key": key, "duration_s": duration_s, "error": line, "figures": {}}
 
 
-def _replay(given: Input, point: Point, path: Path) -> dict[str, Any]:
+def _replay(given: Input, point: Point, log: Log | Path) -> dict[str, Any]:
     fidelity, layout = ENGINES[point.policy]
     settings = Settings(
         layout=LAYOUTS[layout],
         fidelity=FIDELITIES[fidelity],
         tunables=dict(point.settings),
         skip_bad=given.skip_bad,
+        start=given.start,
     )
     machine = machine_named(given)
     if point.fast is not None:
-        machine = _with_fast(given, point, path, machine)
-    return figures_of_result(replay(path, machine, settings))
+        machine = _with_fast(given, point, log, machine)
+    return figures_of_result(replay(log, machine, settings))
 
 
-def _with_fast(given: Input, point: Point, path: Path, machine: Machine | None) -> Machine:
+def _with_fast(given: Input, point: Point, log: Log | Path, machine: Machine | None) -> Machine:
     assert point.fast is not None  # noqa: S101 - asked before
     if machine is None:
-        with open_log(path) as log:
-            machine = machine_of(log, None)
+        with nullcontext(log) if isinstance(log, Log) else open_log(log) as opened:
+            machine = machine_of(opened, None)
     return machine_with(machine, point.fast.of(given.footprint.pages), given.footprint)
 
 
-def _simulate(given: Input, point: Point, _path: Path) -> dict[str, Any]:
+def _simulate(given: Input, point: Point, _log: Log | Path) -> dict[str, Any]:
     scenario = scenario_of(given)
     if point.fast is not None:
         scenario = scenario_with(scenario, point.fast.of(given.footprint.pages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -88,7 +89,7 @@ class _Nobody:
 
 
 def replay(
-    log_path: Path | str,
+    log_path: Path | str | Log,
     machine: Machine | Path | str | None = None,
     settings: Settings | None = None,
     *,
@@ -100,6 +101,7 @@ def replay(
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
+    `log_path`: its path, or a log that is open already.
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
     metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
     rows done so far; `observe` may put an observer into the engine before it takes the first,
@@ -107,7 +109,7 @@ def replay(
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
-    with open_log(log_path) as log:
+    with nullcontext(log_path) if isinstance(log_path, Log) else open_log(log_path) as log:
         known = machine_of(log, machine)
         own = log.metadata if machine is None and settings.start == LOGGED else None
         nobody = _Nobody()
