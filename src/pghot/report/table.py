@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.units import USEC_PER_SEC
+from pghot.report.plain import plain
 from pghot.report.sizes import size
 from pghot.report.verdict import verdict_lines
 
@@ -39,7 +40,7 @@ def print_result(result: Result, name: str) -> None:
     """Print what came of a replay to stdout."""
     console = Console(highlight=False, soft_wrap=False)
     engine = result.engine
-    name = name.encode(errors="replace").decode()  # a file's name need not be text
+    name = plain(name)
     console.print(
         f"[bold]{escape(name)}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
         f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",
@@ -48,7 +49,7 @@ def print_result(result: Result, name: str) -> None:
     for line in _said(result):
         console.print(line, soft_wrap=True)
     if result.taken_by:
-        console.print(f"the log was taken by {escape(result.taken_by)}", soft_wrap=True)
+        console.print(f"the log was taken by {escape(plain(result.taken_by))}", soft_wrap=True)
     console.print(_outcome(result))
     if result.baselines is not None:
         console.print(_shares(result))

@@ -14,8 +14,8 @@ def verdict_lines(time: Mapping[str, Any]) -> list[str]:
         return [f"Promotion: {time['verdict']} ({why})."]
     low, high = time["saved_s"]
     said = f"Promotion {_verb(time['verdict'])} against {time['against']}: "
-    if "run_s" in time:
-        base, own = (seconds(value) for value in time["run_s"])
+    if run_s := time.get("run_s"):
+        base, own = map(seconds, run_s)
         return [f"{said}{own} of run time instead of {base} (error: {time['error']})."]
     said += f"{_interval(low, high)} of memory time in {time['span_s']:,.1f} s, "
     return [f"{said}moves paid for ({seconds(time['moves_s'])}).", *basis_lines(time)]
