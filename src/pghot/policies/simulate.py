@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -13,16 +14,17 @@ from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Figures, Policy
-from pghot.policies.registry import ENTRIES
+from pghot.policies.registry import ENTRIES, POLICIES
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario_file import load_scenario
 from pghot.simulated.world import World
 
 
 def simulate(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     policy: str,
     *,
     seed: int | None = None,
@@ -31,10 +33,13 @@ def simulate(
 ) -> Outcome:
     """Run a scenario with the policy of this name; the same seed gives the same outcome.
 
+    `scenario`: one, the path of its file, or the name of a preset (`pghot sim --list`).
     `progress` is told the virtual time done and the end to be expected, in seconds.
     `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
     """
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(str(scenario), POLICIES)
     simulation = Simulation(scenario, policy, seed=seed)
     if observe is not None:
         observe(simulation.engine())

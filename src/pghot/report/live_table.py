@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.units import USEC_PER_SEC
+from pghot.report.plain import plain
 from pghot.report.sizes import size
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _memcgs(result: LiveResult) -> Table:
     table.add_column("pages", justify="right")
     table.add_column("control group", style="dim", overflow="fold")
     for memcg, pages in result.engine.memcg_promoted.most_common():
-        table.add_row(f"{memcg}", f"{pages:,}", escape(result.memcg_names.get(memcg, "")))
+        table.add_row(f"{memcg}", f"{pages:,}", escape(plain(result.memcg_names.get(memcg, ""))))
     return table
 
 
