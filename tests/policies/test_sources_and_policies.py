@@ -81,6 +81,13 @@ def test_a_large_folio_moves_as_one(policy: str) -> None:
     check_memory(world.memory)
 
 
+def test_a_verb_that_a_policy_does_not_have_is_not_called() -> None:
+    assert Simulation(busy(), "none").world.on_faults is None
+    assert Simulation(busy(), "pghot-hwhint").world.on_faults is None
+    assert Simulation(busy(), "pghot-hintfault").world.on_faults is not None
+    assert Simulation(busy(), "oracle").world.place_of is None
+
+
 def test_kmigrated_promotes_at_its_wakes_and_between_them_nothing_moves() -> None:
     scenario = busy(tunables={"freq_threshold": "1", "kmigrated_sleep_ms": "250"})
     found = Moves(scenario, "pghot-hwhint")

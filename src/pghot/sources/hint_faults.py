@@ -26,6 +26,8 @@ from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 
 NAME = "hintfault"
+TITLE = "hint faults"
+REPORTS_AS = "hintfault"
 SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
 
 _TIERING = "2"
@@ -69,6 +71,12 @@ def why_not(host: Host) -> str | None:
     if not host.exists(RATE_LIMIT):
         return "this kernel's NUMA balancing has no tiering mode with a rate limit"
     return None
+
+
+def uses(host: Host) -> str:
+    """What of a host hint faults come from."""
+    del host
+    return "NUMA balancing in tiering mode"
 
 
 def open_source(
