@@ -14,6 +14,7 @@ import pghot
 ROOT = Path(pghot.__file__).parent
 ROOMS = {
     "engine": {"engine"},
+    "baselines": {"baselines", "engine"},
     "errors": set(),
     "compiled": {"errors"},
     "files": {"errors", "files"},
@@ -23,13 +24,37 @@ ROOMS = {
     "log": {"engine", "errors", "files", "log", "tables"},
     "linux": {"engine", "errors", "files", "linux", "workers"},
     "sources": {"engine", "errors", "linux", "log", "sources"},
-    "replaying": {"binning", "engine", "errors", "files", "log", "sources", "replaying"},
+    "replaying": {
+        "baselines",
+        "binning",
+        "engine",
+        "errors",
+        "files",
+        "log",
+        "sources",
+        "replaying",
+    },
     "live": {"binning", "engine", "errors", "linux", "log", "sources", "live"},
     "why": {"engine", "errors", "log", "why"},
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"binning", "engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"binning", "engine", "errors", "simulated", "workloads", "policies"},
+    "exploring": {
+        "baselines",
+        "engine",
+        "errors",
+        "exploring",
+        "files",
+        "log",
+        "policies",
+        "replaying",
+        "simulated",
+        "tables",
+        "workloads",
+    },
     "report": {
+        "baselines",
+        "exploring",
         "binning",
         "engine",
         "errors",
@@ -61,6 +86,7 @@ ROOMS = {
         "compiled",
         "engine",
         "errors",
+        "exploring",
         "files",
         "linux",
         "live",
@@ -80,7 +106,7 @@ ROOMS = {
         "",
     },
     "__main__": {"cli"},
-    "": {"compiled", "engine", "log", "sources", "errors", "replaying", "report"},
+    "": {"compiled", "engine", "exploring", "log", "sources", "errors", "replaying", "report"},
 }
 """What the modules of each room may import of pghot; "" is `pghot` itself."""
 

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from pghot.engine.memory import Node as Node
     from pghot.errors import InputError as InputError
     from pghot.errors import PghotError as PghotError
+    from pghot.exploring.curve import curve as curve
+    from pghot.exploring.curve_result import Curve as Curve
+    from pghot.exploring.curve_result import Scope as Scope
+    from pghot.exploring.price import Price as Price
+    from pghot.exploring.sizes import FastSize as FastSize
+    from pghot.exploring.tally import Line as Line
     from pghot.log.convert import convert as convert
     from pghot.log.machine import Machine as Machine
     from pghot.log.read import open_log as open_log
@@ -41,25 +47,31 @@ __version__ = "0.1.0"
 _HOME = {
     "ArrayMemory": "pghot.engine.array_memory",
     "Batch": "pghot.engine.kmigrated",
+    "Curve": "pghot.exploring.curve_result",
     "DEFAULT": "pghot.engine.layout",
     "Engine": "pghot.engine.engine",
+    "FastSize": "pghot.exploring.sizes",
     "Fidelity": "pghot.engine.fidelity",
     "Folio": "pghot.engine.memory",
     "IMPROVED": "pghot.engine.fidelity",
     "InputError": "pghot.errors",
     "Layout": "pghot.engine.layout",
+    "Line": "pghot.exploring.tally",
     "Machine": "pghot.log.machine",
     "Memory": "pghot.engine.memory",
     "Metadata": "pghot.log.schema",
     "Node": "pghot.engine.memory",
     "PRECISE": "pghot.engine.layout",
     "PghotError": "pghot.errors",
+    "Price": "pghot.exploring.price",
     "Result": "pghot.replaying.result",
+    "Scope": "pghot.exploring.curve_result",
     "Settings": "pghot.replaying.settings",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
     "convert": "pghot.log.convert",
     "create_log": "pghot.log.write",
+    "curve": "pghot.exploring.curve",
     "open_log": "pghot.log.read",
     "replay": "pghot.replaying.driver",
 }

@@ -43,14 +43,16 @@ def test_every_access_to_a_node_is_in_its_whole_map_once(wakes: list[list[int]])
 @given(PFNS, st.integers(0, 6))
 @settings(deadline=None)
 def test_a_grain_has_the_accesses_to_its_pages_and_no_others(pfns: list[int], shift: int) -> None:
-    spans = np.array([[0, SECTION, 0], [4 * SECTION, 6 * SECTION, SECTION >> shift]], np.uint64)
+    spans = np.array(
+        [[0, SECTION, 0, 0], [4 * SECTION, 6 * SECTION, 4 * SECTION, SECTION >> shift]], np.uint64
+    )
     size = (3 * SECTION >> shift) + 1
     counts = np.zeros(size, np.uint32)
     count(counts, np.array(pfns, np.uint64), spans, shift)
     grains = [
         first + (pfn - start >> shift)
         for pfn in pfns
-        for start, end, first in spans.tolist()
+        for start, end, _base, first in spans.tolist()
         if start <= pfn < end
     ]
     assert np.array_equal(counts, np.bincount(grains, minlength=size))

@@ -36,7 +36,7 @@ def test_free_room_is_more_than_watermark_plus_the_larger_of_1_gib_and_a_sixteen
     for free, enough in ((pages + 7, False), (pages + 8, True)):
         sections = present // SECTION
         memory = ArrayMemory([node(0, 0, sections, top=True, free=free, wmark=7)])
-        assert throttle.free_space_enough(memory, 0) is enough
+        assert throttle.free_space_enough(memory.zones(0), present) is enough
 
 
 # R4.1

@@ -18,6 +18,7 @@ COMMANDS = {
         "replay an access log on a machine: what would have been promoted, when, and the counters"
     ),
     "sim": "simulate a tiered machine: what promotion does for a workload, policy by policy",
+    "curve": "say how many accesses of a log each size of fast memory would serve",
     "why": "say why a page moved or did not, from the event log of a run, replay or simulation",
     "report": (
         "write a report of results as one HTML file that opens offline; several are compared"

@@ -29,7 +29,7 @@ class ArrayMemory:
         """Nodes that are not online."""
         self._mem_map = MemMap()
         for node in self._nodes.values():
-            self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
+            self._mem_map.add_ranges(node.ranges, node.id)
         for folio in folios:
             self._mem_map.set_folio(folio.pfn, folio.pages, folio.memcg, lru=folio.lru)
 
@@ -45,7 +45,7 @@ class ArrayMemory:
 
     def add_node(self, node: Node) -> None:
         """Hot-add a node, its memory not yet announced to an engine."""
-        self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
+        self._mem_map.add_ranges(node.ranges, node.id)
         self._nodes[node.id] = node
         self._count(node)
 

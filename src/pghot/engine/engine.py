@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pghot.engine import fates, recording, throttle
 from pghot.engine.ageing import Ageing
 from pghot.engine.fast_path import RecordRules
+from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.kmigrated import Batch, Kmigrated
@@ -60,6 +61,8 @@ class Engine:
         """Ready folios that did not move, by the names of `reasons.CANDIDATE`."""
         self.memcg_promoted: Counter[int] = Counter()
         """Pages promoted by memcg."""
+        self.fault_latency = FaultLatency(hz)
+        """What judges hint faults whose latency is known; `improved` alone asks it."""
         self.observer: Observer | None = None
         """Who is told what becomes of accesses and candidates."""
         self._started = False
@@ -117,18 +120,22 @@ class Engine:
         nid: npt.ArrayLike,
         source: npt.ArrayLike,
         now: npt.ArrayLike,
+        latency_ms: npt.NDArray[np.int32] | None = None,
     ) -> int:
         """Record accesses in time order; give how many were refused with EINVAL.
 
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
-        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.
+        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_ms`
+        is a hint fault's, `fault_latency.UNKNOWN` where it is not known; v7 has no use for it.
         """
         if not self._started:  # R2.1
             return 0
         accesses = recording.as_accesses(pfn, nid, source, now)
+        if latency_ms is not None and self.fidelity.fault_latency:
+            accesses = self._by_latency(accesses, latency_ms)
         refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
-            self._record_rows(_slice(accesses, rows))
+            self._record_rows(_rows(accesses, rows))
         return self._recorder.refused - refused
 
     def look(self, now: int) -> Iterator[Batch]:
@@ -199,6 +206,28 @@ class Engine:
             yield slice(at, end)
             at = end
 
+    def _by_latency(
+        self, accesses: recording.Accesses, latency_ms: npt.NDArray[np.int32]
+    ) -> recording.Accesses:
+        """Leave out faults that came too late; one that came soon makes its page ready.
+
+        It counts as accesses up to the threshold, as record_accesses() of the tree on top of
+        v8 counts several at once: each of them recorded, the source counted once.
+        """
+        mem_map = self.memory.mem_map
+        places = mem_map.places(accesses.pfn)
+        taken = self.tunables["enabled_sources"] & 1 << recording.PGHOT_HINTFAULTS
+        known = np.flatnonzero((latency_ms >= 0) & (places >= 0) & bool(taken))
+        if not len(known):
+            return accesses
+        heads = mem_map.places(mem_map.known(accesses.pfn[known]).head)
+        hot = self.fault_latency.judge(heads, latency_ms[known], accesses.now[known])
+        times = np.ones(len(latency_ms), np.int64)
+        times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
+        self._recorder.count_apart(accesses, times)
+        rows = np.repeat(np.arange(len(times)), times)
+        return _rows(accesses, rows)
+
     def _record_rows(self, accesses: recording.Accesses) -> None:
         rules = RecordRules(
             self._table,
@@ -214,7 +243,7 @@ class Engine:
         self._recorder.record(accesses, rules)
 
 
-def _slice(accesses: recording.Accesses, rows: slice) -> recording.Accesses:
+def _rows(accesses: recording.Accesses, rows: slice | npt.NDArray[np.intp]) -> recording.Accesses:
     return recording.Accesses(
         accesses.pfn[rows], accesses.nid[rows], accesses.source[rows], accesses.now[rows]
     )

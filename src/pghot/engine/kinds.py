@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.page_flags import COMPOUND, MOVED, ODD, SHARED_ROWS, WIDE_ODD
+from pghot.engine.page_flags import COMPOUND, MOVED, ODD, OFFLINE, SHARED_ROWS, WIDE_ODD
 
 ODD_KIND = {1: ODD, 2: WIDE_ODD}
 """By the bytes a page takes: the number that says that it has a row of its own."""
@@ -33,6 +33,10 @@ class Row(NamedTuple):
     def of_memcg(self, memcg: int) -> Row:
         """The row in a memcg."""
         return self._replace(memcg=memcg)
+
+    def not_online(self) -> Row:
+        """The row of no memory."""
+        return self._replace(flags=self.flags | OFFLINE)
 
     def in_folio(self, pages: int) -> Row:
         """The row in an aligned folio: of its first page, or with minus its size of another."""

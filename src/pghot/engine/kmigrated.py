@@ -14,6 +14,7 @@ from pghot.engine import candidates as found
 from pghot.engine import throttle
 from pghot.engine.batches import Batches, Targets
 from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
+from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.judge import Limits
@@ -62,6 +63,7 @@ class Shared(Protocol):
     activate: npt.NDArray[np.uint8]
     refused: Counter[str]
     memcg_promoted: Counter[int]
+    fault_latency: FaultLatency
     observer: Observer | None
 
 
@@ -145,11 +147,15 @@ class Kmigrated:
     def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
         """Judge candidates in order and move those that pass, batch by batch."""
         targets = _Targets(self._engine, candidates["nid"])
+        for nid in targets.nids:
+            self._engine.fault_latency.target(targets.present[nid], targets.spare[nid])
         frames: Frames | None = getattr(self._engine.memory, "frames", None)
         if frames is None:
             yield from self._promote_each(candidates, targets, now)
         else:
             yield from self._promote_all(candidates, targets, frames, now)
+        gone = candidates["outcome"] == found.MOVED_OR_IN_BATCH
+        self._engine.fault_latency.forget(candidates["place"][gone])
         self._count_refusals(candidates)
         self._tell(candidates, now)
 
@@ -276,6 +282,9 @@ class _Targets:
     def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
         self._memory = engine.memory
         self.nids = np.flatnonzero(np.bincount(nids)).tolist()
+        self.present: dict[int, int] = {}
+        self.spare: dict[int, int] = {}
+        """Pages free above the promotion watermark, in the zone that has most."""
         size = NID_MAX + 1
         self._arrays = TargetArrays(
             np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.uint8)
@@ -290,5 +299,8 @@ class _Targets:
     def refresh(self) -> None:
         """Read the zones again."""
         for nid in self.nids:
-            self._arrays.enough[nid] = throttle.free_space_enough(self._memory, nid)
+            present = self.present[nid] = self._memory.present_pages(nid)
+            zones = list(self._memory.zones(nid))
+            self._arrays.enough[nid] = throttle.free_space_enough(zones, present)
+            self.spare[nid] = max((free - wmark for free, wmark in zones), default=0)
             self._arrays.room[nid] = self._memory.room(nid)

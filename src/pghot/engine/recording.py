@@ -95,6 +95,17 @@ class Recorder:
         events[RECORDED_ACCESSES] += tally.recorded
         self._hot_map.thicken()
 
+    def count_apart(self, accesses: Accesses, times: npt.NDArray[np.int64]) -> None:
+        """Count each access once, though the loops are to be given it `times` times."""
+        other = np.flatnonzero(times != 1)
+        pfn, more = accesses.pfn[other], 1 - times[other]
+        mem_map, top = self._memory.mem_map, self.nodes.toptier
+        self.on_toptier += int(np.dot(more, top[mem_map.known(pfn).nid]))
+        self.initially_on_toptier += int(np.dot(more, top[mem_map.nids_of(pfn)]))
+        for source in (PGHOT_HINTFAULTS, PGHOT_HWHINTS):
+            of_source = accesses.source[other] == source
+            self._vmstat.events[RECORDED_BY + source] += int(more[of_source].sum())
+
     def _now(self) -> Scratch:
         """What the loops work with, as sections, kinds of pages and nodes are now."""
         mem_map = self._memory.mem_map

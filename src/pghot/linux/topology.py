@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pghot.engine.lists import format_list, parse_list
+from pghot.engine.pfn_ranges import PfnRange
 from pghot.errors import InputError, PghotError
 from pghot.linux.hmat import Access, read_access
 from pghot.linux.host import Host
 from pghot.linux.kconfig import read_hz
-from pghot.linux.pfns import PfnRange, node_ranges
+from pghot.linux.pfns import node_ranges
 from pghot.linux.tiers import (
     Place,
     check_tiers,

@@ -64,6 +64,8 @@ def run(
     status_due = STATUS_US
     why = ""
     with stopping(session.launched, hangup=session.options.hangup_stops) as stop:
+        if session.scans is not None:
+            session.scans.enable()
         for source in session.sources:
             source.enable()
         session.launch()

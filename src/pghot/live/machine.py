@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
+from pghot.engine.pfn_ranges import PfnRange, merge, subtract
 from pghot.engine.units import NID_MAX, PAGE_SHIFT
 from pghot.linux.host import Host
 from pghot.linux.machine_form import MachineForm, machine_form
@@ -50,10 +51,10 @@ class HostMachine:
         self._unread = 0
         self._mem_map = MemMap()
         self._form = machine_form(topology)
-        self._ranges: dict[int, tuple[int, int]] = {}
-        for nid, start, pages in _ranges(self._form):
-            self._mem_map.add_sections(start, pages, nid)
-            self._ranges[nid] = (start, pages)
+        self._ranges: dict[int, tuple[PfnRange, ...]] = {}
+        for nid, ranges in self._form.ranges.items():
+            self._mem_map.add_ranges(ranges, nid)
+            self._ranges[nid] = ranges
 
     @property
     def mem_map(self) -> MemMap:
@@ -91,7 +92,10 @@ class HostMachine:
     def lower_tier_pages(self) -> int:
         """Pages that are in no top tier: those that can have a record."""
         return sum(
-            pages for nid, (_start, pages) in self._ranges.items() if not self.node_is_toptier(nid)
+            one.pages
+            for nid, ranges in self._ranges.items()
+            if not self.node_is_toptier(nid)
+            for one in ranges
         )
 
     def nodes(self) -> Sequence[int]:
@@ -127,10 +131,11 @@ class HostMachine:
         return sum(zone.free for zone in self._of_node(nid)) * self._scale
 
     def room(self, nid: int) -> int:
-        """Pages of the largest folio that leaves some zone above its high watermark.
+        """Pages of the largest folio that leaves some zone above its min watermark.
 
-        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
-        keeps for those who can use no other is no room.
+        What a low zone keeps for those who can use no other is no room.  The series wakes
+        kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
+        mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
         room = max(map(_room, self._of_node(nid)), default=0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
@@ -183,15 +188,18 @@ class HostMachine:
             self._tape.note(Kind.FOLIOS, instant, facts)
 
     def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
-        """Take in how the host looks now: give (start PFN, pages, node) of new memory."""
+        """Take in how the host looks now: give (start PFN, pages, node) of new memory.
+
+        It may lie anywhere.  A section that went offline and came back is the node's it was.
+        """
         form = machine_form(topology)
         self._topology, self._form = topology, form
         grown = []
-        for nid, start, pages in _ranges(form):
-            known_start, known = self._ranges.get(nid, (start, 0))
-            if start == known_start and pages > known:
-                grown.append((start + known, pages - known, nid))
-                self._ranges[nid] = (start, pages)
+        for nid, ranges in form.ranges.items():
+            known = [one for own in self._ranges.values() for one in own]
+            fresh = subtract(ranges, known)
+            self._ranges[nid] = merge([*self._ranges.get(nid, ()), *fresh])
+            grown += [(one.start, one.pages, nid) for one in fresh]
         for start, pages, nid in grown:
             self._mem_map.add_sections(start, pages, nid)
             toptier = self.node_is_toptier(nid)
@@ -207,8 +215,13 @@ class HostMachine:
 
 
 def _room(zone: ZoneInfo) -> int:
-    """Give the zone's pages above its high watermark that pages of a process may take."""
-    return max(zone.free - zone.high - zone.protection, 0)
+    """Give the zone's pages above its min watermark that pages of a process may take.
+
+    An allocation that finds less than the low watermark wakes kswapd, which then makes room up
+    to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
+    an allocation, so what it asks for below that mark is what makes room.
+    """
+    return max(zone.free - zone.min - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
@@ -218,12 +231,3 @@ def promo_wmark(zone: ZoneInfo) -> int:
     as high is above low (mm/page_alloc.c, __setup_per_zone_wmarks()).
     """
     return zone.promo if zone.promo is not None else zone.high + (zone.high - zone.low)
-
-
-def _ranges(form: MachineForm) -> list[tuple[int, int, int]]:
-    """Give (node, start PFN, pages) of the nodes that have memory."""
-    return [
-        (node["id"], node["start_pfn"], node["pages"])
-        for node in form.content["node"]
-        if node["pages"]
-    ]

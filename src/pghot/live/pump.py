@@ -6,16 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from pghot.engine.fault_latency import UNKNOWN
 from pghot.engine.recording import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf_arrays import EXEC, EXIT, FORK
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
+from pghot.live.scan_times import Faults, ScanTimes
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
 from pghot.sources.live_source import LiveSource, Samples
+from pghot.sources.prot_none import ProtNone
 
-LOGGED = ("pid", "vaddr", "cpu", "write")
+LOGGED = ("pid", "vaddr", "cpu", "write", "latency_ms")
 """Optional columns of the rows made here."""
 
 NS_PER_US = 1000
@@ -35,7 +39,11 @@ class Pump:
         targets: Targets,
         machine: HostMachine,
         start_ns: int,
+        scans: ProtNone | None = None,
     ) -> None:
+        """With `scans`, hint faults get the latency by which the kernel judges them."""
+        self._scans = scans
+        self._scan_times = ScanTimes()
         self._sources = sources
         self._targets = targets
         self._machine = machine
@@ -54,6 +62,8 @@ class Pump:
         exited: set[int] = set()
         for source in self._sources:
             samples = source.drain()
+            if self._scans is not None:  # only now: a fault's scan was before it
+                self._scan_times.scanned(self._scans.drain())
             for kind, pid, ppid in _tasks(source):
                 if kind == FORK and pid != ppid:
                     self._targets.forked(ppid, pid)
@@ -97,6 +107,9 @@ class Pump:
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns
+        latency_ms = np.full(len(keep), UNKNOWN, np.int32)
+        if self._scans is not None and source == PGHOT_HINTFAULTS:
+            latency_ms = self._latencies(samples, pfn, keep)
         self._held.append(
             {
                 "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
@@ -107,8 +120,17 @@ class Pump:
                 "vaddr": samples.vaddr[keep],
                 "cpu": samples.cpu[keep].astype(np.int16),
                 "write": samples.write[keep],
+                "latency_ms": latency_ms,
             }
         )
+
+    def _latencies(
+        self, samples: Samples, pfn: npt.NDArray[np.uint64], keep: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.int32]:
+        mem_map = self._machine.mem_map
+        place = mem_map.places(mem_map.known(pfn[keep]).head)
+        faults = Faults(samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], place)
+        return self._scan_times.latency_ms(faults)
 
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:

@@ -109,7 +109,7 @@ def run_engine(
         for line in session.take_settings():
             tell(line)
         live.begin()
-        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
+        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns, session.scans)
         stage = live.stage(log, events, watch)
         told = Told(partial(live.result, pump, stage), status)
         if desk is not None and tally is not None:
@@ -157,7 +157,7 @@ def record_accesses(
             for line in session.take_settings():
                 tell(line)
             clock.start()
-            pump = Pump(session.sources, session.targets, machine, clock.start_ns)
+            pump = Pump(session.sources, session.targets, machine, clock.start_ns, session.scans)
             why = loop.run(session, pump, clock, log, tell, lambda _us: None)
             session.guard.restore()
             pump.drain()

@@ -17,6 +17,7 @@ from pghot.live.options import Options
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice, choose
 from pghot.sources.live_source import LiveSource
+from pghot.sources.prot_none import ProtNone
 from pghot.sources.registry import find
 
 OpenSource = Callable[[str, Host], LiveSource]
@@ -34,6 +35,8 @@ class Session:
     targets: Targets
     guard: SettingsGuard
     launched: Launched | None
+    scans: ProtNone | None = None
+    lacking: Sequence[str] = ()
 
     def take_settings(self) -> list[str]:
         """Set what the sources need of the host; give what a person should know, a line each.
@@ -63,7 +66,8 @@ class Session:
     @property
     def notes(self) -> list[str]:
         """What the sources and the targets have to say, a line each."""
-        return [note for source in self.sources for note in source.notes] + self.targets.notes
+        of_sources = [note for source in self.sources for note in source.notes]
+        return [*self.lacking, *of_sources, *self.targets.notes]
 
 
 @contextmanager
@@ -92,7 +96,12 @@ def open_session(
         for name in choice.names:
             sources.append((open_source or _open)(name, host))
             stack.callback(sources[-1].close)
-        yield Session(host, options, topology, choice, sources, targets, guard, launched)
+        scans, notes = _open_scans(host, choice)
+        if scans is not None:
+            stack.callback(scans.close)
+        yield Session(
+            host, options, topology, choice, sources, targets, guard, launched, scans, notes
+        )
 
 
 def _need_two_tiers(topology: Topology) -> None:
@@ -107,6 +116,16 @@ def _targets(options: Options) -> Targets:
     if options.cgroup is not None:
         return Cgroup(options.cgroup)
     return Everything() if options.everything else Pids(options.pids)
+
+
+def _open_scans(host: Host, choice: Choice) -> tuple[ProtNone | None, list[str]]:
+    """Open the probe that tells hint faults' latencies; None, and why, where there is none."""
+    if hint_faults.NAME not in choice.names:
+        return None, []
+    try:
+        return ProtNone(host), []
+    except PghotError as error:
+        return None, [f"{error}: hint faults are judged by how often they come, not how soon"]
 
 
 def _open(name: str, host: Host) -> LiveSource:

@@ -175,7 +175,9 @@ class EngineStage:
             if self._watch is not None:
                 self._watch.live_rows(instant, rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
-            engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
+            engine.record_many(
+                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_ms"]
+            )
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
             self._batches(instant, batch)

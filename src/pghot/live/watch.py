@@ -58,6 +58,8 @@ class Watch:
     def _look_at_host(self) -> Topology | None:
         for source in self._session.sources:
             source.follow_cpus()
+        if self._session.scans is not None:
+            self._session.scans.follow_cpus()
         for changed in self._session.guard.changed_by_others():
             now = "gone" if changed.now is None else changed.now
             self.say(f"{changed.path} was set to {now} by somebody else; it was {changed.ours}")

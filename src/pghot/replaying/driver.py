@@ -23,6 +23,9 @@ from pghot.replaying.result import BusyBatch, Result
 from pghot.replaying.settings import Settings
 from pghot.sources.access_log import Rows, cut
 
+JUDGED = ("latency_ms",)
+"""Optional columns that the engine goes by where a log has them."""
+
 BUSIEST = 5
 """Batches that the result remembers, by pages moved."""
 
@@ -113,7 +116,9 @@ def replay(
         run = _Replay(known, settings, promotions or nobody, watch, progress, follower, own)
         if observe is not None:
             observe(run.engine)
-        run.through(check.good_rows(c) for c in log.chunks((*REQUIRED, *follower.columns)))
+        run.through(
+            check.good_rows(c) for c in log.chunks((*REQUIRED, *JUDGED, *follower.columns))
+        )
         check.look_for_ragged()
         taken_by = log.metadata.taken_by if log.metadata else ""
         return run.result(skipped=check.skipped, taken_by=taken_by)
@@ -291,7 +296,7 @@ class _Replay:
         del self._busiest[BUSIEST:]
 
     def _record(self, rows: Rows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies)
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_ms)
         self._rows += len(rows.pfn)
         if self._watch is not None:
             self._watch.rows(rows.instant, rows.pfn)

@@ -12,7 +12,7 @@ Progressed = Callable[[float, float], None]
 
 
 @contextmanager
-def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
+def rows_progress(log: Path, what: str = "replaying") -> Iterator[Callable[[int], None] | None]:
     """Give a function that takes the rows done so far, or None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
@@ -30,7 +30,7 @@ def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
     except InputError:
         pass  # the replay itself will say it
     with Progress(
-        TextColumn("replaying"),
+        TextColumn(what),
         BarColumn(),
         TextColumn("{task.completed:,} rows"),
         TimeElapsedColumn(),

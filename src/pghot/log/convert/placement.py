@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import Node
+from pghot.engine.pfn_arrays import contained, nth_pfns
+from pghot.engine.pfn_ranges import merge
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.log.convert.pages import PageTable
@@ -103,10 +105,11 @@ class Placement:
             if self.slow:
                 fast = np.uint64(self.fast_pages)
                 self._check_room(self.slow)
-                start = np.uint64(self.fast.start_pfn if self.fast else 0)
-                pfn = np.where(
-                    pfn < fast, pfn + start, pfn - fast + np.uint64(self.slow.start_pfn)
-                )
+                on_fast = pfn < fast
+                placed = nth_pfns(self.slow.ranges, np.where(on_fast, 0, pfn - fast))
+                if self.fast:
+                    placed[on_fast] = nth_pfns(self.fast.ranges, pfn[on_fast])
+                pfn = placed
             return {**rows, "pfn": pfn}
         pfn = self._whole_pages(rows["address"]) >> np.uint64(PAGE_SHIFT)
         rows = self._inside({**rows, "pfn": pfn})
@@ -175,9 +178,7 @@ class Placement:
         """Leave only PFNs that the machine has; InputError at others unless they are skipped."""
         pfn = rows["pfn"]
         nodes = self.machine.nodes if self.machine else (Node(0, 0, MAX_PFN, toptier=True),)
-        inside = np.zeros(len(pfn), dtype=np.bool_)
-        for node in nodes:
-            inside |= (pfn >= node.start_pfn) & (pfn < node.end_pfn)
+        inside = contained(merge(one for node in nodes for one in node.ranges), pfn)
         if inside.all():
             return rows
         if not self.skip_bad:

@@ -1,0 +1,1 @@
+"""What placements without promotion would have served fast, from one pass over a log."""

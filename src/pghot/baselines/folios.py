@@ -1,0 +1,83 @@
+"""The folios that a log accesses, and the room there is for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import Node
+
+I64Array = npt.NDArray[np.int64]
+U64Array = npt.NDArray[np.uint64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Folios in the order of their first accesses, arrays of one length.
+
+    `pfn`: the first of each; `pages`: its size; `early`, `late`: its accesses in the first
+    and in the second half of the log.  `late` None: only the whole is known, in `early`.
+    """
+
+    pfn: U64Array
+    pages: I64Array
+    early: I64Array
+    late: I64Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.pfn)
+
+    @property
+    def accesses(self) -> I64Array:
+        """Accesses in the whole log."""
+        return self.early if self.late is None else self.early + self.late
+
+    @property
+    def footprint(self) -> int:
+        """Pages of all folios."""
+        return int(self.pages.sum())
+
+    def as_folios(self, mem_map: MemMap) -> Touched:
+        """Give the folios that these pages are of; a folio comes with the first of its pages."""
+        known = mem_map.known(self.pfn)
+        if (known.pages == 1).all():
+            return self
+        _heads, first, which = np.unique(known.head, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        late = None if self.late is None else _sums(which, self.late)[order]
+        at = first[order]
+        return Touched(known.head[at], known.pages[at], _sums(which, self.early)[order], late)
+
+
+class Room(NamedTuple):
+    """Pages that the folios of a log may take on the top tier, and below it."""
+
+    fast: int
+    slow: int
+
+
+def room_for(touched: Touched, on_fast: BoolArray, nodes: Iterable[Node]) -> Room:
+    """Give what is free on the nodes, and what the folios take where they are placed now."""
+    nodes = list(nodes)
+    held = int(touched.pages[on_fast].sum())
+    fast = sum(node.free_pages for node in nodes if node.toptier)
+    slow = sum(node.free_pages for node in nodes if not node.toptier)
+    return Room(fast + held, slow + touched.footprint - held)
+
+
+def placed_fast(touched: Touched, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:
+    """Say which folios the machine has on the top tier before anything moves."""
+    tops = [node.id for node in nodes if node.toptier]
+    return np.isin(mem_map.nids_of(touched.pfn), tops)
+
+
+def _sums(which: I64Array, counts: I64Array) -> I64Array:
+    sums = np.zeros(int(which.max()) + 1, np.int64)
+    np.add.at(sums, which, counts)
+    return sums

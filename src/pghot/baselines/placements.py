@@ -1,0 +1,70 @@
+"""Where folios would be without promotion: by first touch, interleaved, or by their heat.
+
+Each gives a bool array, True for a folio on the top tier, in the order of the folios.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pghot.baselines.folios import BoolArray, I64Array, Room, Touched
+
+_BITS = 31
+"""Room and number of folios are multiplied in 64 bits."""
+
+
+def first_touch(touched: Touched, room: Room) -> BoolArray:
+    """Fill the top tier as folios are first accessed; what does not fit goes below it.
+
+    The default of Linux (MPOL_DEFAULT) for threads on CPUs of the top tier.
+    """
+    return filled(touched.pages, room.fast)
+
+
+def slow_first(touched: Touched, room: Room) -> BoolArray:
+    """Fill the lower tiers as folios are first accessed; what does not fit goes above them."""
+    return ~filled(touched.pages, room.slow)
+
+
+def interleaved(touched: Touched, room: Room) -> BoolArray:
+    """Deal folios out among the tiers in proportion to their room, in the order of first touch.
+
+    As MPOL_WEIGHTED_INTERLEAVE with the room for weights (mm/mempolicy.c, since Linux 6.9).
+    """
+    shift = max((room.fast + room.slow).bit_length() - _BITS, 0)
+    fast, both = room.fast >> shift, (room.fast + room.slow) >> shift
+    turns = np.arange(len(touched) + 1, dtype=np.int64) * fast // max(both, 1)
+    dealt: BoolArray = np.diff(turns) > 0
+    dealt[dealt] = filled(touched.pages[dealt], room.fast)
+    return dealt
+
+
+def hottest(accesses: I64Array, pages: I64Array, room: int) -> float:
+    """Give the most accesses that any placement within `room` pages could serve fast.
+
+    The folios with most accesses a page; of the first that does not fit a part counts, so
+    that nothing whole does better (Dantzig's bound of the knapsack).
+    """
+    heat = accesses / pages
+    order = np.argsort(-heat, kind="stable")
+    ends = np.cumsum(pages[order])
+    whole = int(np.searchsorted(ends, room, side="right"))
+    served = float(accesses[order[:whole]].sum())
+    if whole < len(order):
+        left = room - (int(ends[whole - 1]) if whole else 0)
+        served += left * float(heat[order[whole]])
+    return served
+
+
+def filled(pages: I64Array, room: int) -> BoolArray:
+    """Take folios of these sizes in their order as far as each fits what is left of `room`."""
+    taken = np.zeros(len(pages), np.bool_)
+    waiting = np.arange(len(pages))
+    while len(waiting):
+        waiting = waiting[pages[waiting] <= room]
+        ends = np.cumsum(pages[waiting])
+        fit = int(np.searchsorted(ends, room, side="right"))
+        taken[waiting[:fit]] = True
+        room -= int(ends[fit - 1]) if fit else 0
+        waiting = waiting[fit:]
+    return taken

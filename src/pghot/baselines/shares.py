@@ -1,0 +1,73 @@
+"""Shares of accesses that placements serve fast, over a whole log and its second half."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from pghot.baselines.folios import BoolArray, I64Array, Room, Touched
+from pghot.baselines.placements import first_touch, hottest, interleaved
+
+
+class Share(NamedTuple):
+    """Share of accesses served by the top tier: of all, and of those of the second half.
+
+    None where there are no such accesses, or the log's half was not known.
+    """
+
+    whole: float | None
+    steady: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Give it as plain data."""
+        return self._asdict()
+
+
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What a log's accesses would have been served by without promotion.
+
+    `as_placed`: every page where the machine has it.  `first_touch`, `interleave`: placed
+    anew within the same room.  `bound`: the hottest pages that fit, which no policy exceeds
+    that keeps to the room; for the second half, the hottest of that.
+    """
+
+    as_placed: Share
+    first_touch: Share
+    interleave: Share
+    bound: Share
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give them as plain data, by name."""
+        return {field.name: getattr(self, field.name).to_dict() for field in fields(self)}
+
+
+def baselines(touched: Touched, room: Room, on_fast: BoolArray) -> Baselines:
+    """Give the baselines of folios, of which those of `on_fast` are placed on the top tier."""
+    return Baselines(
+        served(touched, on_fast),
+        served(touched, first_touch(touched, room)),
+        served(touched, interleaved(touched, room)),
+        bound(touched, room.fast),
+    )
+
+
+def served(touched: Touched, on_fast: BoolArray) -> Share:
+    """Give the share that a placement serves fast."""
+    return _share(touched, lambda accesses: float(accesses[on_fast].sum()))
+
+
+def bound(touched: Touched, room: int) -> Share:
+    """Give the share that no placement within `room` pages of the top tier exceeds."""
+    return _share(touched, lambda accesses: hottest(accesses, touched.pages, room))
+
+
+def _share(touched: Touched, fast: Callable[[I64Array], float]) -> Share:
+    late = touched.late
+    return Share(_part(fast, touched.accesses), None if late is None else _part(fast, late))
+
+
+def _part(fast: Callable[[I64Array], float], accesses: I64Array) -> float | None:
+    total = int(accesses.sum())
+    return fast(accesses) / total if total else None
