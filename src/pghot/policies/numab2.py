@@ -59,7 +59,7 @@ _STUCK = UNMOVABLE | OFF_LRU
 
 
 class FaultedUnits(NamedTuple):
-    """Facts of units by their number.
+    """Metadata of units by their number.
 
     When each was last marked prot_none (ms), whether it must stay where it is, its node and
     pages.

@@ -118,7 +118,7 @@ class Pghot(Policy):
                 self._batches += 1
                 self._sizes.add([len(batch.pfns)])
         if self.engine.refused["isolation"] == refused:
-            memory.short &= short  # a batch has taken the last room, and nobody wanted more
+            memory.short &= short  # a batch took the last free pages, and no folio was refused
         wakes = len(self.engine.kmigrated)
         took_us = wakes * costs.kmigrated_wake_us + costs.walk_us(folios, self._batches)
         self._busy_s += took_us * 1e-6

@@ -30,7 +30,7 @@ REPORTS_AS = "hwhint"
 
 
 def why_not(host: Host) -> str | None:
-    """Say why there are no hardware samples here; None where there are, as sysfs shows it."""
+    """Why there are no hardware samples here; None where there are, as sysfs shows it."""
     if find_mem_events(host):
         return None
     if any(name.startswith("arm_spe") for name in pmu_names(host)):

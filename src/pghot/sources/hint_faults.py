@@ -49,7 +49,7 @@ def settings(pace: Pace | None = None) -> list[tuple[str, str]]:
 
 
 def event(pages: int = RING_PAGES, page_size: int = 4096, *, user_only: bool = True) -> EventAttr:
-    """Give the event: every minor fault, one sample each; readable at half a ring.
+    """The event: every minor fault, one sample each; readable at half a ring.
 
     `user_only` leaves out faults that the kernel takes for a process, in read(2) say.
     """
@@ -65,7 +65,7 @@ def event(pages: int = RING_PAGES, page_size: int = 4096, *, user_only: bool = T
 
 
 def why_not(host: Host) -> str | None:
-    """Say why hint faults cannot be had here; None where they can, as far as files show."""
+    """Why hint faults cannot be had here; None where they can, as far as files show."""
     if not host.exists(NUMA_BALANCING):
         return "this kernel has no NUMA balancing (CONFIG_NUMA_BALANCING)"
     if not host.exists(RATE_LIMIT):

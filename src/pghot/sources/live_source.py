@@ -56,7 +56,7 @@ class Counts:
 
 
 class LiveSource(Protocol):
-    """A source of accesses: opened stopped, drained whenever one likes.
+    """A source of accesses: opened stopped, then enabled, and drained at any time.
 
     A class that inherits from it needs `name`, `counts` and `drain`; all else does nothing
     until it says otherwise.
@@ -99,4 +99,4 @@ class LiveSource(Protocol):
         return False
 
     def close(self) -> None:
-        """Give back what was opened."""
+        """Close what was opened."""
