@@ -56,8 +56,7 @@ def test_ranges_free_pages_and_watermarks(tmp_path: Path) -> None:
         },
         {
             "id": 1, "ranges": [[262144, 524288], [1048576, 1310720]], "toptier": False,
-            "cpus": "",
-            "free_pages": 450000, "promo_wmark": 8100,
+            "cpus": "", "free_pages": 450000, "promo_wmark": 8100,
         },
     ]  # fmt: skip
     assert form.notes == ()

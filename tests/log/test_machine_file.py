@@ -189,19 +189,6 @@ def test_a_node_may_be_any_ranges_of_pfns() -> None:
     assert Machine.from_dict(made.to_dict()) == made
 
 
-@pytest.mark.parametrize(
-    ("ranges", "line"),
-    [
-        ([], "node 0: ranges has none; a node without memory has pages = 0"),
-        ([[0, 40]], "nodes 0 and 1: .* share the section at PFN 0; a section is one node's"),
-        ([[32768, 9]], "node 0: .*"),
-    ],
-)
-def test_ranges_that_cannot_be_are_refused(ranges: list[list[int]], line: str) -> None:
-    other = {"id": 1, "ranges": [[41, 50]]}
-    assert re.fullmatch(line, refusal({"node": [{"id": 0, "ranges": ranges}, other]}))
-
-
 def test_nodes_may_touch_leave_holes_and_come_in_any_order() -> None:
     made = machine(node(2, 131072), node(0, 32768), node(1, 0))
     assert [(n.id, n.start_pfn) for n in made.nodes] == [(0, 32768), (1, 0), (2, 131072)]

@@ -24,11 +24,11 @@ class _Heat(Protocol):
         """Have the maps go on until `instant`."""
 
     def maps(self) -> list[HeatMap]:
-        """The maps."""
+        """Give the maps."""
 
 
 class RunBinner:
-    """Bins the rows and wake-ups of a run as they come; `binned` is what a report needs."""
+    """Told of rows and wake-ups by whoever runs the engine; tells a report at the end."""
 
     def __init__(self) -> None:
         self._series: RunSeries | None = None
@@ -72,7 +72,7 @@ class RunBinner:
         latency_ms: Histogram | None = None,
         as_live: bool = False,
     ) -> Binned:
-        """All of it; `refused` where others than the engine refuse as well."""
+        """Give all of it; `refused` where others than the engine refuse as well."""
         return Binned(
             kind=kind,
             name=engine.layout.name,

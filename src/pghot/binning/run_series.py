@@ -67,7 +67,7 @@ class RunSeries:
         self._last = instant
 
     def form(self, *, shares: bool) -> Series | None:
-        """The series; None where nothing was looked at.
+        """Give the series; None where nothing was looked at.
 
         `shares`: which accesses were fast can be known.
         """
