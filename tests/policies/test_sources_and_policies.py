@@ -37,7 +37,7 @@ PAGES = 4096
 
 
 def busy(seconds: float = 3, **more: Any) -> Scenario:
-    """Give a machine whose pages are all accessed and sampled, many times over."""
+    """A machine whose pages are all accessed and sampled, many times over."""
     mine = {"threads": [threads(count=4)], "seconds": seconds, "sampler": {"pace_hz": 5000}}
     return machine(**mine | more)
 
