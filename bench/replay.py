@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def machine(free_pages: int) -> Machine:
-    """Give the machine of the log, with so much room in the top tier."""
+    """The machine of the log, with so much room in the top tier."""
     return Machine(
         (
             Node(0, 0, PAGES, toptier=True, cpus=(0, 1), free_pages=free_pages),

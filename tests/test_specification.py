@@ -31,7 +31,7 @@ SECTIONS = [section for text in TEXTS.values() for section in SECTION.findall(te
 
 
 def sources() -> list[Path]:
-    """Give every file that a person wrote and that may cite a rule."""
+    """Every file that a person wrote and that may cite a rule."""
     found: list[Path] = []
     for name in ("src", "tests", "bench", "scripts", "examples", "docs"):
         found += (
@@ -44,7 +44,7 @@ WRITTEN = {path: path.read_text() for path in sources()}
 
 
 def rows(page: str, first: str) -> list[list[str]]:
-    """Give the cells of the rows of a page whose first cell matches `first`."""
+    """The cells of the rows of a page whose first cell matches `first`."""
     cells = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in TEXTS[page].splitlines()

@@ -47,7 +47,7 @@ def live(engine: Engine, seed: int, looks: int, rows: int = 300) -> None:
 
 
 def tables(directory: Path) -> tuple[list[dict], list[dict], EventReader]:
-    """Give all rows of a log, and its reader, read to the end."""
+    """All rows of a log, and its reader, read to the end."""
     reader = EventReader(directory)
     accesses, candidates = [], []
     for part in reader.parts():

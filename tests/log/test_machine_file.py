@@ -17,30 +17,8 @@ from pghot.errors import InputError
 from pghot.log.machine import MAX_PFN, Machine
 from tests.log.made import Run, log_rows, write_csv, write_machine
 
-EXAMPLE = """
-hz = 1000
-[[node]]
-id = 0
-start_pfn = 0           # section-aligned (multiple of 32768)
-pages = 262144          # or size = "1GiB"; a multiple of a section
-toptier = true          # or tier = <adistance>; nodes with CPUs and the fastest memory
-cpus = "0-3"            # may be empty
-free_pages = 200000     # before the log starts
-promo_wmark = 1000      # pages
-[[node]]
-id = 1
-start_pfn = 262144
-size = "8GiB"
-toptier = false
-cpus = ""
-free_pages = 0
-[[folio]]               # optional: compound folios and pages that are special
-pfn = 294912
-pages = 512             # order-9 folio
-memcg = 7
-lru = true
-"""
-"""The example of docs/spec/log.md."""
+SPEC = Path(__file__).resolve().parents[2] / "docs" / "spec" / "log.md"
+(EXAMPLE,) = re.findall(r"```toml\n(.*?)```", SPEC.read_text(), re.DOTALL)
 
 
 def node(nid: int, start: int = 0, pages: int = 32768, **more: Any) -> dict[str, Any]:
@@ -200,6 +178,15 @@ def test_hz_for_which_kernels_build_is_taken(hz: int) -> None:
 def test_nodes_that_cannot_be_are_refused(nodes: tuple[dict[str, Any], ...], line: str) -> None:
     got = refusal({"node": [*nodes]})
     assert got.replace("nodes 1 and 0", "nodes 0 and 1") == line
+
+
+# R8.4
+def test_a_node_may_be_any_ranges_of_pfns() -> None:
+    made = machine({"id": 0, "ranges": [[5, 40], [65536, 98309]]}, node(1, 32768))
+    first, second = made.nodes
+    assert [(one.start, one.end) for one in first.ranges] == [(5, 40), (65536, 98309)]
+    assert (first.pages, second.pages) == (35 + 32773, 32768)
+    assert Machine.from_dict(made.to_dict()) == made
 
 
 def test_nodes_may_touch_leave_holes_and_come_in_any_order() -> None:

@@ -46,7 +46,7 @@ def piece(start: int, stop: int, rows: Columns = ROWS) -> Columns:
 
 
 def read(path: Path) -> tuple[Columns, Metadata | None]:
-    """Give all rows and the metadata of a log."""
+    """All rows and the metadata of a log."""
     with open_log(path) as log:
         chunks = [chunk.columns for chunk in log.chunks(log.columns)]
         rows = {name: np.concatenate([c[name] for c in chunks] or [[]]) for name in log.columns}
@@ -73,7 +73,7 @@ def record(writer: PartsWriter) -> None:
 
 
 def left_behind(tmp_path: Path) -> Path:
-    """Give a directory of three parts, as a crash leaves it."""
+    """A directory of three parts, as a crash leaves it."""
     path = tmp_path / "log"
     directory = tmp_path / "log.parts"
     directory.mkdir()

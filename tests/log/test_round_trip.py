@@ -30,7 +30,7 @@ FORMS = pytest.mark.parametrize("name", ["log.parquet", "log.csv", "log.csv.zst"
 
 
 def read_back(path: Path, columns: tuple[str, ...] = tuple(DTYPES)) -> Columns:
-    """Give the whole log; its values must all be good."""
+    """The whole log; its values must all be good."""
     with open_log(path) as log:
         chunks = list(log.chunks(columns))
     assert not any(chunk.bad for chunk in chunks)

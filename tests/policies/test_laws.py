@@ -37,7 +37,7 @@ CROWDED = [
 
 
 def crowded(**more: Any) -> Scenario:
-    """Give a machine with all at once: two processes, both orders, what is stuck, kswapd."""
+    """A machine with all at once: two processes, both orders, what is stuck, kswapd."""
     return machine(
         **{
             "node": CROWDED,

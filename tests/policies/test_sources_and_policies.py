@@ -37,7 +37,7 @@ PAGES = 4096
 
 
 def busy(seconds: float = 3, **more: Any) -> Scenario:
-    """Give a machine whose pages are all accessed and sampled, many times over."""
+    """A machine whose pages are all accessed and sampled, many times over."""
     mine = {"threads": [threads(count=4)], "seconds": seconds, "sampler": {"pace_hz": 5000}}
     return machine(**mine | more)
 
@@ -79,6 +79,13 @@ def test_a_large_folio_moves_as_one(policy: str) -> None:
     assert sizes == [512] * 8
     assert chosen.figures().counters["pgpromote_success"] == PAGES
     check_memory(world.memory)
+
+
+def test_a_verb_that_a_policy_does_not_have_is_not_called() -> None:
+    assert Simulation(busy(), "none").world.on_faults is None
+    assert Simulation(busy(), "pghot-hwhint").world.on_faults is None
+    assert Simulation(busy(), "pghot-hintfault").world.on_faults is not None
+    assert Simulation(busy(), "oracle").world.place_of is None
 
 
 def test_kmigrated_promotes_at_its_wakes_and_between_them_nothing_moves() -> None:

@@ -36,7 +36,7 @@ def world(tmp_path, monkeypatch) -> World:
 
 @pytest.fixture
 def tables(capsys):
-    """Give the tables of a result with white space folded."""
+    """The tables of a result with white space folded."""
 
     def tables(result) -> str:
         capsys.readouterr()
@@ -247,7 +247,7 @@ def test_the_json_says_the_same_by_name(world):
 
 
 def on_terminal(write_to) -> str:
-    """Give what is written to a terminal."""
+    """What is written to a terminal."""
     reader, writer = os.openpty()
     with os.fdopen(writer, "w") as stream:
         write_to(stream)

@@ -27,7 +27,7 @@ HOT = {"kind": "hot-cold", "hot_share": 0.25, "hot_accesses": 0.99999}
 
 
 def full_top(**more: Any) -> Scenario:
-    """Give a machine whose top tier is full of mostly cold pages; the other hot ones are slow."""
+    """A machine whose top tier is full of mostly cold pages; the other hot ones are slow."""
     return machine(
         **{
             "node": NODES,

@@ -53,12 +53,12 @@ class PfnHeat:
         self._columns.at(instant)
 
     def maps(self) -> list[HeatMap]:
-        """Give the maps, of the node with most accesses first."""
+        """The maps, of the node with most accesses first."""
         places = sorted(map(self._place, range(len(self._nodes))), key=lambda p: -p.accesses)
         return [heat for place in places[:PLACES] for heat in place.maps()]
 
     def _stretches(self, node: Node) -> tuple[PfnRange, ...]:
-        """Give the grains that have a page of the node, numbered from its first PFN on."""
+        """The grains that have a page of the node, numbered from its first PFN on."""
         start, shift = node.start_pfn, self._shift
         return merge(
             PfnRange(one.start - start >> shift, (one.end - 1 - start >> shift) + 1)
@@ -69,7 +69,7 @@ class PfnHeat:
         return sum(stretch.pages for stretch in self._stretches(node))
 
     def _all_spans(self) -> U64Array:
-        """Give what `count` goes by: all ranges of all nodes, ascending."""
+        """What `count` goes by: all ranges of all nodes, ascending."""
         spans = []
         for node, first in zip(self._nodes, self._firsts.tolist(), strict=False):
             stretches = iter(self._stretches(node))

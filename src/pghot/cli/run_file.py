@@ -51,6 +51,6 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def set_in(file: RunFile) -> dict[str, Any]:
-    """Give the keys that a file sets, with their values."""
+    """The keys that a file sets, with their values."""
     every = {name: getattr(file, name) for name in file.__struct_fields__}
     return {name: value for name, value in every.items() if value is not UNSET}

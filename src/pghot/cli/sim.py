@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
-    """Give the scenario as the options have it, and its scale; InputError where it is none."""
+    """The scenario as the options have it, and its scale; InputError where it is none."""
     import msgspec
 
     from pghot.policies.registry import POLICIES
@@ -141,7 +141,7 @@ def _scale(text: str) -> float:
 
 
 def seed_of(text: str) -> int:
-    """Give the seed that an option names; InputError where it is none."""
+    """The seed that an option names; InputError where it is none."""
     from pghot.errors import InputError
 
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -54,7 +54,7 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Give what the options ask for; InputError where they cannot be."""
+    """What the options ask for; InputError where they cannot be."""
     from pghot.errors import InputError
     from pghot.linux.processes import parse_pids
     from pghot.live.options import Options, default_pace

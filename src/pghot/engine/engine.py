@@ -25,7 +25,7 @@ from pghot.engine.vmstat import Vmstat
 
 
 class Engine:
-    """All of the series but its sources, over a `Memory`.
+    """The series without its sources: records, kmigrated and throttle over a `Memory`.
 
     Time is jiffies, and an argument everywhere; it must not go backwards.  One thread at a
     time may call in: records are updated with plain stores (R1.12).
@@ -122,7 +122,7 @@ class Engine:
         now: npt.ArrayLike,
         latency_ms: npt.NDArray[np.int32] | None = None,
     ) -> int:
-        """Record accesses in time order; give how many were refused with EINVAL.
+        """Record accesses in time order; how many were refused with EINVAL.
 
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
         `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_ms`
@@ -158,7 +158,7 @@ class Engine:
 
     @property
     def work_requested(self) -> bool:
-        """Tell whether some kmigrated would work at its next wake-up."""
+        """Whether some kmigrated would work at its next wake-up."""
         return any(kmigrated.work_requested for kmigrated in self.kmigrated.values())
 
     def memory_going_online(self, start_pfn: int, pages: int) -> int:

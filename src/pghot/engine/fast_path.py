@@ -71,7 +71,7 @@ class Rows:
 
 @cython.cclass
 class RecordRules:
-    """What a record is updated by.
+    """The tunables and tables by which records are updated.
 
     Sources taken, the node of accesses that name none, the window in jiffies, and
     `Layout.table`.
@@ -98,7 +98,7 @@ class RecordRules:
 
 @cython.cclass
 class Scratch:
-    """What the recorder works with between two blocks.
+    """Scratch arrays of the recorder, kept from block to block.
 
     `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
     against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
@@ -555,7 +555,7 @@ def _update_words_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
 def trace(maps: Maps, rules: RecordRules, rows: Rows, before: Any, after: Any) -> None:
     """Write to `after` (u32) what the record at each place will be after its access.
 
-    As `update`, but the records are put back as they were: whoever records comes next.
+    As `update`, but the records are put back as they were; the caller records them next.
     """
     was: cython.p_uint = u32(before)
     becomes: cython.p_uint = u32(after)

@@ -35,7 +35,7 @@ from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
 def foresee(
     accesses: Accesses, mem_map: MemMap, hot_map: HotMap, nodes: Nodes, rules: RecordRules
 ) -> Recorded:
-    """Tell what becomes of accesses that are about to be recorded; nothing has changed after."""
+    """The outcome of accesses that are about to be recorded; changes nothing."""
     fates = _verdicts(accesses, nodes, rules)
     folios, sizes = accesses.pfn.copy(), np.ones(len(fates), np.int64)
     there = mem_map.places(accesses.pfn) >= 0

@@ -114,7 +114,7 @@ class FaultLatency:
         latency_ms: npt.NDArray[np.int32],
         now: npt.NDArray[np.uint64],
     ) -> npt.NDArray[np.bool_]:
-        """Tell which accesses make their page ready.
+        """Which accesses make their page ready.
 
         `places` are the pages' (`MemMap.places`), `now` their jiffies, ascending; every
         latency is known.

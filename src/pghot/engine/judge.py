@@ -34,7 +34,7 @@ _U32 = cython.declare(cython.long, 0xFFFF_FFFF)
 
 @cython.cclass
 class Limits:
-    """What a pass goes by.
+    """Limits of a pass.
 
     Folios in a batch, the window and now in ms, pages a second that may pass, jiffies a
     second, and whether a folio refused by the rate limit counts.

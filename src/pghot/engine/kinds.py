@@ -14,7 +14,7 @@ ODD_KIND = {1: ODD, 2: WIDE_ODD}
 
 
 class Row(NamedTuple):
-    """What is known of a page.
+    """Metadata of a page.
 
     `nid` counts where `flags` have MOVED.  `pages`: the folio's size at its first page; at
     another minus that size, in an odd row minus the distance to the first.
@@ -128,7 +128,7 @@ class Kinds:
         return self.pages[first:last]
 
     def put_odd(self, places: npt.NDArray[np.int64], rows: list[Row]) -> None:
-        """Give pages rows of their own, or write those that they have."""
+        """Write rows of their own for pages, new ones where they have none."""
         fresh = np.setdiff1d(places, self.odd_place)
         if len(fresh):
             at = np.searchsorted(self.odd_place, fresh)

@@ -68,7 +68,7 @@ class Shared(Protocol):
 
 
 class Kmigrated:
-    """The thread of one node, without the thread: whoever keeps the time calls `look`."""
+    """kmigrated of one node.  It starts no thread: the driver calls `look` at each wake-up."""
 
     def __init__(self, engine: Shared, nid: int) -> None:
         self._engine = engine
@@ -81,7 +81,7 @@ class Kmigrated:
 
     @property
     def work_requested(self) -> bool:
-        """Tell whether the node's activate flag is up."""
+        """Whether the node's activate flag is up."""
         return bool(self._engine.activate[self.nid])
 
     def look(self, now: int) -> Iterator[Batch]:
@@ -250,7 +250,7 @@ class Kmigrated:
         return batch
 
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
-        """Give refused folios their records back (defect 8), and how many there are."""
+        """Restore the records of refused folios (defect 8); how many there are."""
         outcome = candidates["outcome"]
         kept = candidates[(outcome != found.MOVED_OR_IN_BATCH) & (outcome != found.ALREADY_THERE)]
         if not len(kept):
@@ -260,7 +260,7 @@ class Kmigrated:
         return len(kept)
 
     def _tell(self, candidates: npt.NDArray[np.void], now: int) -> None:
-        """Tell the observer, if any, what became of candidates."""
+        """Report the outcomes of candidates to the observer, if any."""
         engine = self._engine
         if engine.observer is None or not len(candidates):
             return
@@ -277,7 +277,7 @@ class Kmigrated:
 
 
 class _Targets:
-    """What a pass knows of its target nodes until a batch moves.  `nids`: of all candidates."""
+    """Targets of a pass, read again after each batch.  `nids`: those of all candidates."""
 
     def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
         self._memory = engine.memory

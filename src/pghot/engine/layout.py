@@ -64,11 +64,11 @@ class Layout:
         return 1 << self.ready_bit
 
     def time_of(self, now: int) -> int:
-        """Give the time field of a record touched at `now` jiffies."""
+        """The time field of a record touched at `now` jiffies."""
         return now >> self.time_bucket_shift & self.time_max
 
     def latency(self, time: int, now: int) -> int:
-        """Give the jiffies from a record's time field to `now`, modulo `wrap`.
+        """The jiffies from a record's time field to `now`, modulo `wrap`.
 
         In default mode the low 7 bits of `now` are masked off first (R1.5).
         """
@@ -76,7 +76,7 @@ class Layout:
         return elapsed << self.time_bucket_shift
 
     def latency_ms(self, time: int, now: int, hz: int) -> int:
-        """Give the same in milliseconds: the series' pghot_access_latency()."""
+        """The same in milliseconds: the series' pghot_access_latency()."""
         return jiffies_to_msecs(self.latency(time, now), hz)
 
     def fields(self, record: int) -> Fields:
@@ -99,7 +99,7 @@ class Layout:
         )
 
     def update(self, record: int, now: int, nid: int, rules: Rules) -> int:
-        """Give the record after one access at `now` jiffies (R1.6 to R1.9).
+        """The record after one access at `now` jiffies (R1.6 to R1.9).
 
         `nid` is the target node; a layout that keeps none ignores it.
         """
@@ -118,7 +118,7 @@ class Layout:
         return (fields, 0) if fields.ready else (None, record)
 
     def table(self, rules: Rules) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
-        """Give what the compiled loops look up instead of working `update` out, flat.
+        """What the compiled loops look up instead of working `update` out, flat.
 
         A layout of bytes: the next record, by time bucket and old record (8 KiB).  In
         default mode it depends on nothing else (docs/engine.md).  A wider one: the next
@@ -145,7 +145,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an update goes by: the window in jiffies and the frequency that makes ready."""
+    """What decides an update: the window in jiffies, and the frequency that sets ready."""
 
     window: int
     freq_threshold: int

@@ -46,7 +46,7 @@ class Arrays(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of pages, item by item: `head` is the folio's first PFN, `pages` its size.
+    """Metadata of pages, item by item: `head` is the folio's first PFN, `pages` its size.
 
     `flags`, `nid` and `memcg` are of the first page; the first two flags of the page itself.
     """
@@ -340,7 +340,7 @@ class MemMap:
             )
 
     def _change(self, places: I64Array, change: Callable[[Row], Row]) -> None:
-        """Give pages the rows that `change` makes of theirs."""
+        """Replace the rows of pages by what `change` makes of them."""
         if not len(places):
             return
         numbers, which = np.unique(self._rows(places), return_inverse=True)
@@ -362,7 +362,7 @@ class MemMap:
         return kind
 
     def _set_shared(self, places: I64Array, rows: list[Row], which: I64Array) -> None:
-        """Give pages rows that they share with others: `rows[which]`."""
+        """Assign pages rows that they share with others: `rows[which]`."""
         if (self._kind[places] == self._odd).any():
             self.kinds.drop_odd(places)
         numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows])
@@ -372,7 +372,7 @@ class MemMap:
         self._note(places, steps[which])
 
     def _set_odd(self, places: I64Array, rows: list[Row]) -> None:
-        """Give pages rows of their own."""
+        """Assign pages rows of their own."""
         self.kinds.put_odd(places, rows)
         self._kind[places] = self._odd
         self._note(places, np.array([_steps_by_one(row) for row in rows]))

@@ -37,7 +37,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, all dealt with.
+    """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, with their outcomes.
 
     `candidates` (`candidates.CANDIDATE`) hold until the observer returns; `outcome` 0 are those
     that moved, others are codes of `reasons.CANDIDATE`.  `threshold_ms` (i64): the throttle's
@@ -51,7 +51,7 @@ class Judged:
 
 
 class Observer(Protocol):
-    """Takes notice; it must not change what it is given, nor call the engine."""
+    """Is told of accesses, batches and candidates; it changes nothing and calls no engine."""
 
     def recorded(self, recorded: Recorded) -> None:
         """Take accesses that an engine that has started is about to record, or ignore."""

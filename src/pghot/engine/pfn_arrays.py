@@ -19,7 +19,7 @@ def pfns_of(ranges: Iterable[PfnRange]) -> U64Array:
 
 
 def nth_pfns(ranges: Sequence[PfnRange], numbers: npt.NDArray[np.uint64]) -> U64Array:
-    """Give the PFNs that come as number 0, 1, 2, ... of the ranges; all numbers are of theirs."""
+    """The PFNs that come as number 0, 1, 2, ... of the ranges; all numbers are of theirs."""
     starts = np.array([one.start for one in ranges], np.uint64)
     before = np.cumsum([0, *(one.pages for one in ranges[:-1])]).astype(np.uint64)
     at = np.searchsorted(before, numbers, side="right") - 1
@@ -27,6 +27,6 @@ def nth_pfns(ranges: Sequence[PfnRange], numbers: npt.NDArray[np.uint64]) -> U64
 
 
 def contained(ranges: Sequence[PfnRange], pfns: U64Array) -> npt.NDArray[np.bool_]:
-    """Tell of each PFN whether it is in one of the ranges, which ascend."""
+    """Of each PFN whether it is in one of the ranges, which ascend."""
     edges = np.array(ranges, np.uint64).ravel()
     return np.searchsorted(edges, pfns, side="right") % 2 == 1

@@ -25,7 +25,7 @@ class PfnRange(NamedTuple):
 
 
 def merge(ranges: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
-    """Give the same PFNs in as few ranges as can be, ascending; empty ones are left out."""
+    """The same PFNs in as few ranges as can be, ascending; empty ones are left out."""
     merged: list[PfnRange] = []
     for one in sorted(one for one in ranges if one.start < one.end):
         if merged and one.start <= merged[-1].end:
@@ -36,7 +36,7 @@ def merge(ranges: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
 
 
 def ascending(ranges: Iterable[tuple[int, int]]) -> tuple[PfnRange, ...]:
-    """Give the same PFNs in as few ranges as can be.
+    """The same PFNs in as few ranges as can be.
 
     ValueError, naming the range, where one is empty or does not come after the one before it.
     """
@@ -57,7 +57,7 @@ def ascending(ranges: Iterable[tuple[int, int]]) -> tuple[PfnRange, ...]:
 
 
 def intersect(left: Iterable[PfnRange], right: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
-    """Give the PFNs that are in both."""
+    """The PFNs that are in both."""
     ones, others = merge(left), merge(right)
     common = []
     i = j = 0
@@ -73,7 +73,7 @@ def intersect(left: Iterable[PfnRange], right: Iterable[PfnRange]) -> tuple[PfnR
 
 
 def subtract(left: Iterable[PfnRange], right: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
-    """Give the PFNs that are in `left` and not in `right`."""
+    """The PFNs that are in `left` and not in `right`."""
     wanted = merge(left)
     if not wanted:
         return ()
@@ -85,7 +85,7 @@ def subtract(left: Iterable[PfnRange], right: Iterable[PfnRange]) -> tuple[PfnRa
 
 
 def whole_sections(ranges: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
-    """Give the ranges of the sections that have a page of these."""
+    """The ranges of the sections that have a page of these."""
     return merge(
         PfnRange(
             one.start // PAGES_PER_SECTION * PAGES_PER_SECTION,

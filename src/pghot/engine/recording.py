@@ -32,7 +32,7 @@ class Accesses(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """What the recorder knows of nodes, by id; it raises `activate`."""
+    """Flags of nodes by id, as the recorder reads them; it sets `activate`."""
 
     toptier: npt.NDArray[np.uint8]
     online: npt.NDArray[np.uint8]
@@ -149,7 +149,7 @@ def _verdicts(mem_map: MemMap, toptier: npt.NDArray[np.uint8]) -> npt.NDArray[np
 def as_accesses(
     pfn: npt.ArrayLike, nid: npt.ArrayLike, source: npt.ArrayLike, now: npt.ArrayLike
 ) -> Accesses:
-    """Give four arrays of one length; a scalar stands for the same value in every row.
+    """Four arrays of one length; a scalar stands for the same value in every row.
 
     A node id or source that its type cannot hold becomes one that is refused.
     """
@@ -170,7 +170,7 @@ def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLik
 
 
 def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Give a contiguous read-only array; one kind of array keeps to one compiled loop."""
+    """A contiguous read-only array; one kind of array keeps to one compiled loop."""
     rows = np.asarray(values, dtype=dtype)
     if rows.shape != shape:
         rows = np.broadcast_to(rows, shape)

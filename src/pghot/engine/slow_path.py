@@ -48,7 +48,7 @@ else:
 
 @cython.cclass
 class NodeFlags:
-    """What the recorder knows of nodes, by id; it raises `activate`."""
+    """Flags of nodes by id, as the recorder reads them; it sets `activate`."""
 
     def __init__(self, arrays: Any) -> None:
         """Take pointers from `toptier`, `online` and `activate` (u8), which are kept."""

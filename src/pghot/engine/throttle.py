@@ -14,12 +14,12 @@ from pghot.engine.vmstat import PGDAT
 
 
 def make_pgdat() -> npt.NDArray[np.void]:
-    """Give the throttle state and counters of every node id, all zero."""
+    """The throttle state and counters of every node id, all zero."""
     return np.zeros(NID_MAX + 1, PGDAT)
 
 
 def free_space_enough(zones: Iterable[Zone], present: int) -> bool:
-    """Tell whether one of the zones of a node of `present` pages has free room."""
+    """Whether one of the zones of a node of `present` pages has free room."""
     return any(room_is_free(zone.free_pages, zone.promo_wmark, present) for zone in zones)
 
 

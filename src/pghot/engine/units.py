@@ -34,7 +34,7 @@ def jiffies_to_msecs(jiffies: int, hz: int) -> int:
 
 
 def jiffies_within(msecs: int, hz: int) -> int:
-    """Give the most jiffies that last no longer than `msecs`.
+    """The most jiffies that last no longer than `msecs`.
 
     For any whole `j`: `jiffies_to_msecs(j) <= msecs` exactly when `j <= jiffies_within(msecs)`.
     """
@@ -42,12 +42,12 @@ def jiffies_within(msecs: int, hz: int) -> int:
 
 
 def usecs_to_jiffies(usecs: int, hz: int) -> int:
-    """Give the jiffies of a time in microseconds, rounded down (R9.2)."""
+    """The jiffies of a time in microseconds, rounded down (R9.2)."""
     return usecs * hz // USEC_PER_SEC
 
 
 def mb_to_pages(megabytes: int) -> int:
-    """Give the pages in so many MiB: the kernel's MB_TO_PAGES of an unsigned int.
+    """The pages in so many MiB: the kernel's MB_TO_PAGES of an unsigned int.
 
     The shift is made in 32 bits, so 16 TiB wrap to no page at all.
     """

@@ -69,5 +69,5 @@ class Vmstat:
         self.events[_PLACE[name]] += count
 
     def as_dict(self) -> dict[str, int]:
-        """Give every counter, in the order of R5.10."""
+        """Every counter, in the order of R5.10."""
         return {name: self[name] for name in ORDER}

@@ -49,7 +49,7 @@ class Scopes:
         return self._tallies[own]
 
     def __iter__(self) -> Iterator[tuple[str, Tally]]:
-        """Give names and tallies, those with most accesses first."""
+        """Names and tallies, those with most accesses first."""
         order = sorted(self._tallies.items(), key=lambda item: -item[1].accesses)
         for key, tally in order:
             yield OTHERS if key is None else self._name_of(key), tally
@@ -63,7 +63,7 @@ BY: Mapping[str, tuple[str, str]] = {
 
 
 def column_scopes(by: str, columns: tuple[str, ...], log: Any) -> Scopes:
-    """Give scopes by a column; InputError where the log has it not."""
+    """Scopes by a column; InputError where the log has it not."""
     column, word = BY[by]
     if column not in columns:
         raise InputError(f"{log}: has no column {column}, so nothing is known by {by}")

@@ -72,7 +72,7 @@ class EventRings:
         return [descriptor for on in self._on.values() for descriptor in on.descriptors]
 
     def follow_cpus(self) -> bool:
-        """Open CPUs that came online, close those that went; say whether any did.
+        """Open CPUs that came online, close those that went; whether any did.
 
         The kernel takes events off a CPU that goes offline and does not put them back.
         What a closed ring held is gone: drain first.
@@ -180,7 +180,7 @@ def _text(error: OSError) -> str:
 
 
 def _why(error: OSError) -> str:
-    """Say what was refused and what to do."""
+    """A note that says what was refused and what to do."""
     if error.errno in {errno.EACCES, errno.EPERM}:
         return (
             "perf events of other processes, or with physical addresses, are not allowed: run "

@@ -1,4 +1,4 @@
-"""The one way by which host settings are changed, and put back whatever happens.
+"""Host settings are changed and put back through this module alone.
 
 The old value is on disk before a new one is written.  It comes back at the end of a `with`,
 which signals end too, at the interpreter's exit, at the next start after a kill, or by
@@ -109,7 +109,7 @@ class SettingsGuard:
             raise PghotError(f"{path}: cannot be set to {value}: {why}") from error
 
     def changed_by_others(self) -> list[Changed]:
-        """Give the settings that no longer are as `set` left them."""
+        """The settings that no longer are as `set` left them."""
         changed = []
         for path, ours in self._ours.items():
             try:

@@ -33,18 +33,18 @@ class Host:
         self._held: dict[str, int] = {}
 
     def path(self, name: str) -> Path:
-        """Give where a file of the host really is."""
+        """Where a file of the host really is."""
         return self.root / name.lstrip("/")
 
     def exists(self, name: str) -> bool:
-        """Tell whether the file or directory is there and may be looked for."""
+        """Whether the file or directory is there and may be looked for."""
         try:
             return self.path(name).exists()
         except OSError:
             return False
 
     def names(self, name: str) -> list[str]:
-        """Give the entries of a directory, sorted; none where it is not there."""
+        """The entries of a directory, sorted; none where it is not there."""
         try:
             return sorted(entry.name for entry in self.path(name).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -114,7 +114,7 @@ class Host:
         return os.read(self._held[name], _HELD_BYTES)
 
     def sysconf(self, name: str) -> int:
-        """Give a limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
+        """A limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
         return os.sysconf(name)
 
     def move_pages(

@@ -38,7 +38,7 @@ class Probe(NamedTuple):
 
 
 def why_not(host: Host) -> str | None:
-    """Say why there can be no probes here; None where there can, as far as files show."""
+    """Why there can be no probes here; None where there can, as far as files show."""
     if platform.machine() not in _ARGUMENTS:
         return f"which registers hold arguments is not known for {platform.machine()}"
     if not host.exists(PMU):

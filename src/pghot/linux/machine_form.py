@@ -31,7 +31,7 @@ class MachineForm(NamedTuple):
 
 
 def machine_form(topology: Topology, hz: int | None = None) -> MachineForm:
-    """Give the machine file of a host, in 4 KiB pages; `hz` wins over the host's own.
+    """The machine file of a host, in 4 KiB pages; `hz` wins over the host's own.
 
     A node's ranges are rounded out to sections; a section without a page of it is a hole.  Of a
     section that nodes share, the one that has most of it gets all.  A node with several zones
@@ -68,7 +68,7 @@ def machine_form(topology: Topology, hz: int | None = None) -> MachineForm:
 
 
 def _keys(ranges: tuple[PfnRange, ...]) -> dict[str, Any]:
-    """Give the keys of a machine file for these ranges: those of old where one will do."""
+    """The keys of a machine file for these ranges: those of old where one will do."""
     if len(ranges) > 1:
         return {"ranges": [[*one] for one in ranges]}
     start = ranges[0].start if ranges else 0
@@ -76,7 +76,7 @@ def _keys(ranges: tuple[PfnRange, ...]) -> dict[str, Any]:
 
 
 def _ranges(topology: Topology) -> tuple[dict[int, tuple[PfnRange, ...]], list[str]]:
-    """Give each node's ranges in 4 KiB pages, and what is to be said of shared sections."""
+    """Each node's ranges in 4 KiB pages, and what is to be said of shared sections."""
     exact = _exact_ranges(topology)
     _check_apart(exact)
     ranges, notes = {}, []
@@ -97,7 +97,7 @@ def _ranges(topology: Topology) -> tuple[dict[int, tuple[PfnRange, ...]], list[s
 
 
 def _exact_ranges(topology: Topology) -> dict[int, tuple[PfnRange, ...]]:
-    """Give each node's ranges in 4 KiB pages, the node that is lowest in memory first."""
+    """Each node's ranges in 4 KiB pages, the node that is lowest in memory first."""
     factor = topology.page_size >> PAGE_SHIFT
     with_pfns = sorted((node.pfns, node.id) for node in topology.nodes if node.pfns)
     return {
@@ -107,12 +107,12 @@ def _exact_ranges(topology: Topology) -> dict[int, tuple[PfnRange, ...]]:
 
 
 def _edge_sections(ranges: tuple[PfnRange, ...]) -> set[int]:
-    """Give the sections that ranges begin or end in."""
+    """The sections that ranges begin or end in."""
     return {pfn // PAGES_PER_SECTION for one in ranges for pfn in (one.start, one.end - 1)}
 
 
 def _owners_of_shared(exact: dict[int, tuple[PfnRange, ...]]) -> dict[int, int]:
-    """Give the owner of each section that several nodes begin or end in, ascending.
+    """The owner of each section that several nodes begin or end in, ascending.
 
     It is the node that has most of the section; of equals, the lowest in memory.
     """

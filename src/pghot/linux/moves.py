@@ -43,7 +43,7 @@ class Batch(NamedTuple):
         return moved
 
     def each(self) -> npt.NDArray[np.str_]:
-        """Give the key of MOVE_PAGES of each page."""
+        """The key of MOVE_PAGES of each page."""
         if self.moved.all():
             return np.full(len(self.statuses), MOVED)
         values, at = np.unique(self.statuses, return_inverse=True)
@@ -78,7 +78,7 @@ class Outcome:
         return self.counts.total() - self.counts[MOVED]
 
     def lines(self) -> list[str]:
-        """Give a line a name, in the order of MOVE_PAGES: `EBUSY 12: cannot be isolated...`."""
+        """A line a name, in the order of MOVE_PAGES: `EBUSY 12: cannot be isolated...`."""
         return [
             f"{name} {self.counts[name]}: {reason}"
             for name, reason in MOVE_PAGES.items()
@@ -146,7 +146,7 @@ def _move(host: Host, pid: int, addresses: U64Array, nid: int) -> StatusArray:
 def _failed(
     host: Host, pid: int, addresses: U64Array, nid: int, statuses: StatusArray, code: int
 ) -> Batch:
-    """Give what became of a batch whose call failed, perhaps half-way (a full node)."""
+    """What became of a batch whose call failed, perhaps half-way (a full node)."""
     open_ = statuses == NOT_TRIED
     if code in {errno.ENOMEM, errno.ENOENT}:
         statuses[open_] = _where(host, pid, addresses[open_], nid, code)

@@ -106,7 +106,7 @@ class EventAttr:
     clockid: int | None = None
 
     def pack(self, byteorder: Literal["little", "big"] = sys.byteorder) -> bytes:
-        """Give the struct, as short as the oldest kernel's that has all its fields.
+        """The struct, as short as the oldest kernel's that has all its fields.
 
         A kernel takes one that is shorter than its own and reads zeros for the rest; a
         longer one it takes only where the rest is zero.

@@ -20,7 +20,7 @@ BLOCKS = "/sys/devices/system/memory"
 def node_ranges(
     host: Host, node: int, zones: Iterable[ZoneInfo], page_size: int
 ) -> tuple[PfnRange, ...]:
-    """Give the node's PFNs, in pages of `page_size` bytes.
+    """The node's PFNs, in pages of `page_size` bytes.
 
     Its zones' spans, and of those only its online memory blocks where the host has blocks.
     """
@@ -33,7 +33,7 @@ def node_ranges(
 
 
 def _block_numbers(host: Host, node: int) -> list[int] | None:
-    """Give the node's online memory blocks, or None where the host does not tell of any."""
+    """The node's online memory blocks, or None where the host does not tell of any."""
     if not host.exists(f"{BLOCKS}/block_size_bytes"):
         return None
     place = f"/sys/devices/system/node/node{node}"

@@ -68,17 +68,17 @@ class Targets(ABC):
         self._set({stat.pid: stat.starttime for stat in self._look() if stat.lives})
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
-        """Tell which of these pids are targets."""
+        """Which of these pids are targets."""
         if self._sorted is None:  # once for all forks and exits since the last time
             self._sorted = np.array(sorted(self._members), np.int64)
         return np.isin(pids, self._sorted)
 
     def alive(self) -> bool:
-        """Tell whether there is still something to watch, as of the last refresh or event."""
+        """Whether there is still something to watch, as of the last refresh or event."""
         return bool(self._members)
 
     def starttime(self, pid: int) -> int:
-        """Give the starttime of a target; 0 of any other."""
+        """The starttime of a target; 0 of any other."""
         return self._members.get(pid, 0)
 
     def forked(self, parent: int, child: int) -> bool:
@@ -112,7 +112,7 @@ class Targets(ABC):
 
     @abstractmethod
     def _look(self) -> Sequence[Stat]:
-        """Give the members of now, dead ones too."""
+        """The members of now, dead ones too."""
 
     def _set(self, members: dict[int, int]) -> None:
         if members != self._members:
@@ -167,7 +167,7 @@ class Cgroup(Targets):
         self.directory = ""
 
     def alive(self) -> bool:
-        """Tell whether the group is still there."""
+        """Whether the group is still there."""
         return self._host.exists(f"{self.directory}/cgroup.procs")
 
     def _resolve(self) -> None:
@@ -193,11 +193,11 @@ class Everything(Targets):
         """Nothing to look for."""
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
-        """Tell which are processes: every one but the idle task (0) and perf's unknown (-1)."""
+        """Which are processes: every one but the idle task (0) and perf's unknown (-1)."""
         return np.asarray(pids, np.int64) > 0
 
     def alive(self) -> bool:
-        """Tell whether there is something to watch: always."""
+        """Whether there is something to watch: always."""
         return True
 
     def forked(self, parent: int, child: int) -> bool:
@@ -220,7 +220,7 @@ class Everything(Targets):
 
 
 def named_process(host: Host, pid: int) -> Stat:
-    """Give the process that a person named by its id; InputError where it is none to watch."""
+    """The process that a person named by its id; InputError where it is none to watch."""
     stat = read_stat(host, pid)
     if stat is None:
         raise InputError(f"-p {pid}: no such process")

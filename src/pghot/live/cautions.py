@@ -14,7 +14,7 @@ _ENOUGH_BYTES = 1 << 30
 
 
 def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
-    """Give what speaks against hint faults as the only eye on this host."""
+    """What speaks against hint faults as the only source on this host."""
     if hint_faults.NAME not in choice.names:
         return []
     return [
@@ -23,7 +23,7 @@ def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
 
 
 def _kernel_promotes(topology: Topology) -> list[str]:
-    """Tell of top-tier nodes with so much room that no rate limit holds the kernel back.
+    """Caution of top-tier nodes with so much free that no rate limit holds the kernel back.
 
     pgdat_free_space_enough() of kernel/sched/fair.c.
     """
@@ -44,7 +44,7 @@ def _roomy(node: NumaNode, topology: Topology) -> bool:
 
 
 def _kernel_disagrees(host: Host, topology: Topology) -> list[str]:
-    """Tell of nodes that are slow by `--tiers` only: the kernel looks for slow pages by itself."""
+    """Caution of nodes that are slow by `--tiers` only: the kernel scans by its own tiers."""
     if topology.tiers is None:
         return []
     unseen = sorted(set(topology.slow) - set(read_topology(host).slow))

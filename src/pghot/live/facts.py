@@ -37,7 +37,7 @@ class Facts:
         self.left_out: Counter[str] = Counter()
 
     def learn(self, instant: int, rows: Columns) -> Columns:
-        """Give the rows of pages that can move; the machine and the owners then know them."""
+        """The rows of pages that can move, whose metadata and rmap are stored."""
         pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
         flags = self._kpages.flags(pfns)
         heads = self._kpages.heads(pfns, flags)

@@ -88,7 +88,7 @@ def run(
 
 
 def _latest(instant: int, step_us: int, now_us: int) -> int:
-    """Give the last instant whose rows are in by now."""
+    """The last instant whose rows are in by now."""
     return instant + (now_us - SETTLE_US - instant) // step_us * step_us
 
 
@@ -103,7 +103,7 @@ def _see_host(watch: Watch, stage: Stage, instant: int, now_us: int) -> None:
 
 
 def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> str:
-    """Say why it ends now; empty where it goes on."""
+    """Why the run ends now; empty where it goes on."""
     duration = session.options.duration
     gone = watch.targets_gone(now_us)
     if stop.signal is not None:

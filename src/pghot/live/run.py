@@ -273,7 +273,7 @@ class _Live:
             hz=self.machine.form.content["hz"],
             fidelity=self.options.fidelity,
         )
-        enabled = sum(1 << SOURCES[name] for name in self.session.choice.names)
+        enabled = sum(1 << SOURCES[source.name] for source in self.session.sources)
         tunables = {
             "enabled_sources": str(enabled & ALL_SOURCES),
             "target_nid": str(self.session.topology.fast[0]),

@@ -94,7 +94,8 @@ class ScanTimes:
         since = (by_then - (faulted_at - 1)) % _COUNTS  # scans since its last fault
         since = np.where(faulted_at == 0, by_then, since)
         oldest = np.maximum(self._count[rows] - KEPT, 0)
-        return np.maximum(by_then - np.maximum(since, 1), oldest)
+        caught: I64Array = np.maximum(by_then - np.maximum(since, 1), oldest)
+        return caught
 
     def _rows(self, faults: Faults) -> I64Array:
         """The row of each fault's chunk, -1 where no scan was seen there."""

@@ -14,10 +14,11 @@ from pghot.linux.processes import Cgroup, Everything, Pids, Targets
 from pghot.linux.settings import SCAN
 from pghot.linux.topology import Topology, read_topology
 from pghot.live.options import Options
-from pghot.sources import hardware, hint_faults
+from pghot.sources import hint_faults
 from pghot.sources.choose import Choice, choose
 from pghot.sources.live_source import LiveSource
 from pghot.sources.prot_none import ProtNone
+from pghot.sources.registry import find
 
 OpenSource = Callable[[str, Host], LiveSource]
 
@@ -128,6 +129,4 @@ def _open_scans(host: Host, choice: Choice) -> tuple[ProtNone | None, list[str]]
 
 
 def _open(name: str, host: Host) -> LiveSource:
-    module = {hint_faults.NAME: hint_faults, hardware.NAME: hardware}[name]
-    source: LiveSource = module.open_source(host, follow=True)
-    return source
+    return find(name).open_source(host, follow=True)

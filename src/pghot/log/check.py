@@ -167,7 +167,7 @@ class RowCheck:
         self._places = _places(machine)
 
     def good_rows(self, chunk: Chunk) -> Columns:
-        """Give the chunk's columns without bad rows."""
+        """The chunk's columns without bad rows."""
         self.look_for_ragged()
         bad_at = list(self._bad_rows(chunk))
         if not bad_at:

@@ -89,7 +89,7 @@ class Said:
     version: int = VERSION
 
     def to_json(self) -> bytes:
-        """Give the text that a part's files hold under `KEY`."""
+        """The text that a part's files hold under `KEY`."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
@@ -104,7 +104,7 @@ class Said:
 
 
 def arrow_table(name: str, columns: dict[str, npt.NDArray[Any]], said: Said) -> pa.Table:
-    """Give a table of a part, names in the place of their numbers."""
+    """A table of a part, names in the place of their numbers."""
     named = NAMED | {"status": ("", *said.statuses)}
     arrays = [
         pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int8)), list(named[column]))

@@ -80,12 +80,12 @@ class Metadata:
         return list(self.extra.get(_TAPE, ()))
 
     def with_tape(self, tape: list[str]) -> Metadata:
-        """Give this metadata with these pieces of tape and no others."""
+        """The same metadata with these pieces of tape and no others."""
         extra = {key: value for key, value in self.extra.items() if key != _TAPE}
         return replace(self, extra=extra | {_TAPE: tape} if tape else extra)
 
     def to_json(self) -> str:
-        """Give the JSON text that is stored in the file."""
+        """The JSON text that is stored in the file."""
         known: dict[str, Any] = {
             "version": self.version,
             "taken": self.taken,

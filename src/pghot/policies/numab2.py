@@ -21,7 +21,7 @@ from pghot.engine.reasons import COLD, FAULT, FIXED, FULL, LIMITED, NOT_SLOW, PR
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
-from pghot.policies.policy import Figures
+from pghot.policies.policy import Figures, Policy
 from pghot.simulated.scanning import Scanning
 from pghot.simulated.scenario import EventTable
 from pghot.simulated.units import Units
@@ -59,7 +59,7 @@ _STUCK = UNMOVABLE | OFF_LRU
 
 
 class FaultedUnits(NamedTuple):
-    """Facts of units by their number.
+    """Metadata of units by their number.
 
     When each was last marked prot_none (ms), whether it must stay where it is, its node and
     pages.
@@ -140,10 +140,10 @@ def judge_faults(
     return verdicts
 
 
-class NumaBalancing:
+class NumaBalancing(Policy):
     """`kernel.numa_balancing=2` of a kernel without the series."""
 
-    def prepare(self, world: World) -> None:
+    def start(self, world: World) -> None:
         """Start the scanner."""
         self._world = world
         self._pgdat = throttle.make_pgdat()
@@ -161,15 +161,14 @@ class NumaBalancing:
         for name, text in (written | world.scenario.tunables).items():
             self._write(name, text)
         self._scanning = Scanning(world, self._scanned, self._tiering)
-        world.on_faults = self._hint_faults
-        world.on_event.append(self._event)
 
     def figures(self) -> Figures:
-        """Give what was counted."""
+        """The counters of the kernel, and refusals by name."""
         self._figures.counters = self._vmstat.as_dict()
         return self._figures
 
-    def _event(self, event: EventTable) -> None:
+    def event(self, event: EventTable) -> None:
+        """Take a write to a tunable."""
         if event.do == "write" and event.name and event.value is not None:
             self._write(event.name, event.value)
 
@@ -187,7 +186,8 @@ class NumaBalancing:
         self._scan_ms[units] = int(self._world.now * MSEC_PER_SEC)
         self._vmstat.add("numa_pte_updates", pages)
 
-    def _hint_faults(self, faults: Faults) -> None:
+    def hint_faults(self, faults: Faults) -> None:
+        """Promote what was faulted on soon after its scan, in the threads that fault."""
         self._vmstat.add("numa_hint_faults", len(faults.units))
         if not self._tiering():  # of pages marked before; without tiering they stay
             return

@@ -18,7 +18,7 @@ MOST_STEPS = 40
 
 
 def life_dict(life: Life) -> dict[str, Any]:
-    """Give a life as `pghot why --json` prints it."""
+    """A life as `pghot why --json` prints it."""
     said = life.said
     return {
         "page": str(life.page),
@@ -102,7 +102,7 @@ def _print_rows(console: Console, table: Table) -> None:
 
 
 def _print_gaps(console: Console, complete_from_s: float, damaged: list[int]) -> None:
-    """Say what the log cannot know."""
+    """What the log cannot know."""
     if complete_from_s:
         console.print(f"The log is complete from {complete_from_s:,.1f} s on.", style="dim")
     for number in damaged:

@@ -25,7 +25,7 @@ class Rows:
 
 
 def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint64]:
-    """Give floor(time_us * hz / 1,000,000), also where that product has over 64 bits."""
+    """floor(time_us * hz / 1,000,000), also where that product has over 64 bits."""
     second = np.uint64(USEC_PER_SEC)
     rate = np.uint64(hz)
     if USEC_PER_SEC % hz == 0:

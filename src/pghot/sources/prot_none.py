@@ -50,11 +50,11 @@ class ProtNone:
         self._rings.enable()
 
     def follow_cpus(self) -> bool:
-        """Open CPUs that came online, close those that went; say whether any did."""
+        """Open CPUs that came online, close those that went; whether any did."""
         return self._rings.follow_cpus()
 
     def drain(self) -> Ranges:
-        """Give the ranges since the last drain."""
+        """The ranges since the last drain."""
         drained = self._drained
         drained.reset()
         self._rings.drain(drained)

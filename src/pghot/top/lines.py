@@ -34,7 +34,7 @@ class Line(NamedTuple):
 
 
 def title(state: State) -> str:
-    """Say what is watched, and how far it is."""
+    """What is watched, and how far it is."""
     pid = "" if state.pid is None else f" {state.pid}"
     engine = ", ".join(filter(None, [state.mode and f"{state.mode} mode", state.fidelity]))
     parts = [f"{state.kind}{pid}", figures.clock(state.time_s), engine, state.name]
@@ -42,7 +42,7 @@ def title(state: State) -> str:
 
 
 def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
-    """Give a line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
+    """A line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
     text = Text().append("node  tier        size        free  used", DIM)
     wide = max(min(width - 50, 60), 10)
     over = len(state.nodes) > most
@@ -59,7 +59,7 @@ def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
 
 
 def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
-    """Give accesses, pages found, promoted and refused, a second and in all.
+    """Accesses, pages found, promoted and refused, a second and in all.
 
     `wide` has room for what the pages come to.
     """
@@ -73,7 +73,7 @@ def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
 
 
 def sources(state: State, rate: Rates) -> Text:
-    """Give what each source saw and lost, and the batches with how long they took."""
+    """What each source saw and lost, and the batches with how long they took."""
     text = _head("source", "a second", "total", "lost")
     for source in state.sources:
         text.append(
@@ -104,7 +104,7 @@ def _rate_lines(state: State, rate: Rates) -> list[Line]:
 
 
 def _reasons(state: State, rate: Rates) -> list[Line]:
-    """Give the reasons of refusal, most frequent first; what is left over in one line."""
+    """The reasons of refusal, most frequent first; what is left over in one line."""
     known = rate.accesses is not None
     counts = sorted(state.refused.items(), key=lambda item: (-item[1], item[0]))
     counts = [(name, count) for name, count in counts if count]

@@ -14,7 +14,7 @@ _LIMIT = "pghot_promote_rate_limit_MBps"
 
 
 def opening(life: Life) -> str:
-    """Say what `advice` is: what came of the page, what it lacked, or why nothing helps."""
+    """What `advice` is: what came of the page, what it lacked, or why nothing helps."""
     if life.of(MOVED):
         return "What came of it"
     ready = any(step.ready for step in life.of(RECORDED))
@@ -23,7 +23,7 @@ def opening(life: Life) -> str:
 
 
 def advice(life: Life) -> str:
-    """Say what came of the page, and what would have let it move where it did not."""
+    """What came of the page, and what would have let it move where it did not."""
     judged = life.of(REFUSED, MOVED)
     if not judged:
         return _never_judged(life)
@@ -37,7 +37,7 @@ def advice(life: Life) -> str:
 
 
 def _sooner(life: Life) -> str:
-    """Say what would have let it move at the first refusal, where there was one."""
+    """What would have let it move at the first refusal, where there was one."""
     refused = life.of(REFUSED)
     if not refused:
         return ""

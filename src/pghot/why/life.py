@@ -61,7 +61,7 @@ class Step:
                 self.from_nid, self.to_nid, self.batch)  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """As plain data."""
         data: dict[str, Any] = {
             "what": self.what,
             "first_s": self.times[0],
@@ -94,7 +94,7 @@ class Life:
     damaged: list[int]
 
     def of(self, *kinds: str) -> list[Step]:
-        """Give the steps of these kinds."""
+        """The steps of these kinds."""
         return [step for step in self.steps if step.what in kinds]
 
 

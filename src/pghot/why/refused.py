@@ -46,7 +46,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """All of it.  `judged` candidates, `moved` of them; `fates` counts accesses by fate."""
+    """Refusals of a run: `judged` candidates, `moved` of them; `fates` counts accesses."""
 
     judged: int
     moved: int
@@ -58,7 +58,7 @@ class Refusals:
     damaged: list[int]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """As plain data."""
         return {
             "judged": self.judged,
             "moved": self.moved,

@@ -191,7 +191,7 @@ def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
 def _rows(
     opened: Opened, placement: Placement, sample: int, source: str | None, tally: Tally
 ) -> Iterator[Columns]:
-    """Give the rows of the log; time starts at the first of them."""
+    """The rows of the log; time starts at the first of them."""
     zero: np.uint64 | None = None
     skip = 0  # rows to leave out before the next one that is kept
     for fresh in opened.chunks:
@@ -257,7 +257,7 @@ def _taken_by(opened: Opened, tally: Tally) -> str:
 
 
 def _remark_on_length(opened: Opened, options: Options, lasts_us: int, tally: Tally) -> None:
-    """Tell of a log that is over before kmigrated has woken up a few times."""
+    """Warn of a log that ends before kmigrated has woken a few times."""
     if not opened.virtual_clock or lasts_us >= _FEW_WAKE_UPS_US:
         return
     rate = options.ips if opened.virtual_clock == "--ips" else options.order_as_time or 1

@@ -40,7 +40,7 @@ def two_tier(fast: int, slow: int, *, full: bool) -> Machine:
 
 @dataclass(slots=True)
 class Placement:
-    """Gives rows their `pfn` and `nid`.  Made by `plan`.
+    """Assigns rows their `pfn` and `nid`.  Made by `plan`.
 
     Where `machine` is None and addresses are virtual, PFNs count from 0 in the order of
     first touch; `placed` makes them those of the machine that `made` makes, once the last
@@ -124,7 +124,7 @@ class Placement:
         return addresses >> shift << shift
 
     def remark(self) -> None:
-        """Tell the user where pages were put."""
+        """A note that says where pages were put."""
         if self.physical:
             return
         fast, pages = self.fast_pages, self.pages.count
@@ -143,7 +143,7 @@ class Placement:
             )
 
     def nids(self, rows: Columns) -> npt.NDArray[np.int16]:
-        """Give the node of each row's CPU, or the one to take where it is not known."""
+        """The node of each row's CPU, or the one to take where it is not known."""
         count = len(rows["address"])
         if "nid" in rows:
             self._check_nids(rows["nid"])
@@ -245,7 +245,7 @@ def _fast_node(machine: Machine) -> Node | None:
 
 
 def _nodes_of_cpus(machine: Machine | None) -> npt.NDArray[np.int16]:
-    """Give the node of every CPU that the machine lists, -1 for those between."""
+    """The node of every CPU that the machine lists, -1 for those between."""
     # A log holds CPUs as 16 bits; a machine file may name more.
     pairs = [
         (cpu, node.id)

@@ -115,7 +115,7 @@ class Opened:
 
 
 def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remedy: str) -> bool:
-    """Decide for a whole file which addresses count; say which kinds it has.
+    """Which addresses count, for the whole file; which kinds it has.
 
     InputError where the wanted kind is missing; `remedy` ends that line.
     """

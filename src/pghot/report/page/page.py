@@ -22,7 +22,7 @@ ROWS = 1700
 
 
 def render(runs: Sequence[Run], title: str, library: str) -> str:
-    """Give the report as HTML; `library` is the charting script."""
+    """The report as HTML; `library` is the charting script."""
     parts = sections(runs)
     views = {f"{part.key}-{at}": view for part in parts for at, view in enumerate(part.views)}
     data = _json(
@@ -180,7 +180,7 @@ def _about(runs: Sequence[Run]) -> str:
 
 
 def _json(value: object) -> str:
-    """Give JSON that ends no script, whatever its strings are."""
+    """JSON that ends no script, whatever its strings are."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
