@@ -19,7 +19,7 @@ from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
 from pghot.sources.live_source import LiveSource, Samples
 from pghot.sources.prot_none import ProtNone
 
-LOGGED = ("pid", "vaddr", "cpu", "write", "latency_ms")
+LOGGED = ("pid", "vaddr", "cpu", "write", "latency_us")
 """Optional columns of the rows made here."""
 
 NS_PER_US = 1000
@@ -107,9 +107,9 @@ class Pump:
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns
-        latency_ms = np.full(len(keep), UNKNOWN, np.int32)
+        latency_us = np.full(len(keep), UNKNOWN, np.int32)
         if self._scans is not None and source == PGHOT_HINTFAULTS:
-            latency_ms = self._latencies(samples, pfn, keep)
+            latency_us = self._latencies(samples, pfn, keep)
         self._held.append(
             {
                 "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
@@ -120,7 +120,7 @@ class Pump:
                 "vaddr": samples.vaddr[keep],
                 "cpu": samples.cpu[keep].astype(np.int16),
                 "write": samples.write[keep],
-                "latency_ms": latency_ms,
+                "latency_us": latency_us,
             }
         )
 
@@ -130,7 +130,7 @@ class Pump:
         mem_map = self._machine.mem_map
         place = mem_map.places(mem_map.known(pfn[keep]).head)
         faults = Faults(samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], place)
-        return self._scan_times.latency_ms(faults)
+        return self._scan_times.latency_us(faults)
 
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:

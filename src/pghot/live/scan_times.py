@@ -29,10 +29,10 @@ KEPT = 8
 FORGET_NS = 300_000_000_000
 """A chunk that no scan passed over for so long (five minutes) is forgotten."""
 
-MOST_MS = (1 << 31) - 1
+MOST_US = (1 << 31) - 1
 _PID_SHIFT = 64 - CHUNK_SHIFT - 7
 """Chunks of 57 bits of address, pids above them."""
-_NS_PER_MS = 1_000_000
+_NS_PER_US = 1000
 _COUNTS = 255
 """Counts of scans that a page's byte tells apart; 0 is a page that never faulted."""
 
@@ -66,8 +66,8 @@ class ScanTimes:
         if len(ranges.time_ns):
             self._forget(int(ranges.time_ns[-1]))
 
-    def latency_ms(self, faults: Faults) -> npt.NDArray[np.int32]:
-        """Milliseconds from the scan that caught each page to its fault; UNKNOWN where not seen.
+    def latency_us(self, faults: Faults) -> npt.NDArray[np.int32]:
+        """Microseconds from the scan that caught each page to its fault; UNKNOWN where not seen.
 
         And remember that they faulted.
         """
@@ -83,8 +83,8 @@ class ScanTimes:
         caught = self._caught_by(rows, by_then, places)
         at: I64Array = self._times[rows, caught % KEPT]
         seen = (by_then > 0) & (at <= times)
-        ms = np.minimum((times - at) // _NS_PER_MS, MOST_MS).astype(np.int32)
-        latency[known] = np.where(seen, ms, UNKNOWN)
+        us = np.minimum((times - at) // _NS_PER_US, MOST_US).astype(np.int32)
+        latency[known] = np.where(seen, us, UNKNOWN)
         self._faulted_at[places] = by_then % _COUNTS + 1
         return latency
 

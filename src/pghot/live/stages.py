@@ -176,7 +176,7 @@ class EngineStage:
                 self._watch.live_rows(instant, rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
             engine.record_many(
-                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_ms"]
+                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_us"]
             )
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):

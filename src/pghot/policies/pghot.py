@@ -12,7 +12,7 @@ from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.recording import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
-from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION
+from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
 from pghot.policies.policy import Figures
 from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
@@ -50,6 +50,7 @@ class Pghot:
         self.engine.start()
         world.memory.tell(self._moved)
         if self._sources & 1 << PGHOT_HINTFAULTS:
+            self._scan_s = np.zeros(len(world.memory.units.pfn))
             Scanning(world, self._updates, self._tiering)
             world.on_faults = self._hint_faults
         if self._sources & 1 << PGHOT_HWHINTS:
@@ -109,7 +110,8 @@ class Pghot:
         mode = self.engine.tunables["numa_balancing"]
         return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
 
-    def _updates(self, _units: Units, pages: int) -> None:
+    def _updates(self, units: Units, pages: int) -> None:
+        self._scan_s[units] = self._world.now
         self.engine.vmstat.add("numa_pte_updates", pages)
 
     def _hint_faults(self, faults: Faults) -> None:
@@ -118,7 +120,9 @@ class Pghot:
             return
         pfns = self._world.memory.units.pfn[faults.units]
         now = (faults.times * self.engine.hz).astype(np.uint64)
-        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
+        since = np.maximum(faults.times - self._scan_s[faults.units], 0) * USEC_PER_SEC
+        latency_us = np.minimum(since, np.iinfo(np.int32).max).astype(np.int32)
+        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now, latency_us)
 
     def _record_samples(self, samples: Recorded) -> None:
         self.engine.record_many(samples.pfn, samples.nid, PGHOT_HWHINTS, samples.time)

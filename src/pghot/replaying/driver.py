@@ -23,7 +23,7 @@ from pghot.replaying.result import BusyBatch, Result
 from pghot.replaying.settings import Settings
 from pghot.sources.access_log import Rows, cut
 
-JUDGED = ("latency_ms",)
+JUDGED = ("latency_us",)
 """Optional columns that the engine goes by where a log has them."""
 
 BUSIEST = 5
@@ -296,7 +296,7 @@ class _Replay:
         del self._busiest[BUSIEST:]
 
     def _record(self, rows: Rows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_ms)
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
         self._rows += len(rows.pfn)
         if self._watch is not None:
             self._watch.rows(rows.instant, rows.pfn)
