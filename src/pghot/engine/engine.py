@@ -222,6 +222,8 @@ class Engine:
             return accesses
         heads = mem_map.places(mem_map.known(accesses.pfn[known]).head)
         hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
+        if not self.layout.nid_width:
+            self.fault_latency.remember(heads[hot], accesses.nid[known][hot])
         times = np.ones(len(latency_us), np.int64)
         times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
         self._recorder.count_apart(accesses, times)

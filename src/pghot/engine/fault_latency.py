@@ -59,6 +59,9 @@ LEAST_HOTTER, MOST_HOTTER = 4 * STEPS, 8 * STEPS
 UNDONE = 0.25
 """The share of promoted pages that may be demoted again within a minute."""
 
+KEPT_NIDS = 1 << 16
+"""Ready pages whose accessing node is remembered at the most."""
+
 _CODES = 128
 
 
@@ -85,6 +88,7 @@ class FaultLatency:
         self._codes = np.zeros(_CODES)
         self._pairs = _Pairs()
         self._pages: U8Array = zeros(0, np.uint8)
+        self._nids: dict[int, int] = {}
 
     @property
     def threshold_us(self) -> int:
@@ -134,9 +138,26 @@ class FaultLatency:
             at = end
         return hot
 
+    def remember(self, places: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
+        """Keep the node of the CPU that made each page ready, until the page has moved.
+
+        A record of default mode has no room for it.  Beyond KEPT_NIDS pages the oldest go.
+        """
+        self._nids.update(zip(places.tolist(), nids.tolist(), strict=True))
+        for place in list(self._nids)[: max(len(self._nids) - KEPT_NIDS, 0)]:
+            del self._nids[place]
+
+    def nids(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The nodes that were remembered for pages, -1 where there is none."""
+        found = (self._nids.get(place, -1) for place in places.tolist())
+        return np.fromiter(found, np.int64, len(places))
+
     def forget(self, places: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
         self._pages[places[places < len(self._pages)]] = 0
+        if self._nids:
+            for place in places.tolist():
+                self._nids.pop(place, None)
 
     def _judge(self, places: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
         pages = self._at_least(int(places.max()) + 1)
@@ -186,8 +207,10 @@ class FaultLatency:
 
 
 class _Counts(NamedTuple):
-    """Faults of pages that had faulted before: all, those now in the shorter quarter, those that
-    were there before, those that were and are."""
+    """Faults of pages that had faulted before.
+
+    All, those now in the shorter quarter, those that were there before, those that were and are.
+    """
 
     seen: float = 0.0
     short: float = 0.0

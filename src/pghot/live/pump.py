@@ -63,7 +63,7 @@ class Pump:
         for source in self._sources:
             samples = source.drain()
             if self._scans is not None:  # only now: a fault's scan was before it
-                self._scan_times.scanned(self._scans.drain())
+                self._scan_times.scanned(*self._scans.drain())
             for kind, pid, ppid in _tasks(source):
                 if kind == FORK and pid != ppid:
                     self._targets.forked(ppid, pid)
