@@ -10,8 +10,8 @@ from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.fault_latency import (
     HOT_THRESHOLD_US,
-    LEAST_FAULTS,
     LEAST_HOTTER,
+    LEAST_PAIRS,
     MOST_HOTTER,
     PERIOD_MS,
     FaultLatency,
@@ -100,28 +100,36 @@ def rounds(faults: FaultLatency, draw, first: int = 2, count: int = 12) -> None:
         judged(faults, draw(), places=OTHERS, now=number * PERIOD_MS)
 
 
-def test_where_short_latencies_fall_on_any_page_nothing_is_promoted(pressed) -> None:
+def test_where_as_many_pages_are_hot_as_by_chance_nothing_is_promoted(pressed) -> None:
     random = np.random.default_rng(1)
     rounds(pressed, lambda: random.exponential(USUAL, 2000))
     assert pressed.flat
+    assert pressed.excess == pytest.approx(1, abs=0.7)
     passed = pressed.passed
     rounds(pressed, lambda: random.exponential(USUAL, 2000), first=14)
     assert pressed.passed == passed
 
 
-def test_where_they_fall_on_the_same_pages_those_are_promoted(pressed) -> None:
+def test_nor_where_most_of_slow_memory_is_hot(pressed) -> None:
     random = np.random.default_rng(1)
-    hot = np.arange(2000) < 300
-    rounds(pressed, lambda: random.exponential(np.where(hot, SHORT, USUAL) / 4))
+    mean = np.where(np.arange(2000) < 1600, SHORT, USUAL)
+    rounds(pressed, lambda: random.exponential(mean), count=60)
+    assert pressed.flat
+
+
+def test_where_few_pages_are_far_hotter_they_are_promoted(pressed) -> None:
+    random = np.random.default_rng(1)
+    hot = np.arange(2000) < 100
+    rounds(pressed, lambda: random.exponential(np.where(hot, SHORT / 10, USUAL)))
     assert not pressed.flat
-    assert pressed.lift > 1.8
+    assert pressed.excess > 10
 
 
 def test_few_faults_tell_nothing(pressed) -> None:
-    few = range(LEAST_FAULTS - 1)
+    few = range(LEAST_PAIRS - 1)
     for _ in range(2):
-        judged(pressed, 1, places=few, now=PERIOD_MS)
-    assert pressed.lift == 0
+        judged(pressed, USUAL, places=few, now=PERIOD_MS)
+    assert pressed.excess == 0
 
 
 def test_a_flat_load_heats_up_again(pressed) -> None:

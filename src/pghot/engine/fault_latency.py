@@ -17,7 +17,6 @@ no page is hotter than others, and none is promoted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -45,9 +44,12 @@ FORGETTING = 0.9
 LEAST_FAULTS = 256
 """Faults without which nothing is said of what is usual."""
 
-FLAT, STEEP = 1.25, 1.4
-"""A latency in the shorter quarter makes the page's next one so many times as likely to be there:
-below FLAT nothing is hotter than the rest, above STEEP something is again."""
+LEAST_PAIRS = 2000
+"""Faults of pages that had faulted before, without which FLAT is not told."""
+
+FLAT, STEEP = 3.0, 4.0
+"""So many times as many pages are hot as chance would make: below FLAT nothing is hotter than the
+rest, above STEEP something is again."""
 
 STEPS = 4
 """Steps of a code in which latencies are compared, for each doubling."""
@@ -83,10 +85,9 @@ class FaultLatency:
         """Faults that did not."""
         self._period = PERIOD_MS * hz // 1000
         self._due = self._period
-        self._quarter = 0
         self._usual = 0
         self._codes = np.zeros(_CODES)
-        self._pairs = _Pairs()
+        self._chance = _Chance()
         self._pages: U8Array = zeros(0, np.uint8)
         self._nids: dict[int, int] = {}
 
@@ -96,9 +97,9 @@ class FaultLatency:
         return HOT_THRESHOLD_US if self.room else _shortest(self._threshold)
 
     @property
-    def lift(self) -> float:
-        """How many times as likely a short latency is after a short one; 0 where not known."""
-        return self._pairs.lift
+    def excess(self) -> float:
+        """How many times as many pages are hot as chance would make; 0 where not known yet."""
+        return self._chance.excess
 
     def target(self, pages: int, spare: int) -> None:
         """Take in what kmigrated finds of its target: its pages, and those free for others.
@@ -164,21 +165,23 @@ class FaultLatency:
         before = pages[places]
         pages[places] = codes
         self._codes += np.bincount(codes, minlength=_CODES)
-        self._pairs.count(before, codes, self._quarter)
-        hot = self._hot(before, codes)
+        again = before > 0
+        hotter = again & (np.maximum(before, codes) <= self._threshold)
+        if self._usual:
+            pairs, found = int(np.count_nonzero(again)), int(np.count_nonzero(hotter))
+            self._chance.count(pairs, found, self._usual - self._threshold)
+        hot = self._hot(codes, hotter)
         passed = int(np.count_nonzero(hot))
         self.passed += passed
         self.over += len(hot) - passed
         return hot
 
-    def _hot(self, before: U8Array, codes: U8Array) -> npt.NDArray[np.bool_]:
+    def _hot(self, codes: U8Array, hotter: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         if self.plenty:
             return np.ones(len(codes), np.bool_)
         if self.room:
             return codes <= _HOT_THRESHOLD
-        if self.flat:
-            return np.zeros(len(codes), np.bool_)
-        return (before > 0) & (np.maximum(before, codes) <= self._threshold)
+        return np.zeros(len(codes), np.bool_) if self.flat else hotter
 
     @property
     def _threshold(self) -> int:
@@ -192,11 +195,11 @@ class FaultLatency:
         self._due += periods * self._period
         if self._codes.sum() >= LEAST_FAULTS:
             up_to = np.cumsum(self._codes)
-            self._quarter, self._usual = np.searchsorted(up_to, up_to[-1] * np.array([0.25, 0.5]))
-        if lift := self.lift:
-            self.flat = lift < (STEEP if self.flat else FLAT)
+            self._usual = int(np.searchsorted(up_to, up_to[-1] / 2))
+        if excess := self.excess:
+            self.flat = excess < (STEEP if self.flat else FLAT)
         self._codes *= FORGETTING**periods
-        self._pairs.fade(FORGETTING**periods)
+        self._chance.fade(FORGETTING**periods)
 
     def _at_least(self, length: int) -> U8Array:
         if length > len(self._pages):
@@ -206,40 +209,34 @@ class FaultLatency:
         return self._pages
 
 
-class _Counts(NamedTuple):
-    """Faults of pages that had faulted before.
+class _Chance:
+    """Hot pages beside what chance would make of pages that are all accessed alike.
 
-    All, those now in the shorter quarter, those that were there before, those that were and are.
+    Accesses that come at random wait exponentially: a latency is then `steps` below the median
+    with the probability 1 - 2^-(2^-(steps / STEPS)), and twice in a row with its square.
     """
 
-    seen: float = 0.0
-    short: float = 0.0
-    after_short: float = 0.0
-    short_again: float = 0.0
-
-
-class _Pairs:
-    """A page's latency beside its last one, over all pages; older pairs weigh less."""
-
     def __init__(self) -> None:
-        self._counts = _Counts()
+        self._pairs = self._found = self._expected = 0.0
 
-    def count(self, before: U8Array, now: U8Array, quarter: int) -> None:
-        seen, short = before > 0, now <= quarter
-        was_short = seen & (before <= quarter)
-        counts = (seen, seen & short, was_short, was_short & short)
-        more = (int(np.count_nonzero(which)) for which in counts)
-        self._counts = _Counts(*(a + b for a, b in zip(self._counts, more, strict=True)))
+    def count(self, pairs: int, found: int, steps: int) -> None:
+        """Take in faults of pages that had faulted before, and how many of them were hot."""
+        self._pairs += pairs
+        self._found += found
+        self._expected += pairs * (1 - 2 ** -(2 ** (-steps / STEPS))) ** 2
 
     def fade(self, weight: float) -> None:
-        self._counts = _Counts(*(weight * count for count in self._counts))
+        """Let what there was until now weigh less."""
+        self._pairs *= weight
+        self._found *= weight
+        self._expected *= weight
 
     @property
-    def lift(self) -> float:
-        counts = self._counts
-        if counts.after_short < LEAST_FAULTS or not counts.short:
+    def excess(self) -> float:
+        """How many times as many were hot as by chance; 0 where that is not known yet."""
+        if self._pairs < LEAST_PAIRS or not self._expected:
             return 0.0
-        return counts.short_again / counts.after_short * counts.seen / counts.short
+        return self._found / self._expected
 
 
 def _code(latency_us: npt.NDArray[np.int32]) -> U8Array:

@@ -53,6 +53,8 @@ class Pump:
         self._held: list[Columns] = []
         self._given_us = 0
         self.left_out: Counter[str] = Counter()
+        self.hint_faults = 0
+        """Hint faults of targets on memory of a lower tier, first touches among them."""
         self.late = 0
         """Rows that came after their instant had gone; they count as just after it."""
 
@@ -104,6 +106,8 @@ class Pump:
         self.left_out["in no node's memory"] += int(np.count_nonzero(ours & ~known))
         self.left_out["on the top tier already"] += int(np.count_nonzero(ours & known & ~wanted))
         keep = np.flatnonzero(ours & known & wanted)
+        if source == PGHOT_HINTFAULTS:
+            self.hint_faults += len(keep)
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns

@@ -11,12 +11,11 @@ faults stays on its slow node (kernel/sched/fair.c: task_scan_start(), task_numa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pghot.linux.processes import Targets
 from pghot.linux.settings import SCAN
 from pghot.live.clock import Clock
-from pghot.sources.live_source import Counts
+from pghot.live.cost_budget import CostBudget
 
 SIZE = f"{SCAN}/scan_size_mb"
 
@@ -29,6 +28,10 @@ SAMPLE_NS = 2000
 SIZES = range(1, 257)
 """MiB that a step of the scan may cover; the kernel's default is the most."""
 
+START_SIZE = 16
+"""MiB of a step before the cost is known: what comes of the first step of each task, whose
+size makes its period, is burst enough."""
+
 MOST_FASTER = 2.0
 LEAST_CHANGE = 1.25
 """A pace that would change by less stays as it is."""
@@ -38,14 +41,6 @@ INTERVAL_US = 1_000_000
 
 PATIENCE = 50
 """Looks at the targets' CPU time take no more than one part in so many of the time."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostBudget:
-    """What watching may cost: shares of the targets' CPU time and of one CPU."""
-
-    faults: float = 0.01
-    samples: float = 0.03
 
 
 class ScanPace:
@@ -58,7 +53,7 @@ class ScanPace:
         """Of what may be spent, the share that was in the last interval."""
 
     def spend(self, faults: int, targets_ns: int, elapsed_ns: int) -> bool:
-        """Take in an interval's faults and the targets' CPU time; tell whether the size changes."""
+        """Take in an interval's faults and the targets' CPU time; say whether the size changes."""
         by_targets = faults * FAULT_NS / max(self.budget.faults * targets_ns, 1)
         by_us = faults * SAMPLE_NS / max(self.budget.samples * elapsed_ns, 1)
         self.spent = max(by_targets, by_us)
@@ -74,25 +69,38 @@ class Pacer:
     """Keeps the pace of a run's scan within its budget, by the clock of the run."""
 
     def __init__(
-        self, pace: ScanPace, targets: Targets, counts: Counts, set_: Callable[[str, str], None]
+        self,
+        pace: ScanPace,
+        targets: Targets,
+        count: Callable[[], int],
+        set_: Callable[[str, str], None],
     ) -> None:
-        """`counts` are of the source of hint faults, `set_` changes a host setting."""
+        """`count` gives the hint faults so far, lost ones too; `set_` changes a host setting."""
         self.pace = pace
         self.faults = 0
         """Faults that were seen, lost ones too, up to the last look."""
         self.targets_ns = 0
         """CPU time of the targets from the first look to the last."""
-        self._targets, self._counts, self._set = targets, counts, set_
+        self._targets, self._count, self._set = targets, count, set_
         self._at_us = 0
         self._due = 0
+        self._started = False
         self._cpu_ns = targets.cpu_ns()
+
+    @property
+    def targets_share(self) -> float:
+        """What hint faults have cost of the targets' CPU time so far."""
+        return self.faults * FAULT_NS / self.targets_ns if self.targets_ns else 0.0
 
     def attend(self, clock: Clock) -> None:
         """Look at the cost where it is time."""
         now_us = clock.now_us()
         if now_us < self._due:
             return
-        faults = self._counts.seen + self._counts.lost
+        if not self._started:
+            self._start(now_us)
+            return
+        faults = self._count()
         cpu_ns = self._targets.cpu_ns()
         used = max(cpu_ns - self._cpu_ns, 0)  # of a target that ended, nothing is left to read
         changed = self.pace.spend(faults - self.faults, used, (now_us - self._at_us) * 1000)
@@ -102,3 +110,9 @@ class Pacer:
         self._due = now_us + max(INTERVAL_US, PATIENCE * took_us)
         if changed:
             self._set(SIZE, str(int(self.pace.size_mb)))
+
+    def _start(self, now_us: int) -> None:
+        self._started = True
+        self._at_us, self._due = now_us, now_us + INTERVAL_US
+        self.pace.size_mb = float(START_SIZE)
+        self._set(SIZE, str(START_SIZE))

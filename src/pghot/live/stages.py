@@ -199,6 +199,11 @@ class EngineStage:
         engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
         self._machine.tape.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
 
+    def stayed(self, looked_at: int, demoted: int) -> None:
+        """Tell the engine, between two wake-ups, how many promoted pages did not stay."""
+        self._engine.fault_latency.undone(looked_at, demoted)
+        self._machine.tape.note(Kind.STAYED, self.instant + self.step_us, (looked_at, demoted))
+
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""
         self._mover.pagemap.forget(pid)
