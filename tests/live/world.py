@@ -210,7 +210,9 @@ class World(Host):
         self.path(name).write_text(text + "\n")
 
     def sysconf(self, name: str) -> int:
-        assert name == "SC_PAGE_SIZE"
+        assert name in {"SC_PAGE_SIZE", "SC_CLK_TCK"}
+        if name == "SC_CLK_TCK":
+            return 100
         return PAGE
 
     def open_source(self, name: str, host: Host) -> Source:

@@ -21,6 +21,8 @@ from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.owners import Owners
 from pghot.live.pump import Pump
+from pghot.live.scan_pace import Pacer
+from pghot.live.staying import Staying
 from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
@@ -63,6 +65,8 @@ class LiveResult:
     memcg_names: Mapping[int, str]
     why: str = ""
     losses: Losses = field(default_factory=Losses)
+    staying: Staying | None = None
+    pacer: Pacer | None = None
     made: Made | None = None
 
     @property
@@ -176,6 +180,27 @@ class LiveResult:
             time=untold(UNTOLD),
         )
 
+    def _fault_latency(self) -> dict[str, Any]:
+        """What the latencies of hint faults said at the end; times in microseconds."""
+        faults = self.engine.fault_latency
+        return {
+            "ready": faults.passed,
+            "not_ready": faults.over,
+            "threshold_us": faults.threshold_us,
+            "excess": faults.excess,
+            "flat": faults.flat,
+        }
+
+    def _cost(self) -> dict[str, Any] | None:
+        """What hint faults cost by count and price; None where no budget was kept."""
+        if self.pacer is None:
+            return None
+        return {
+            "faults": self.pacer.faults,
+            "share_of_targets_cpu": self.pacer.targets_share,
+            "scan_size_mb": int(self.pacer.pace.size_mb),
+        }
+
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
         memcgs = {
@@ -200,4 +225,8 @@ class LiveResult:
             "cpu_s": self.cpu_s,
             "ended": self.why,
             "lost_outputs": dict(self.losses.why),
+            "fault_latency": self._fault_latency(),
+            "hint_fault_cost": self._cost(),
+            "looked_at_after_a_minute": self.staying.looked_at if self.staying else 0,
+            "demoted_within_a_minute": self.staying.demoted if self.staying else 0,
         }

@@ -32,7 +32,7 @@ OPTIONAL: dict[str, npt.DTypeLike] = {
     "write": np.bool_,
     "weight": np.uint32,
     "memcg": np.uint32,
-    "latency_ms": np.int32,
+    "latency_us": np.int32,
 }
 DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
 

@@ -352,7 +352,7 @@ class _Replay:
         del self._busiest[BUSIEST:]
 
     def _record(self, rows: Rows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_ms)
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
         self._rows += len(rows.pfn)
         if self._watch is not None:
             self._watch.rows(rows.instant, rows.pfn)
