@@ -10,8 +10,9 @@ latency below the kernel's threshold does, as in the kernel (pgdat_free_space_en
 room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when
 its last two latencies were both many times shorter than is usual on slow memory, or one was
 shorter by the square of that: two tell far better than one (docs/live.md, "How hot pages are
-told"), and what is usual is measured, so that nothing here depends on how fast the machine is.  Where short latencies fall on any page alike,
-no page is hotter than others, and none is promoted.
+told"), and what is usual is measured, so that nothing here depends on how fast the machine is.
+Where no more pages are hot by that than chance would make of pages that are all accessed alike,
+there is nothing to win, and none is promoted.
 """
 
 from __future__ import annotations
