@@ -103,6 +103,17 @@ def test_an_end_that_was_lost_leaves_its_step_and_the_next_one_is_right(times) -
     assert latency(times, 2030, BASE + CHUNK, place=1) == 20
 
 
+def test_where_a_fault_in_between_may_have_been_lost_nothing_is_known(times) -> None:
+    scan(times, 100)
+    latency(times, 110)
+    scan(times, 1000)
+    times.lost(1500 * MS)
+    scan(times, 2000)
+    assert latency(times, 2010) == UNKNOWN
+    scan(times, 3000)
+    assert latency(times, 3010) == 10
+
+
 def test_what_is_scanned_no_more_is_forgotten(times) -> None:
     scan(times, 0, size=100 * CHUNK)
     scan(times, 2 * FORGET_NS // MS, BASE + 200 * CHUNK)

@@ -2,101 +2,108 @@
 
 python -m tests.vm.pressure PROMOTER SECONDS HEAT_ARGUMENT... [-- PGHOT_ARGUMENT...]
 
-PROMOTER is `none`, `numa` (NUMA balancing in tiering mode) or `pghot`.  Writes what the load
-says, and one JSON object at the end.
+PROMOTER is `none`, `numa` (NUMA balancing in tiering mode) or `pghot`.  Writes what the load and
+pghot say, and one JSON object at the end.  `tests.vm.compare` boots a guest for each.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-HEAT = Path(os.environ["PGHOT_VM_SHARED"]) / "heat"
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 COUNTED = ("pgpromote_success", "pgdemote_kswapd", "pgdemote_direct", "numa_hint_faults")
+
+
+class Heat:
+    """The load of heat.c, stopped once its memory is touched."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        program = Path(os.environ["PGHOT_VM_SHARED"]) / "heat"
+        command = [program, arguments[0], "0", *arguments[1:]]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.lines: IO[str] = self.process.stdout
+        self.pid = int(self.lines.readline().split()[1])
+        for line in self.lines:  # its base, then that it is ready
+            print(line, end="")
+            if line.startswith("ready"):
+                break
+
+    def run(self, seconds: float) -> list[dict[str, float]]:
+        """Let it go on for so long; what it says every two seconds."""
+        os.kill(self.pid, signal.SIGCONT)
+        end = time.monotonic() + seconds
+        points = []
+        for line in self.lines:
+            print(line, end="", flush=True)
+            words = line.split()
+            points.append(dict(zip(words[::2], map(float, words[1::2]), strict=True)))
+            if time.monotonic() > end:
+                break
+        return points
+
+    def end(self) -> bool:
+        """End it; whether all its pages were intact."""
+        self.process.terminate()
+        intact = "checksum ok" in self.lines.read()
+        self.process.wait()
+        return intact
 
 
 def counters() -> dict[str, int]:
     """What the kernel has counted since boot, of what matters here."""
     lines = Path("/proc/vmstat").read_text().splitlines()
     found = {name: int(value) for name, value in map(str.split, lines)}
-    names = [name for name in found if name.startswith(("pgdemote", "pgmigrate"))]
-    return {name: found[name] for name in (*COUNTED, *names) if name in found}
+    return {name: found[name] for name in COUNTED if name in found}
 
 
-def load_cpu_of(pid: int) -> int:
-    """CPU time of a process so far, in ticks."""
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
+def start(promoter: str, pid: int, extra: Sequence[str]) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a promoter and wait until it looks; a process to end, and where its result goes."""
+    result = Path(tempfile.mkdtemp()) / "result"
+    if promoter == "pghot":
+        command = [sys.executable, "-m", "pghot", "run", "-p", str(pid), "-o", str(result), *extra]
+    else:
+        BALANCING.write_text("2" if promoter == "numa" else "0")
+        command = ["sleep", "1000000"]
+    process = subprocess.Popen(command)
+    while promoter == "pghot" and BALANCING.read_text().strip() != "2":
+        assert process.poll() is None, "pghot did not start"
+        time.sleep(0.1)
+    return process, result
 
 
 def main() -> int:
-    promoter, length, *rest = sys.argv[1:]
+    """Run it; 0 where the load's pages were intact."""
+    promoter, seconds, *rest = sys.argv[1:]
     at = rest.index("--") if "--" in rest else len(rest)
-    load_arguments, extra = rest[:at], rest[at + 1 :]
     BALANCING.write_text("0")
     DEMOTION.write_text("1")
-    load = subprocess.Popen(
-        [HEAT, load_arguments[0], "0", *load_arguments[1:]], stdout=subprocess.PIPE, text=True
-    )
-    assert load.stdout is not None
-    pid = int(load.stdout.readline().split()[1])
-    print(load.stdout.readline(), end="")
-    ready = float(load.stdout.readline().split()[1])
-    daemon = None
-    if promoter == "numa":
-        BALANCING.write_text("2")
-    elif promoter == "pghot":
-        daemon = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pghot",
-                "run",
-                "-p",
-                str(pid),
-                *(word.replace("SHARED", os.environ["PGHOT_VM_SHARED"]) for word in extra),
-            ]
-        )
-    while promoter != "none" and BALANCING.read_text().strip() != "2":
-        time.sleep(0.1)
+    heat = Heat(rest[:at])
+    process, result = start(promoter, heat.pid, rest[at + 1 :])
     before = counters()
-    load_before = load_cpu_of(pid)
-    os.kill(pid, signal.SIGCONT)
-    end = time.monotonic() + float(length)
-    for line in load.stdout:
-        print(line, end="", flush=True)
-        if time.monotonic() > end:
-            break
+    points = heat.run(float(seconds))
     after = counters()
-    load_cpu = load_cpu_of(pid) - load_before
-    if daemon is not None:
-        daemon.terminate()
-        daemon.wait()
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    load.terminate()
-    said = load.stdout.read()
-    print(said)
-    load.wait()
-    delta = {name: after[name] - before[name] for name in after}
-    print(
-        json.dumps(
-            {
-                "promoter": promoter,
-                "load_cpu": load_cpu,
-                "daemon_cpu": used.ru_utime + used.ru_stime,
-                "ready": ready,
-            }
-            | delta
-        )
-    )
-    return 0 if "checksum ok" in said else 1
+    process.terminate()
+    process.wait()
+    told = {"promoter": promoter, "points": points}
+    told |= {name: after[name] - before[name] for name in after}
+    if (result / "summary.json").exists():
+        summary = json.loads((result / "summary.json").read_text())
+        told["pgpromote_success"] = summary["live"]["promoted_pages"]
+        told["live"] = summary["live"]
+    intact = heat.end()
+    print("result", json.dumps(told))
+    return 0 if intact else 1
 
 
 if __name__ == "__main__":

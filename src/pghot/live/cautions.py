@@ -5,7 +5,7 @@ from __future__ import annotations
 from pghot.engine.lists import format_list
 from pghot.errors import Caution
 from pghot.linux.host import Host
-from pghot.linux.topology import NumaNode, Topology, read_topology
+from pghot.linux.topology import DEMOTION, NumaNode, Topology, read_topology
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice
@@ -14,11 +14,23 @@ _ENOUGH_BYTES = 1 << 30
 
 
 def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
-    """What speaks against hint faults as the only source on this host."""
-    if hint_faults.NAME not in choice.names:
+    """What keeps pages from being seen or from being promoted on this host."""
+    lines = _no_demotion(topology)
+    if hint_faults.NAME in choice.names:
+        lines += [*_kernel_promotes(topology), *_kernel_disagrees(host, topology)]
+    return [Caution(line) for line in lines]
+
+
+def _no_demotion(topology: Topology) -> list[str]:
+    """Caution of a fast node that nobody makes room in: reclaim demotes only where it may.
+
+    can_demote() of mm/vmscan.c.
+    """
+    if topology.demotion is not False:
         return []
     return [
-        Caution(line) for line in (*_kernel_promotes(topology), *_kernel_disagrees(host, topology))
+        "demotion is off: once the fast node is full nothing more is promoted, or reclaim swaps; "
+        f"echo 1 > {DEMOTION} lets it demote"
     ]
 
 

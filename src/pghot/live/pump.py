@@ -52,6 +52,7 @@ class Pump:
         self._page_shift = np.uint64(machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT)
         self._held: list[Columns] = []
         self._given_us = 0
+        self._lost = 0
         self.left_out: Counter[str] = Counter()
         self.hint_faults = 0
         """Hint faults of targets on memory of a lower tier, first touches among them."""
@@ -65,7 +66,7 @@ class Pump:
         for source in self._sources:
             samples = source.drain()
             if self._scans is not None:  # only now: a fault's scan was before it
-                self._scan_times.scanned(*self._scans.drain())
+                self._take_scans(self._scans, source, samples)
             for kind, pid, ppid in _tasks(source):
                 if kind == FORK and pid != ppid:
                     self._targets.forked(ppid, pid)
@@ -127,6 +128,14 @@ class Pump:
                 "latency_us": latency_us,
             }
         )
+
+    def _take_scans(self, scans: ProtNone, source: LiveSource, samples: Samples) -> None:
+        ranges, ends = scans.drain()
+        self._scan_times.scanned(ranges, ends)
+        lost = source.counts.lost + scans.lost
+        if lost > self._lost and len(samples.time_ns):
+            self._lost = lost
+            self._scan_times.lost(int(samples.time_ns[-1]))
 
     def _latencies(
         self, samples: Samples, pfn: npt.NDArray[np.uint64], keep: npt.NDArray[np.intp]

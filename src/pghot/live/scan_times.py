@@ -65,6 +65,7 @@ class ScanTimes:
         self._faulted_at = zeros(0, np.uint8)
         self._forgotten_ns = 0
         self._steps: dict[int, deque[_Step]] = {}
+        self._lost_ns = -1
 
     def scanned(self, ranges: Ranges, ends: Ends) -> None:
         """Take in steps of the scan, and where they ended, each in time order.
@@ -83,6 +84,10 @@ class ScanTimes:
             self._ended(time_ns, tid)
         if len(ranges.time_ns):
             self._forget(int(ranges.time_ns[-1]))
+
+    def lost(self, time_ns: int) -> None:
+        """Take in that faults up to then were lost: of whom nobody knows."""
+        self._lost_ns = time_ns
 
     def _ended(self, time_ns: int, tid: int) -> None:
         """Spread a step over the time that it took; one whose end was lost stays as it is."""
@@ -111,8 +116,10 @@ class ScanTimes:
         newer = np.count_nonzero(self._times[rows] > times[:, None], axis=1)
         by_then = self._count[rows] - newer
         caught = self._caught_by(rows, by_then, places)
+        # Where it may have faulted in between, and that was lost, nothing is known.
+        doubtful = (self._times[rows, caught % KEPT] <= self._lost_ns) & (caught < by_then - 1)
         at: I64Array = self._times[rows, caught % KEPT]
-        seen = (by_then > 0) & (at <= times)
+        seen = (by_then > 0) & (at <= times) & ~doubtful
         us = np.minimum((times - at) // _NS_PER_US, MOST_US).astype(np.int32)
         latency[known] = np.where(seen, us, UNKNOWN)
         self._faulted_at[places] = by_then % _COUNTS + 1
