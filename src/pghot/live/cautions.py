@@ -28,10 +28,11 @@ def _no_demotion(topology: Topology) -> list[str]:
     """
     if topology.demotion is not False:
         return []
-    return [
+    line = (
         "demotion is off: once the fast node is full nothing more is promoted, or reclaim swaps; "
         f"echo 1 > {DEMOTION} lets it demote"
-    ]
+    )
+    return [line]
 
 
 def _kernel_promotes(topology: Topology) -> list[str]:
