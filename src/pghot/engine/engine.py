@@ -15,9 +15,10 @@ from pghot.engine.fast_path import RecordRules
 from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
-from pghot.engine.kmigrated import Batch, Kmigrated
+from pghot.engine.kmigrated import Kmigrated
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
+from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.observer import Observer
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, USEC_PER_SEC, jiffies_to_msecs
@@ -139,7 +140,15 @@ class Engine:
         return self._recorder.refused - refused
 
     def look(self, now: int) -> Iterator[Batch]:
-        """Let every kmigrated, in node order, wake and look at its activate flag."""
+        """Let every kmigrated, in node order, wake and look at its activate flag.
+
+        Gives each batch once it was tried; what is not asked for does not happen.
+        """
+        for migrated in self.migrations(now):
+            yield from migrated
+
+    def migrations(self, now: int) -> Iterator[Migrated]:
+        """Do what `look` does, and give batches as they come, many at once."""
         self.hot_map.follow()
         if self.fidelity.expire_records:
             self._ageing.advance(now, self._rules.window)

@@ -100,7 +100,9 @@ class Kinds:
 
     def moved_to(self, nid: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """By shared row, the row of such a folio on `nid`: as a foreign node, as its own."""
-        moves = self._moves.setdefault(nid, _Moves())
+        moves = self._moves.get(nid)
+        if moves is None:
+            moves = self._moves[nid] = _Moves()
         while moves.filled < self.count:
             number = moves.filled
             row = self.row(number)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,8 @@ from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.judge import Limits
 from pghot.engine.layout import Layout
-from pghot.engine.memory import BoolArray, Memory, U64Array
+from pghot.engine.memory import Memory
+from pghot.engine.migrated import Migrated
 from pghot.engine.observer import Judged, Observer
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
@@ -29,24 +29,6 @@ from pghot.engine.walk import Walk
 
 RECENCY_SHIFT = 7
 """Recency is compared in units of 128 jiffies: hottest first, but not in slivers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One call of promote_misplaced_memcg_folios(): folios in the order they were tried.
-
-    `pfns` (u64) are first PFNs, `pages` (i64) their sizes, `moved` (bool) which moved,
-    `pages_moved` the pages that are on the target now.  All belong to one memcg, on one
-    source and one target node.
-    """
-
-    from_nid: int
-    to_nid: int
-    memcg: int
-    pfns: U64Array
-    pages: npt.NDArray[np.int64]
-    moved: BoolArray
-    pages_moved: int
 
 
 class Shared(Protocol):
@@ -67,6 +49,13 @@ class Shared(Protocol):
     observer: Observer | None
 
 
+class _Found(NamedTuple):
+    """Candidates (`candidates.CANDIDATE`), and the nodes that they are to go to, ascending."""
+
+    candidates: npt.NDArray[np.void]
+    targets: list[int]
+
+
 class Kmigrated:
     """kmigrated of one node.  It starts no thread: the driver calls `look` at each wake-up."""
 
@@ -75,6 +64,7 @@ class Kmigrated:
         self.nid = nid
         self._block = np.zeros(found.TAKEN_AT_ONCE, CANDIDATE)
         self._places = np.zeros(PAGES_PER_SECTION, np.int64)
+        self._targets = np.zeros(NID_MAX + 1, np.uint8)
         self._waiting = 0
         self.found = 0
         """Folios that were found ready; one that waits for another pass is counted once."""
@@ -84,10 +74,10 @@ class Kmigrated:
         """Whether the node's activate flag is up."""
         return bool(self._engine.activate[self.nid])
 
-    def look(self, now: int) -> Iterator[Batch]:
+    def look(self, now: int) -> Iterator[Migrated]:
         """Wake at `now` jiffies: work while work is requested, then sleep.
 
-        Gives each batch as it has moved; the pass goes on when the next is asked for.
+        Gives batches as they have moved; the pass goes on when the next are asked for.
         """
         again = False
         while self.work_requested:
@@ -95,7 +85,7 @@ class Kmigrated:
         if again:
             self._engine.activate[self.nid] = 1
 
-    def _work(self, now: int) -> Generator[Batch, None, bool]:
+    def _work(self, now: int) -> Generator[Migrated, None, bool]:
         """Make one pass; True where refused folios wait for the next wake-up."""
         engine = self._engine
         engine.activate[self.nid] = 0
@@ -105,34 +95,37 @@ class Kmigrated:
         kept = 0
         self.found -= self._waiting
         self._waiting = 0
-        for candidates in blocks:
-            self.found += len(candidates)
-            yield from self._promote(candidates, now)
+        for block in blocks:
+            self.found += len(block.candidates)
+            yield from self._promote(block, now)
             if engine.fidelity.keep_refused:
-                kept += self._keep(candidates)
+                kept += self._keep(block.candidates)
         self._waiting = kept
         return kept > 0
 
-    def _ready(self, now: int) -> Iterator[npt.NDArray[np.void]]:
+    def _ready(self, now: int) -> Iterator[_Found]:
         """Take the ready folios of the hot sections in PFN order, a block at a time."""
         engine = self._engine
         slots = engine.memory.mem_map.slots_of_node(self.nid)
         slots = slots[engine.hot_map.hot[slots] > 0]
         pages, maps = engine.memory.mem_map.pages(), engine.hot_map.maps()
         layout = found.layout_row(engine.layout)
-        walk = Walk(slots, self.nid, now, engine.tunables["target_nid"], layout)
+        walk = Walk(slots, self.nid, now, engine.tunables["target_nid"], layout, self._targets)
         at = 0
         while at < len(slots):
+            self._targets[:] = 0
             count, at = walk.take(pages, maps, at, self._places, self._block)
-            yield self._block[:count]
+            yield _Found(self._block[:count], np.flatnonzero(self._targets).tolist())
 
-    def _by_heat(self, blocks: Iterator[npt.NDArray[np.void]]) -> Iterator[npt.NDArray[np.void]]:
+    def _by_heat(self, blocks: Iterator[_Found]) -> Iterator[_Found]:
         """Put all candidates of a pass in one block, hottest first (defect 9).
 
         By frequency, then recency; then by target and memcg, so that batches stay large,
         and by PFN.
         """
-        candidates = np.concatenate([*(block.copy() for block in blocks), self._block[:0]])
+        candidates = np.concatenate(
+            [*(block.candidates.copy() for block in blocks), self._block[:0]]
+        )
         self._aim(candidates)
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
@@ -143,7 +136,7 @@ class Kmigrated:
         _, first = np.unique(candidates["pfn"], return_index=True)
         candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
-        yield candidates
+        yield _Found(candidates, np.flatnonzero(np.bincount(candidates["nid"])).tolist())
 
     def _aim(self, candidates: npt.NDArray[np.void]) -> None:
         """Send pages to the top-tier node whose CPU made them ready, where that is known."""
@@ -152,9 +145,10 @@ class Kmigrated:
             if self._engine.memory.node_is_toptier(nid):
                 candidates["nid"][nids == nid] = nid
 
-    def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
+    def _promote(self, block: _Found, now: int) -> Iterator[Migrated]:
         """Judge candidates in order and move those that pass, batch by batch."""
-        targets = _Targets(self._engine, candidates["nid"])
+        candidates = block.candidates
+        targets = _Targets(self._engine, block.targets)
         for nid in targets.nids:
             self._engine.fault_latency.target(targets.present[nid], targets.spare[nid])
         frames: Frames | None = getattr(self._engine.memory, "frames", None)
@@ -169,7 +163,7 @@ class Kmigrated:
 
     def _promote_each(
         self, candidates: npt.NDArray[np.void], targets: _Targets, now: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Migrated]:
         """Have the machine migrate each batch as it is full."""
         engine = self._engine
         limits = self._limits(now)
@@ -186,14 +180,15 @@ class Kmigrated:
                 moved = engine.memory.migrate(pfns[order], batches.nid)
                 candidates["outcome"][order[~moved]] = found.NOT_MIGRATED
                 pages = int(np.dot(sizes[order], moved))
+                done = np.array([(len(order), batches.nid, batches.memcg, pages)], MOVED_BATCH)
                 yield self._counted(
-                    batches.nid, batches.memcg, pfns[order], sizes[order], moved, pages, now
+                    Migrated(self.nid, done, pfns[order], sizes[order], moved), now
                 )
                 targets.refresh()
 
     def _promote_all(
         self, candidates: npt.NDArray[np.void], targets: _Targets, frames: Frames, now: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Migrated]:
         """Move every batch of the candidates at once, among the arrays of the machine."""
         engine = self._engine
         limits = self._limits(now)
@@ -212,17 +207,11 @@ class Kmigrated:
             not engine.fidelity.hottest_first,
             (order, moved, done),
         )
-        batches = done[:count]
-        order = order[:tried]
-        pfns, sizes = candidates["pfn"].astype(np.uint64)[order], candidates["pages"][order]
-        ends = np.cumsum(batches["folios"]).tolist()
-        counted = []
-        for (folios, nid, memcg, pages), end in zip(batches.tolist(), ends, strict=True):
-            rows = slice(end - folios, end)
-            counted.append(
-                self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages, now)
-            )
-        yield from counted
+        if count:
+            order = order[:tried]
+            pfns = candidates["pfn"][order].astype(np.uint64)
+            sizes = candidates["pages"][order]
+            yield self._counted(Migrated(self.nid, done[:count], pfns, sizes, moved[:tried]), now)
 
     def _limits(self, now: int) -> Limits:
         tunables, fidelity, hz = self._engine.tunables, self._engine.fidelity, self._engine.hz
@@ -237,25 +226,18 @@ class Kmigrated:
             count_refused=not fidelity.keep_refused,
         )
 
-    def _counted(
-        self,
-        nid: int,
-        memcg: int,
-        pfns: U64Array,
-        sizes: npt.NDArray[np.int64],
-        moved: BoolArray,
-        pages: int,
-        now: int,
-    ) -> Batch:
-        """Count a batch as promote_misplaced_memcg_folios() does, and give it."""
+    def _counted(self, migrated: Migrated, now: int) -> Migrated:
+        """Count batches as promote_misplaced_memcg_folios() does, and give them."""
         engine = self._engine
-        engine.vmstat.add("numa_pages_migrated", pages)
-        engine.pgdat["pgpromote_success"][nid] += pages
-        engine.memcg_promoted[memcg] += pages
-        batch = Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
+        pages = migrated.batches["pages_moved"]
+        engine.vmstat.add("numa_pages_migrated", int(pages.sum()))
+        np.add.at(engine.pgdat["pgpromote_success"], migrated.batches["nid"], pages)
+        for memcg, moved in migrated.pages_by_memcg().items():
+            engine.memcg_promoted[memcg] += moved
         if engine.observer is not None:
-            engine.observer.moved(batch, now)
-        return batch
+            for batch in migrated:
+                engine.observer.moved(batch, now)
+        return migrated
 
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
         """Restore the records of refused folios (defect 8); how many there are."""
@@ -287,9 +269,9 @@ class Kmigrated:
 class _Targets:
     """Targets of a pass, read again after each batch.  `nids`: those of all candidates."""
 
-    def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
+    def __init__(self, engine: Shared, nids: list[int]) -> None:
         self._memory = engine.memory
-        self.nids = np.flatnonzero(np.bincount(nids)).tolist()
+        self.nids = nids
         self.present: dict[int, int] = {}
         self.spare: dict[int, int] = {}
         """Pages free above the promotion watermark, in the zone that has most."""

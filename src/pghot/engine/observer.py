@@ -16,7 +16,7 @@ from pghot.engine.memory import U64Array
 from pghot.engine.recording import Accesses
 
 if TYPE_CHECKING:
-    from pghot.engine.kmigrated import Batch
+    from pghot.engine.migrated import Batch
 
 
 @dataclass(frozen=True, slots=True)

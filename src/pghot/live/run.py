@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.budget import LatencyBudget

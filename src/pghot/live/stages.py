@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.units import usecs_to_jiffies
 from pghot.linux.topology import Topology
 from pghot.live.beside import Beside

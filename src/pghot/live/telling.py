@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.observer import Judged, Recorded
 from pghot.engine.reasons import DRY_RUN, MOVE_PAGES, NOT_ASKED
 from pghot.live.beside import Beside

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.observer import Judged, Recorded
 from pghot.log.event_parts import DEFAULT_LIMIT, EventParts, event_parts
 from pghot.log.event_schema import (
