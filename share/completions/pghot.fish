@@ -9,7 +9,7 @@ function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_thresh
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
 function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
-function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve why report convert run ctl top record config topology doctor restore help completion; end
+function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
 function _pghot_formats; printf '%s\n' perf-data perf-script lackey csv; end
 # End Custom Preamble
@@ -59,8 +59,8 @@ function _shtab_pghot_using
   test "$_shtab_pghot_cmdpath" = "$argv"
 end
 
-set -g _shtab_pghot_commands demo replay sim curve why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --delay --delimiter --duration --events --events-limit --fast --fast-share --fidelity --fields --format --ips --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_commands demo replay sim curve sweep why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
+set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fidelity --fields --format --grid --ips --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -77,6 +77,7 @@ complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a 
 complete -c pghot -n '_shtab_pghot_using replay' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using replay' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine file (default: the log'"'"'s own)'
 complete -c pghot -n '_shtab_pghot_using replay' -l source -xka "(_pghot_sources)" -d 'enable these sources: hintfault, hwhint (default: those in the log)'
+complete -c pghot -n '_shtab_pghot_using replay' -l start -xka "logged first-touch interleave slow" -d 'where pages are before the first access (default: as in the log)'
 complete -c pghot -n '_shtab_pghot_using replay' -l mode -xka "default precise" -d 'record layout'
 complete -c pghot -n '_shtab_pghot_using replay' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: v7)'
 complete -c pghot -n '_shtab_pghot_using replay' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
@@ -111,6 +112,21 @@ complete -c pghot -n '_shtab_pghot_using curve' -s o -xka "(__fish_complete_dire
 complete -c pghot -n '_shtab_pghot_using curve' -l force -d 'write to DIR though it is not empty'
 complete -c pghot -n '_shtab_pghot_using curve' -l skip-bad -d 'count and skip bad rows instead of stopping'
 complete -c pghot -n '_shtab_pghot_using curve; and test $_shtab_pghot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'access log: Parquet, CSV, CSV.zst'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a sweep -d 'run a matrix of sizes, policies and settings; what has run is kept'
+complete -c pghot -n '_shtab_pghot_using sweep' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using sweep' -l grid -x -d 'read the matrix; options add to it'
+complete -c pghot -n '_shtab_pghot_using sweep' -l fast -x -d 'sizes of fast memory: 8G, 25% of what is touched'
+complete -c pghot -n '_shtab_pghot_using sweep' -l policy -xka "(_pghot_policies)" -d 'of a log v7, v7-precise, improved, ...; of a scenario pghot sim --list'
+complete -c pghot -n '_shtab_pghot_using sweep' -l set -x -d 'values of a tunable, or of a scenario'"'"'s setting; may be repeated'
+complete -c pghot -n '_shtab_pghot_using sweep' -l seed -x -d 'seeds of scenarios'
+complete -c pghot -n '_shtab_pghot_using sweep' -l scale -x -d 'run a slice of each scenario: 0.25'
+complete -c pghot -n '_shtab_pghot_using sweep' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine of the logs (default: each log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using sweep' -l start -x -d 'where a log'"'"'s pages begin: logged (default), first-touch, interleave, slow'
+complete -c pghot -n '_shtab_pghot_using sweep' -l skip-bad -d 'skip bad rows of the logs instead of stopping'
+complete -c pghot -n '_shtab_pghot_using sweep' -s o -xka "(__fish_complete_directories)" -d 'keep the points here; what is there already is not run again'
+complete -c pghot -n '_shtab_pghot_using sweep' -l shard -x -d 'run the I-th of N parts, for arrays of cluster jobs'
+complete -c pghot -n '_shtab_pghot_using sweep' -l dask -x -d 'run on the workers of this Dask scheduler'
+complete -c pghot -n '_shtab_pghot_using sweep' -l json -d 'print a JSON line a point'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a why -d 'say why a page moved or did not, from the event log of a run, replay or simulation'
 complete -c pghot -n '_shtab_pghot_using why' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using why' -l refused -d 'what was refused over the whole run, by reason'

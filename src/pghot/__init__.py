@@ -30,17 +30,23 @@ if TYPE_CHECKING:
     from pghot.exploring.curve import curve as curve
     from pghot.exploring.curve_result import Curve as Curve
     from pghot.exploring.curve_result import Scope as Scope
+    from pghot.exploring.grid import Grid as Grid
     from pghot.exploring.price import Price as Price
     from pghot.exploring.sizes import FastSize as FastSize
+    from pghot.exploring.sweep import sweep as sweep
+    from pghot.exploring.sweep_result import Sweep as Sweep
     from pghot.exploring.tally import Line as Line
     from pghot.log.convert import convert as convert
     from pghot.log.machine import Machine as Machine
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
+    from pghot.policies.simulate import simulate as simulate
     from pghot.replaying.driver import replay as replay
     from pghot.replaying.result import Result as Result
     from pghot.replaying.settings import Settings as Settings
+    from pghot.simulated.result import Outcome as Outcome
+    from pghot.simulated.scenario import Scenario as Scenario
 
 __version__ = "0.1.0"
 
@@ -53,6 +59,7 @@ _HOME = {
     "FastSize": "pghot.exploring.sizes",
     "Fidelity": "pghot.engine.fidelity",
     "Folio": "pghot.engine.memory",
+    "Grid": "pghot.exploring.grid",
     "IMPROVED": "pghot.engine.fidelity",
     "InputError": "pghot.errors",
     "Layout": "pghot.engine.layout",
@@ -61,12 +68,15 @@ _HOME = {
     "Memory": "pghot.engine.memory",
     "Metadata": "pghot.log.schema",
     "Node": "pghot.engine.memory",
+    "Outcome": "pghot.simulated.result",
     "PRECISE": "pghot.engine.layout",
     "PghotError": "pghot.errors",
     "Price": "pghot.exploring.price",
     "Result": "pghot.replaying.result",
+    "Scenario": "pghot.simulated.scenario",
     "Scope": "pghot.exploring.curve_result",
     "Settings": "pghot.replaying.settings",
+    "Sweep": "pghot.exploring.sweep_result",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
     "convert": "pghot.log.convert",
@@ -74,6 +84,8 @@ _HOME = {
     "curve": "pghot.exploring.curve",
     "open_log": "pghot.log.read",
     "replay": "pghot.replaying.driver",
+    "simulate": "pghot.policies.simulate",
+    "sweep": "pghot.exploring.sweep",
 }
 
 __all__ = [*_HOME]  # noqa: PLE0604 - names, all of them

@@ -8,14 +8,10 @@ import numpy as np
 import pytest
 
 import pghot
-from pghot.baselines.folios import placed_fast, room_for
-from pghot.baselines.shares import baselines
-from pghot.baselines.touches import Touches
-from pghot.engine.array_memory import ArrayMemory
 from pghot.exploring.curve import curve
+from pghot.exploring.fast_node import Footprint, machine_with
 from pghot.exploring.knee import knee
 from pghot.exploring.price import Price
-from pghot.exploring.rows import half_of
 from pghot.exploring.sizes import parse_fast
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
@@ -34,23 +30,17 @@ def log_of(path, rows, *, optional=(), metadata=None):
     return path
 
 
-def test_bound_first_touch_and_interleave_are_the_baselines_of_the_log_s_machine():
+@pytest.mark.parametrize("percent", [0, 10, 50, 100])
+def test_bound_first_touch_and_interleave_are_those_of_a_replay_with_that_room(percent):
     found = curve(EXAMPLE)
     with open_log(EXAMPLE) as log:
         machine = pghot.Machine.from_dict(log.metadata.machine)
-        touches = Touches(half_of(log))
-        for chunk in log.chunks():
-            touches.add(chunk.columns["time_us"], chunk.columns["pfn"])
-    mem_map = ArrayMemory(machine.nodes, machine.folios).mem_map
-    touched = touches.touched(mem_map)
-    on_fast = placed_fast(touched, mem_map, machine.nodes)
-    room = room_for(touched, on_fast, machine.nodes)
-    for size in found.whole.sizes[::10].tolist():
-        known = baselines(touched, room._replace(fast=size), on_fast)
-        for name in ("bound", "first_touch", "interleave"):
-            share = getattr(known, name)
-            assert found.whole.share(name, size) == share.whole
-            assert found.whole.share(name, size, "steady") == share.steady
+    size = int(found.whole.sizes[percent])
+    result = pghot.replay(EXAMPLE, machine_with(machine, size, Footprint(found.whole.pages)))
+    for name in ("bound", "first_touch", "interleave"):
+        share = getattr(result.baselines, name)
+        assert found.whole.share(name, size) == share.whole
+        assert found.whole.share(name, size, "steady") == share.steady
 
 
 def test_each_process_has_a_curve_of_its_own(tmp_path):

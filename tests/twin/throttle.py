@@ -18,7 +18,7 @@ class NodeState:
     """A node of the machine file, its free pages, counters and throttle."""
 
     id: int
-    start_pfn: int
+    ranges: tuple[tuple[int, int], ...]
     pages: int
     toptier: bool
     free_pages: int

@@ -8,10 +8,10 @@
  * heat MIB SECONDS uniform
  *
  * Which pages are hot is random against the order of first touch.  SECONDS 0 is until SIGTERM.
- * Says on stdout: "pid N", "ready SECONDS" (CLOCK_MONOTONIC, memory touched), and every two
- * seconds a line "at SECONDS ops N served SHARE hot SHARE": operations so far, the share of
- * accesses that is served by node 0 as pages lie now, and the share of the hottest tenth of the
- * pages there.  Shares are of PROBES pages drawn once; what a cache of CACHED pages would serve
+ * Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched); stops
+ * itself there, until SIGCONT.  Then, every two seconds, "at SECONDS ops N served SHARE hot SHARE":
+ * operations so far, the share of accesses that is served by node 0 as pages lie now, and the
+ * share of the hottest tenth of the pages there.  Shares are of PROBES pages drawn once; what a cache of CACHED pages would serve
  * is left out.  At the end: "checksum ok" or "checksum bad N".
  */
 #define _GNU_SOURCE
@@ -182,8 +182,9 @@ int main(int argc, char **argv)
 		memory[i * (PAGE / 8)] = i;
 	choose(served, hot);
 	start = seconds();
-	printf("pid %d\nready %.3f\n", getpid(), start);
-	due = start;
+	printf("pid %d\nbase %lx\nready %.3f\n", getpid(), (unsigned long)memory, start);
+	raise(SIGSTOP);
+	start = due = seconds();
 	turn = every > 0 ? start + every : INFINITY;
 	for (double now = start; !stop_wanted; now = seconds()) {
 		if (atof(argv[2]) > 0 && now - start >= atof(argv[2]))

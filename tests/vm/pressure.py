@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,11 @@ def counters() -> dict[str, int]:
     return {name: found[name] for name in (*COUNTED, *names) if name in found}
 
 
+def load_cpu_of(pid: int) -> int:
+    """CPU time of a process so far, in ticks."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
+
+
 def main() -> int:
     promoter, length, *rest = sys.argv[1:]
     at = rest.index("--") if "--" in rest else len(rest)
@@ -41,20 +47,35 @@ def main() -> int:
     )
     assert load.stdout is not None
     pid = int(load.stdout.readline().split()[1])
+    print(load.stdout.readline(), end="")
     ready = float(load.stdout.readline().split()[1])
-    before = counters()
     daemon = None
     if promoter == "numa":
         BALANCING.write_text("2")
     elif promoter == "pghot":
-        daemon = subprocess.Popen([sys.executable, "-m", "pghot", "run", "-p", str(pid), *extra])
+        daemon = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pghot",
+                "run",
+                "-p",
+                str(pid),
+                *(word.replace("SHARED", os.environ["PGHOT_VM_SHARED"]) for word in extra),
+            ]
+        )
+    while promoter != "none" and BALANCING.read_text().strip() != "2":
+        time.sleep(0.1)
+    before = counters()
+    load_before = load_cpu_of(pid)
+    os.kill(pid, signal.SIGCONT)
     end = time.monotonic() + float(length)
     for line in load.stdout:
         print(line, end="", flush=True)
         if time.monotonic() > end:
             break
     after = counters()
-    load_cpu = sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
+    load_cpu = load_cpu_of(pid) - load_before
     if daemon is not None:
         daemon.terminate()
         daemon.wait()

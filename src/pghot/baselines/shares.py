@@ -21,7 +21,7 @@ class Share(NamedTuple):
 
     def to_dict(self) -> dict[str, float | None]:
         """Give it as plain data."""
-        return self._asdict()
+        return {"fast_share": self.whole, "steady_fast_share": self.steady}
 
 
 @dataclass(frozen=True, slots=True)

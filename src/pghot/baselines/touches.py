@@ -85,6 +85,7 @@ class Touches:
 
     def __init__(self, half_us: int | None = None) -> None:
         self.half_us = half_us
+        """May be set until the first rows are added."""
         self._slot_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._sections: list[int] = []
         self._early: U32Array = np.zeros(0, np.uint32)
@@ -95,11 +96,15 @@ class Touches:
         """Take rows, whose times do not go backwards; `weights`: accesses that each stands for."""
         if weights is None:
             weights = np.zeros(0, np.uint32)
-        split = len(pfns)
-        if self.half_us is not None:
-            split = int(np.searchsorted(time_us, np.uint64(self.half_us), side="right"))
+        split = self.split(time_us)
         self._count(pfns[:split], weights[:split], late=False)
         self._count(pfns[split:], weights[split:], late=True)
+
+    def split(self, time_us: U64Array) -> int:
+        """Give how many of these rows, in the order of time, are of the first half."""
+        if self.half_us is None:
+            return len(time_us)
+        return int(np.searchsorted(time_us, np.uint64(self.half_us), side="right"))
 
     def touched(self, mem_map: MemMap | None = None) -> Touched:
         """Give the folios that were accessed, in the order of their first accesses.

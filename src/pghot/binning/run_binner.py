@@ -68,17 +68,23 @@ class RunBinner:
         engine: Engine,
         *,
         shares: bool,
+        without: bool = True,
         refused: Mapping[str, int] | None = None,
         latency_ms: Histogram | None = None,
         as_live: bool = False,
     ) -> Binned:
-        """Give all of it; `refused` where others than the engine refuse as well."""
+        """Give all of it; `refused` where others than the engine refuse as well.
+
+        `shares`: which accesses were fast can be known; `without`: and which would have been
+        had nothing moved.
+        """
+        series = self._series.form(shares=shares, without=without) if self._series else None
         return Binned(
             kind=kind,
             name=engine.layout.name,
             fidelity=engine.fidelity.name,
             refused=dict(sorted((engine.refused if refused is None else refused).items())),
-            series=self._series.form(shares=shares) if self._series else None,
+            series=series,
             heat=self._heat.maps() if self._heat else [],
             latency_ms=latency_ms,
             as_live=as_live,

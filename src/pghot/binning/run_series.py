@@ -66,20 +66,20 @@ class RunSeries:
         self._before = present
         self._last = instant
 
-    def form(self, *, shares: bool) -> Series | None:
+    def form(self, *, shares: bool, without: bool = True) -> Series | None:
         """Give the series; None where nothing was looked at.
 
-        `shares`: which accesses were fast can be known.
+        `shares`: which accesses were fast can be known; `without`: had nothing moved, too.
         """
         used = self._columns.used
         if not used:
             return None
-        accesses, fast, without = self._gains[:used].T.tolist()
+        accesses, fast, initially = self._gains[:used].T.tolist()
         return Series(
             step_us=self._columns.step_us,
             accesses=accesses,
             fast=fast if shares else None,
-            fast_without=without if shares else None,
+            fast_without=initially if shares and without else None,
             refused={name: counts[:used].tolist() for name, counts in self._refused.items()},
             threshold_ms=self._by_node(self._threshold[:used]),
             free_pages=self._by_node(self._free[:used]),

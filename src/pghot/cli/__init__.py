@@ -47,6 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
     words = sys.argv[1:] if arguments is None else arguments
     args = build_parser(words).parse_args(words)
+    args.command_line = [*words]
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _stop)

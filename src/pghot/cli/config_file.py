@@ -28,6 +28,8 @@ _KEYS = (
     "scan_period_min_ms",
     "scan_period_max_ms",
     "scan_size_mb",
+    "fault_budget",
+    "sample_budget",
     "mode",
     "fidelity",
     "dry_run",

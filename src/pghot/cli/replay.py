@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source",
         metavar="NAME,...",
         help="enable these sources: hintfault, hwhint (default: those in the log)",
+    )
+    parser.add_argument(
+        "--start",
+        choices=("logged", "first-touch", "interleave", "slow"),
+        default="logged",
+        help="where pages are before the first access (default: as in the log)",
     )
     add_engine_arguments(parser)
     add_events_arguments(parser)
@@ -83,12 +90,14 @@ def settings_of(args: argparse.Namespace) -> Settings:
         tunables=tunables,
         sources=sources,
         skip_bad=args.skip_bad,
+        start=getattr(args, "start", "logged"),
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write the files, and tell."""
     from pghot.cli.events import events_of
+    from pghot.cli.made import made
     from pghot.replaying.driver import replay
     from pghot.replaying.output import output_directory
     from pghot.report.progress import rows_progress
@@ -109,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
             observe=events.log if events else None,
         )
+        result = dataclasses.replace(result, made=made(args))
         if output:
             output.finish(result)
     if result.skipped:

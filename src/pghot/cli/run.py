@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,7 @@ def _run(
     require("pghot run")
     from pghot.cli.attached import attached
     from pghot.cli.events import events_of
+    from pghot.cli.made import made
     from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
     from pghot.linux.limits import raise_limit
@@ -144,6 +146,7 @@ def _run(
                 watch=output.binner if output else None,
                 losses=losses,
             )
+            result = dataclasses.replace(result, made=made(given))
             if output:
                 _finish(output, result, losses)
     except (OSError, PghotError) as error:

@@ -78,6 +78,7 @@ def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
 
 def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: int) -> int:
     from pghot.cli.events import events_of
+    from pghot.cli.made import made
     from pghot.errors import InputError
     from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
@@ -103,7 +104,7 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
                 )
                 for policy in scenario.policies
             ]
-        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes)
+        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes, made(args))
         if output:
             output.finish(comparison)
     if args.json:

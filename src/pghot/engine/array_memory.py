@@ -94,6 +94,11 @@ class ArrayMemory:
         move_all(self._mem_map.pages(), rows, self._frames.free, pfns, nid, moved)
         return moved
 
+    def count_moved(self, from_nid: int, to_nid: int, pages: int) -> None:
+        """Count pages as free on one node, and as taken on another."""
+        self._frames.free[from_nid] += pages
+        self._frames.free[to_nid] -= pages
+
     def _count(self, node: Node) -> None:
         self._frames.free[node.id] = node.free_pages
         self._frames.present[node.id] = node.pages

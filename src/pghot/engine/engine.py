@@ -120,19 +120,19 @@ class Engine:
         nid: npt.ArrayLike,
         source: npt.ArrayLike,
         now: npt.ArrayLike,
-        latency_ms: npt.NDArray[np.int32] | None = None,
+        latency_us: npt.NDArray[np.int32] | None = None,
     ) -> int:
         """Record accesses in time order; how many were refused with EINVAL.
 
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
-        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_ms`
+        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_us`
         is a hint fault's, `fault_latency.UNKNOWN` where it is not known; v7 has no use for it.
         """
         if not self._started:  # R2.1
             return 0
         accesses = recording.as_accesses(pfn, nid, source, now)
-        if latency_ms is not None and self.fidelity.fault_latency:
-            accesses = self._by_latency(accesses, latency_ms)
+        if latency_us is not None and self.fidelity.fault_latency:
+            accesses = self._by_latency(accesses, latency_us)
         refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
             self._record_rows(_rows(accesses, rows))
@@ -207,7 +207,7 @@ class Engine:
             at = end
 
     def _by_latency(
-        self, accesses: recording.Accesses, latency_ms: npt.NDArray[np.int32]
+        self, accesses: recording.Accesses, latency_us: npt.NDArray[np.int32]
     ) -> recording.Accesses:
         """Leave out faults that came too late; one that came soon makes its page ready.
 
@@ -217,12 +217,14 @@ class Engine:
         mem_map = self.memory.mem_map
         places = mem_map.places(accesses.pfn)
         taken = self.tunables["enabled_sources"] & 1 << recording.PGHOT_HINTFAULTS
-        known = np.flatnonzero((latency_ms >= 0) & (places >= 0) & bool(taken))
+        known = np.flatnonzero((latency_us >= 0) & (places >= 0) & bool(taken))
         if not len(known):
             return accesses
         heads = mem_map.places(mem_map.known(accesses.pfn[known]).head)
-        hot = self.fault_latency.judge(heads, latency_ms[known], accesses.now[known])
-        times = np.ones(len(latency_ms), np.int64)
+        hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
+        if not self.layout.nid_width:
+            self.fault_latency.remember(heads[hot], accesses.nid[known][hot])
+        times = np.ones(len(latency_us), np.int64)
         times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
         self._recorder.count_apart(accesses, times)
         rows = np.repeat(np.arange(len(times)), times)

@@ -5,113 +5,121 @@ numa_hint_fault_latency() of kernel/sched/fair.c, by which NUMA balancing tells 
 lukewarm ones.  An access whose latency is known counts by it, and not by how often its page
 faulted: a scan comes round far too seldom for two faults to fall into one window.
 
-While the target has free room one short latency makes a page ready, as in the kernel.  Where
-room has to be made by demoting others, a mistake costs two moves: then a page is ready at its
-second short latency in a row, or at one that is very short; and the threshold follows the
-pages that it lets through, so that those accessed most often come first.
+While much of the target is free every fault makes its page ready, and while some is, one
+latency below the kernel's threshold does, as in the kernel (pgdat_free_space_enough()).  Where
+room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when
+its last two latencies were both many times shorter than is usual on slow memory: two tell far
+better than one (docs/live.md, "How hot pages are told"), and what is usual is measured, so that
+nothing here depends on how fast the machine is.  Where short latencies fall on any page alike,
+no page is hotter than others, and none is promoted.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import zeros
 
+U8Array = npt.NDArray[np.uint8]
+
 UNKNOWN = -1
 """The latency of an access of which it is not known."""
 
-HOT_THRESHOLD_MS = 1000
+HOT_THRESHOLD_US = 1_000_000
 """The longest threshold: sysctl_numa_balancing_hot_threshold (kernel/sched/fair.c)."""
 
-LEAST_THRESHOLD_MS = 8
-"""Two ticks of a kernel of 250 HZ: the kernel's own clock tells no less."""
-
-VERY_SHORT = 8
-"""A latency is very short below the threshold divided by this."""
-
-ROOM_SHIFT = 6
-"""A target has room where more than one in so many (a power of two) of its pages is spare."""
+ROOM_SHIFT, PLENTY_SHIFT = 6, 4
+"""A target has room where more than one in so many (a power of two) of its pages is spare, and
+plenty where more than one in so many is."""
 
 PERIOD_MS = 2000
-"""Milliseconds between two adjustments of the threshold."""
-
-MOST_PER_MINUTE = 1 / 64
-"""The share of a target's pages that a minute may bring, where room has to be made."""
-
-FLAT, STEEP = 1.5, 1.75
-"""A short latency makes the next one of that page so many times as likely: below FLAT
-nothing is hotter than the rest, above STEEP something is again."""
-
-LEAST_PAIRS = 256
-"""Second faults of pages whose first was short, from which FLAT is told."""
+"""Milliseconds between two looks at what latencies are usual."""
 
 FORGETTING = 0.9
 """What faults of an earlier period weigh beside those of the next one."""
 
-_SEEN, _SHORT = 1, 2
+LEAST_FAULTS = 256
+"""Faults without which nothing is said of what is usual."""
 
+LEAST_PAIRS = 2000
+"""Faults of pages that had faulted before, without which FLAT is not told."""
 
-class Counted(NamedTuple):
-    """Faults of pages that were seen before, the older ones weighing less.
+FLAT, STEEP = 3.0, 4.0
+"""So many times as many pages are hot as chance would make: below FLAT nothing is hotter than the
+rest, above STEEP something is again."""
 
-    `seen` all of them, `after_short` those whose last latency was short; `_short` how many
-    of each were short now.
-    """
+STEPS = 4
+"""Steps of a code in which latencies are compared, for each doubling."""
 
-    seen: float = 0.0
-    seen_short: float = 0.0
-    after_short: float = 0.0
-    after_short_short: float = 0.0
+LEAST_HOTTER, MOST_HOTTER = 4 * STEPS, 8 * STEPS
+"""By how many steps a hot page's latencies are shorter than the usual one: 16 times at least,
+256 times where what was promoted did not stay."""
+
+UNDONE = 0.25
+"""The share of promoted pages that may be demoted again within a minute."""
+
+KEPT_NIDS = 1 << 16
+"""Ready pages whose accessing node is remembered at the most."""
+
+_CODES = 128
 
 
 class FaultLatency:
     """Judges hint faults of one target; all that it goes by are the faults, in time order."""
 
     def __init__(self, hz: int) -> None:
-        self.threshold_ms = float(HOT_THRESHOLD_MS)
         self.room = True
         """Whether the target had free room at kmigrated's last pass."""
-        self.target_pages = 0
-        """Pages of the target."""
+        self.plenty = False
+        """Whether it had much of it."""
         self.flat = False
         """Whether no page is accessed more often than others, as far as latencies tell."""
+        self.hotter = LEAST_HOTTER
+        """By how many steps a hot page's latencies are shorter than the usual one."""
         self.passed = 0
-        """Accesses that were short enough."""
+        """Faults that made their page ready."""
         self.over = 0
-        """Accesses that were not."""
-        self._hz = hz
+        """Faults that did not."""
         self._period = PERIOD_MS * hz // 1000
         self._due = self._period
-        self._passed_before = 0
-        self._counted = Counted()
-        self._pages = zeros(0, np.uint8)
+        self._usual = 0
+        self._codes = np.zeros(_CODES)
+        self._chance = _Chance()
+        self._pages: U8Array = zeros(0, np.uint8)
+        self._nids: dict[int, int] = {}
 
     @property
-    def lift(self) -> float:
-        """How many times as likely a short latency is after a short one; 0 where not known."""
-        counted = self._counted
-        if counted.after_short < LEAST_PAIRS or not counted.seen_short:
-            return 0.0
-        overall = counted.seen_short / counted.seen
-        return counted.after_short_short / counted.after_short / overall
+    def threshold_us(self) -> int:
+        """The latency in microseconds that a page must stay below, twice where room is short."""
+        return HOT_THRESHOLD_US if self.room else _shortest(self._threshold)
+
+    @property
+    def excess(self) -> float:
+        """How many times as many pages are hot as chance would make; 0 where not known yet."""
+        return self._chance.excess
 
     def target(self, pages: int, spare: int) -> None:
         """Take in what kmigrated finds of its target: its pages, and those free for others.
 
         Those are above the promotion watermark, up to which kswapd makes room.
         """
-        self.target_pages = pages
+        self.plenty = spare > pages >> PLENTY_SHIFT
         self.room = spare > pages >> ROOM_SHIFT
+
+    def undone(self, promoted: int, demoted: int) -> None:
+        """Take in that of so many promoted pages so many were demoted again within a minute."""
+        if demoted > UNDONE * promoted:
+            self.hotter = min(self.hotter + STEPS, MOST_HOTTER)
+        else:
+            self.hotter = max(self.hotter - 1, LEAST_HOTTER)
 
     def judge(
         self,
         places: npt.NDArray[np.int64],
-        latency_ms: npt.NDArray[np.int32],
+        latency_us: npt.NDArray[np.int32],
         now: npt.NDArray[np.uint64],
     ) -> npt.NDArray[np.bool_]:
         """Which accesses make their page ready.
@@ -120,80 +128,129 @@ class FaultLatency:
         latency is known.
         """
         hot = np.zeros(len(places), np.bool_)
+        codes = _code(latency_us)
         at = 0
         while at < len(places):
-            self._adjust(int(now[at]))
+            self._look(int(now[at]))
             end = int(np.searchsorted(now, np.uint64(self._due)))
             for turn in _turns(places[at:end]):  # one fault of each page
                 rows = turn + at
-                hot[rows] = self._judge(places[rows], latency_ms[rows])
+                hot[rows] = self._judge(places[rows], codes[rows])
             at = end
         return hot
+
+    def remember(self, places: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
+        """Keep the node of the CPU that made each page ready, until the page has moved.
+
+        A record of default mode has no room for it.  Beyond KEPT_NIDS pages the oldest go.
+        """
+        self._nids.update(zip(places.tolist(), nids.tolist(), strict=True))
+        for place in list(self._nids)[: max(len(self._nids) - KEPT_NIDS, 0)]:
+            del self._nids[place]
+
+    def nids(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The nodes that were remembered for pages, -1 where there is none."""
+        found = (self._nids.get(place, -1) for place in places.tolist())
+        return np.fromiter(found, np.int64, len(places))
 
     def forget(self, places: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
         self._pages[places[places < len(self._pages)]] = 0
+        if self._nids:
+            for place in places.tolist():
+                self._nids.pop(place, None)
 
-    def _judge(
-        self, places: npt.NDArray[np.int64], latency_ms: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
+    def _judge(self, places: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
         pages = self._at_least(int(places.max()) + 1)
         before = pages[places]
-        seen, was_short = before & _SEEN != 0, before & _SHORT != 0
-        short = latency_ms < self.threshold_ms
-        self._count(seen, was_short, short)
-        hot = short.copy()
-        if not self.room:
-            hot &= was_short | (latency_ms < self.threshold_ms / VERY_SHORT)
-        pages[places] = np.where(short, np.uint8(_SEEN | _SHORT), np.uint8(_SEEN))
-        if self.flat and not self.room:
-            hot[:] = False
+        pages[places] = codes
+        self._codes += np.bincount(codes, minlength=_CODES)
+        again = before > 0
+        hotter = again & (np.maximum(before, codes) <= self._threshold)
+        if self._usual:
+            pairs, found = int(np.count_nonzero(again)), int(np.count_nonzero(hotter))
+            self._chance.count(pairs, found, self._usual - self._threshold)
+        hot = self._hot(codes, hotter)
         passed = int(np.count_nonzero(hot))
         self.passed += passed
         self.over += len(hot) - passed
         return hot
 
-    def _count(
-        self,
-        seen: npt.NDArray[np.bool_],
-        was_short: npt.NDArray[np.bool_],
-        short: npt.NDArray[np.bool_],
-    ) -> None:
-        counts = (seen, seen & short, was_short, was_short & short)
-        now = (int(np.count_nonzero(which)) for which in counts)
-        self._counted = Counted(*(a + b for a, b in zip(self._counted, now, strict=True)))
+    def _hot(self, codes: U8Array, hotter: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        if self.plenty:
+            return np.ones(len(codes), np.bool_)
+        if self.room:
+            return codes <= _HOT_THRESHOLD
+        return np.zeros(len(codes), np.bool_) if self.flat else hotter
 
-    def _adjust(self, now: int) -> None:
-        """Move the threshold where a period has gone by at `now` jiffies."""
+    @property
+    def _threshold(self) -> int:
+        return min(max(self._usual - self.hotter, 0), _HOT_THRESHOLD)
+
+    def _look(self, now: int) -> None:
+        """Take in what is usual where a period has gone by at `now` jiffies."""
         if now < self._due:
             return
         periods = (now - self._due) // self._period + 1
         self._due += periods * self._period
-        passed = self.passed - self._passed_before
-        self._passed_before = self.passed
-        if self.room:
-            self.threshold_ms = float(HOT_THRESHOLD_MS)
-        else:
-            self._follow(passed / periods)
-        lift = self.lift
-        if lift:
-            self.flat = lift < (STEEP if self.flat else FLAT)
-        weight = FORGETTING**periods
-        self._counted = Counted(*(weight * count for count in self._counted))
+        if self._codes.sum() >= LEAST_FAULTS:
+            up_to = np.cumsum(self._codes)
+            self._usual = int(np.searchsorted(up_to, up_to[-1] / 2))
+        if excess := self.excess:
+            self.flat = excess < (STEEP if self.flat else FLAT)
+        self._codes *= FORGETTING**periods
+        self._chance.fade(FORGETTING**periods)
 
-    def _follow(self, passed: float) -> None:
-        """Have the threshold let through what a period may bring."""
-        allowed = self.target_pages * MOST_PER_MINUTE * PERIOD_MS / 60_000
-        factor = math.sqrt(allowed / passed) if passed else math.inf
-        threshold = self.threshold_ms * min(max(factor, 0.5), 1.25)
-        self.threshold_ms = min(max(threshold, LEAST_THRESHOLD_MS), HOT_THRESHOLD_MS)
-
-    def _at_least(self, length: int) -> npt.NDArray[np.uint8]:
+    def _at_least(self, length: int) -> U8Array:
         if length > len(self._pages):
             larger = zeros(2 * length, np.uint8)
             larger[: len(self._pages)] = self._pages
             self._pages = larger
         return self._pages
+
+
+class _Chance:
+    """Hot pages beside what chance would make of pages that are all accessed alike.
+
+    Accesses that come at random wait exponentially: a latency is then `steps` below the median
+    with the probability 1 - 2^-(2^-(steps / STEPS)), and twice in a row with its square.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = self._found = self._expected = 0.0
+
+    def count(self, pairs: int, found: int, steps: int) -> None:
+        """Take in faults of pages that had faulted before, and how many of them were hot."""
+        self._pairs += pairs
+        self._found += found
+        self._expected += pairs * (1 - 2 ** -(2 ** (-steps / STEPS))) ** 2
+
+    def fade(self, weight: float) -> None:
+        """Let what there was until now weigh less."""
+        self._pairs *= weight
+        self._found *= weight
+        self._expected *= weight
+
+    @property
+    def excess(self) -> float:
+        """How many times as many were hot as by chance; 0 where that is not known yet."""
+        if self._pairs < LEAST_PAIRS or not self._expected:
+            return 0.0
+        return self._found / self._expected
+
+
+def _code(latency_us: npt.NDArray[np.int32]) -> U8Array:
+    """Latencies on a scale of STEPS for each doubling, from 1 for less than a microsecond."""
+    steps = STEPS * np.log2(latency_us.astype(np.float64) + 1)
+    return np.minimum(steps.astype(np.int64) + 1, _CODES - 1).astype(np.uint8)
+
+
+def _shortest(code: int) -> int:
+    """The shortest latency, in microseconds, whose code is above this one."""
+    return int(2 ** (code / STEPS)) if code else 0
+
+
+_HOT_THRESHOLD = int(_code(np.array([HOT_THRESHOLD_US - 1], np.int32))[0])
 
 
 def _turns(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:

@@ -133,6 +133,7 @@ class Kmigrated:
         and by PFN.
         """
         candidates = np.concatenate([*(block.copy() for block in blocks), self._block[:0]])
+        self._aim(candidates)
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
@@ -143,6 +144,13 @@ class Kmigrated:
         candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
         yield candidates
+
+    def _aim(self, candidates: npt.NDArray[np.void]) -> None:
+        """Send pages to the top-tier node whose CPU made them ready, where that is known."""
+        nids = self._engine.fault_latency.nids(candidates["place"])
+        for nid in np.unique(nids[nids >= 0]).tolist():
+            if self._engine.memory.node_is_toptier(nid):
+                candidates["nid"][nids == nid] = nid
 
     def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
         """Judge candidates in order and move those that pass, batch by batch."""

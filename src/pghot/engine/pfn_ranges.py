@@ -91,6 +91,5 @@ def whole_sections(ranges: Iterable[PfnRange]) -> tuple[PfnRange, ...]:
             one.start // PAGES_PER_SECTION * PAGES_PER_SECTION,
             -(-one.end // PAGES_PER_SECTION) * PAGES_PER_SECTION,
         )
-        for one in ranges
-        if one.pages
+        for one in merge(ranges)
     )

@@ -14,7 +14,7 @@ from pghot.errors import InputError
 from pghot.exploring.curve_notes import notes_of
 from pghot.exploring.curve_result import Curve, Scope
 from pghot.exploring.price import Price
-from pghot.exploring.rows import ANYWHERE, good_rows, half_of
+from pghot.exploring.rows import ANYWHERE, good_rows
 from pghot.exploring.scopes import BY, Scopes, column_scopes
 from pghot.exploring.sizes import FastSize, sizes_up_to
 from pghot.exploring.tally import STEADY, WHOLE, Tally, placed_lines
@@ -71,7 +71,6 @@ class _Pass:
         self._check = RowCheck(
             log.path, self._machine or ANYWHERE, ragged=log.ragged, skip_bad=skip_bad
         )
-        self._half_us = half_of(log)
         self._tally = Tally()
         self._by = by
         self._scopes = column_scopes(by, log.columns, log.path) if by else None
@@ -80,7 +79,7 @@ class _Pass:
     def through(self, progress: Callable[[int], None] | None) -> None:
         """Count every row."""
         wanted = (BY[self._by][0],) if self._by else ()
-        for rows in good_rows(self._log, self._check, wanted, self._half_us):
+        for rows in good_rows(self._log, self._check, wanted):
             pfns = rows.columns["pfn"]
             odd = (np.arange(rows.first, rows.first + len(pfns)) & 1).astype(np.bool_)
             self._tally.add(pfns, rows.part, odd)

@@ -28,14 +28,14 @@ class Cut(NamedTuple):
     first: int
 
 
-def good_rows(
-    log: Log, check: RowCheck, columns: tuple[str, ...], half_us: int | None
-) -> Iterator[Cut]:
-    """Read a log through; `half_us` as for `baselines.Touches`."""
-    first = 0
+def good_rows(log: Log, check: RowCheck, columns: tuple[str, ...]) -> Iterator[Cut]:
+    """Read a log through: its second half begins after the middle of its time."""
+    first, half_us, last_us = 0, None, log.last_us()
     for chunk in log.chunks((*REQUIRED, *columns)):
         rows = check.good_rows(chunk)
         count = len(rows["pfn"])
+        if half_us is None and count and last_us is not None:
+            half_us = (int(rows["time_us"][0]) + last_us) // 2
         split = count
         if half_us is not None:
             split = int(np.searchsorted(rows["time_us"], np.uint64(half_us), side="right"))
@@ -44,18 +44,3 @@ def good_rows(
                 yield Cut({name: all_[piece] for name, all_ in rows.items()}, part, first)
                 first += piece.stop - piece.start
     check.look_for_ragged()
-
-
-def half_of(log: Log) -> int | None:
-    """Give the middle of a log's time in microseconds: rows after it are its second half.
-
-    None where it has no row.  Reads the column `time_us` through.
-    """
-    first = last = None
-    for chunk in log.chunks(("time_us",)):
-        wrong = chunk.bad.get("time_us")
-        times = chunk.columns["time_us"] if wrong is None else chunk.columns["time_us"][~wrong]
-        if len(times):
-            first = int(times[0]) if first is None else first
-            last = int(times[-1])
-    return None if first is None or last is None else (first + last) // 2

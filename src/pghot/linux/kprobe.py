@@ -17,6 +17,9 @@ from pghot.linux.sample_layout import SampleLayout, registers_layout
 
 PMU = "/sys/bus/event_source/devices/kprobe/type"
 
+RETPROBE = 1
+"""The one bit of the PMU's `config` (its format/retprobe)."""
+
 _ARGUMENTS = {
     "x86_64": (5, 4, 3, 2),  # di, si, dx, cx: arch/x86/include/uapi/asm/perf_regs.h
     "aarch64": (0, 1, 2, 3),  # x0 on: arch/arm64/include/uapi/asm/perf_regs.h
@@ -46,9 +49,10 @@ def why_not(host: Host) -> str | None:
     return None
 
 
-def probe(host: Host, function: str, first: int, second: int) -> Probe:
+def probe(host: Host, function: str, first: int, second: int, *, at_return: bool = False) -> Probe:
     """Describe a probe that samples two arguments, counted from 0, as addr and phys.
 
+    `at_return` is a probe at the function's return, where registers hold no arguments.
     PghotError where the kernel has no such probes.
     """
     if reason := why_not(host):
@@ -58,6 +62,7 @@ def probe(host: Host, function: str, first: int, second: int) -> Probe:
     name = ctypes.create_string_buffer(function.encode())
     event = EventAttr(
         type=int(host.text(PMU)),
+        config=RETPROBE if at_return else 0,
         config1=ctypes.addressof(name),
         sample_period=1,
         sample_type=SAMPLE_TYPE,

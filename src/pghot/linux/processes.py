@@ -77,6 +77,15 @@ class Targets(ABC):
         """Whether there is still something to watch, as of the last refresh or event."""
         return bool(self._members)
 
+    def cpu_ns(self) -> int:
+        """CPU time that those who are targets now have used since they started."""
+        stats = (read_stat(self._host, pid) for pid in self._members)
+        return sum(stat.cpu_ticks for stat in stats if stat is not None) * self._tick_ns
+
+    @property
+    def _tick_ns(self) -> int:
+        return 1_000_000_000 // self._host.sysconf("SC_CLK_TCK")
+
     def starttime(self, pid: int) -> int:
         """The starttime of a target; 0 of any other."""
         return self._members.get(pid, 0)
@@ -174,6 +183,14 @@ class Cgroup(Targets):
         self.directory = find_cgroup(self._host, self._name)
         self.refresh()
 
+    def cpu_ns(self) -> int:
+        """CPU time of the group, of what has ended in it too (cgroup v2's cpu.stat)."""
+        for line in self._host.text_or(f"{self.directory}/cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "usage_usec":
+                return int(value) * 1000
+        return super().cpu_ns()
+
     def _look(self) -> list[Stat]:
         self.notes = []
         pids = cgroup_pids(self._host, self.directory, self.notes.append)
@@ -195,6 +212,12 @@ class Everything(Targets):
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
         """Which are processes: every one but the idle task (0) and perf's unknown (-1)."""
         return np.asarray(pids, np.int64) > 0
+
+    def cpu_ns(self) -> int:
+        """CPU time that all CPUs were busy, kernel and user (/proc/stat)."""
+        fields = self._host.text_or("/proc/stat").split()
+        user, nice, system = map(int, fields[1:4]) if len(fields) > 3 else (0, 0, 0)
+        return (user + nice + system) * self._tick_ns
 
     def alive(self) -> bool:
         """Whether there is something to watch: always."""

@@ -80,6 +80,10 @@ class HostMachine:
         """Give the node of each page, -1 where no node has it."""
         return self._mem_map.nids_of(pfns)
 
+    def nids_of_host(self, pfns: U64Array) -> npt.NDArray[np.int64]:
+        """The node of each page of the host's own size, -1 where no node has it."""
+        return self.nids_of(pfns * np.uint64(self._scale))
+
     @property
     def toptier(self) -> BoolArray:
         """Tell of each node id, and last of none, whether it is in the top tier."""

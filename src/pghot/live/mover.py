@@ -52,7 +52,9 @@ class HostMover:
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
         tally: Tally | None = None,
+        promoted: Callable[[int, U64Array], None] = lambda _pid, _vaddrs: None,
     ) -> None:
+        """`promoted` is told the pid and the addresses of what has moved, call by call."""
         self._host = host
         self._targets = targets
         self._kpages = kpages
@@ -60,6 +62,7 @@ class HostMover:
         self._dry_run = dry_run
         self._clock = clock
         self._tally = tally
+        self._promoted = promoted
         page_size = host.sysconf("SC_PAGE_SIZE")
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
@@ -152,6 +155,7 @@ class HostMover:
         self.budget.record(pages, self._clock() - begin)
         self.outcome.add(batch)
         self.answers[rows] = batch.each()
+        self._promoted(pid, vaddrs[batch.moved])
         return batch.moved
 
 

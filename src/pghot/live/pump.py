@@ -19,7 +19,7 @@ from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
 from pghot.sources.live_source import LiveSource, Samples
 from pghot.sources.prot_none import ProtNone
 
-LOGGED = ("pid", "vaddr", "cpu", "write", "latency_ms")
+LOGGED = ("pid", "vaddr", "cpu", "write", "latency_us")
 """Optional columns of the rows made here."""
 
 NS_PER_US = 1000
@@ -53,6 +53,8 @@ class Pump:
         self._held: list[Columns] = []
         self._given_us = 0
         self.left_out: Counter[str] = Counter()
+        self.hint_faults = 0
+        """Hint faults of targets on memory of a lower tier, first touches among them."""
         self.late = 0
         """Rows that came after their instant had gone; they count as just after it."""
 
@@ -63,7 +65,7 @@ class Pump:
         for source in self._sources:
             samples = source.drain()
             if self._scans is not None:  # only now: a fault's scan was before it
-                self._scan_times.scanned(self._scans.drain())
+                self._scan_times.scanned(*self._scans.drain())
             for kind, pid, ppid in _tasks(source):
                 if kind == FORK and pid != ppid:
                     self._targets.forked(ppid, pid)
@@ -104,12 +106,14 @@ class Pump:
         self.left_out["in no node's memory"] += int(np.count_nonzero(ours & ~known))
         self.left_out["on the top tier already"] += int(np.count_nonzero(ours & known & ~wanted))
         keep = np.flatnonzero(ours & known & wanted)
+        if source == PGHOT_HINTFAULTS:
+            self.hint_faults += len(keep)
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns
-        latency_ms = np.full(len(keep), UNKNOWN, np.int32)
+        latency_us = np.full(len(keep), UNKNOWN, np.int32)
         if self._scans is not None and source == PGHOT_HINTFAULTS:
-            latency_ms = self._latencies(samples, pfn, keep)
+            latency_us = self._latencies(samples, pfn, keep)
         self._held.append(
             {
                 "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
@@ -120,7 +124,7 @@ class Pump:
                 "vaddr": samples.vaddr[keep],
                 "cpu": samples.cpu[keep].astype(np.int16),
                 "write": samples.write[keep],
-                "latency_ms": latency_ms,
+                "latency_us": latency_us,
             }
         )
 
@@ -130,7 +134,7 @@ class Pump:
         mem_map = self._machine.mem_map
         place = mem_map.places(mem_map.known(pfn[keep]).head)
         faults = Faults(samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], place)
-        return self._scan_times.latency_ms(faults)
+        return self._scan_times.latency_us(faults)
 
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:

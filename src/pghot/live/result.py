@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
+from pghot.baselines.shares import Share
 from pghot.engine import reasons, summary
 from pghot.engine.engine import Engine
 from pghot.engine.recording import PGHOT_HWHINTS
-from pghot.engine.units import USEC_PER_SEC
+from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.linux.guard import SettingsGuard
 from pghot.live.beside import Losses
 from pghot.live.facts import Facts
@@ -20,11 +21,19 @@ from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.owners import Owners
 from pghot.live.pump import Pump
+from pghot.live.scan_pace import Pacer
+from pghot.live.staying import Staying
+from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
+from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
 
 if TYPE_CHECKING:
     from pghot.binning.forms import Binned
     from pghot.binning.run_binner import RunBinner
+
+
+UNTOLD = "a host runs once: record the run, replay its log with --start first-touch"
+"""Why a run does not say whether promotion paid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,21 @@ class LiveResult:
     memcg_names: Mapping[int, str]
     why: str = ""
     losses: Losses = field(default_factory=Losses)
+    staying: Staying | None = None
+    pacer: Pacer | None = None
+    made: Made | None = None
+
+    @property
+    def hardware_alone(self) -> bool:
+        """Whether hardware samples are the one source: hint faults show slow memory alone."""
+        return self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS
+
+    @property
+    def fast_share(self) -> float | None:
+        """Share of the sampled accesses that the top tier served; None where nobody knows."""
+        if not self.hardware_alone or not self.rows:
+            return None
+        return self.engine.accesses_on_toptier / self.rows
 
     @property
     def found(self) -> int:
@@ -88,6 +112,10 @@ class LiveResult:
 
     def summary(self) -> dict[str, Any]:
         """Give the keys of a replay's summary.json, and under `live` what only a host has."""
+        return self.figures() | self._provenance() | self._outcome()
+
+    def figures(self) -> dict[str, Any]:
+        """Give what was counted so far: the summary without what the run was made of."""
         nodes = [node.id for node in self.machine.topology.nodes]
         common = summary.summary(
             self.engine,
@@ -113,7 +141,7 @@ class LiveResult:
         return binner.binned(
             "run",
             self.engine,
-            shares=self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS,
+            shares=self.hardware_alone,
             refused={name: count for name, (count, _) in self.refusals().items()},
             latency_ms=Histogram(
                 upto=[ms for ms, _ in latencies.buckets()],
@@ -122,6 +150,56 @@ class LiveResult:
             if latencies.count
             else None,
         )
+
+    def _provenance(self) -> dict[str, Any]:
+        nodes = [
+            node_facts(
+                node.id,
+                node.total_bytes >> PAGE_SHIFT,
+                node.free_bytes >> PAGE_SHIFT,
+                toptier=node.toptier,
+            )
+            for node in self.machine.topology.nodes
+        ]
+        return provenance(
+            self.made,
+            "run",
+            fidelity=self.engine.fidelity.name,
+            log=None,
+            machine=machine_facts(None, nodes),
+            start=None,
+        )
+
+    def _outcome(self) -> dict[str, Any]:
+        return outcome(
+            Share(self.fast_share, None),
+            None,
+            promoted_pages=self.promoted,
+            demoted_pages=None,
+            refused={name: count for name, (count, _) in self.refusals().items()},
+            time=untold(UNTOLD),
+        )
+
+    def _fault_latency(self) -> dict[str, Any]:
+        """What the latencies of hint faults said at the end; times in microseconds."""
+        faults = self.engine.fault_latency
+        return {
+            "ready": faults.passed,
+            "not_ready": faults.over,
+            "threshold_us": faults.threshold_us,
+            "excess": faults.excess,
+            "flat": faults.flat,
+        }
+
+    def _cost(self) -> dict[str, Any] | None:
+        """What hint faults cost by count and price; None where no budget was kept."""
+        if self.pacer is None:
+            return None
+        return {
+            "faults": self.pacer.faults,
+            "share_of_targets_cpu": self.pacer.targets_share,
+            "scan_size_mb": int(self.pacer.pace.size_mb),
+        }
 
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
@@ -147,4 +225,8 @@ class LiveResult:
             "cpu_s": self.cpu_s,
             "ended": self.why,
             "lost_outputs": dict(self.losses.why),
+            "fault_latency": self._fault_latency(),
+            "hint_fault_cost": self._cost(),
+            "looked_at_after_a_minute": self.staying.looked_at if self.staying else 0,
+            "demoted_within_a_minute": self.staying.demoted if self.staying else 0,
         }

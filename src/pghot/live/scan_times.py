@@ -9,6 +9,7 @@ kept for each page, in a byte.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from pghot.engine.fault_latency import UNKNOWN
 from pghot.engine.growing import zeros
-from pghot.sources.prot_none import Ranges
+from pghot.sources.prot_none import Ends, Ranges
 
 I64Array = npt.NDArray[np.int64]
 
@@ -29,10 +30,10 @@ KEPT = 8
 FORGET_NS = 300_000_000_000
 """A chunk that no scan passed over for so long (five minutes) is forgotten."""
 
-MOST_MS = (1 << 31) - 1
+MOST_US = (1 << 31) - 1
 _PID_SHIFT = 64 - CHUNK_SHIFT - 7
 """Chunks of 57 bits of address, pids above them."""
-_NS_PER_MS = 1_000_000
+_NS_PER_US = 1000
 _COUNTS = 255
 """Counts of scans that a page's byte tells apart; 0 is a page that never faulted."""
 
@@ -46,6 +47,14 @@ class Faults(NamedTuple):
     place: I64Array
 
 
+class _Step(NamedTuple):
+    """A step under way: when it began, its chunks' rows, and where their times went."""
+
+    began_ns: int
+    rows: list[int]
+    at: I64Array
+
+
 class ScanTimes:
     """The last KEPT times of each chunk of each process, and how many there were."""
 
@@ -55,19 +64,40 @@ class ScanTimes:
         self._count = np.zeros(64, np.int64)
         self._faulted_at = zeros(0, np.uint8)
         self._forgotten_ns = 0
+        self._steps: dict[int, deque[_Step]] = {}
 
-    def scanned(self, ranges: Ranges) -> None:
-        """Take in steps of the scan, in time order."""
-        for time_ns, pid, start, end in zip(*(c.tolist() for c in ranges), strict=True):
+    def scanned(self, ranges: Ranges, ends: Ends) -> None:
+        """Take in steps of the scan, and where they ended, each in time order.
+
+        A step passes over its range evenly; until its end is known its pages count as passed
+        over when it began.
+        """
+        for time_ns, tid, pid, start, end in zip(*(c.tolist() for c in ranges), strict=True):
             first, last = start >> CHUNK_SHIFT, max(end - 1, start) >> CHUNK_SHIFT
             rows = [self._row_of(pid << _PID_SHIFT | c) for c in range(first, last + 1)]
-            self._times[rows, self._count[rows] % KEPT] = time_ns
+            at = self._count[rows] % KEPT
+            self._times[rows, at] = time_ns
             self._count[rows] += 1
+            self._steps.setdefault(tid, deque(maxlen=KEPT)).append(_Step(time_ns, rows, at))
+        for time_ns, tid in zip(*(c.tolist() for c in ends), strict=True):
+            self._ended(time_ns, tid)
         if len(ranges.time_ns):
             self._forget(int(ranges.time_ns[-1]))
 
-    def latency_ms(self, faults: Faults) -> npt.NDArray[np.int32]:
-        """Milliseconds from the scan that caught each page to its fault; UNKNOWN where not seen.
+    def _ended(self, time_ns: int, tid: int) -> None:
+        """Spread a step over the time that it took; one whose end was lost stays as it is."""
+        steps = self._steps.get(tid, deque())
+        while steps and steps[0].began_ns <= time_ns:
+            step = steps.popleft()
+            if not steps or steps[0].began_ns > time_ns:
+                share = np.arange(len(step.rows)) / len(step.rows)
+                took = (share * (time_ns - step.began_ns)).astype(np.int64)
+                self._times[step.rows, step.at] = step.began_ns + took
+        if not steps:
+            self._steps.pop(tid, None)
+
+    def latency_us(self, faults: Faults) -> npt.NDArray[np.int32]:
+        """Microseconds from the scan that caught each page to its fault; UNKNOWN where not seen.
 
         And remember that they faulted.
         """
@@ -83,8 +113,8 @@ class ScanTimes:
         caught = self._caught_by(rows, by_then, places)
         at: I64Array = self._times[rows, caught % KEPT]
         seen = (by_then > 0) & (at <= times)
-        ms = np.minimum((times - at) // _NS_PER_MS, MOST_MS).astype(np.int32)
-        latency[known] = np.where(seen, ms, UNKNOWN)
+        us = np.minimum((times - at) // _NS_PER_US, MOST_US).astype(np.int32)
+        latency[known] = np.where(seen, us, UNKNOWN)
         self._faulted_at[places] = by_then % _COUNTS + 1
         return latency
 
@@ -94,8 +124,8 @@ class ScanTimes:
         since = (by_then - (faulted_at - 1)) % _COUNTS  # scans since its last fault
         since = np.where(faulted_at == 0, by_then, since)
         oldest = np.maximum(self._count[rows] - KEPT, 0)
-        caught: I64Array = np.maximum(by_then - np.maximum(since, 1), oldest)
-        return caught
+        number: I64Array = np.maximum(by_then - np.maximum(since, 1), oldest)
+        return number
 
     def _rows(self, faults: Faults) -> I64Array:
         """The row of each fault's chunk, -1 where no scan was seen there."""
@@ -128,6 +158,7 @@ class ScanTimes:
         times[: len(rows)], count[: len(rows)] = self._times[rows], self._count[rows]
         self._times, self._count = times, count
         self._row = {key: row for row, key in enumerate(kept)}
+        self._steps.clear()  # their rows are others now
 
     def _last(self, row: int) -> int:
         return int(self._times[row, (self._count[row] - 1) % KEPT])

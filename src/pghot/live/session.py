@@ -14,6 +14,7 @@ from pghot.linux.processes import Cgroup, Everything, Pids, Targets
 from pghot.linux.settings import SCAN
 from pghot.linux.topology import Topology, read_topology
 from pghot.live.options import Options
+from pghot.live.scan_pace import SIZE
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice, choose
 from pghot.sources.live_source import LiveSource
@@ -55,6 +56,11 @@ class Session:
             return []
         lacks = f"{SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
         return [Caution(f"{lacks}: the kernel's own pace, so hot pages are known later")]
+
+    @property
+    def paced(self) -> bool:
+        """Whether the size of the scan's steps can be set here."""
+        return self.host.exists(SIZE)
 
     def launch(self) -> None:
         """Fork the command, watch it, and let it go; nothing where there is none."""

@@ -176,7 +176,7 @@ class EngineStage:
                 self._watch.live_rows(instant, rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
             engine.record_many(
-                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_ms"]
+                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_us"]
             )
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
@@ -198,6 +198,11 @@ class EngineStage:
         engine = self._engine
         engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
         self._machine.tape.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
+
+    def stayed(self, looked_at: int, demoted: int) -> None:
+        """Tell the engine, between two wake-ups, how many promoted pages did not stay."""
+        self._engine.fault_latency.undone(looked_at, demoted)
+        self._machine.tape.note(Kind.STAYED, self.instant + self.step_us, (looked_at, demoted))
 
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""

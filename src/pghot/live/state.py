@@ -33,8 +33,8 @@ class States:
         self._started = time.time()
 
     def of(self, result: LiveResult) -> dict[str, Any]:
-        """Give the state: the run's `summary()`, and what is of the moment."""
-        summary = result.summary()
+        """Give the state: the run's `figures()`, and what is of the moment."""
+        summary = result.figures()
         refused = {name: count for name, (count, _words) in result.refusals().items()}
         return summary | {
             "version": VERSION,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,7 @@ class _NodeTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True)
     cpus: str = ""
     free_pages: _Count = 0
     promo_wmark: _Count = 0
+    latency_ns: Annotated[float, msgspec.Meta(gt=0, lt=1e9)] | None = None
 
 
 class _FolioTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,11 +53,15 @@ class _MachineFile(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Nodes in id order, special folios in PFN order, and jiffies a second."""
+    """Nodes in id order, special folios in PFN order, and jiffies a second.
+
+    `latency_ns`: of a read from a node's memory, by node id, where it is known.
+    """
 
     nodes: tuple[Node, ...]
     folios: tuple[Folio, ...] = ()
     hz: int = 1000
+    latency_ns: Mapping[int, float] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path | str) -> Machine:
@@ -85,7 +91,10 @@ class Machine:
         _check_nodes(nodes)
         folios = sorted((_folio(table) for table in parsed.folio), key=lambda folio: folio.pfn)
         _check_folios(folios, nodes)
-        return cls(tuple(nodes), tuple(folios), parsed.hz)
+        latency_ns = {
+            table.id: table.latency_ns for table in parsed.node if table.latency_ns is not None
+        }
+        return cls(tuple(nodes), tuple(folios), parsed.hz, latency_ns)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the content of a machine file that reads back as this machine."""
@@ -99,6 +108,11 @@ class Machine:
                     "cpus": format_list(node.cpus),
                     "free_pages": node.free_pages,
                     "promo_wmark": node.promo_wmark,
+                    **(
+                        {"latency_ns": self.latency_ns[node.id]}
+                        if node.id in self.latency_ns
+                        else {}
+                    ),
                 }
                 for node in self.nodes
             ],

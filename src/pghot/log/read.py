@@ -36,6 +36,7 @@ PARTS_SUFFIX = ".parts"
 PART = re.compile(r"[0-9]{6,}\.parquet")
 """The name of a part."""
 
+U64_MAX = (1 << 64) - 1
 _LOOK = 4096
 _BUFFER = 1 << 20
 _ARROW_ERRORS = (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError)
@@ -86,6 +87,14 @@ class Log:
                 row += len(chunk)
                 yield chunk
 
+    def last_us(self) -> int | None:
+        """Give the time of the last row, by the least reading; None where it says none.
+
+        InputError where the log turns out to be truncated or corrupt.
+        """
+        with _reading(self.path):
+            return self._form.last_us()
+
     def _batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         with _reading(self.path):
             yield from self._form.batches(columns)
@@ -130,6 +139,7 @@ class _Form(Protocol):
     ragged: list[int]
 
     def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]: ...
+    def last_us(self) -> int | None: ...
 
 
 @contextmanager
@@ -228,6 +238,14 @@ class _Parts:
             with _reading(part), part.open("rb") as stream:
                 yield from _Parquet(part, stream).batches(columns)
 
+    def last_us(self) -> int | None:
+        for part in reversed(self._parts):
+            with _reading(part), part.open("rb") as stream:
+                last = _Parquet(part, stream).last_us()
+            if last is not None:
+                return last
+        return None
+
 
 class _Parquet:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
@@ -259,6 +277,17 @@ class _Parquet:
         yield from self._file.iter_batches(
             batch_size=ROWS_A_CHUNK, columns=wanted, use_threads=False
         )
+
+    def last_us(self) -> int | None:
+        """By the last row group alone: rows are in the order of time."""
+        meta = self._file.metadata
+        groups = [at for at in range(meta.num_row_groups) if meta.row_group(at).num_rows]
+        last = None
+        for batch in self._file.iter_batches(
+            batch_size=ROWS_A_CHUNK, row_groups=groups[-1:], columns=["time_us"], use_threads=False
+        ) if groups else ():  # fmt: skip
+            last = batch.column(0)[-1].as_py()
+        return last if isinstance(last, int) and 0 <= last <= U64_MAX else None
 
 
 def _footer_limit(stream: BinaryIO) -> int:
@@ -302,6 +331,19 @@ class _Csv:
         yield from self._parsed(next(blocks, b"").partition(b"\n")[2], wanted)
         for block in blocks:
             yield from self._parsed(block, wanted)
+
+    def last_us(self) -> int | None:
+        """By the last line that has a time; the rest is read, and not parsed."""
+        last = b""
+        for block in self._lines():
+            last = block
+        at = self._names.index("time_us")
+        for line in reversed(last.splitlines()):
+            values = line.split(b",")
+            text = values[at].strip(b' "') if at < len(values) else b""
+            if text.isdigit() and int(text) <= U64_MAX:
+                return int(text)
+        return None
 
     def _lines(self) -> Iterator[bytes]:
         """The file in blocks of whole lines."""

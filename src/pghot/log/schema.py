@@ -14,6 +14,7 @@ PAGE_SIZE = 4096
 """Bytes in the pages that the log's PFNs count."""
 
 _TAPE = "tape"
+_ACCESSES_A_ROW = "accesses_a_row"
 
 SOURCES = {"hintfault": 0, "hwhint": 1}
 """Names of the `source` column's values; the numbers are the series' enum pghot_src."""
@@ -31,7 +32,7 @@ OPTIONAL: dict[str, npt.DTypeLike] = {
     "write": np.bool_,
     "weight": np.uint32,
     "memcg": np.uint32,
-    "latency_ms": np.int32,
+    "latency_us": np.int32,
 }
 DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
 
@@ -58,6 +59,17 @@ class Metadata:
     notes: tuple[str, ...] = ()
     """What a conversion told the user."""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def accesses_a_row(self) -> float | None:
+        """Accesses that each row stands for; None where nobody knows.
+
+        It is stored under the extra key `accesses_a_row`.
+        """
+        known = self.extra.get(_ACCESSES_A_ROW)
+        if not isinstance(known, int | float) or isinstance(known, bool) or known < 1:
+            return None
+        return float(known)
 
     @property
     def tape(self) -> list[str]:

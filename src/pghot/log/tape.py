@@ -37,6 +37,8 @@ class Kind(IntEnum):
     between the wake-up before `about` and the rows of `about` (`as_write`).  END: the last
     wake-up of a run that ended in good order; no values.  LATE: the one wake-up that came after
     that at `about`, where it was not the next one: those between were slept through.
+    STAYED: before the rows of the wake-up at `about` so many pages were looked at a minute after
+    they had been promoted, and so many of them had been demoted again.
     """
 
     ZONES = 1
@@ -48,6 +50,7 @@ class Kind(IntEnum):
     END = 7
     LATE = 8
     WRITE = 9
+    STAYED = 10
 
 
 class Tape:

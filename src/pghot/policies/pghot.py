@@ -157,6 +157,7 @@ class HintFaults(Pghot):
     tiering = NUMA_BALANCING_MEMORY_TIERING
 
     def _start_source(self, world: World) -> None:
+        self._scan_s = np.zeros(len(world.memory.units.pfn))
         Scanning(world, self._updates, self._tiering)
 
     def hint_faults(self, faults: Faults) -> None:
@@ -166,13 +167,16 @@ class HintFaults(Pghot):
             return
         pfns = self._world.memory.units.pfn[faults.units]
         now = (faults.times * self.engine.hz).astype(np.uint64)
-        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
+        since = np.maximum(faults.times - self._scan_s[faults.units], 0) * USEC_PER_SEC
+        latency_us = np.minimum(since, np.iinfo(np.int32).max).astype(np.int32)
+        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now, latency_us)
 
     def _tiering(self) -> bool:
         mode = self.engine.tunables["numa_balancing"]
         return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
 
-    def _updates(self, _units: Units, pages: int) -> None:
+    def _updates(self, units: Units, pages: int) -> None:
+        self._scan_s[units] = self._world.now
         self.engine.vmstat.add("numa_pte_updates", pages)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -12,16 +13,17 @@ from pghot.engine.engine import Engine
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Figures, Policy, attach
-from pghot.policies.registry import make
+from pghot.policies.registry import POLICIES, make
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario_file import load_scenario
 from pghot.simulated.world import World
 
 
 def simulate(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     policy: str,
     *,
     seed: int | None = None,
@@ -30,10 +32,13 @@ def simulate(
 ) -> Outcome:
     """Run a scenario with the policy of this name; the same seed gives the same outcome.
 
+    `scenario`: one, the path of its file, or the name of a preset (`pghot sim --list`).
     `progress` is told the virtual time done and the end to be expected, in seconds.
     `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
     """
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(str(scenario), POLICIES)
     simulation = Simulation(scenario, policy, seed=seed)
     if observe is not None:
         observe(simulation.engine())

@@ -37,9 +37,8 @@ class TapedMemory(ArrayMemory):
 
     def before(self, instant: int, engine: Engine) -> None:
         """Take in what was told before the rows of this wake-up were recorded."""
-        while self._take_in(Kind.ONLINE, instant, engine) or self._take_in(
-            Kind.WRITE, instant, engine
-        ):
+        told = (Kind.ONLINE, Kind.WRITE, Kind.STAYED)
+        while any(self._take_in(kind, instant, engine) for kind in told):
             pass
         if self._tape.next_about(Kind.FOLIOS) == instant:
             self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
@@ -49,13 +48,16 @@ class TapedMemory(ArrayMemory):
 
         And take in what was written since the wake-up before.
         """
-        while self._take_in(Kind.WRITE, instant, engine) or self._was_late(instant):
+        told = (Kind.WRITE, Kind.STAYED)
+        while any(self._take_in(kind, instant, engine) for kind in told) or self._was_late(
+            instant
+        ):
             pass
         return max(instant, self._late)
 
     def after(self, engine: Engine) -> None:
         """Take in what was written after the last wake-up."""
-        while self._take_in(Kind.WRITE, None, engine):
+        while any(self._take_in(kind, None, engine) for kind in (Kind.WRITE, Kind.STAYED)):
             pass
 
     def present_pages(self, nid: int) -> int:
@@ -102,6 +104,9 @@ class TapedMemory(ArrayMemory):
         about = self._tape.next_about(kind)
         if about is None or (instant is not None and about > instant):
             return False
+        if kind == Kind.STAYED:
+            engine.fault_latency.undone(*self._tape.take(kind, about, 2).tolist())
+            return True
         if kind == Kind.WRITE:
             self._write(*of_write(self._tape.take(kind, about)), about, engine)
             return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from pghot.baselines.shares import Baselines
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.kmigrated import Batch
@@ -20,10 +22,12 @@ from pghot.log.read import Log, open_log
 from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
+from pghot.replaying.served import Served, touches_of
 from pghot.replaying.settings import Settings
+from pghot.replaying.start import LOGGED, Renamed, place
 from pghot.sources.access_log import Rows, cut
 
-JUDGED = ("latency_ms",)
+JUDGED = ("latency_us",)
 """Optional columns that the engine goes by where a log has them."""
 
 BUSIEST = 5
@@ -88,7 +92,7 @@ class _Nobody:
 
 
 def replay(
-    log_path: Path | str,
+    log_path: Path | str | Log,
     machine: Machine | Path | str | None = None,
     settings: Settings | None = None,
     *,
@@ -100,6 +104,7 @@ def replay(
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
+    `log_path`: its path, or a log that is open already.
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
     metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
     rows done so far; `observe` may put an observer into the engine before it takes the first,
@@ -107,21 +112,28 @@ def replay(
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
-    with open_log(log_path) as log:
+    with nullcontext(log_path) if isinstance(log_path, Log) else open_log(log_path) as log:
         known = machine_of(log, machine)
-        check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
-        own = log.metadata if machine is None else None
+        own = log.metadata if machine is None and settings.start == LOGGED else None
         nobody = _Nobody()
         follower = follower or nobody
         run = _Replay(known, settings, promotions or nobody, watch, progress, follower, own)
         if observe is not None:
             observe(run.engine)
+        run.begin(log)
+        check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         run.through(
             check.good_rows(c) for c in log.chunks((*REQUIRED, *JUDGED, *follower.columns))
         )
         check.look_for_ragged()
-        taken_by = log.metadata.taken_by if log.metadata else ""
-        return run.result(skipped=check.skipped, taken_by=taken_by)
+        return run.result(log, skipped=check.skipped, machine_name=name_of(machine, log))
+
+
+def name_of(machine: Machine | Path | str | None, log: Log) -> str | None:
+    """Give the name of the machine to replay a log on; None for one that has none."""
+    if isinstance(machine, Machine):
+        return None
+    return str(log.path if machine is None else machine).encode(errors="replace").decode()
 
 
 def machine_of(log: Log, machine: Machine | Path | str | None) -> Machine:
@@ -158,6 +170,9 @@ class _Replay:
         self._follower = follower
         self._settings = settings
         self._hz = machine.hz
+        self._machine = machine
+        self._served: Served | None = None
+        self._renamed = Renamed.nothing()
         self.memory = ArrayMemory(machine.nodes, machine.folios)
         self.engine = self._make_engine()
         self._live = taped(metadata, self.engine)
@@ -168,9 +183,27 @@ class _Replay:
         self._rows = 0
         self._batches = 0
         self._instant = 0
+        self._first_us = self._last_us = 0
         self._busiest: list[BusyBatch] = []
+
+    def begin(self, log: Log) -> None:
+        """Put pages where the settings have them begin, and start the engine."""
+        start = self._settings.start
+        if self._live is None:
+            last_us, touches = log.last_us(), None
+            if start != LOGGED:
+                check = RowCheck(
+                    log.path,
+                    self._machine,
+                    ragged=log.ragged,
+                    skip_bad=self._settings.skip_bad,
+                )
+                touches = touches_of(map(check.good_rows, log.chunks()), last_us)
+                touched = touches.touched(self.memory.mem_map)
+                self._renamed = place(self.memory, self._nodes, touched, start)
+            self._served = Served(last_us, touches)
         self.engine.start()
-        follower.begins(self.engine, self.memory, as_live=self._live is not None)
+        self._follower.begins(self.engine, self.memory, as_live=self._live is not None)
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
@@ -200,9 +233,9 @@ class _Replay:
             self._look()
         live.after(self.engine)
 
-    def result(self, *, skipped: int, taken_by: str) -> Result:
+    def result(self, log: Log, *, skipped: int, machine_name: str | None) -> Result:
         """Give what came of it."""
-        engine = self.engine
+        engine, metadata = self.engine, log.metadata or Metadata()
         self._report_sources()
         return Result(
             engine=engine,
@@ -213,8 +246,21 @@ class _Replay:
             elapsed_us=self._instant,
             busiest=tuple(self._busiest),
             as_live=self._live is not None,
-            taken_by=taken_by,
+            taken_by=metadata.taken_by,
+            machine=self._machine,
+            start=self._settings.start,
+            served=self._served.share(engine) if self._served else None,
+            baselines=self._baselines(),
+            log_path=log.path,
+            machine_name=machine_name,
+            span_us=self._last_us - self._first_us,
+            accesses_a_row=metadata.accesses_a_row,
         )
+
+    def _baselines(self) -> Baselines | None:
+        if self._served is None:
+            return None
+        return self._served.baselines(self.memory, self._nodes, self._settings.start)
 
     def _make_engine(self) -> Engine:
         settings = self._settings
@@ -260,9 +306,19 @@ class _Replay:
         return instant if self._live is None else self._live.woken_at(instant, self.engine)
 
     def _told(self, chunks: Iterable[Columns]) -> Iterator[Columns]:
-        for columns in chunks:
-            self._follower.takes(columns)
-            yield columns
+        halves = self._served.halves(chunks, self.engine) if self._served else chunks
+        for columns in halves:
+            self._timed(columns["time_us"])
+            rows = self._renamed.rows(columns)
+            self._follower.takes(rows)
+            yield rows
+
+    def _timed(self, time_us: U64Array) -> None:
+        """Note when the first row was, and the last."""
+        if len(time_us):
+            if not self._rows:
+                self._first_us = int(time_us[0])
+            self._last_us = int(time_us[-1])
 
     def _look(self) -> None:
         self._follower.reaches(self._instant, self._rows, self._batches)
@@ -296,7 +352,7 @@ class _Replay:
         del self._busiest[BUSIEST:]
 
     def _record(self, rows: Rows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_ms)
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
         self._rows += len(rows.pfn)
         if self._watch is not None:
             self._watch.rows(rows.instant, rows.pfn)

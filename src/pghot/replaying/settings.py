@@ -13,7 +13,8 @@ from pghot.engine.layout import DEFAULT, Layout
 class Settings:
     """How to replay: the record layout, the fidelity, tunables as text or number, sources.
 
-    `sources` None enables those that the log holds.
+    `sources` None enables those that the log holds.  `start`: where pages are before the
+    first access, one of `start.STARTS`.
     """
 
     layout: Layout = DEFAULT
@@ -21,3 +22,4 @@ class Settings:
     tunables: Mapping[str, str | int] = field(default_factory=dict)
     sources: tuple[str, ...] | None = None
     skip_bad: bool = False
+    start: str = "logged"

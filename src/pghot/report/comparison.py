@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pghot.report.sim_facts import BASE, policy_facts
+from pghot.results.provenance import Made
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
-
-BASE = "none"
-"""The policy that the others' run times are held against."""
 
 
 class Figure(NamedTuple):
@@ -39,6 +38,7 @@ class Comparison:
     scale: float
     seed: int
     outcomes: Sequence[Outcome]
+    made: Made | None = None
 
     def ratio(self, outcome: Outcome) -> float | None:
         """Give the run time in parts of that without promotion; None where that did not run."""
@@ -84,7 +84,9 @@ class Comparison:
         return scenario | {"seed": self.seed}
 
     def _policy(self, outcome: Outcome) -> dict[str, Any]:
-        return {
+        name = self.name.encode(errors="replace").decode()
+        facts = policy_facts(self.made, name, self.scenario, outcome, self.outcomes)
+        return facts | {
             "run_s": outcome.run_s,
             "ratio": self.ratio(outcome),
             "accesses": outcome.accesses,

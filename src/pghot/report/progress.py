@@ -42,6 +42,28 @@ def rows_progress(log: Path, what: str = "replaying") -> Iterator[Callable[[int]
 
 
 @contextmanager
+def points_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Give a function that takes the points that have ended and all; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("points"),
+        BarColumn(),
+        TextColumn("{task.completed:,} of {task.total:,}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=1)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def time_progress(policies: Sequence[str]) -> Iterator[Callable[[str], Progressed | None]]:
     """Give a function that takes the policy under way and gives what is told of its time.
 

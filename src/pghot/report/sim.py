@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pghot.engine.reasons import by_words
 from pghot.report.comparison import Comparison, Figure
+from pghot.report.plain import plain
 from pghot.report.sizes import size
 from pghot.simulated.result import Outcome
 
@@ -33,7 +34,7 @@ _ROWS: tuple[tuple[str, Callable[[Outcome], str]], ...] = (
 def print_comparison(comparison: Comparison) -> None:
     """Print what came of each policy, and what was published, to stdout."""
     console = Console(highlight=False, soft_wrap=False)
-    name = comparison.name.encode(errors="replace").decode()  # a file's name need not be text
+    name = plain(comparison.name)
     console.print(
         f"[bold]{escape(name)}[/bold], scale {comparison.scale:g}, seed {comparison.seed}: "
         f"{escape(comparison.scenario.title)}",

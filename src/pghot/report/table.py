@@ -11,25 +11,40 @@ from rich.table import Table
 
 from pghot.engine import reasons
 from pghot.engine.units import USEC_PER_SEC
+from pghot.report.plain import plain
 from pghot.report.sizes import size
+from pghot.report.verdict import verdict_lines
 
 if TYPE_CHECKING:
     from pghot.replaying.result import Result
+
+
+BASELINES = {
+    "as_placed": "as placed, nothing promoted",
+    "first_touch": "by first touch",
+    "interleave": "interleaved by room",
+    "bound": "the hottest pages that fit (bound)",
+}
+"""Placements without promotion in words, by their names in summary.json."""
 
 
 def print_result(result: Result, name: str) -> None:
     """Print what came of a replay to stdout."""
     console = Console(highlight=False, soft_wrap=False)
     engine = result.engine
-    name = name.encode(errors="replace").decode()  # a file's name need not be text
+    name = plain(name)
     console.print(
         f"[bold]{escape(name)}[/bold], {engine.layout.name} mode, {engine.fidelity.name}: "
         f"{result.accesses:,} accesses in {result.elapsed_us / USEC_PER_SEC:,.1f} s",
         soft_wrap=True,
     )
+    for line in _said(result):
+        console.print(line, soft_wrap=True)
     if result.taken_by:
-        console.print(f"the log was taken by {escape(result.taken_by)}", soft_wrap=True)
+        console.print(f"the log was taken by {escape(plain(result.taken_by))}", soft_wrap=True)
     console.print(_outcome(result))
+    if result.baselines is not None:
+        console.print(_shares(result))
     console.print(_nodes(result))
     console.print(_counters(result))
     if result.busiest:
@@ -55,15 +70,37 @@ def _outcome(result: Result) -> Table:
         table.add_row(
             "as it went live", "", "with the free pages, folios and refusals of the host"
         )
-    else:
-        without, promoted_share = result.share_fast_without, result.share_fast
-        table.add_row("accesses served by the fast tier", f"{without:.1%}", "nothing promoted")
-        table.add_row("", f"[bold]{promoted_share:.1%}[/bold]", "with promotion")
     for reason, count in sorted(result.engine.refused.items()):
         table.add_row("refusals of ready folios", f"{count:,}", reasons.words(reason))
     if result.skipped:
         table.add_row("bad rows skipped", f"{result.skipped:,}", "")
     return table
+
+
+def _said(result: Result) -> list[str]:
+    """Give the verdict and what it rests on, where the log can tell."""
+    if result.time is None:
+        return []
+    verdict, *basis = verdict_lines(result.time.to_dict())
+    return [f"[bold]{escape(verdict)}[/bold]", *(f"[dim]{escape(line)}[/dim]" for line in basis)]
+
+
+def _shares(result: Result) -> Table:
+    table = Table("accesses served by the fast tier", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("whole log", justify="right")
+    table.add_column("second half", justify="right")
+    shares = {"with promotion": result.served}
+    for name, words in BASELINES.items():
+        shares[words] = getattr(result.baselines, name)
+    for words, share in shares.items():
+        if share is not None:
+            table.add_row(words, percent(share.whole), percent(share.steady))
+    return table
+
+
+def percent(share: float | None) -> str:
+    """Write a share to a tenth of a percent; a dash where it is not known."""
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _nodes(result: Result) -> Table:

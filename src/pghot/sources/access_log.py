@@ -21,7 +21,7 @@ class Rows:
     nid: npt.NDArray[np.int16]
     source: npt.NDArray[np.int8]
     jiffies: npt.NDArray[np.uint64]
-    latency_ms: npt.NDArray[np.int32] | None = None
+    latency_us: npt.NDArray[np.int32] | None = None
 
 
 def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint64]:
@@ -44,7 +44,7 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
         if not len(time):
             continue
         jiffies = jiffies_of(time, hz)
-        latency_ms = columns.get("latency_ms")
+        latency_us = columns.get("latency_us")
         at = 0
         while at < len(time):
             instant = max(-(-int(time[at]) // step_us), 1) * step_us
@@ -58,6 +58,6 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
                 columns["nid"][rows],
                 columns["source"][rows],
                 jiffies[rows],
-                None if latency_ms is None else latency_ms[rows],
+                None if latency_us is None else latency_us[rows],
             )
             at = end

@@ -16,53 +16,76 @@ from pghot.errors import PghotError
 from pghot.linux import kprobe
 from pghot.linux.event_rings import EventRings, Wanted
 from pghot.linux.host import Host
-from pghot.linux.perf_arrays import Drained
+from pghot.linux.perf_arrays import Drained, SampleColumns
 
 FUNCTION = "change_prot_numa"
 RING_PAGES = 4
 
 
 class Ranges(NamedTuple):
-    """Ranges of addresses, in time order: ns of CLOCK_MONOTONIC, a process, bytes."""
+    """Ranges of addresses, in time order: ns of CLOCK_MONOTONIC, task, process, bytes."""
 
     time_ns: npt.NDArray[np.uint64]
+    tid: npt.NDArray[np.int32]
     pid: npt.NDArray[np.int32]
     start: npt.NDArray[np.uint64]
     end: npt.NDArray[np.uint64]
 
 
+class Ends(NamedTuple):
+    """When a task came to the end of its range."""
+
+    time_ns: npt.NDArray[np.uint64]
+    tid: npt.NDArray[np.int32]
+
+
 class ProtNone:
-    """The probe on every CPU, opened stopped; PghotError, one line, where there can be none."""
+    """Probes on every CPU, opened stopped; PghotError, one line, where there can be none."""
 
     def __init__(self, host: Host) -> None:
-        self._probe = kprobe.probe(host, FUNCTION, 1, 2)
-        wanted = Wanted([[self._probe.event]], layout=self._probe.layout)
+        self._probes = [
+            kprobe.probe(host, FUNCTION, 1, 2, at_return=at_return) for at_return in (False, True)
+        ]
         self.lost = 0
-        """Ranges that found a ring full."""
+        """Ranges and ends that found a ring full."""
+        self._rings: list[EventRings] = []
         try:
-            self._rings = EventRings(host, [wanted], pages=RING_PAGES)
+            for probe in self._probes:
+                wanted = Wanted([[probe.event]], layout=probe.layout)
+                self._rings.append(EventRings(host, [wanted], pages=RING_PAGES))
         except PghotError as error:
+            self.close()
             raise PghotError(f"no probe at {FUNCTION}(): {error}") from None
         self._drained = Drained(256)
 
     def enable(self) -> None:
         """Start."""
-        self._rings.enable()
+        for rings in self._rings:
+            rings.enable()
 
-    def follow_cpus(self) -> bool:
-        """Open CPUs that came online, close those that went; whether any did."""
-        return self._rings.follow_cpus()
+    def follow_cpus(self) -> None:
+        """Open CPUs that came online, close those that went."""
+        for rings in self._rings:
+            rings.follow_cpus()
 
-    def drain(self) -> Ranges:
-        """The ranges since the last drain."""
+    def drain(self) -> tuple[Ranges, Ends]:
+        """Give the ranges, and the ends, since the last drain."""
+        begun, ended = (self._from(rings) for rings in self._rings)
+        return (
+            Ranges(begun.time_ns, begun.tid, begun.pid, begun.addr, begun.phys),
+            Ends(ended.time_ns, ended.tid),
+        )
+
+    def close(self) -> None:
+        """Take the probes away."""
+        for rings in self._rings:
+            rings.close()
+
+    def _from(self, rings: EventRings) -> SampleColumns:
         drained = self._drained
         drained.reset()
-        self._rings.drain(drained)
+        rings.drain(drained)
         self.lost += drained.count("lost") + drained.count("lost_samples")
         raw = drained.samples
         order = np.argsort(raw.time_ns, kind="stable")
-        return Ranges(raw.time_ns[order], raw.pid[order], raw.addr[order], raw.phys[order])
-
-    def close(self) -> None:
-        """Take the probe away."""
-        self._rings.close()
+        return SampleColumns._make(column[order] for column in raw)

@@ -9,7 +9,8 @@ from pghot.engine.reasons import by_words
 from pghot.report.page.chart import COUNT_AXIS, Section, Table, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
-from pghot.report.page.words import percent
+from pghot.report.page.words import OLD, percent
+from pghot.report.table import BASELINES
 
 
 def refused_section(runs: Sequence[Run]) -> Section:
@@ -49,7 +50,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
 
 def compared_section(runs: Sequence[Run]) -> Section:
     """Give the runs side by side: run time, or the share of fast accesses."""
-    names = [run.name for run in runs]
+    names = order = [run.name for run in runs]
     timed = all(run.run_s is not None for run in runs)
     title = "run time, s" if timed else "accesses served fast, %"
     found: list[dict[str, Any]] = [
@@ -57,6 +58,9 @@ def compared_section(runs: Sequence[Run]) -> Section:
         for run in runs
         if (value := run.run_s if timed else _percent(run.share)) is not None
     ]
+    if timed:
+        found.sort(key=lambda row: row["v"])
+        names = [row["run"] for row in found]
     views = []
     if found and len(runs) > 1:
         words = f"{title} of each run: " + "; ".join(
@@ -72,7 +76,7 @@ def compared_section(runs: Sequence[Run]) -> Section:
             },
             "layer": [
                 {"mark": {"type": "bar", "tooltip": True},
-                 "encoding": {"color": bar_colour(names, names) | {"legend": None}}},
+                 "encoding": {"color": bar_colour(names, order) | {"legend": None}}},
                 {"mark": {"type": "text", "align": "left", "dx": 4},
                  "encoding": {"text": {"field": "v", "type": "quantitative", "format": ",.2f"}}},
             ],
@@ -90,6 +94,9 @@ def _figures(runs: Sequence[Run]) -> Table:
         ["accesses", *(round(run.accesses) for run in runs)],
         ["accesses served fast", *(_share(run.share) for run in runs)],
         ["the same, nothing promoted", *(_share(run.share_without) for run in runs)],
+        ["verdict", *((run.time or OLD)["verdict"] for run in runs)],
+        ["accesses served fast, second half", *(_share(run.steady_share) for run in runs)],
+        *_baselines(runs),
         ["promoted, pages", *(run.promoted for run in runs)],
         ["demoted, pages", *(run.demoted for run in runs)],
     ]
@@ -101,6 +108,16 @@ def _figures(runs: Sequence[Run]) -> Table:
     more = dict.fromkeys(name for run in runs for name in run.figures)
     rows += [[name, *(run.figures.get(name) for run in runs)] for name in more]
     return Table("figures of each run", ["", *(run.name for run in runs)], rows)
+
+
+def _baselines(runs: Sequence[Run]) -> list[list[Any]]:
+    known = dict.fromkeys(name for run in runs for name in run.baselines if name in BASELINES)
+    return [
+        [f"{BASELINES[name]}{half}",
+         *(_share(run.baselines.get(name, (None, None))[at]) for run in runs)]
+        for name in known
+        for at, half in enumerate(("", ", second half"))
+    ]  # fmt: skip
 
 
 def _percent(share: float | None) -> float | None:

@@ -9,14 +9,19 @@ from pghot.report.page.chart import Section
 from pghot.report.page.compared import compared_section, refused_section
 from pghot.report.page.figures import figures_section
 from pghot.report.page.heat_map import map_section
+from pghot.report.page.made import made_section
+from pghot.report.page.many import LINES, many_section
 from pghot.report.page.model import Run
 from pghot.report.page.over_time import fast_section, moves_section
 from pghot.report.page.records_chart import heat_section
 
 
 def sections(runs: Sequence[Run]) -> list[Section]:
-    """Give the sections."""
+    """Give the sections; of more runs than a chart can tell apart, a table and small charts."""
+    if len(runs) > LINES:
+        return [many_section(runs), made_section(runs), compared_section(runs)]
     return [
+        made_section(runs),
         fast_section(runs),
         moves_section(runs),
         refused_section(runs),

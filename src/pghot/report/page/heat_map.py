@@ -23,6 +23,12 @@ CELLS = 40_000
 FEWEST = 32
 """Columns that a map keeps however many maps there are."""
 
+SOLID = 0.95
+"""Share of a map's cells of which one shade makes it a solid block."""
+
+FEW_CELLS = 64
+"""A map of fewer cells is read cell by cell."""
+
 DIGITS = 10_000
 SHADES = 7
 CLOSE = 4
@@ -40,14 +46,27 @@ def map_section(runs: Sequence[Run]) -> Section:
     Runs that promoted something come before those that did not.
     """
     order = sorted(runs, key=lambda run: not run.promoted)
-    maps = _fitting([(run, heat) for run in order for heat in run.heat])
+    known = [(run, heat) for run in order for heat in run.heat]
+    shown = [(run, heat) for run, heat in known if not _solid(heat)]
+    maps = _fitting(shown)
     lines = why(runs, "map", {run.name for run in runs if run.heat})
-    if left := sum(len(run.heat) for run in runs) - len(maps):
+    if alike := len(known) - len(shown):
+        lines.append(f"{alike} maps are left out: all of what they show was accessed alike.")
+    if left := len(shown) - len(maps):
         lines.append(f"{left} more maps are in {BINNED} of the results.")
     views = [_view(run, heat, several=len(runs) > 1) for run, heat in maps]
     return Section(
         "map", "Accesses by address and time", views, lines=lines, choice=True, zoom=bool(views)
     )
+
+
+def _solid(heat: HeatMap) -> bool:
+    """Whether a map would be one block of one shade."""
+    table = np.array(heat.counts, np.float64)
+    if len(table) < FEW_CELLS or not table.any():
+        return False
+    shades = np.bincount(np.searchsorted(_bounds(table), table[table > 0], side="right"))
+    return bool(shades.max() >= SOLID * len(table))
 
 
 def _fitting(maps: list[tuple[Run, HeatMap]]) -> list[tuple[Run, HeatMap]]:

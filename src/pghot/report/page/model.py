@@ -44,7 +44,9 @@ class Run:
     """One run.  `kind`: replay, run or simulation.  Shares and totals are None where not known.
 
     `why` says, by the name of a section of the report, why this run has nothing to show there.
-    `figures` are further values by name, for the comparison.
+    `figures` are further values by name, for the comparison.  `baselines`: shares served fast
+    without promotion, of the whole and of the second half; `time`: the verdict, as in
+    summary.json; `made_of`: what the result is of, by its words.
     """
 
     name: str
@@ -71,6 +73,10 @@ class Run:
     figures: dict[str, Any] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    steady_share: float | None = None
+    baselines: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    time: dict[str, Any] | None = None
+    made_of: dict[str, str] = field(default_factory=dict)
 
 
 def binned_sum(values: npt.ArrayLike, group: int) -> Values:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from math import isfinite
 
 import numpy as np
@@ -15,6 +16,12 @@ from pghot.report.page.words import PAGES_A_MB, percent
 WITHOUT = "nothing promoted"
 ABOVE = 3
 """A rate limit that is further above the highest column than this is told, not drawn to scale."""
+
+NEAR, MOST = 0.005, 0.5
+"""Lines coincide that are so near (share of the highest value) in so many of their columns."""
+
+WIDER = 2
+"""Pixels that a line below is wider by."""
 
 POINTS = 1600
 """Points of a chart at the most, all its lines together."""
@@ -126,12 +133,15 @@ def _view(
     domain: list[int] | None = None,
 ) -> View:
     lines = _thinned(lines)
+    if alike := _alike(lines):
+        words = f"{words} {alike}"
     points = sum(len(column) for _, column in lines.values())
     scale: Spec = {"domain": domain} if domain else {"domainMin": 0, "nice": True}
     encoding = {
         "x": time_axis(),
         "y": {"field": "v", "type": "quantitative", "title": title, "scale": scale},
         **line_scales(list(lines), order),
+        **_widths(lines),
         "tooltip": [
             {"field": "run", "type": "nominal", "title": "run"},
             {"field": "t", "type": "quantitative", "title": "time, s", "format": ",.2f"},
@@ -150,6 +160,33 @@ def _view(
     }  # fmt: skip
     known = {run: (step, _rounded(values)) for run, (step, values) in lines.items()}
     return View(name, words, spec, _tables(lines, title), lines=known)
+
+
+def _widths(lines: dict[str, tuple[float, Values]]) -> Spec:
+    """Draw the first lines wider, where lines coincide: each shows beside those above it."""
+    if not _alike(lines):
+        return {}
+    widths = [2 + WIDER * at for at in range(len(lines))][::-1]
+    scale = {"domain": list(lines), "range": widths}
+    return {"strokeWidth": {"field": "run", "type": "nominal", "scale": scale, "legend": None}}
+
+
+def _alike(lines: dict[str, tuple[float, Values]]) -> str:
+    """Say which lines coincide over most of their columns."""
+    pairs = [
+        f"{one} and {other}"
+        for (one, (step, values)), (other, (same, others)) in combinations(lines.items(), 2)
+        if step == same and len(values) == len(others) and _coincide(values, others)
+    ]
+    if not pairs:
+        return ""
+    more = f", and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
+    return f"Lines that coincide, the wider one below: {'; '.join(pairs[:3])}{more}."
+
+
+def _coincide(values: Values, others: Values) -> bool:
+    top = max(float(np.nanmax(np.append(np.abs(values), 0.0))), 1e-9)
+    return bool(np.mean(np.abs(values - others) <= NEAR * top) > MOST)
 
 
 def _rounded(values: Values) -> list[float | None]:

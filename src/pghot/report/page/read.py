@@ -11,16 +11,18 @@ import msgspec
 
 from pghot.errors import InputError
 from pghot.files.bounded import bounded_memory, read_bounded
+from pghot.report.page.made import labelled
 from pghot.report.page.model import Run
 from pghot.report.page.read_replay import ReplaySummary, read_replay
 from pghot.report.page.read_sim import SimSummary, read_sim
+from pghot.report.plain import plain
 
 SUMMARY = "summary.json"
-NAME = 48
+NAME = 64
 """Characters of a run's name at the most."""
 
-RUNS = 16
-"""Runs of a report at the most: more lines of a chart nobody tells apart."""
+RUNS = 100
+"""Runs of a report at the most."""
 
 _Kind = TypeVar("_Kind", ReplaySummary, SimSummary)
 
@@ -30,7 +32,7 @@ def read_results(paths: Sequence[Path]) -> list[Run]:
     runs = [run for path in paths for run in read_result(path)]
     if len(runs) > RUNS:
         raise InputError(f"{len(runs)} runs; a report compares {RUNS} at the most")
-    runs = [replace(run, name=shortened(run.name)) for run in runs]
+    runs = [replace(run, name=shortened(run.name)) for run in labelled(runs)]
     several = len({run.name for run in runs}) < len(runs)
     return [
         replace(run, name=f"{number}: {run.name}") if several else run
@@ -40,7 +42,7 @@ def read_results(paths: Sequence[Path]) -> list[Run]:
 
 def shortened(name: str) -> str:
     """Give a name that fits a legend, of characters that a file can hold."""
-    name = name.encode(errors="replace").decode()
+    name = plain(name)
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 

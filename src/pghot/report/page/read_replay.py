@@ -12,6 +12,8 @@ from pghot.binning.forms import BINNED, Binned, Series, read_binned
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import InputError
+from pghot.report.page.facts import Facts
+from pghot.report.page.made import made_of
 from pghot.report.page.model import COLUMNS, Run, Timeline, binned_sum, group_of
 from pghot.report.page.promotions import read_promotions
 from pghot.report.page.records import frequencies
@@ -27,7 +29,7 @@ AS_LIVE = "the log is of a live run, replayed with the host's own answers: no pa
 FAULTS_ONLY = "hint faults show accesses to slow memory alone, so the share is not known"
 
 
-class ReplaySummary(msgspec.Struct):
+class ReplaySummary(Facts, kw_only=True):
     """What is read of summary.json."""
 
     mode: str
@@ -67,7 +69,7 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
         promoted=summary.vmstat.get("pgpromote_success", 0),
         accesses=summary.accesses,
         share=_share(series.fast if series else None, series),
-        share_without=_share(series.fast_without if series and not live else None, series),
+        share_without=_without(summary, series, live=live),
         refused=dict(binned.refused) if binned else None,
         frequency=frequency,
         threshold=summary.tunables.get("freq_threshold"),
@@ -80,6 +82,10 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
         nodes=summary.nodes,
         figures=figures,
         why=why,
+        steady_share=summary.steady_fast_share,
+        baselines=summary.shares(),
+        time=summary.told_time(),
+        made_of=made_of(summary, summary.mode),
     )
 
 
@@ -122,6 +128,13 @@ def _share(fast: list[int] | None, series: Series | None) -> float | None:
     if fast is None or series is None or not sum(series.accesses):
         return None
     return min(sum(fast) / sum(series.accesses), 1.0)
+
+
+def _without(summary: ReplaySummary, series: Series | None, *, live: bool) -> float | None:
+    """Give the share had nothing been promoted, as the result says or by its series."""
+    if "as_placed" in (known := summary.shares()):
+        return known["as_placed"][0]
+    return _share(series.fast_without if series and not live else None, series)
 
 
 def _why(binned: Binned | None, *, live: bool) -> dict[str, str]:

@@ -14,6 +14,8 @@ import pyarrow.parquet
 from pghot.binning.forms import BINNED, Binned, read_binned
 from pghot.errors import InputError
 from pghot.files.bounded import check_table
+from pghot.report.page.facts import Facts
+from pghot.report.page.made import made_of
 from pghot.report.page.model import Run, Timeline, binned_sum, group_of
 from pghot.report.page.read_replay import NO_BINNED
 
@@ -27,7 +29,7 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class PolicySummary(msgspec.Struct):
+class PolicySummary(Facts, kw_only=True):
     """What is read of a policy in summary.json."""
 
     run_s: Amount
@@ -40,10 +42,11 @@ class PolicySummary(msgspec.Struct):
     overhead_s: dict[str, Amount]
     refused: dict[str, Count]
     vmstat: dict[str, int]
+    mode: str | None = None
     accuracy: Amount | None = None
     hot_fast_s: Amount | None = None
     ratio: Amount | None = None
-    notes: list[str] = []
+    notes: list[str] = msgspec.field(default_factory=list)
 
 
 class SimSummary(msgspec.Struct):
@@ -104,6 +107,11 @@ def _run(
         figures=_figures(policy),
         why=_why(binned),
         notes=policy.notes,
+        steady_share=policy.steady_fast_share,
+        baselines=policy.shares(),
+        time=policy.told_time(),
+        made_of=made_of(policy, policy.mode)
+        | {"scale": f"{summary.scale:g}", "seed": f"{summary.seed}"},
     )
 
 

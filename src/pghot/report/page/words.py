@@ -7,11 +7,22 @@ from collections.abc import Sequence
 from pghot.engine import reasons
 from pghot.report.page.model import Run
 from pghot.report.sizes import size
+from pghot.report.table import BASELINES
+from pghot.report.verdict import verdict_lines
+
+OVER = (
+    "The limit does not hold for a node with enough free pages (pgpromote_candidate_nrl), and "
+    "is on the candidates of a second: a shorter column may hold all of them."
+)
+"""Why a rate may be over its limit (patch 5, as numa_promotion_rate_limit() in mm/migrate.c)."""
 
 POINT = 0.01
 """A difference in the share of fast accesses, or in run time, that is worth the name."""
 
 PAGES_A_MB = 256
+
+OLD = {"verdict": "cannot be told", "why": "the result says nothing of time: an older pghot's"}
+"""Stands for the verdict of a result that has none."""
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
@@ -26,7 +37,7 @@ def summary(runs: Sequence[Run]) -> list[str]:
 
 
 def _alone(run: Run) -> list[str]:
-    lines = [_paid(run), _moved(run), _refused(run)]
+    lines = [*_paid(run), _moved(run), _refused(run)]
     if pace := _pace(run):
         lines.append(pace)
     if hot := _hottest(run):
@@ -34,36 +45,45 @@ def _alone(run: Run) -> list[str]:
     return lines
 
 
-def _paid(run: Run) -> str:
+def _paid(run: Run) -> list[str]:
+    """Give the verdict, and the shares beside those without promotion."""
     what = f"{run.accesses:,.0f} accesses in {run.elapsed_s:,.1f} s"
     if run.kind == "run":
         what = f"{run.accesses:,.0f} accesses were seen in {run.elapsed_s:,.1f} s"
     if not run.accesses:
-        return f"Nothing was accessed in {run.elapsed_s:,.1f} s."
+        return [f"Nothing was accessed in {run.elapsed_s:,.1f} s."]
+    verdict = verdict_lines(run.time or OLD)
     if run.share is None:
         why = run.why.get("fast", "")
-        return f"Whether promotion paid is not known ({why}): {what}."
-    if run.share_without is None:
-        return f"The top tier served {percent(run.share)} of {what}."
-    verdict = _verdict(run.share - run.share_without)
-    return (
-        f"{verdict}: the top tier served {percent(run.share)} of {what}; "
-        f"without promotion it would have been {percent(run.share_without)}."
-    )
+        return [verdict[0], f"What the top tier served is not known ({why}): {what}."]
+    return [verdict[0], f"The top tier served {percent(run.share)} of {what}.", *_beside(run),
+            *verdict[1:]]  # fmt: skip
 
 
-def _verdict(gain: float) -> str:
-    if abs(gain) < POINT:
-        return "Promotion made no difference"
-    return "Promotion paid" if gain > 0 else "Promotion cost"
+def _beside(run: Run) -> list[str]:
+    """Say what would have been served fast without promotion."""
+    known = {
+        BASELINES[name]: shares for name, shares in run.baselines.items() if name in BASELINES
+    }
+    if not known:
+        if run.share_without is None:
+            return []
+        return [f"Without promotion it would have been {percent(run.share_without)}."]
+    parts = [
+        f"{words} {percent(whole)}" for words, (whole, _) in known.items() if whole is not None
+    ]
+    line = f"The same accesses, {', '.join(parts)}."
+    steady = [f"{words} {percent(late)}" for words, (_, late) in known.items() if late is not None]
+    if run.steady_share is None or not steady:
+        return [line]
+    return [line, f"In the second half: {percent(run.steady_share)}; {', '.join(steady)}."]
 
 
 def _against_none(run: Run) -> str | None:
-    """Hold a replay among several against itself with nothing promoted."""
-    if run.run_s is not None or run.share is None or run.share_without is None:
+    """Give the verdict on a replay or run among several."""
+    if run.run_s is not None or run.share is None:
         return None
-    shares = f"{percent(run.share)} fast, {percent(run.share_without)} without"
-    return f"{_verdict(run.share - run.share_without)} ({shares})."
+    return verdict_lines(run.time or OLD)[0]
 
 
 def _moved(run: Run) -> str:
@@ -96,7 +116,8 @@ def _pace(run: Run) -> str | None:
         return None
     peak = float(pages.max()) / run.timeline.step_s / PAGES_A_MB
     part = f"{percent(peak / limit)} of the rate limit" if limit else "the rate limit is 0"
-    return f"At most {peak:,.1f} MB/s were promoted (over {run.timeline.step_s:g} s), {part}."
+    line = f"At most {peak:,.1f} MB/s were promoted (over {run.timeline.step_s:g} s), {part}."
+    return f"{line}  {OVER}" if peak > limit else line
 
 
 def _hottest(run: Run) -> str | None:
@@ -110,17 +131,20 @@ def _hottest(run: Run) -> str | None:
 
 def _compared(runs: Sequence[Run]) -> list[str]:
     timed = [run for run in runs if run.run_s is not None]
-    base = next((run for run in timed if run.name.endswith("none")), None)
-    if base is None or len(timed) != len(runs):
+    base = next((run for run in timed if run.name.startswith("none")), None)
+    if len(timed) != len(runs):
         return [_by_share(runs)]
+    if base is None:
+        ranked = sorted(timed, key=lambda run: run.run_s or 0)
+        return [f"By run time: {'; '.join(f'{r.name} {r.run_s:,.2f} s' for r in ranked)}."]
     lines = [f"Without promotion the run took {base.run_s:,.2f} s."]
     others = sorted((run for run in timed if run is not base), key=lambda run: run.run_s or 0)
     for run in others:
         gain = 1 - (run.run_s or 0) / (base.run_s or 1)
         verdict = (
-            f"paid: {percent(gain)} less time" if gain >= POINT
-            else f"cost: {percent(-gain)} more time" if gain <= -POINT
-            else "made no difference to the time"
+            f"pays: {percent(gain)} less time" if gain >= POINT
+            else f"does not pay: {percent(-gain)} more time" if gain <= -POINT
+            else "cannot be told to pay: under 1.0 % of the time apart, with one seed"
         )  # fmt: skip
         share = f", {percent(run.share)} of the accesses fast" if run.share is not None else ""
         lines.append(f"{run.name} {verdict} ({run.run_s:,.2f} s{share}).")

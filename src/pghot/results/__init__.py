@@ -1,0 +1,1 @@
+"""What a result says of itself: where it comes from, and whether promotion paid."""
