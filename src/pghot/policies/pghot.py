@@ -14,7 +14,7 @@ from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.recording import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
-from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION
+from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
 from pghot.policies.policy import Figures, Policy
 from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
