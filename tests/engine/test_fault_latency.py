@@ -63,6 +63,10 @@ def test_without_room_it_takes_two_in_a_row_that_are_16_times_shorter_than_usual
     assert found == [[False], [False], [False], [True]]
 
 
+def test_or_one_that_is_256_times_shorter(pressed) -> None:
+    assert judged(pressed, USUAL // 300, now=PERIOD_MS) == [True]
+
+
 def test_what_is_usual_is_measured_so_a_slower_machine_finds_the_same() -> None:
     random = np.random.default_rng(5)
     place = random.integers(0, 3000, 20_000)

@@ -8,9 +8,9 @@ faulted: a scan comes round far too seldom for two faults to fall into one windo
 While much of the target is free every fault makes its page ready, and while some is, one
 latency below the kernel's threshold does, as in the kernel (pgdat_free_space_enough()).  Where
 room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when
-its last two latencies were both many times shorter than is usual on slow memory: two tell far
-better than one (docs/live.md, "How hot pages are told"), and what is usual is measured, so that
-nothing here depends on how fast the machine is.  Where short latencies fall on any page alike,
+its last two latencies were both many times shorter than is usual on slow memory, or one was
+shorter by the square of that: two tell far better than one (docs/live.md, "How hot pages are
+told"), and what is usual is measured, so that nothing here depends on how fast the machine is.  Where short latencies fall on any page alike,
 no page is hotter than others, and none is promoted.
 """
 
@@ -181,7 +181,9 @@ class FaultLatency:
             return np.ones(len(codes), np.bool_)
         if self.room:
             return codes <= _HOT_THRESHOLD
-        return np.zeros(len(codes), np.bool_) if self.flat else hotter
+        if self.flat:
+            return np.zeros(len(codes), np.bool_)
+        return hotter | (codes <= self._threshold - self.hotter)
 
     @property
     def _threshold(self) -> int:
