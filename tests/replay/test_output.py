@@ -83,6 +83,7 @@ def test_the_summary_has_the_names_of_the_contract(log: Path, tmp_path: Path, ru
     assert summary["nodes"]["0"]["free_pages"] == 30000 - 40
 
 
+# R10.8
 def test_the_summary_says_what_it_is_of(log: Path, tmp_path: Path, run: Run) -> None:
     words = ("replay", str(log), "--start", "first-touch", "-o", str(tmp_path / "out"))
     run(*words)

@@ -111,16 +111,16 @@ class Memory(Protocol):
         """Ids of the nodes that have memory (N_MEMORY), ascending."""
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is online; False for an id that names none."""
+        """Whether the node is online; False for an id that names none."""
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is in the top tier; False for an id that names none."""
+        """Whether the node is in the top tier; False for an id that names none."""
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out."""
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the populated zones of the node; none for an id that names none."""
+        """The populated zones of the node; none for an id that names none."""
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that can be isolated now to move to the node."""

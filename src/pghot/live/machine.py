@@ -77,7 +77,7 @@ class HostMachine:
         return self._form
 
     def nids_of(self, pfns: U64Array) -> npt.NDArray[np.int64]:
-        """Give the node of each page, -1 where no node has it."""
+        """The node of each page, -1 where no node has it."""
         return self._mem_map.nids_of(pfns)
 
     def nids_of_host(self, pfns: U64Array) -> npt.NDArray[np.int64]:
@@ -86,7 +86,7 @@ class HostMachine:
 
     @property
     def toptier(self) -> BoolArray:
-        """Tell of each node id, and last of none, whether it is in the top tier."""
+        """Of each node id, and last of none, whether it is in the top tier."""
         top = np.zeros(NID_MAX + 2, np.bool_)
         for node in self._topology.nodes:
             top[node.id] = node.toptier
@@ -107,11 +107,11 @@ class HostMachine:
         return [node.id for node in self._topology.nodes if node.has_memory]
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is online."""
+        """Whether the node is online."""
         return self._topology.node(nid) is not None
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is in the top tier."""
+        """Whether the node is in the top tier."""
         node = self._topology.node(nid)
         return node is not None and node.toptier
 
@@ -122,7 +122,7 @@ class HostMachine:
         return pages
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's zones as they are now."""
+        """The node's zones as they are now."""
         zones = [
             Zone(zone.free * self._scale, promo_wmark(zone) * self._scale)
             for zone in self._of_node(nid)
@@ -219,7 +219,7 @@ class HostMachine:
 
 
 def _room(zone: ZoneInfo) -> int:
-    """Give the zone's pages above its min watermark that pages of a process may take.
+    """The zone's pages above its min watermark that pages of a process may take.
 
     An allocation that finds less than the low watermark wakes kswapd, which then makes room up
     to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
@@ -229,7 +229,7 @@ def _room(zone: ZoneInfo) -> int:
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
-    """Give a zone's promotion watermark in host pages.
+    """A zone's promotion watermark in host pages.
 
     Where the kernel does not show it, it is made as the kernel makes it: as far above high
     as high is above low (mm/page_alloc.c, __setup_per_zone_wmarks()).

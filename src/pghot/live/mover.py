@@ -79,7 +79,7 @@ class HostMover:
         return self
 
     def refusals(self) -> dict[str, tuple[int, str]]:
-        """Give how many folios did not move by reason, with the reason in words."""
+        """How many folios did not move by reason, with the reason in words."""
         found = {name: (count, NOT_ASKED[name]) for name, count in self.before.items() if count}
         asked = {
             name: (self.outcome.counts[name], words)
@@ -110,7 +110,7 @@ class HostMover:
         return moved
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:
-        """Tell which folios can move now and are as large as they were.
+        """Which folios can move now and are as large as they were.
 
         One that was freed passes: that nobody maps it any more is for `_mapped` to count.
         """
@@ -132,7 +132,7 @@ class HostMover:
     def _mapped(
         self, pid: int, vaddrs: U64Array, pfns: U64Array, rows: npt.NDArray[np.intp]
     ) -> BoolArray:
-        """Tell which addresses of the process still have these pages, `rows` of the call."""
+        """Which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
             why = NOT_TARGET if pid else NO_OWNER
             self.before[why] += len(vaddrs)

@@ -12,7 +12,7 @@ from pghot.sources.pace import Pace
 
 
 def default_pace() -> Pace:
-    """Give the pace at which slow pages are looked for unless the user says otherwise.
+    """The pace at which slow pages are looked for unless the user says otherwise.
 
     The kernel's own (a second before it starts, then a second between two scans of 256 MiB)
     would be the floor of how soon a page can be known to be hot.

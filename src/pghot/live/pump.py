@@ -81,7 +81,7 @@ class Pump:
         return renewed
 
     def until(self, instant: int) -> Columns:
-        """Give the rows with `time_us` up to `instant` that were not given before."""
+        """The rows with `time_us` up to `instant` that were not given before."""
         rows = _joined(self._held)
         time = rows["time_us"]
         late = time <= np.uint64(self._given_us)
@@ -147,13 +147,13 @@ class Pump:
 
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:
-    """Give kind, pid and parent of what became of tasks."""
+    """Kind, pid and parent of what became of tasks."""
     tasks = source.take_tasks()
     return zip(tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True)
 
 
 def no_rows() -> Columns:
-    """Give columns of no row."""
+    """Columns of no row."""
     return {name: np.zeros(0, DTYPES[name]) for name in (*REQUIRED, *LOGGED)}
 
 

@@ -102,7 +102,7 @@ class LiveResult:
         return {name: n for name, n in (self.pump.left_out + self.facts.left_out).items() if n}
 
     def refusals(self) -> dict[str, tuple[int, str]]:
-        """Give how many times a hot folio did not move by reason, with the reason in words."""
+        """How many times a hot folio did not move by reason, with the reason in words."""
         engine = {
             name: (self.engine.refused[name], words)
             for name, words in reasons.LIVE.items()
@@ -111,11 +111,11 @@ class LiveResult:
         return engine | self.mover.refusals()
 
     def summary(self) -> dict[str, Any]:
-        """Give the keys of a replay's summary.json, and under `live` what only a host has."""
+        """The keys of a replay's summary.json, and under `live` what only a host has."""
         return self.figures() | self._provenance() | self._outcome()
 
     def figures(self) -> dict[str, Any]:
-        """Give what was counted so far: the summary without what the run was made of."""
+        """What was counted so far: the summary without what the run was made of."""
         nodes = [node.id for node in self.machine.topology.nodes]
         common = summary.summary(
             self.engine,
@@ -127,11 +127,11 @@ class LiveResult:
         return common | {"live": self._live()}
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays of records.npz, as a replay does."""
+        """The arrays of records.npz, as a replay does."""
         return summary.records(self.engine)
 
     def binned(self, binner: RunBinner) -> Binned:
-        """Give what was binned of it.
+        """What was binned of it.
 
         Hint faults show accesses to slow memory alone: how many were fast is not known then.
         """

@@ -33,7 +33,7 @@ class States:
         self._started = time.time()
 
     def of(self, result: LiveResult) -> dict[str, Any]:
-        """Give the state: the run's `figures()`, and what is of the moment."""
+        """The state: the run's `figures()`, and what is of the moment."""
         summary = result.figures()
         refused = {name: count for name, (count, _words) in result.refusals().items()}
         return summary | {
@@ -81,7 +81,7 @@ class States:
         ]
 
     def _name(self, pid: int) -> str:
-        """Give a process's name, empty where it has gone."""
+        """A process's name, empty where it has gone."""
         stat = read_stat(self._session.host, pid)
         return "" if stat is None else stat.comm
 

@@ -97,7 +97,7 @@ class Machine:
         return cls(tuple(nodes), tuple(folios), parsed.hz, latency_ns)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the content of a machine file that reads back as this machine."""
+        """The content of a machine file that reads back as this machine."""
         return {
             "hz": self.hz,
             "node": [
@@ -124,7 +124,7 @@ class Machine:
 
 
 def _top_tier(tables: list[_NodeTable]) -> dict[int, bool]:
-    """Say of each node whether it is top tier.
+    """Of each node whether it is top tier.
 
     As the kernel's node_is_toptier(): every tier at or above the slowest one that has CPUs
     (mm/memory-tiers.c); where no node has CPUs, the fastest tier.
@@ -158,7 +158,7 @@ def _node(table: _NodeTable, toptier: bool) -> Node:
 
 
 def _one_range(table: _NodeTable) -> PfnRange:
-    """Give the whole sections of `start_pfn` and `pages` or `size`."""
+    """The whole sections of `start_pfn` and `pages` or `size`."""
     where, start = f"node {table.id}", table.start_pfn or 0
     if (table.pages is None) == (table.size is None):
         raise ValueError(f"{where}: give pages or size, one of them")
@@ -180,7 +180,7 @@ def _one_range(table: _NodeTable) -> PfnRange:
 
 
 def _any_ranges(table: _NodeTable) -> list[PfnRange]:
-    """Give the ranges of `ranges`, whose order `Node` checks."""
+    """The ranges of `ranges`, whose order `Node` checks."""
     where = f"node {table.id}"
     if (table.start_pfn, table.pages, table.size) != (None, None, None):
         raise ValueError(f"{where}: give ranges, or start_pfn with pages or size, not both")
@@ -190,7 +190,7 @@ def _any_ranges(table: _NodeTable) -> list[PfnRange]:
 
 
 def _where(node: Node) -> dict[str, Any]:
-    """Give the keys that say which PFNs are a node's: those of old where they can."""
+    """The keys that say which PFNs are a node's: those of old where they can."""
     if len(node.ranges) > 1 or (node.start_pfn | node.pages) % PAGES_PER_SECTION:
         return {"ranges": [[*one] for one in node.ranges]}
     return {"start_pfn": node.start_pfn, "pages": node.pages}
@@ -220,7 +220,7 @@ def _check_nodes(nodes: list[Node]) -> None:
 
 
 def _by_pfn(nodes: list[Node]) -> list[tuple[int, PfnRange]]:
-    """Give every range with its node's id, the lowest in memory first."""
+    """Every range with its node's id, the lowest in memory first."""
     pairs = [(node.id, one) for node in nodes for one in node.ranges]
     return sorted(pairs, key=lambda pair: pair[1])
 

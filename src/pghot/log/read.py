@@ -88,7 +88,7 @@ class Log:
                 yield chunk
 
     def last_us(self) -> int | None:
-        """Give the time of the last row, by the least reading; None where it says none.
+        """The time of the last row, by the least reading; None where it says none.
 
         InputError where the log turns out to be truncated or corrupt.
         """

@@ -44,7 +44,7 @@ class TapedMemory(ArrayMemory):
             self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
 
     def woken_at(self, instant: int, engine: Engine) -> int:
-        """Give the wake-up that took the rows of this instant: a later one where it was late.
+        """The wake-up that took the rows of this instant: a later one where it was late.
 
         And take in what was written since the wake-up before.
         """
@@ -67,18 +67,18 @@ class TapedMemory(ArrayMemory):
         return super().present_pages(nid)
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's zones as they were."""
+        """The node's zones as they were."""
         values = self._tape.take_rows(Kind.ZONES, nid, 2)
         zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
         self._frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
 
     def room(self, nid: int) -> int:
-        """Give the room as it was."""
+        """The room as it was."""
         return int(self._tape.take(Kind.ROOM, nid, 1)[0])
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
-        """Say which folios moved then."""
+        """Which folios moved then."""
         moved: BoolArray = self._tape.take(Kind.MOVED, nid, len(pfns)) != 0
         return moved
 
@@ -144,7 +144,7 @@ class TapedMemory(ArrayMemory):
 
 
 def taped(metadata: Metadata | None, engine: Engine) -> TapedMemory | None:
-    """Give the machine of the live run that a log was taken on; None where that was none.
+    """The machine of the live run that a log was taken on; None where that was none.
 
     And None where the run had another mode, fidelity or tunable than `engine`, or a source
     that `engine` has not: the log holds what those gave that the run had.

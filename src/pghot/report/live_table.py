@@ -55,7 +55,7 @@ def print_live(result: LiveResult) -> None:
 
 
 def _add_heat(table: Table, result: LiveResult) -> None:
-    """Say what was learnt from latencies, what stayed, and what the faults cost."""
+    """What was learnt from latencies, what stayed, and what the faults cost."""
     faults, staying, pacer = result.engine.fault_latency, result.staying, result.pacer
     if faults.passed + faults.over:
         words = "no page is hotter than others" if faults.flat else f"{faults.threshold_us:,} us"
@@ -133,7 +133,7 @@ def _memcgs(result: LiveResult) -> Table:
 
 
 def _advice(result: LiveResult) -> list[str]:
-    """Say where to look when nothing was promoted."""
+    """Where to look when nothing was promoted."""
     if result.promoted:
         return []
     if not any(source.counts.seen for source in result.sources):

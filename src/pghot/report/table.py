@@ -78,7 +78,7 @@ def _outcome(result: Result) -> Table:
 
 
 def _said(result: Result) -> list[str]:
-    """Give the verdict and what it rests on, where the log can tell."""
+    """The verdict and what it rests on, where the log can tell."""
     if result.time is None:
         return []
     verdict, *basis = verdict_lines(result.time.to_dict())
@@ -157,7 +157,7 @@ def _busiest(result: Result) -> Table:
 
 
 def _hints(result: Result) -> list[str]:
-    """Say what to look at: a machine without a top tier, or nothing that moved."""
+    """What to look at: a machine without a top tier, or nothing that moved."""
     if not any(result.memory.node_is_toptier(nid) for nid in result.memory.node_ids()):
         return ["no node is top tier: pages went from one slow node to another, if anywhere"]
     if result.pages_promoted or not result.accesses:

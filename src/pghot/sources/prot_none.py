@@ -69,7 +69,7 @@ class ProtNone:
             rings.follow_cpus()
 
     def drain(self) -> tuple[Ranges, Ends]:
-        """Give the ranges, and the ends, since the last drain."""
+        """The ranges, and the ends, since the last drain."""
         begun, ended = (self._from(rings) for rings in self._rings)
         return (
             Ranges(begun.time_ns, begun.tid, begun.pid, begun.addr, begun.phys),

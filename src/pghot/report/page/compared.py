@@ -14,7 +14,7 @@ from pghot.report.table import BASELINES
 
 
 def refused_section(runs: Sequence[Run]) -> Section:
-    """Give refusals by reason."""
+    """Refusals by reason."""
     lines = why(runs, "refused", {run.name for run in runs if run.refused is not None})
     found: list[dict[str, Any]] = [
         {"run": run.name, "reason": reason, "n": count}
@@ -49,7 +49,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
 
 
 def compared_section(runs: Sequence[Run]) -> Section:
-    """Give the runs side by side: run time, or the share of fast accesses."""
+    """The runs side by side: run time, or the share of fast accesses."""
     names = order = [run.name for run in runs]
     timed = all(run.run_s is not None for run in runs)
     title = "run time, s" if timed else "accesses served fast, %"

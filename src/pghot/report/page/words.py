@@ -26,7 +26,7 @@ OLD = {"verdict": "cannot be told", "why": "the result says nothing of time: an 
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
-    """Give the sentences: whether promotion paid, how much, what was refused and why."""
+    """The sentences: whether promotion paid, how much, what was refused and why."""
     if len(runs) == 1:
         return _alone(runs[0])
     lines = _compared(runs)
@@ -46,7 +46,7 @@ def _alone(run: Run) -> list[str]:
 
 
 def _paid(run: Run) -> list[str]:
-    """Give the verdict, and the shares beside those without promotion."""
+    """The verdict, and the shares beside those without promotion."""
     what = f"{run.accesses:,.0f} accesses in {run.elapsed_s:,.1f} s"
     if run.kind == "run":
         what = f"{run.accesses:,.0f} accesses were seen in {run.elapsed_s:,.1f} s"
@@ -61,7 +61,7 @@ def _paid(run: Run) -> list[str]:
 
 
 def _beside(run: Run) -> list[str]:
-    """Say what would have been served fast without promotion."""
+    """What would have been served fast without promotion."""
     known = {
         BASELINES[name]: shares for name, shares in run.baselines.items() if name in BASELINES
     }
@@ -80,7 +80,7 @@ def _beside(run: Run) -> list[str]:
 
 
 def _against_none(run: Run) -> str | None:
-    """Give the verdict on a replay or run among several."""
+    """The verdict on a replay or run among several."""
     if run.run_s is not None or run.share is None:
         return None
     return verdict_lines(run.time or OLD)[0]
