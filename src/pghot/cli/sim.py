@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="show the presets and the policies")
     parser.add_argument(
+        "--show", metavar="PRESET", help="print a preset as TOML, to start a scenario from"
+    )
+    parser.add_argument(
         "--policy", metavar="NAME,...", help="run these policies (default: the scenario's)"
     )
     parser.add_argument(
@@ -49,6 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.list:
         _list(as_json=args.json)
+        return 0
+    if args.show is not None:
+        from pghot.simulated.scenario_file import preset_text
+
+        print(preset_text(args.show), end="")
         return 0
     if args.scenario is None:
         raise InputError("sim: wants a SCENARIO; pghot sim --list shows the presets")
@@ -80,6 +88,7 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
     from pghot.cli.events import events_of
     from pghot.cli.made import made
     from pghot.errors import InputError
+    from pghot.policies.registry import BOUNDS
     from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
     from pghot.report.progress import time_progress
@@ -104,7 +113,10 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
                 )
                 for policy in scenario.policies
             ]
-        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes, made(args))
+        bounds = {
+            name: simulate(scenario, policy, seed=seed).run_s for name, policy in BOUNDS.items()
+        }
+        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes, made(args), bounds)
         if output:
             output.finish(comparison)
     if args.json:

@@ -58,7 +58,7 @@ class Simulation:
         self._heat = RegionHeat(self.world)
         self.policy: Policy = ENTRIES[policy].make()
         self.policy.prepare(self.world)
-        if scenario.demotion:
+        if scenario.demotion and not ENTRIES[policy].bound:
             self.world.after_step.append(Kswapd(self.world).check)
 
     def engine(self) -> Engine:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +39,8 @@ class Comparison:
     seed: int
     outcomes: Sequence[Outcome]
     made: Made | None = None
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    """Run times in seconds between which all lie: were all accesses fast, and all slow."""
 
     def ratio(self, outcome: Outcome) -> float | None:
         """Give the run time in parts of that without promotion; None where that did not run."""
@@ -71,6 +73,7 @@ class Comparison:
             "title": self.scenario.title,
             "scale": self.scale,
             "seed": self.seed,
+            "bounds": {f"{name.replace(' ', '_')}_s": s for name, s in self.bounds.items()},
             "policies": {outcome.policy: self._policy(outcome) for outcome in self.outcomes},
             "published": [
                 {**figure._asdict(), "difference": figure.difference}

@@ -9,10 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.policies.registry import ENTRIES
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.plain import plain
+from pghot.report.sim_facts import BASE, start_of
 from pghot.report.sizes import size
 from pghot.report.table import WHY
+from pghot.results.verdict import run_time_verdict
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13
@@ -40,6 +43,8 @@ def print_comparison(comparison: Comparison) -> None:
         f"{escape(comparison.scenario.title)}",
         soft_wrap=True,
     )
+    for line in _said(comparison):
+        console.print(line, soft_wrap=True)
     several = max((console.width - LABEL_WIDTH) // POLICY_WIDTH, 1)
     for outcomes in _parts(comparison.outcomes, several):
         console.print(_outcomes(comparison, outcomes))
@@ -52,6 +57,23 @@ def print_comparison(comparison: Comparison) -> None:
     for outcome in comparison.outcomes:
         for note in outcome.notes:
             console.print(f"{outcome.policy}: {escape(note)}", soft_wrap=True)
+
+
+def _said(comparison: Comparison) -> list[str]:
+    """Give the verdict on each policy, in a line, and the times between which all lie."""
+    lines = []
+    base = next((o for o in comparison.outcomes if o.policy == BASE), None)
+    start = start_of(comparison.scenario)
+    for outcome in comparison.outcomes:
+        if base is None or outcome is base or ENTRIES[outcome.policy].bound:
+            continue
+        time = run_time_verdict(base.run_s, outcome.run_s, BASE)
+        lines.append(f"{outcome.policy}: [bold]{time['verdict']}[/bold]")
+    said = [f"Promotion against none (start: {start}): {'; '.join(lines)}."] if lines else []
+    if comparison.bounds:
+        bounds = ", ".join(f"{name} {_seconds(s)}" for name, s in comparison.bounds.items())
+        said.append(f"Run times lie between: {bounds}.")
+    return said
 
 
 def print_list(presets: Mapping[str, str], policies: Mapping[str, str]) -> None:
