@@ -73,12 +73,12 @@ class Comparison:
             "title": self.scenario.title,
             "scale": self.scale,
             "seed": self.seed,
-            "bounds": {f"{name.replace(' ', '_')}_s": s for name, s in self.bounds.items()},
             "policies": {outcome.policy: self._policy(outcome) for outcome in self.outcomes},
             "published": [
                 {**figure._asdict(), "difference": figure.difference}
                 for figure in self.published()
             ],
+            "bounds": {f"{name.replace(' ', '_')}_s": s for name, s in self.bounds.items()},
         }
 
     def settings(self) -> dict[str, Any]:
