@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --columns --config --control --count --delay --delimiter --duration --events --events-limit --fast-share --fidelity --fields --format --ips --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --show --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --at --columns --config --control --count --delay --delimiter --duration --events --events-limit --fast-share --fidelity --fields --format --ips --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --show --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -90,6 +90,9 @@ complete -c pghot -n '_shtab_pghot_using replay' -l skip-bad -d 'count and skip 
 complete -c pghot -n '_shtab_pghot_using replay; and test $_shtab_pghot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'access log: Parquet, CSV, CSV.zst'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a sim -d 'simulate a tiered machine: what promotion does for a workload, policy by policy'
 complete -c pghot -n '_shtab_pghot_using sim' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using sim' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'simulate the accesses of this log, at its times'
+complete -c pghot -n '_shtab_pghot_using sim' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'with --log: machine file (the log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using sim' -l closed-loop -d 'with --log: each access follows the one before, whatever the log'"'"'s times'
 complete -c pghot -n '_shtab_pghot_using sim' -l list -d 'show the presets and the policies'
 complete -c pghot -n '_shtab_pghot_using sim' -l show -x -d 'print a preset as TOML, to start a scenario from'
 complete -c pghot -n '_shtab_pghot_using sim' -l policy -xka "(_pghot_policies)" -d 'run these policies (default: the scenario'"'"'s)'

@@ -92,6 +92,10 @@ class Simulation:
             timeline=account.timeline(),
             notes=figures.notes,
             binned=self._binned(figures),
+            busy_s=sum(group.busy_s for group in world.groups),
+            late_s=max(
+                (g.flow.late_s for g in world.groups if g.flow.schedule is not None), default=None
+            ),
         )
 
     def _binned(self, figures: Figures) -> Binned:

@@ -12,10 +12,9 @@ from rich.table import Table
 from pghot.policies.registry import ENTRIES
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.plain import plain
-from pghot.report.sim_facts import BASE, start_of
+from pghot.report.sim_facts import BASE, start_of, verdict_against
 from pghot.report.sizes import size
 from pghot.report.table import WHY
-from pghot.results.verdict import run_time_verdict
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13
@@ -67,7 +66,7 @@ def _said(comparison: Comparison) -> list[str]:
     for outcome in comparison.outcomes:
         if base is None or outcome is base or ENTRIES[outcome.policy].bound:
             continue
-        time = run_time_verdict(base.run_s, outcome.run_s, BASE)
+        time = verdict_against(base, outcome)
         lines.append(f"{outcome.policy}: [bold]{time['verdict']}[/bold]")
     said = [f"Promotion against none (start: {start}): {'; '.join(lines)}."] if lines else []
     if comparison.bounds:
@@ -96,6 +95,9 @@ def _outcomes(comparison: Comparison, outcomes: Sequence[Outcome]) -> Table:
         table.add_column(outcome.policy.replace("-", "-\n"), justify="right", no_wrap=True)
     table.add_row("run time", *(f"[bold]{o.run_s:,.2f} s[/bold]" for o in outcomes))
     table.add_row("to that without promotion", *(_ratio(comparison.ratio(o)) for o in outcomes))
+    if any(o.late_s is not None for o in outcomes):
+        table.add_row("time of threads", *(_seconds(o.busy_s) for o in outcomes))
+        table.add_row("longest lateness", *(_seconds(o.late_s) for o in outcomes))
     for label, show in _ROWS:
         table.add_row(label, *map(show, outcomes))
     for what in _names(outcome.overhead_s for outcome in outcomes):

@@ -227,10 +227,10 @@ class World:
         self._solve(running, length)
         for group in running:
             length = min(length, group.ends_in())
-            stream = group.flow.stream
-            if (stop := min(stream.next_change(), stream.end_clock)) < inf:
-                left = max(stop - group.flow.clock, 0)
-                length = min(length, left / _pace(group.flow, running))
+            flow = group.flow
+            stop = min(flow.stream.next_change(), flow.stream.end_clock)
+            if flow.schedule is None and stop < inf:
+                length = min(length, max(stop - flow.clock, 0) / _pace(flow, running))
         return max(length, 0.0)
 
     def _solve(self, running: list[Group], length: float) -> None:
@@ -238,7 +238,7 @@ class World:
         shares = []
         for group in running:
             flow = group.flow
-            ahead = max(length * _pace(flow, running), 1.0)
+            ahead = max(min(length * _pace(flow, running), flow.due(self.now + length)), 1.0)
             own = flow.stream.shares(flow.clock, flow.clock + ahead)
             shares.append(own if self.served_by is None else self._all_on(self.served_by(group)))
         for group, cost in zip(running, self.traffic.costs(running, shares, length), strict=True):
@@ -248,7 +248,8 @@ class World:
         self, flow: Flow, running: list[Group], start: float, length: float
     ) -> list[Step]:
         groups = [group for group in running if group.flow is flow]
-        made = [group.work(length) for group in groups]
+        due, threads = flow.due(start + length), sum(group.threads for group in groups)
+        made = [group.work(length, due * group.threads / max(threads, 1)) for group in groups]
         before, after = flow.clock, flow.clock + sum(made)
         shares = flow.stream.shares(before, after)
         if self.served_by is not None:
