@@ -34,6 +34,7 @@ ROOMS = {
         "log",
         "replaying",
         "results",
+        "simulated",
         "sources",
     },
     "live": {

@@ -13,7 +13,7 @@ from pghot.engine.engine import Engine
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
 from pghot.policies.policy import Figures, Policy, attach
-from pghot.policies.registry import POLICIES, make
+from pghot.policies.registry import ENTRIES, POLICIES, make
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
@@ -59,7 +59,8 @@ class Simulation:
         self.world = World(scenario, rng)
         self._heat = RegionHeat(self.world)
         attach(self.policy, self.world)
-        if scenario.demotion:
+        bound = policy in ENTRIES and ENTRIES[policy].bound
+        if scenario.demotion and not bound:
             self.world.after_step.append(Kswapd(self.world).check)
 
     def engine(self) -> Engine:
@@ -93,6 +94,10 @@ class Simulation:
             timeline=account.timeline(),
             notes=figures.notes,
             binned=self._binned(figures),
+            busy_s=sum(group.busy_s for group in world.groups),
+            late_s=max(
+                (g.flow.late_s for g in world.groups if g.flow.schedule is not None), default=None
+            ),
         )
 
     def _binned(self, figures: Figures) -> Binned:

@@ -112,6 +112,8 @@ class Opened:
     """The program that took the trace, as far as that is known."""
     virtual_clock: str = ""
     """Option that sets how long the log lasts, where its time is none of a clock."""
+    every_access: bool = False
+    """Whether the trace lists all accesses, so that each row is one."""
 
 
 def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remedy: str) -> bool:
