@@ -72,7 +72,7 @@ def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
         names = tuple(name.strip() for name in args.policy.split(","))
         scenario = msgspec.structs.replace(scenario, policies=names)
         checked(scenario, f"--policy {args.policy}", POLICIES)
-    scale = _scale(args.scale)
+    scale = scale_of(args.scale)
     return scaled(scenario, scale), scale
 
 
@@ -129,7 +129,8 @@ def _list(*, as_json: bool) -> None:
         print_list(shows, POLICIES)
 
 
-def _scale(text: str) -> float:
+def scale_of(text: str) -> float:
+    """Give the scale that an option names; InputError where it is none."""
     from fractions import Fraction
 
     from pghot.errors import InputError

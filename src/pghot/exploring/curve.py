@@ -71,6 +71,7 @@ class _Pass:
         self._check = RowCheck(
             log.path, self._machine or ANYWHERE, ragged=log.ragged, skip_bad=skip_bad
         )
+        self._first_us = self._last_us = 0
         self._tally = Tally()
         self._by = by
         self._scopes = column_scopes(by, log.columns, log.path) if by else None
@@ -80,7 +81,9 @@ class _Pass:
         """Count every row."""
         wanted = (BY[self._by][0],) if self._by else ()
         for rows in good_rows(self._log, self._check, wanted):
-            pfns = rows.columns["pfn"]
+            pfns, times = rows.columns["pfn"], rows.columns["time_us"]
+            self._first_us = self._first_us if rows.first else int(times[0])
+            self._last_us = int(times[-1])
             odd = (np.arange(rows.first, rows.first + len(pfns)) & 1).astype(np.bool_)
             self._tally.add(pfns, rows.part, odd)
             if self._scopes is not None:
@@ -102,6 +105,8 @@ class _Pass:
             log=str(self._log.path),
             taken_by=self._log.metadata.taken_by if self._log.metadata else "",
             skipped=self._check.skipped,
+            faults=int(self._sources[SOURCES["hintfault"]]),
+            span_us=self._last_us - self._first_us,
             whole=whole,
             scopes=tuple(self._scope(name, tally, sizes, None) for name, tally in scopes),
             price=price,
