@@ -157,6 +157,8 @@ def _map(rows: Sequence[Row], x: str, y: str) -> View:
     values: list[dict[str, Any]] = [
         {"x": a, "y": b, "v": sum(v) / len(v)} for (a, b), v in cells.items()
     ]
+    found = [cell["v"] for cell in values]
+    middle = (min(found) + max(found)) / 2
     names = [axis if axis != "fast_pages" else "fast memory" for axis in (x, y)]
     words = f"{label.capitalize()} by {names[0]} and {names[1]}, the mean over the rest."
     order = [[_shown(axis, value) for value in _values(rows, axis)] for axis in (x, y)]
@@ -170,8 +172,10 @@ def _map(rows: Sequence[Row], x: str, y: str) -> View:
             {"mark": {"type": "rect", "tooltip": True},
              "encoding": {"color": {"field": "v", "type": "quantitative", "title": label,
                                     "scale": {"scheme": "blues"}}}},
-            {"mark": {"type": "text", "color": "black", "stroke": "white", "strokeWidth": 0.4},
-             "encoding": {"text": {"field": "v", "type": "quantitative", "format": ",.1f"}}},
+            {"mark": {"type": "text"},
+             "encoding": {"text": {"field": "v", "type": "quantitative", "format": ",.1f"},
+                          "color": {"condition": {"test": f"datum.v > {middle}", "value": "white"},
+                                    "value": "black"}}},
         ],
     }  # fmt: skip
     table = Table(words, [*names, label], [[v["x"], v["y"], v["v"]] for v in values])
