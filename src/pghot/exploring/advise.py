@@ -45,6 +45,13 @@ def advise(
     `latency_ns` of fast and slow memory, else the machine's own, else assumed.  `executor`
     runs the simulations, else processes on all CPUs here.  `tell` is told what is under way.
     InputError for what cannot be used; what cannot be told is in `Advice.untold`.
+
+    >>> import pghot
+    >>> advice = pghot.advise("gups", scale=0.0005)
+    >>> advice
+    <advice on gups: size, settings, promote>
+    >>> advice.promote.verdict in ("pays", "does not pay", "cannot be told")
+    True
     """
     if not 0 < target <= 1:
         raise InputError(f"--target {target:g}: wants a share above 0, up to 1 or 100%")
