@@ -47,7 +47,7 @@ def advise(
     InputError for what cannot be used; what cannot be told is in `Advice.untold`.
 
     >>> import pghot
-    >>> advice = pghot.advise("gups", scale=0.0005)
+    >>> advice = pghot.advise("gups", scale=0.001)
     >>> advice
     <advice on gups: size, settings, promote>
     >>> advice.promote.verdict in ("pays", "does not pay", "cannot be told")
