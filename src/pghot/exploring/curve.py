@@ -15,7 +15,7 @@ from pghot.exploring.curve_notes import notes_of
 from pghot.exploring.curve_result import Curve, Scope
 from pghot.exploring.price import Price
 from pghot.exploring.rows import ANYWHERE, good_rows
-from pghot.exploring.scopes import BY, Scopes, column_scopes
+from pghot.exploring.scopes import BY, Scopes, scopes_by
 from pghot.exploring.sizes import FastSize, sizes_up_to
 from pghot.exploring.tally import STEADY, WHOLE, Tally, placed_lines
 from pghot.log.check import RowCheck
@@ -40,7 +40,8 @@ def curve(
 
     `machine` as for `replay`, but a log may do without: then every page is one folio, and
     what is not fast has room.  `sizes` come beside the percents of the footprint.  `by`:
-    `process` or `memcg` for curves of each.  `progress` is told the rows done so far.
+    `process`, `memcg` or `region` (heap, stack, files, libraries) for curves of each.
+    `progress` is told the rows done so far.
 
     Memory is bounded whatever the log; lines are exact, and those of the placements the
     replay's own, where it touches at most 32 GiB.  InputError for a log that cannot be used.
@@ -77,12 +78,12 @@ class _Pass:
         self._first_us = self._last_us = 0
         self._tally = Tally()
         self._by = by
-        self._scopes = column_scopes(by, log.columns, log.path) if by else None
+        self._scopes = scopes_by(by, log) if by else None
         self._sources = np.zeros(len(SOURCES), np.int64)
 
     def through(self, progress: Callable[[int], None] | None) -> None:
         """Count every row."""
-        wanted = (BY[self._by][0],) if self._by else ()
+        wanted = BY[self._by] if self._by else ()
         for rows in good_rows(self._log, self._check, wanted):
             pfns, times = rows.columns["pfn"], rows.columns["time_us"]
             self._first_us = self._first_us if rows.first else int(times[0])
