@@ -34,6 +34,9 @@ LIGHT = {
     "run --help": "",
     "replay --help": "",
     "sim --help": "",
+    "curve --help": "",
+    "sweep --help": "",
+    "advise --help": "",
     "top --help": "",
     "completion bash": "",
     "help": "rich",
@@ -52,6 +55,9 @@ LIGHT = {
 WITH_LOOPS = {
     "replay EXAMPLE --json": "numpy msgspec pyarrow",
     "replay EXAMPLE": "numpy msgspec pyarrow rich",
+    "curve EXAMPLE --json": "numpy msgspec pyarrow",
+    "curve EXAMPLE": "numpy msgspec pyarrow rich",
+    "sweep EXAMPLE -o SWEEP --json": "numpy msgspec pyarrow rich",
     "convert CSV -o OUT": "numpy msgspec pyarrow",
     "sim gups --scale 0.001 --policy none --json": "numpy msgspec",
     "sim --list --json": "numpy msgspec",
@@ -116,6 +122,7 @@ def words_of(tmp_path: Path):
         "LOG": tmp_path / "log.parquet",
         "NOWHERE": tmp_path / "nowhere.sock",
         "OUT": tmp_path / "out.parquet",
+        "SWEEP": tmp_path / "sweep",
     }
     return lambda line: [str(places.get(word, word)) for word in line.split()]
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pghot.engine.migrated import Batch as Batch
     from pghot.errors import InputError as InputError
     from pghot.errors import PghotError as PghotError
+    from pghot.exploring.advice import Advice as Advice
+    from pghot.exploring.advise import advise as advise
     from pghot.exploring.curve import curve as curve
     from pghot.exploring.curve_result import Curve as Curve
     from pghot.exploring.curve_result import Scope as Scope
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Advice": "pghot.exploring.advice",
     "ArrayMemory": "pghot.engine.array_memory",
     "Batch": "pghot.engine.migrated",
     "Curve": "pghot.exploring.curve_result",
@@ -79,6 +82,7 @@ _HOME = {
     "Sweep": "pghot.exploring.sweep_result",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
+    "advise": "pghot.exploring.advise",
     "convert": "pghot.log.convert",
     "create_log": "pghot.log.write",
     "curve": "pghot.exploring.curve",

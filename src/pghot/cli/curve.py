@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE,...",
         help="show these sizes of fast memory too: 8G, 512MiB, 25%% of what is touched",
     )
-    parser.add_argument("--by", choices=("process", "memcg"), help="also a curve of each of these")
+    parser.add_argument(
+        "--by", choices=("process", "memcg", "region"), help="also a curve of each of these"
+    )
     parser.add_argument(
         "--price", metavar="fast=P,slow=P", help="price of a GiB of each; costs are shown"
     )

@@ -20,6 +20,7 @@ COMMANDS = {
     "sim": "simulate a tiered machine: what promotion does for a workload, policy by policy",
     "curve": "say how many accesses of a log each size of fast memory would serve",
     "sweep": "run a matrix of sizes, policies and settings; what has run is kept",
+    "advise": "say how much fast memory, which settings, and whether to promote at all",
     "why": "say why a page moved or did not, from the event log of a run, replay or simulation",
     "report": (
         "write a report of results as one HTML file that opens offline; several are compared"

@@ -88,7 +88,7 @@ def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
     from pghot.simulated.scenario_file import load_scenario
 
     scenario = _as_asked(args, load_scenario(args.scenario, POLICIES))
-    scale = _scale(args.scale)
+    scale = scale_of(args.scale)
     return scaled(scenario, scale), scale
 
 
@@ -189,7 +189,8 @@ def _list(*, as_json: bool) -> None:
         print_list(shows, POLICIES)
 
 
-def _scale(text: str) -> float:
+def scale_of(text: str) -> float:
+    """Give the scale that an option names; InputError where it is none."""
     from fractions import Fraction
 
     from pghot.errors import InputError

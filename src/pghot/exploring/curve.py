@@ -15,7 +15,7 @@ from pghot.exploring.curve_notes import notes_of
 from pghot.exploring.curve_result import Curve, Scope
 from pghot.exploring.price import Price
 from pghot.exploring.rows import ANYWHERE, good_rows
-from pghot.exploring.scopes import BY, Scopes, column_scopes
+from pghot.exploring.scopes import BY, Scopes, scopes_by
 from pghot.exploring.sizes import FastSize, sizes_up_to
 from pghot.exploring.tally import STEADY, WHOLE, Tally, placed_lines
 from pghot.log.check import RowCheck
@@ -40,17 +40,21 @@ def curve(
 
     `machine` as for `replay`, but a log may do without: then every page is one folio, and
     what is not fast has room.  `sizes` come beside the percents of the footprint.  `by`:
-    `process` or `memcg` for curves of each.  `progress` is told the rows done so far.
+    `process`, `memcg` or `region` (heap, stack, files, libraries) for curves of each.
+    `progress` is told the rows done so far.
 
     Memory is bounded whatever the log; lines are exact, and those of the placements the
     replay's own, where it touches at most 32 GiB.  InputError for a log that cannot be used.
 
     >>> import pghot
     >>> found = pghot.curve("examples/sqlite.parquet")
-    >>> found.whole.pages
-    6465
-    >>> round(found.whole.share("bound", 3000), 3)
-    0.929
+    >>> found.whole
+    <curves of the whole log: 830,009 accesses to 6,465 pages>
+    >>> tenth = found.whole.pages // 10
+    >>> found.whole.share("bound", tenth) > found.whole.share("interleave", tenth)
+    True
+    >>> found.to_arrow().column_names[:4]
+    ['scope', 'line', 'part', 'fast_pages']
     """
     if by is not None and by not in BY:
         raise InputError(f"by {by}: there are {', '.join(BY)}")
@@ -71,16 +75,19 @@ class _Pass:
         self._check = RowCheck(
             log.path, self._machine or ANYWHERE, ragged=log.ragged, skip_bad=skip_bad
         )
+        self._first_us = self._last_us = 0
         self._tally = Tally()
         self._by = by
-        self._scopes = column_scopes(by, log.columns, log.path) if by else None
+        self._scopes = scopes_by(by, log) if by else None
         self._sources = np.zeros(len(SOURCES), np.int64)
 
     def through(self, progress: Callable[[int], None] | None) -> None:
         """Count every row."""
-        wanted = (BY[self._by][0],) if self._by else ()
+        wanted = BY[self._by] if self._by else ()
         for rows in good_rows(self._log, self._check, wanted):
-            pfns = rows.columns["pfn"]
+            pfns, times = rows.columns["pfn"], rows.columns["time_us"]
+            self._first_us = self._first_us if rows.first else int(times[0])
+            self._last_us = int(times[-1])
             odd = (np.arange(rows.first, rows.first + len(pfns)) & 1).astype(np.bool_)
             self._tally.add(pfns, rows.part, odd)
             if self._scopes is not None:
@@ -102,6 +109,8 @@ class _Pass:
             log=str(self._log.path),
             taken_by=self._log.metadata.taken_by if self._log.metadata else "",
             skipped=self._check.skipped,
+            faults=int(self._sources[SOURCES["hintfault"]]),
+            span_us=self._last_us - self._first_us,
             whole=whole,
             scopes=tuple(self._scope(name, tally, sizes, None) for name, tally in scopes),
             price=price,

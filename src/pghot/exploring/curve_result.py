@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pghot.baselines.folios import I64Array
-from pghot.engine.units import PAGE_SHIFT
+from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.exploring.knee import knee
 from pghot.exploring.price import Price
 from pghot.exploring.tally import BOUND, WHOLE, Line
@@ -68,12 +68,15 @@ class Scope:
 class Curve:
     """What `pghot.curve` gives: of the `whole` log, and of each of its `scopes`.
 
-    `notes` are what the log cannot know, in words.  `skipped`: rows left out as bad.
+    `notes` are what the log cannot know, in words.  `skipped`: rows left out as bad;
+    `faults`: rows that are hint faults; `span_us`: from the first row to the last.
     """
 
     log: str
     taken_by: str
     skipped: int
+    faults: int
+    span_us: int
     whole: Scope
     scopes: tuple[Scope, ...]
     price: Price | None
@@ -98,6 +101,7 @@ class Curve:
             "log": self.log,
             "taken_by": self.taken_by,
             "skipped": self.skipped,
+            "span_s": self.span_us / USEC_PER_SEC,
             "price": self.price._asdict() if self.price else None,
             "notes": list(self.notes),
             "whole": self._scope_dict(self.whole),

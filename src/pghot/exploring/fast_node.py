@@ -18,9 +18,6 @@ from pghot.log.read import open_log
 from pghot.simulated.scenario import NodeTable, Scenario
 from pghot.workloads.page_units import PageUnits
 
-LEAST_NODE = 1 << 21
-"""Bytes that a node of a scenario has at the least: a huge page."""
-
 
 class Footprint(NamedTuple):
     """Different pages that a workload touches, and those of them that are fast to begin with."""
@@ -96,7 +93,7 @@ def _large_enough(machine: Machine, node: Node, pages: int) -> Node:
 def scenario_with(scenario: Scenario, pages: int) -> Scenario:
     """Give the scenario with so much memory on its top-tier nodes together.
 
-    Each keeps its part of it, in whole huge pages.  InputError where nothing is left.
+    Each keeps its part of it.  InputError where nothing is left.
     """
     sizes = {node.id: parse_size(node.size) for node in scenario.node if node.toptier}
     total = sum(sizes.values())
@@ -106,11 +103,11 @@ def scenario_with(scenario: Scenario, pages: int) -> Scenario:
     def resized(node: NodeTable) -> NodeTable:
         if node.id not in sizes:
             return node
-        size = round(pages * sizes[node.id] / total / (LEAST_NODE >> PAGE_SHIFT)) * LEAST_NODE
+        size = round(pages * sizes[node.id] / total) << PAGE_SHIFT
         if not size:
             raise InputError(
                 f"fast memory of {format_size(pages << PAGE_SHIFT)}: nothing is left of node "
-                f"{node.id}; it needs {format_size(LEAST_NODE)}"
+                f"{node.id}"
             )
         return msgspec.structs.replace(node, size=format_size(size))
 

@@ -103,10 +103,10 @@ def _on_this_machine(
 ) -> Iterator[Row]:
     waiting = deque(groups)
     while waiting:
-        with _pool(cpus) as pool:
+        with worker_pool(cpus) as pool:
             suspects = yield from _until_one_dies(waiting, inputs, pool, AHEAD * cpus)
         for point in suspects:
-            with _pool(1) as pool:
+            with worker_pool(1) as pool:
                 try:
                     rows = pool.submit(run_points, inputs[point.input], [point]).result()
                 except BrokenExecutor:
@@ -151,7 +151,14 @@ def _died(given: Input, point: Point) -> Row:
 
 
 @contextmanager
-def _pool(cpus: int) -> Iterator[ProcessPoolExecutor]:
+def this_machine() -> Iterator[ProcessPoolExecutor]:
+    """Processes on all CPUs that this one may use."""
+    with worker_pool(len(os.sched_getaffinity(0))) as pool:
+        yield pool
+
+
+@contextmanager
+def worker_pool(cpus: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the block, at an interrupt at once."""
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())

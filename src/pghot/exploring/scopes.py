@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
 from pghot.exploring.tally import Tally
+from pghot.log.read import Log
+from pghot.log.regions import RegionNames, regions_of
 from pghot.log.schema import Columns
 
 MOST = 32
@@ -55,16 +56,31 @@ class Scopes:
             yield OTHERS if key is None else self._name_of(key), tally
 
 
-BY: Mapping[str, tuple[str, str]] = {
-    "process": ("pid", "process"),
-    "memcg": ("memcg", "memcg"),
+BY: Mapping[str, tuple[str, ...]] = {
+    "process": ("pid",),
+    "memcg": ("memcg",),
+    "region": ("pid", "vaddr"),
 }
-"""What curves may be by: the column of the log that tells, and the word for one."""
+"""What curves may be by, and the columns of the log that tell."""
 
 
-def column_scopes(by: str, columns: tuple[str, ...], log: Any) -> Scopes:
-    """Scopes by a column; InputError where the log has it not."""
-    column, word = BY[by]
-    if column not in columns:
-        raise InputError(f"{log}: has no column {column}, so nothing is known by {by}")
-    return Scopes(lambda rows: rows[column].astype(np.int64), lambda key: f"{word} {key}")
+def scopes_by(by: str, log: Log) -> Scopes:
+    """Scopes of a log; InputError where it does not tell."""
+    for column in BY[by]:
+        if column not in log.columns:
+            raise InputError(f"{log.path}: has no column {column}, so nothing is known by {by}")
+    if by == "region":
+        return _by_region(log)
+    (column,) = BY[by]
+    return Scopes(lambda rows: rows[column].astype(np.int64), lambda key: f"{by} {key}")
+
+
+def _by_region(log: Log) -> Scopes:
+    regions = regions_of(log.metadata)
+    if not regions:
+        raise InputError(
+            f"{log.path}: does not hold what was mapped where; perf.data does "
+            "(perf record -d), and pghot convert keeps it"
+        )
+    names = RegionNames(regions)
+    return Scopes(lambda rows: names.of(rows["pid"], rows["vaddr"]), names.names.__getitem__)

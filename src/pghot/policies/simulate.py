@@ -17,6 +17,7 @@ from pghot.policies.registry import ENTRIES, POLICIES, make
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
+from pghot.simulated.scaling import scaled
 from pghot.simulated.scenario import Scenario
 from pghot.simulated.scenario_file import load_scenario
 from pghot.simulated.world import World
@@ -27,19 +28,26 @@ def simulate(
     policy: str,
     *,
     seed: int | None = None,
+    scale: float = 1.0,
     progress: Callable[[float, float], None] | None = None,
     observe: Callable[[Engine], object] | None = None,
 ) -> Outcome:
     """Run a scenario with the policy of this name; the same seed gives the same outcome.
 
-    `scenario`: one, the path of its file, or the name of a preset (`pghot sim --list`).
+    `scenario`: one, the path of its file, or the name of a preset (`pghot sim --list`);
+    `scale` below 1 runs a slice of it.
     `progress` is told the virtual time done and the end to be expected, in seconds.
     `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
+
+    >>> import pghot
+    >>> outcome = pghot.simulate("gups", "none", scale=0.001)
+    >>> outcome.promoted
+    0
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(str(scenario), POLICIES)
-    simulation = Simulation(scenario, policy, seed=seed)
+    simulation = Simulation(scaled(scenario, scale), policy, seed=seed)
     if observe is not None:
         observe(simulation.engine())
     simulation.world.run(progress)

@@ -64,6 +64,18 @@ def points_progress() -> Iterator[Callable[[int, int], None] | None]:
 
 
 @contextmanager
+def lines_progress() -> Iterator[Callable[[str], None] | None]:
+    """Give a function that takes what is under way; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
+
+
+@contextmanager
 def time_progress(policies: Sequence[str]) -> Iterator[Callable[[str], Progressed | None]]:
     """Give a function that takes the policy under way and gives what is told of its time.
 

@@ -25,6 +25,7 @@ from pghot.log.convert.samples import (
 from pghot.log.convert.source import Progress, open_source
 from pghot.log.convert.spool import open_spool
 from pghot.log.machine import Machine
+from pghot.log.regions import to_extra
 from pghot.log.schema import PAGE_SIZE, REQUIRED, SOURCES, Columns, Metadata
 from pghot.log.write import LogWriter, create_log
 
@@ -184,7 +185,9 @@ def _check_placement(
 def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
     taken = opened.taken + (f"; one access in {sample} kept" if sample > 1 else "")
     # A simulator's trace lists every access; how many a sample of others stands for, none says.
-    extra = {"accesses_a_row": sample} if opened.every_access else {}
+    extra = to_extra(opened.regions)
+    if opened.every_access:
+        extra |= {"accesses_a_row": sample}
     if machine is None:
         return Metadata(taken=taken, extra=extra)
     return Metadata(taken=taken, hz=machine.hz, machine=machine.to_dict(), extra=extra)

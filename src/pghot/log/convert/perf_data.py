@@ -15,6 +15,7 @@ from pghot.errors import InputError
 from pghot.log.convert import perf_layout as layout
 from pghot.log.convert import perf_samples, perf_spe
 from pghot.log.convert.perf_file import MAGIC, Attr, PerfFile, is_fault, open_perf_file
+from pghot.log.convert.perf_maps import mappings
 from pghot.log.convert.perf_samples import Layouts
 from pghot.log.convert.samples import Opened, Options, Tally, use_physical, with_address
 from pghot.log.convert.source import Source
@@ -65,6 +66,7 @@ def open_perf_data(source: Source, options: Options, tally: Tally) -> Opened:
         _chunks(rows, order, columns, tally, file.attrs, physical),
         "converted from perf.data",
         tool="perf",
+        regions=tuple(mappings(file)),
     )
 
 
