@@ -64,6 +64,25 @@ def machine_form(topology: Topology, hz: int | None = None) -> MachineForm:
     return MachineForm(content, tuple(notes))
 
 
+def with_latencies(form: MachineForm, topology: Topology) -> MachineForm:
+    """Give the form with `latency_ns` of nodes: what the firmware's HMAT says of a read.
+
+    As the nearest CPUs have it (access class 1), else any initiator; a note where it is silent.
+    """
+    known = {
+        node.id: latency
+        for node in topology.nodes
+        for access in (node.access1 or node.access0,)
+        if access is not None and (latency := access.read_latency)
+    }
+    nodes = [
+        node | ({"latency_ns": known[node["id"]]} if node["id"] in known else {})
+        for node in form.content["node"]
+    ]
+    silent = [] if known else ["the firmware tells no latencies (HMAT): name them by latency_ns"]
+    return MachineForm(form.content | {"node": nodes}, (*form.notes, *silent))
+
+
 def _spans(topology: Topology) -> tuple[dict[int, PfnRange], list[str]]:
     """Give each node's range in 4 KiB pages, and what is to be said of shared sections."""
     exact = _exact_spans(topology)
