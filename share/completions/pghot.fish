@@ -281,6 +281,8 @@ complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a 
 complete -c pghot -n '_shtab_pghot_using topology' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using topology' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'
 complete -c pghot -n '_shtab_pghot_using topology' -l json -d 'print the topology as JSON'
+complete -c pghot -n '_shtab_pghot_using topology' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write a machine file of this host'
+complete -c pghot -n '_shtab_pghot_using topology' -l force -d 'write over FILE'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a doctor -d 'say whether pghot run could work here, and what is missing; changes nothing'
 complete -c pghot -n '_shtab_pghot_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using doctor' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'

@@ -67,7 +67,10 @@ def test_a_machine_file_is_replayed_by_the_command(tmp_path: Path, run: Run) -> 
 def test_a_log_without_a_machine_asks_for_one(tmp_path: Path, run: Run) -> None:
     log = write_csv(tmp_path / "log.csv", log_rows(1, 1))
     line = run("replay", log, "-o", tmp_path / "out").refusal()
-    assert line == f"{log}: says nothing of the machine it was taken on; name one with --machine"
+    assert line == (
+        f"{log}: says nothing of the machine it was taken on; name one with --machine FILE "
+        "(pghot topology -o FILE writes the host's), or convert again with --machine FILE"
+    )
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result.summary(), indent=2))
     else:
+        from pghot.cli.next_steps import after_replay, print_steps
         from pghot.report.table import print_result
 
         print_result(result, str(args.log))
+        if args.command == "replay":
+            print_steps(after_replay(args, refused=bool(result.refused)))
     return 0

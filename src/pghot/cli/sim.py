@@ -170,9 +170,11 @@ def _compare(
     if args.json:
         print(json.dumps(comparison.summary(), indent=2))
     else:
+        from pghot.cli.next_steps import after_sim, print_steps
         from pghot.report.sim import print_comparison
 
         print_comparison(comparison)
+        print_steps(after_sim(args))
     return 0
 
 

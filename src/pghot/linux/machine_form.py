@@ -67,6 +67,26 @@ def machine_form(topology: Topology, hz: int | None = None) -> MachineForm:
     return MachineForm(content, tuple(notes), {nid: own for nid, own in ranges.items() if own})
 
 
+def with_latencies(form: MachineForm, topology: Topology) -> MachineForm:
+    """The form with `latency_ns` of nodes: what the firmware's HMAT says of a read.
+
+    As the nearest CPUs have it (access class 1), else any initiator; a note where it is silent.
+    """
+    known = {
+        node.id: latency
+        for node in topology.nodes
+        for access in (node.access1 or node.access0,)
+        if access is not None and (latency := access.read_latency)
+    }
+    nodes = [
+        node | ({"latency_ns": known[node["id"]]} if node["id"] in known else {})
+        for node in form.content["node"]
+    ]
+    silent = [] if known else ["the firmware tells no latencies (HMAT): name them by latency_ns"]
+    notes = (*form.notes, *silent)
+    return MachineForm(form.content | {"node": nodes}, notes, form.ranges)
+
+
 def _keys(ranges: tuple[PfnRange, ...]) -> dict[str, Any]:
     """The keys of a machine file for these ranges: those of old where one will do."""
     if len(ranges) > 1:

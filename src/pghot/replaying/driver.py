@@ -142,7 +142,8 @@ def machine_of(log: Log, machine: Machine | Path | str | None) -> Machine:
         return Machine.load(machine)
     if log.metadata is None or not log.metadata.machine:
         raise InputError(
-            f"{log.path}: says nothing of the machine it was taken on; name one with --machine"
+            f"{log.path}: says nothing of the machine it was taken on; name one with --machine "
+            "FILE (pghot topology -o FILE writes the host's), or convert again with --machine FILE"
         )
     data = {"hz": log.metadata.hz} | log.metadata.machine
     return Machine.from_dict(data, f"{log.path}: machine in its metadata")

@@ -93,6 +93,7 @@ def _rate_lines(state: State, rate: Rates) -> list[Line]:
     name = "would be promoted" if state.dry_run else "promoted"
     lines = [
         Line("accesses", figures.rate(rate.accesses), figures.count(state.accesses)),
+        *_fast(state),
         Line("found hot", figures.rate(rate.found), figures.count(state.found)),
         Line(name, figures.rate(rate.promoted), figures.count(promoted), GOOD, promoted),
     ]
@@ -101,6 +102,13 @@ def _rate_lines(state: State, rate: Rates) -> list[Line]:
         lines.append(Line("demoted", *shown, pages=demoted))
     lines.append(Line("refused", figures.rate(rate.all_refused), figures.count(refused)))
     return lines + _reasons(state, rate)
+
+
+def _fast(state: State) -> list[Line]:
+    """Give the share that the top tier served, where it is known."""
+    if state.fast_share is None:
+        return []
+    return [Line("served fast", "", f"{state.fast_share:.1%}")]
 
 
 def _reasons(state: State, rate: Rates) -> list[Line]:

@@ -73,6 +73,7 @@ class SimFeed(VirtualFeed):
         account = self._world.account
         figures = self._simulation.policy.figures()
         engine = self._engine
+        made = account.sums["accesses"]
         return State(
             kind="simulation",
             name=self._name,
@@ -80,6 +81,7 @@ class SimFeed(VirtualFeed):
             mode=engine.layout.name if engine else "",
             fidelity=engine.fidelity.name if engine else "",
             accesses=int(account.sums["accesses"]),
+            fast_share=account.sums["fast_accesses"] / made if made else None,
             found=sum(k.found for k in engine.kmigrated.values()) if engine else None,
             promoted=account.total["promoted"],
             demoted=account.total["demoted"],

@@ -73,6 +73,7 @@ class State(msgspec.Struct, frozen=True):
 
     `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
     run from another, `time_s` is the run's own time.  `dry_run`: nothing really moves.
+    `fast_share`: of the accesses, those that the top tier served; None where nobody knows.
     `found` are folios found hot, None where the policy finds none that way; `refused` is by
     reason; `ended` says why it ended, empty while it goes on.  Processes and regions come
     hottest first.
@@ -99,6 +100,7 @@ class State(msgspec.Struct, frozen=True):
     regions: list[RegionState] = []
     tunables: dict[str, int] = {}
     ended: str = ""
+    fast_share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values: the content of `pghot top --json`."""

@@ -57,6 +57,14 @@ class Table:
         return sorted(rows, key=lambda row: row.ranks[order.column], reverse=order.down)
 
 
+def known_columns(table: Table, rows: Sequence[Row]) -> list[int]:
+    """Give the places of the columns that some row knows a value for; all where none has any."""
+    places = range(len(table.columns))
+    return [at for at in places if any(row.cells[at] != figures.UNKNOWN for row in rows)] or [
+        *places
+    ]
+
+
 class Order(NamedTuple):
     """By which column a table is sorted, and whether from the largest down."""
 

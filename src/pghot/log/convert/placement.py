@@ -126,6 +126,12 @@ class Placement:
     def remark(self) -> None:
         """A note that says where pages were put."""
         if self.physical:
+            if self.machine is None:
+                self.tally.note(
+                    "physical addresses are of the traced machine, which the log does not name: "
+                    "convert with --machine FILE, or give it to replay (there, pghot topology "
+                    "-o FILE writes it)"
+                )
             return
         fast, pages = self.fast_pages, self.pages.count
         if self.start == "slow":
