@@ -24,6 +24,7 @@ from pghot.live.pump import Pump
 from pghot.live.scan_pace import Pacer
 from pghot.live.staying import Staying
 from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
+from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
 
 if TYPE_CHECKING:
@@ -170,8 +171,6 @@ class LiveResult:
         )
 
     def _outcome(self) -> dict[str, Any]:
-        from pghot.results.verdict import untold  # noqa: PLC0415 - brings what prices come from
-
         return outcome(
             Share(self.fast_share, None),
             None,
