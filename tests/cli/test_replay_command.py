@@ -77,14 +77,14 @@ def test_a_person_reads_pages_shares_counters_and_the_busiest_batches(log: Path,
 def test_names_are_not_cut_short_in_eighty_columns(log: Path) -> None:
     out = pghot("replay", log, env=os.environ | {"COLUMNS": "80"}).out
     assert "\u2026" not in out
-    tables = out[out.index("pages promoted") :]
+    tables = out[out.index("pages promoted") : out.index("Next: ")]
     assert max(map(len, tables.splitlines())) <= 80
 
 
 def test_the_busiest_batches_are_the_largest_five(tmp_path: Path, run: Run) -> None:
     log = write_log(tmp_path / "log.parquet", log_rows(100, 3))
     out = run("replay", log, "--set", "kmigrated_batch_nr=9").out
-    table = out[out.index("busiest batches") :].splitlines()[2:]
+    table = out[out.index("busiest batches") : out.index("Next: ")].splitlines()[2:]
     moved = [line.split()[3] for line in table if line.strip()]
     assert moved == ["10"] * 5
 

@@ -42,10 +42,11 @@ def after_run(args: argparse.Namespace) -> list[str]:
 
 def print_steps(steps: Iterable[str]) -> None:
     """Print them, a line each."""
+    from pghot.report.plain import plain
     from pghot.report.table import print_hint
 
     for step in steps:
-        print_hint(f"Next: {step}")
+        print_hint(f"Next: {plain(step)}")
 
 
 def _report(args: argparse.Namespace) -> list[str]:
