@@ -23,7 +23,7 @@ class Still(ReplayFeed):
     """A replay that has been brought to a time: gives that state and the one before."""
 
     def __init__(self) -> None:
-        log, machine = EXAMPLES / "sqlite.parquet", EXAMPLES / "two-tier.toml"
+        log, machine = EXAMPLES / "sqlite.parquet", None
         super().__init__(log, machine, speed=SPEED, until_s=AT_S)
         self.start()
         last = self.next_state(PATIENCE_S)

@@ -33,6 +33,7 @@ ROOMS = {
         "log",
         "replaying",
         "results",
+        "simulated",
         "sources",
     },
     "live": {

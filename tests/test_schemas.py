@@ -76,10 +76,9 @@ def test_the_life_of_a_page_and_refusals_of_the_shipped_log(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(SCHEMAS.parents[1])
-    machine = ("--machine", "examples/two-tier.toml")
     slow = ("--set", "pghot_promote_rate_limit_MBps=1", "--events", tmp_path / "events")
-    assert run("replay", "examples/sqlite.parquet", *machine, *slow).status == 0
-    life = check("why-page", run("why", tmp_path / "events", "0x80152", "--json").out)
+    assert run("replay", "examples/sqlite.parquet", *slow).status == 0
+    life = check("why-page", run("why", tmp_path / "events", "0x80277", "--json").out)
     assert {step["what"] for step in life["steps"]} >= {"recorded", "refused", "moved"}
     refused = check("why-refused", run("why", tmp_path / "events", "--refused", "--json").out)
     assert refused["refused"]

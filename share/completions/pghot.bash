@@ -11,7 +11,7 @@ _shtab_pghot_subparsers=(demo replay sim curve sweep advise why report convert r
 
 _shtab_pghot_demo_option_strings=(-h --help --mode --fidelity --set --json)
 _shtab_pghot_replay_option_strings=(-h --help --machine --source --start --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
-_shtab_pghot_sim_option_strings=(-h --help --list --policy --set --scale --seed --json --events --events-limit -o --force)
+_shtab_pghot_sim_option_strings=(-h --help --log --machine --closed-loop --list --show --policy --set --scale --seed --json --events --events-limit -o --force)
 _shtab_pghot_curve_option_strings=(-h --help --machine --fast --by --price --json -o --force --skip-bad)
 _shtab_pghot_sweep_option_strings=(-h --help --grid --fast --policy --set --seed --scale --machine --start --skip-bad -o --shard --dask --json)
 _shtab_pghot_advise_option_strings=(-h --help --target --fast --machine --latency --price --scale --live -p --for --json -o --force)
@@ -43,6 +43,8 @@ _shtab_pghot_replay___set_COMPGEN=_pghot_settings
 _shtab_pghot_replay___events_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_replay__o_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_sim_pos_0_COMPGEN=_pghot_presets
+_shtab_pghot_sim___log_COMPGEN=_shtab_compgen_files
+_shtab_pghot_sim___machine_COMPGEN=_shtab_compgen_files
 _shtab_pghot_sim___policy_COMPGEN=_pghot_policies
 _shtab_pghot_sim___set_COMPGEN=_pghot_settings
 _shtab_pghot_sim___events_COMPGEN=_shtab_compgen_dirs
@@ -120,6 +122,7 @@ _shtab_pghot_replay___force_nargs=0
 _shtab_pghot_replay___skip_bad_nargs=0
 _shtab_pghot_sim__h_nargs=0
 _shtab_pghot_sim___help_nargs=0
+_shtab_pghot_sim___closed_loop_nargs=0
 _shtab_pghot_sim___list_nargs=0
 _shtab_pghot_sim___json_nargs=0
 _shtab_pghot_sim___force_nargs=0
@@ -214,7 +217,7 @@ _shtab_pghot___version_nargs=0
 # Custom Preamble
 _pghot_settings() { compgen -W "enabled_sources= target_nid= freq_threshold= kmigrated_sleep_ms= kmigrated_batch_nr= pghot_promote_freq_window_ms= pghot_promote_rate_limit_MBps= numa_balancing_promote_rate_limit_MBps= numa_balancing=" -- "$1"; }
 _pghot_names() { compgen -W "enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates" -- "$1"; }
-_pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle" -- "${1##*,}"; }
+_pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle all-fast all-slow" -- "${1##*,}"; }
 _pghot_presets() { compgen -W "graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf" -- "$1"; compgen -f -X "!*.toml" -- "$1"; }
 _pghot_topics() { compgen -W "tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
 _pghot_sources() { compgen -P "${1%"${1##*,}"}" -W "hintfault hwhint" -- "${1##*,}"; }

@@ -7,7 +7,7 @@
 # Custom Preamble
 function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_threshold= kmigrated_sleep_ms= kmigrated_batch_nr= pghot_promote_freq_window_ms= pghot_promote_rate_limit_MBps= numa_balancing_promote_rate_limit_MBps= numa_balancing=; end
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
-function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle}; end
+function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
 function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --sim --source --speed --start --target --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -90,7 +90,11 @@ complete -c pghot -n '_shtab_pghot_using replay' -l skip-bad -d 'count and skip 
 complete -c pghot -n '_shtab_pghot_using replay; and test $_shtab_pghot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'access log: Parquet, CSV, CSV.zst'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a sim -d 'simulate a tiered machine: what promotion does for a workload, policy by policy'
 complete -c pghot -n '_shtab_pghot_using sim' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using sim' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'simulate the accesses of this log, at its times'
+complete -c pghot -n '_shtab_pghot_using sim' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'with --log: machine file (the log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using sim' -l closed-loop -d 'with --log: each access follows the one before, whatever the log'"'"'s times'
 complete -c pghot -n '_shtab_pghot_using sim' -l list -d 'show the presets and the policies'
+complete -c pghot -n '_shtab_pghot_using sim' -l show -x -d 'print a preset as TOML, to start a scenario from'
 complete -c pghot -n '_shtab_pghot_using sim' -l policy -xka "(_pghot_policies)" -d 'run these policies (default: the scenario'"'"'s)'
 complete -c pghot -n '_shtab_pghot_using sim' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name, or a value of the scenario; may be repeated'
 complete -c pghot -n '_shtab_pghot_using sim' -l scale -x -d 'run a slice of the machine: 0.25 or 1/4'

@@ -17,8 +17,6 @@ REPLAY = (
     "top",
     "--replay",
     str(shipped("sqlite.parquet", "examples")),
-    "--machine",
-    str(shipped("two-tier.toml", "examples")),
 )
 
 

@@ -27,21 +27,21 @@ TIGHT = {
 # and digests of the promotions in order and of the records at the end.
 GOLDEN = {
     ("default", "v7", False): (
-        6448, 240, 126587, 6448, "b645ebedf9bf5a7b", "77c09c0bc37ff9d4"),
+        640, 7, 633545, 37019, "109949b3b3b1ff4e", "4dfc970f5b30362f"),
     ("default", "v7", True): (
-        6402, 1094, 141486, 8482, "f06bf9d5bcedf74e", "8930bdfe63b03210"),
+        640, 102, 609394, 36947, "f8a5971d62caf5fa", "36e169a74028f50c"),
     ("default", "improved", False): (
-        6446, 239, 126589, 6446, "a25d48afa8a73cf8", "4ca74afaf87b2c7e"),
+        640, 7, 633397, 629113, "59e551ca872a7ed1", "721f3421a4707e59"),
     ("default", "improved", True): (
-        6414, 1164, 136863, 6414, "0426eabca9b6b5fa", "4ca74afaf87b2c7e"),
+        640, 94, 630385, 19918, "bc840e90081c14fb", "276fcb701966a270"),
     ("precise", "v7", False): (
-        6446, 239, 126589, 6446, "b9a2f58c322b6c46", "7f3f14c2c0ce3790"),
+        640, 7, 633545, 37006, "109949b3b3b1ff4e", "2a7ed8ce4ed44ac8"),
     ("precise", "v7", True): (
-        6399, 1093, 141490, 8478, "5be3ae15b830b645", "acab63fee8005dfc"),
+        640, 102, 609394, 36941, "f8a5971d62caf5fa", "6f45668612ad4fe9"),
     ("precise", "improved", False): (
-        6446, 239, 126589, 6446, "18f8d13c9623e005", "77f13512e1800b89"),
+        640, 7, 632395, 843213, "d9cfe75eedc907a3", "67fc7ca67c48dc95"),
     ("precise", "improved", True): (
-        6417, 1150, 134057, 6417, "df03f4dba0155af2", "77f13512e1800b89"),
+        640, 94, 630615, 20235, "5d15d2713683cdbe", "a5fe881c9b2f7471"),
 }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -78,6 +80,16 @@ def test_as_placed_and_served_are_what_the_engine_counts(tmp_path, pfns):
     result = replayed(tmp_path / "log.parquet", pfns)
     assert result.baselines.as_placed.whole == result.engine.accesses_born_on_toptier / len(pfns)
     assert result.served.whole == result.engine.accesses_on_toptier / len(pfns)
+
+
+def test_first_touch_leaves_the_promo_watermark_free_for_what_is_promoted(tmp_path):
+    low = machine(free_fast=8)
+    low = replace(low, nodes=(replace(low.nodes[0], promo_wmark=3), low.nodes[1]))
+    pfns = [*SLOW_PFNS[:10], *([SLOW_PFNS[9]] * 6)]
+    result = replayed(tmp_path / "log.parquet", pfns, "first-touch", low)
+    assert result.baselines.as_placed.whole == 5 / 16
+    assert result.baselines.first_touch.whole == 8 / 16
+    assert result.pages_promoted == 1
 
 
 @pytest.mark.parametrize("start", STARTS)

@@ -148,7 +148,15 @@ def test_what_a_policy_notes_is_told(capsys) -> None:
 
 def test_the_summary_has_every_figure_and_every_counter() -> None:
     summary = json.loads(json.dumps(comparison().summary()))
-    assert list(summary) == ["scenario", "title", "scale", "seed", "policies", "published"]
+    assert list(summary) == [
+        "scenario",
+        "title",
+        "scale",
+        "seed",
+        "policies",
+        "published",
+        "bounds",
+    ]
     got = summary["policies"]["pghot-hwhint"]
     assert list(got["vmstat"]) == list(ORDER)
     assert got["ratio"] == 0.4

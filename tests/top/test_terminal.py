@@ -67,8 +67,8 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def start(terminal: Terminal) -> str:
     """Start the view of a replay from the shell, and give its first whole screen."""
-    log, machine = shipped("sqlite.parquet", "examples"), shipped("two-tier.toml", "examples")
-    command = f"{sys.executable} -m pghot top --replay {log} --machine {machine}"
+    log = shipped("sqlite.parquet", "examples")
+    command = f"{sys.executable} -m pghot top --replay {log}"
     terminal.wait(lambda screen: "ready$" in screen)
     terminal.keys(f"{command} --speed 4 -d 0.5 || echo status $?", "Enter")
     return terminal.wait(lambda screen: "hwhint" in screen and "speed 4" in screen)

@@ -23,7 +23,7 @@ from pghot.top.sim_feed import SimFeed
 from pghot.top.state import State
 from pghot.top.virtual_feed import VirtualFeed
 
-LOG, MACHINE = shipped("sqlite.parquet", "examples"), shipped("two-tier.toml", "examples")
+LOG, MACHINE = shipped("sqlite.parquet", "examples"), None
 LONG_S = 120.0
 
 

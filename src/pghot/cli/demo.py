@@ -1,4 +1,4 @@
-"""`pghot demo`: the shipped log of a real program, replayed on a two-tier machine."""
+"""`pghot demo`: the shipped log of a real program, replayed on its two-tier machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     more = {
         "log": shipped("sqlite.parquet", "examples"),
-        "machine": shipped("two-tier.toml", "examples"),
+        "machine": None,
         "source": None,
         "output": None,
         "events": None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pghot.results.provenance import LogFacts
     from pghot.simulated.scenario import Scenario
 
 
@@ -19,7 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scenario", metavar="SCENARIO", nargs="?", help="a preset's name, or a TOML file"
     )
+    parser.add_argument(
+        "--log", metavar="LOG", type=Path, help="simulate the accesses of this log, at its times"
+    )
+    parser.add_argument(
+        "--machine", metavar="FILE", type=Path, help="with --log: machine file (the log's own)"
+    )
+    parser.add_argument(
+        "--closed-loop",
+        action="store_true",
+        help="with --log: each access follows the one before, whatever the log's times",
+    )
     parser.add_argument("--list", action="store_true", help="show the presets and the policies")
+    parser.add_argument(
+        "--show", metavar="PRESET", help="print a preset as TOML, to start a scenario from"
+    )
     parser.add_argument(
         "--policy", metavar="NAME,...", help="run these policies (default: the scenario's)"
     )
@@ -50,6 +65,15 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         _list(as_json=args.json)
         return 0
+    if args.show is not None:
+        from pghot.simulated.scenario_file import preset_text
+
+        print(preset_text(args.show), end="")
+        return 0
+    if args.log is not None:
+        return _of_log(args)
+    if args.machine is not None or args.closed_loop:
+        raise InputError("sim: --machine and --closed-loop go with --log")
     if args.scenario is None:
         raise InputError("sim: wants a SCENARIO; pghot sim --list shows the presets")
     scenario, scale = scenario_of(args)
@@ -59,27 +83,56 @@ def run(args: argparse.Namespace) -> int:
 
 def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
     """Give the scenario as the options have it, and its scale; InputError where it is none."""
+    from pghot.policies.registry import POLICIES
+    from pghot.simulated.scaling import scaled
+    from pghot.simulated.scenario_file import load_scenario
+
+    scenario = _as_asked(args, load_scenario(args.scenario, POLICIES))
+    scale = scale_of(args.scale)
+    return scaled(scenario, scale), scale
+
+
+def _as_asked(args: argparse.Namespace, scenario: Scenario) -> Scenario:
+    """Give the scenario with the settings and the policies of the options."""
     import msgspec
 
     from pghot.policies.registry import POLICIES
-    from pghot.simulated.scaling import scaled
-    from pghot.simulated.scenario_file import checked, load_scenario
+    from pghot.simulated.scenario_file import checked
     from pghot.simulated.settings import with_settings
 
-    scenario = load_scenario(args.scenario, POLICIES)
     scenario = with_settings(scenario, args.settings, POLICIES)
     if args.policy is not None:
         names = tuple(name.strip() for name in args.policy.split(","))
         scenario = msgspec.structs.replace(scenario, policies=names)
         checked(scenario, f"--policy {args.policy}", POLICIES)
-    scale = scale_of(args.scale)
-    return scaled(scenario, scale), scale
+    return scenario
 
 
-def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: int) -> int:
+def _of_log(args: argparse.Namespace) -> int:
+    """Simulate the accesses of a log."""
+    from pghot.errors import InputError
+    from pghot.replaying.as_scenario import scenario_of_log
+
+    if args.scenario is not None or args.scale != "1":
+        raise InputError("sim: --log takes no SCENARIO and no --scale")
+    scenario, facts = scenario_of_log(args.log, args.machine, closed_loop=args.closed_loop)
+    scenario = _as_asked(args, scenario)
+    args.scenario = str(args.log)
+    seed = scenario.seed if args.seed is None else seed_of(args.seed)
+    return _compare(args, scenario, 1.0, seed, facts)
+
+
+def _compare(
+    args: argparse.Namespace,
+    scenario: Scenario,
+    scale: float,
+    seed: int,
+    log: LogFacts | None = None,
+) -> int:
     from pghot.cli.events import events_of
     from pghot.cli.made import made
     from pghot.errors import InputError
+    from pghot.policies.registry import BOUNDS
     from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
     from pghot.report.progress import time_progress
@@ -104,7 +157,14 @@ def _compare(args: argparse.Namespace, scenario: Scenario, scale: float, seed: i
                 )
                 for policy in scenario.policies
             ]
-        comparison = Comparison(args.scenario, scenario, scale, seed, outcomes, made(args))
+        bounds = {
+            name: simulate(scenario, policy, seed=seed).run_s
+            for name, policy in BOUNDS.items()
+            if not any(threads.paced for threads in scenario.threads)
+        }
+        comparison = Comparison(
+            args.scenario, scenario, scale, seed, outcomes, made(args), log, bounds
+        )
         if output:
             output.finish(comparison)
     if args.json:

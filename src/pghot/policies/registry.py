@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pghot.engine.fidelity import IMPROVED
 from pghot.engine.layout import PRECISE
+from pghot.policies.everywhere import Everywhere
 from pghot.policies.interleave import Interleave
 from pghot.policies.none import NoPromotion
 from pghot.policies.numab2 import NumaBalancing
@@ -18,10 +19,14 @@ _FAULTS, _HARDWARE = 0b01, 0b10
 
 
 class Entry(NamedTuple):
-    """A policy: what it is, in a line, and how to make one."""
+    """A policy: what it is, in a line, and how to make one.
+
+    `bound`: its placement is given, at no cost, and kswapd does not touch it.
+    """
 
     what: str
     make: Callable[[], Policy]
+    bound: bool = False
 
 
 ENTRIES = {
@@ -46,8 +51,19 @@ ENTRIES = {
         lambda: Pghot(_HARDWARE, fidelity=IMPROVED),
     ),
     "interleave": Entry("pages dealt out among all nodes, no promotion", Interleave),
-    "oracle": Entry("the bound: knows the heat to come, moves at no cost", Oracle),
+    "oracle": Entry("the bound: knows who accesses what, moves at no cost", Oracle, bound=True),
+    "all-fast": Entry(
+        "every access to the top tier, whatever its room",
+        lambda: Everywhere(toptier=True),
+        bound=True,
+    ),
+    "all-slow": Entry(
+        "every access below the top tier", lambda: Everywhere(toptier=False), bound=True
+    ),
 }
 
 POLICIES = {name: entry.what for name, entry in ENTRIES.items()}
 """What each policy is, in one line."""
+
+BOUNDS = {"all fast": "all-fast", "all slow": "all-slow"}
+"""Policies that every comparison is held between, by what is said of them."""

@@ -71,7 +71,7 @@ class Simulation:
         self._heat = RegionHeat(self.world)
         self.policy: Policy = ENTRIES[policy].make()
         self.policy.prepare(self.world)
-        if scenario.demotion:
+        if scenario.demotion and not ENTRIES[policy].bound:
             self.world.after_step.append(Kswapd(self.world).check)
 
     def engine(self) -> Engine:
@@ -105,6 +105,10 @@ class Simulation:
             timeline=account.timeline(),
             notes=figures.notes,
             binned=self._binned(figures),
+            busy_s=sum(group.busy_s for group in world.groups),
+            late_s=max(
+                (g.flow.late_s for g in world.groups if g.flow.schedule is not None), default=None
+            ),
         )
 
     def _binned(self, figures: Figures) -> Binned:

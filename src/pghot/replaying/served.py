@@ -11,7 +11,7 @@ from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.memory import Node
 from pghot.log.schema import Columns
-from pghot.replaying.start import LOGGED, PLACES
+from pghot.replaying.start import LOGGED, started
 
 
 def touches_of(chunks: Iterable[Columns], last_us: int | None) -> Touches:
@@ -73,7 +73,7 @@ class Served:
         on_fast = placed_fast(touched, memory.mem_map, nodes)
         room = room_for(touched, on_fast, nodes)
         if start != LOGGED:
-            on_fast = PLACES[start](touched, room)
+            on_fast = started(touched, room, nodes, start)
         return baselines(touched, room, on_fast)
 
     def _begin(self, first_us: int) -> None:

@@ -30,12 +30,12 @@ from pghot.errors import InputError
 from pghot.log.schema import Columns
 
 LOGGED = "logged"
-PLACES: dict[str, Callable[[Touched, Room], BoolArray]] = {
+_PLACES: dict[str, Callable[[Touched, Room], BoolArray]] = {
     "first-touch": first_touch,
     "interleave": interleaved,
     "slow": slow_first,
 }
-STARTS = (LOGGED, *PLACES)
+STARTS = (LOGGED, *_PLACES)
 """Where a replay may begin: `logged` is where the log's PFNs are on the machine."""
 
 
@@ -62,13 +62,24 @@ class Renamed(NamedTuple):
         return columns | {"pfn": moved}
 
 
+def started(touched: Touched, room: Room, nodes: tuple[Node, ...], start: str) -> BoolArray:
+    """Say which folios begin on the top tier, where `start` is another than `logged`.
+
+    First touch leaves the promo watermarks free, as kswapd does: what is promoted goes there.
+    """
+    if start == "first-touch":
+        kept = sum(node.promo_wmark for node in nodes if node.toptier)
+        room = room._replace(fast=max(room.fast - kept, 0))
+    return _PLACES[start](touched, room)
+
+
 def place(memory: ArrayMemory, nodes: tuple[Node, ...], touched: Touched, start: str) -> Renamed:
-    """Put folios where `start`, one of `PLACES`, has them; say which were renamed.
+    """Put folios where `started` has them; say which were renamed.
 
     InputError where the lower tiers have no frames left over to name them by.
     """
     fast = placed_fast(touched, memory.mem_map, nodes)
-    wanted = PLACES[start](touched, room_for(touched, fast, nodes))
+    wanted = started(touched, room_for(touched, fast, nodes), nodes, start)
     down, up = np.flatnonzero(fast & ~wanted), np.flatnonzero(~fast & wanted)
     renamed = _down(memory, touched, down, [node.id for node in nodes if not node.toptier])
     _up(memory, touched, up, [node.id for node in nodes if node.toptier])

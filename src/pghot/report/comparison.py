@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
 from pghot.report.sim_facts import BASE, policy_facts
-from pghot.results.provenance import Made
+from pghot.results.provenance import LogFacts, Made
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
 
@@ -39,6 +39,10 @@ class Comparison:
     seed: int
     outcomes: Sequence[Outcome]
     made: Made | None = None
+    log: LogFacts | None = None
+    """The log whose accesses were simulated."""
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    """Run times in seconds between which all lie: were all accesses fast, and all slow."""
 
     def ratio(self, outcome: Outcome) -> float | None:
         """Give the run time in parts of that without promotion; None where that did not run."""
@@ -76,6 +80,7 @@ class Comparison:
                 {**figure._asdict(), "difference": figure.difference}
                 for figure in self.published()
             ],
+            "bounds": {f"{name.replace(' ', '_')}_s": s for name, s in self.bounds.items()},
         }
 
     def settings(self) -> dict[str, Any]:
@@ -85,9 +90,11 @@ class Comparison:
 
     def _policy(self, outcome: Outcome) -> dict[str, Any]:
         name = self.name.encode(errors="replace").decode()
-        facts = policy_facts(self.made, name, self.scenario, outcome, self.outcomes)
+        facts = policy_facts(self.made, name, self.scenario, outcome, self.outcomes, log=self.log)
         return facts | {
             "run_s": outcome.run_s,
+            "busy_s": outcome.busy_s,
+            "late_s": outcome.late_s,
             "ratio": self.ratio(outcome),
             "accesses": outcome.accesses,
             "fast_accesses": outcome.fast_accesses,

@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.policies.registry import ENTRIES
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.plain import plain
+from pghot.report.sim_facts import BASE, start_of, verdict_against
 from pghot.report.sizes import size
 from pghot.report.table import WHY
 from pghot.simulated.result import Outcome
@@ -40,6 +42,8 @@ def print_comparison(comparison: Comparison) -> None:
         f"{escape(comparison.scenario.title)}",
         soft_wrap=True,
     )
+    for line in _said(comparison):
+        console.print(line, soft_wrap=True)
     several = max((console.width - LABEL_WIDTH) // POLICY_WIDTH, 1)
     for outcomes in _parts(comparison.outcomes, several):
         console.print(_outcomes(comparison, outcomes))
@@ -52,6 +56,23 @@ def print_comparison(comparison: Comparison) -> None:
     for outcome in comparison.outcomes:
         for note in outcome.notes:
             console.print(f"{outcome.policy}: {escape(note)}", soft_wrap=True)
+
+
+def _said(comparison: Comparison) -> list[str]:
+    """Give the verdict on each policy, in a line, and the times between which all lie."""
+    lines = []
+    base = next((o for o in comparison.outcomes if o.policy == BASE), None)
+    start = start_of(comparison.scenario)
+    for outcome in comparison.outcomes:
+        if base is None or outcome is base or ENTRIES[outcome.policy].bound:
+            continue
+        time = verdict_against(base, outcome)
+        lines.append(f"{outcome.policy}: [bold]{time['verdict']}[/bold]")
+    said = [f"Promotion against none (start: {start}): {'; '.join(lines)}."] if lines else []
+    if comparison.bounds:
+        bounds = ", ".join(f"{name} {_seconds(s)}" for name, s in comparison.bounds.items())
+        said.append(f"Run times lie between: {bounds}.")
+    return said
 
 
 def print_list(presets: Mapping[str, str], policies: Mapping[str, str]) -> None:
@@ -74,6 +95,9 @@ def _outcomes(comparison: Comparison, outcomes: Sequence[Outcome]) -> Table:
         table.add_column(outcome.policy.replace("-", "-\n"), justify="right", no_wrap=True)
     table.add_row("run time", *(f"[bold]{o.run_s:,.2f} s[/bold]" for o in outcomes))
     table.add_row("to that without promotion", *(_ratio(comparison.ratio(o)) for o in outcomes))
+    if any(o.late_s is not None for o in outcomes):
+        table.add_row("time of threads", *(_seconds(o.busy_s) for o in outcomes))
+        table.add_row("longest lateness", *(_seconds(o.late_s) for o in outcomes))
     for label, show in _ROWS:
         table.add_row(label, *map(show, outcomes))
     for what in _names(outcome.overhead_s for outcome in outcomes):

@@ -8,7 +8,7 @@ from typing import Any
 from pghot.baselines.shares import Share
 from pghot.engine.sizes import parse_size
 from pghot.engine.units import PAGE_SHIFT
-from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
+from pghot.results.provenance import LogFacts, Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import run_time_verdict, untold
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario import Scenario
@@ -20,7 +20,13 @@ _BASELINES = {"as_placed": BASE, "interleave": "interleave", "bound": "oracle"}
 
 
 def policy_facts(
-    made: Made | None, name: str, scenario: Scenario, result: Outcome, others: Sequence[Outcome]
+    made: Made | None,
+    name: str,
+    scenario: Scenario,
+    result: Outcome,
+    others: Sequence[Outcome],
+    *,
+    log: LogFacts | None = None,
 ) -> dict[str, Any]:
     """Give where the result of a policy comes from, and what came of it beside the `others`."""
     by_policy = {other.policy: other for other in others}
@@ -30,7 +36,7 @@ def policy_facts(
         made,
         "simulation",
         fidelity=engine.fidelity if engine else None,
-        log=None,
+        log=log,
         machine=machine_facts(name, _nodes(scenario)),
         start=start,
     )
@@ -91,7 +97,15 @@ def _time(result: Outcome, base: Outcome | None) -> dict[str, Any]:
         return untold(f"the policy {BASE} did not run")
     if base is result:
         return untold("it is what the others are held against")
-    return run_time_verdict(base.run_s, result.run_s, f"the policy {BASE}")
+    return verdict_against(base, result)
+
+
+def verdict_against(base: Outcome, result: Outcome) -> dict[str, Any]:
+    """Hold run times against each other; where a log sets the pace, the time of its threads."""
+    against = f"the policy {BASE}"
+    if result.late_s is None:
+        return run_time_verdict(base.run_s, result.run_s, against)
+    return run_time_verdict(base.busy_s, result.busy_s, against)
 
 
 def _mode(result: Outcome) -> str:

@@ -15,7 +15,8 @@ class Group:
 
     `left`: accesses that all of them together still have to make, infinite where they have
     no number.  `debt_s`: thread time taken by faults, interrupts and waiting, and not paid
-    yet.  `cost_ns` of an access now.  `threads` that run, on `cpus`.
+    yet.  `cost_ns` of an access now.  `threads` that run, on `cpus`.  `busy_s`: thread time in
+    accesses and debts.
     """
 
     table: ThreadsTable
@@ -27,6 +28,7 @@ class Group:
     debt_s: float = 0.0
     cost_ns: float = 0.0
     made: float = 0.0
+    busy_s: float = 0.0
     ended_s: float | None = None
 
     @property
@@ -43,12 +45,13 @@ class Group:
         """Seconds until it has made its accesses, at the present cost."""
         return (self.left * self.cost_ns * 1e-9 + self.debt_s) / len(self.cpus)
 
-    def work(self, seconds: float) -> float:
-        """Let time pass; give the accesses made."""
+    def work(self, seconds: float, most: float = inf) -> float:
+        """Let time pass; give the accesses made, `most` at the most."""
         time = self.threads * seconds
         paid = min(self.debt_s, time)
         self.debt_s -= paid
-        made = min((time - paid) / (self.cost_ns * 1e-9), self.left)
+        made = min((time - paid) / (self.cost_ns * 1e-9), self.left, most)
+        self.busy_s += paid + made * self.cost_ns * 1e-9
         self.left -= made
         self.made += made
         return made

@@ -14,6 +14,7 @@ from pghot.simulated.layout import unit_flags, units_of
 from pghot.simulated.memory import SimulatedMemory
 from pghot.simulated.regions import Flow, Region
 from pghot.simulated.scenario import Scenario, ThreadsTable
+from pghot.workloads.log_times import read_schedule
 from pghot.workloads.make import make_stream
 
 
@@ -87,6 +88,7 @@ def allocate(
 def _flow(table: ThreadsTable, region: Region, rng: np.random.Generator) -> Flow:
     options = dict(table.stream)
     kind = options.pop("kind", "uniform")
-    flow = Flow(table.name, make_stream(kind, region.units, options, rng))
+    schedule = read_schedule(str(options.get("path", ""))) if table.paced else None
+    flow = Flow(table.name, make_stream(kind, region.units, options, rng), schedule)
     region.flows.append(flow)
     return flow

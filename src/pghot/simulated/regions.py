@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.simulated.units import Units
+from pghot.workloads.log_times import Schedule
 from pghot.workloads.stream import Clocks, Stream
 
 
 class Flow:
     """A stream under way: its clock, and what the clock was at earlier times."""
 
-    def __init__(self, name: str, stream: Stream) -> None:
+    def __init__(self, name: str, stream: Stream, schedule: Schedule | None = None) -> None:
         self.name = name
         self.stream = stream
+        self.schedule = schedule
+        """When accesses are due; None where each follows the one before."""
+        self.late_s = 0.0
+        """The longest that an access came after it was due."""
         self.clock = 0.0
         self.weights: npt.NDArray[np.float64] = stream.weights()
         """Share of each unit in the accesses of the present phase."""
@@ -27,12 +33,18 @@ class Flow:
     def advanced(self, time: float, clock: float) -> None:
         """Note that the clock stands so at `time`."""
         self.clock = clock
+        if self.schedule is not None:
+            self.late_s = max(self.late_s, self.schedule.late_s(clock + 1, time))
         if self._rows == len(self._times):
             self._times = np.concatenate([self._times, np.zeros(self._rows)])
             self._clocks = np.concatenate([self._clocks, np.zeros(self._rows)])
         self._times[self._rows] = time
         self._clocks[self._rows] = clock
         self._rows += 1
+
+    def due(self, time: float) -> float:
+        """Give how many accesses are due at a time and not made; infinite without a schedule."""
+        return inf if self.schedule is None else max(self.schedule.due(time) - self.clock, 0.0)
 
     def change(self) -> None:
         """Go into the stream's next phase."""

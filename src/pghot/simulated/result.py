@@ -50,6 +50,8 @@ class Outcome:
     counters: every vmstat counter.  refused: ready folios that did not move, by reason.
     memcg_promoted: pages promoted by memcg.
     group_s: when each group of threads ended.
+    busy_s: time of threads in accesses, faults and waiting, all together.
+    late_s: the longest that an access came after the log's time; None where none has one.
     binned: heat by region and time, and what an engine has of its own.
     """
 
@@ -71,6 +73,8 @@ class Outcome:
     timeline: Timeline
     notes: list[str] = field(default_factory=list)
     binned: Binned | None = None
+    busy_s: float = 0.0
+    late_s: float | None = None
 
     @property
     def fast_share(self) -> float:

@@ -80,8 +80,9 @@ class ThreadsTable(_Table, frozen=True):
 
     `accesses` of each thread, then it ends; None goes on until `end_s` or the scenario's
     end.  Groups that name the same `stream_of` share its stream (that group's).
-    `mlp` is how many accesses are under way at once, `think_ns` the time between two that
-    no memory takes.
+    `paced`: the accesses of a log come at its times, or as soon after as the machine can
+    make them.  `mlp` is how many accesses are under way at once, `think_ns` the time between
+    two that no memory takes.
     """
 
     name: str
@@ -96,6 +97,7 @@ class ThreadsTable(_Table, frozen=True):
     store_share: Share = 0.0
     mlp: Positive = 1.0
     think_ns: NotNegative = 0.0
+    paced: bool = False
 
 
 class EventTable(_Table, frozen=True):

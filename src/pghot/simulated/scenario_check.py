@@ -138,6 +138,8 @@ def _check_threads(scenario: Scenario) -> None:
             )
         if threads.end_s is not None and threads.end_s <= threads.start_s:
             raise ValueError(f"{where}.end_s: {threads.end_s} is not after start_s")
+        if threads.paced and threads.stream.get("kind") != "log":
+            raise ValueError(f"{where}.paced: only the accesses of a log have times")
         if threads.stream_of is None:
             check_stream(f"{where}.stream", threads.stream)
         else:

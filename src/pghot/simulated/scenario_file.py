@@ -23,6 +23,14 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
+def preset_text(name: str) -> str:
+    """Give the file of a preset, comments and all; InputError where there is none."""
+    if name not in presets():
+        near = perhaps(name, presets())
+        raise InputError(f"{name}: no such preset; {near}pghot sim --list shows them")
+    return (PRESETS / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_scenario(name: str, policies: Collection[str]) -> Scenario:
     """Read the preset of this name, or else the file; `policies` are those that there are.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,17 @@ class Traffic:
     def distance(self, cpu_node: int, nid: int) -> int:
         """Distance from a node's CPUs to a node; 255 (unreachable) where no link goes."""
         return self._distance.get((cpu_node, nid), 255)
+
+    def idle_ns(self, cpu_node: int, nid: int, store_share: float) -> float:
+        """Give the ns of an access from a node's CPUs to a node where nothing else goes on.
+
+        Infinite where no link goes.
+        """
+        link = self._ways[cpu_node][nid]
+        if link == NO_LINK:
+            return inf
+        kind = self._kinds[link]
+        return kind.read_latency_ns * (1 - store_share) + kind.write_latency_ns * store_share
 
     def costs(
         self, groups: Sequence[Group], shares: Sequence[npt.NDArray[np.float64]], seconds: float

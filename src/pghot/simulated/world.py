@@ -79,6 +79,8 @@ class World:
         """Told of every event of the scenario, after the machine has changed."""
         self.on_allocated: list[Callable[[Units, float], None]] = []
         self.after_step: list[Callable[[float], None]] = []
+        self.served_by: Callable[[Group], int] | None = None
+        """Gives the node that serves all accesses of a group; None: those that pages are on."""
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
         self.regions: dict[str, Region] = make_regions(scenario, self.memory, *rng.spawn(1))
@@ -225,10 +227,10 @@ class World:
         self._solve(running, length)
         for group in running:
             length = min(length, group.ends_in())
-            stream = group.flow.stream
-            if (stop := min(stream.next_change(), stream.end_clock)) < inf:
-                left = max(stop - group.flow.clock, 0)
-                length = min(length, left / _pace(group.flow, running))
+            flow = group.flow
+            stop = min(flow.stream.next_change(), flow.stream.end_clock)
+            if flow.schedule is None and stop < inf:
+                length = min(length, max(stop - flow.clock, 0) / _pace(flow, running))
         return max(length, 0.0)
 
     def _solve(self, running: list[Group], length: float) -> None:
@@ -236,8 +238,9 @@ class World:
         shares = []
         for group in running:
             flow = group.flow
-            ahead = max(length * _pace(flow, running), 1.0)
-            shares.append(flow.stream.shares(flow.clock, flow.clock + ahead))
+            ahead = max(min(length * _pace(flow, running), flow.due(self.now + length)), 1.0)
+            own = flow.stream.shares(flow.clock, flow.clock + ahead)
+            shares.append(own if self.served_by is None else self._all_on(self.served_by(group)))
         for group, cost in zip(running, self.traffic.costs(running, shares, length), strict=True):
             group.cost_ns = cost
 
@@ -245,9 +248,12 @@ class World:
         self, flow: Flow, running: list[Group], start: float, length: float
     ) -> list[Step]:
         groups = [group for group in running if group.flow is flow]
-        made = [group.work(length) for group in groups]
+        due, threads = flow.due(start + length), sum(group.threads for group in groups)
+        made = [group.work(length, due * group.threads / max(threads, 1)) for group in groups]
         before, after = flow.clock, flow.clock + sum(made)
         shares = flow.stream.shares(before, after)
+        if self.served_by is not None:
+            shares = self._all_on(self.served_by(groups[0]))
         top = float(shares @ self.memory.on_top[: len(shares)])
         self.account.accesses(after - before, (after - before) * top)
         if self.on_faults:
@@ -258,6 +264,11 @@ class World:
             flow.change()
             self._new_heat()
         return [Step(group, before, after, n) for group, n in zip(groups, made, strict=True)]
+
+    def _all_on(self, nid: int) -> npt.NDArray[np.float64]:
+        shares = np.zeros(len(self.memory.on_top) - 1)
+        shares[nid] = 1.0
+        return shares
 
     def _fault(
         self,

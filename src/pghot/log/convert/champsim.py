@@ -65,6 +65,7 @@ def open_champsim(source: Source, options: Options, tally: Tally) -> Opened:
         f"{options.ips} instructions a second",
         tool="ChampSim tracer",
         virtual_clock="--ips",
+        every_access=True,
     )
 
 

@@ -184,7 +184,9 @@ def _check_placement(
 
 def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
     taken = opened.taken + (f"; one access in {sample} kept" if sample > 1 else "")
+    # A simulator's trace lists every access; how many a sample of others stands for, none says.
     extra = to_extra(opened.regions)
+    extra |= {"accesses_a_row": sample} if opened.every_access else {}
     if machine is None:
         return Metadata(taken=taken, extra=extra)
     return Metadata(taken=taken, hz=machine.hz, machine=machine.to_dict(), extra=extra)

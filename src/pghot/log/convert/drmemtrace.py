@@ -68,6 +68,7 @@ def open_drmemtrace(source: Source, options: Options, tally: Tally) -> Opened:
         f"converted from drmemtrace through {options.llc.words}; {clock}",
         tool="drmemtrace",
         virtual_clock="" if rate is None else "--order-as-time",
+        every_access=True,
     )
 
 

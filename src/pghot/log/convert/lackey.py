@@ -108,6 +108,7 @@ def open_lackey(source: Source, options: Options, tally: Tally) -> Opened:
         f"converted from lackey through {llc.words}; virtual time, {clock} a second",
         tool="valgrind --tool=lackey",
         virtual_clock="--ips" if rate is None else "--order-as-time",
+        every_access=True,
     )
 
 

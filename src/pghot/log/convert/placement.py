@@ -66,7 +66,7 @@ class Placement:
             return 0
         if self.machine is None:
             return int(self.fast_share * self.pages.count)
-        return min(self.pages.count, self.fast.free_pages if self.fast else 0)
+        return min(self.pages.count, _first_touch_room(self.fast) if self.fast else 0)
 
     def made(self) -> Machine:
         """A machine for the pages that there are: full from the start, or with all slow."""
@@ -136,7 +136,7 @@ class Placement:
         else:
             self.tally.note(
                 f"pages have PFNs by first touch: {fast} on the fast node as far as its "
-                f"free_pages go, {pages - fast} on the slow one"
+                f"free_pages go above its promo_wmark, {pages - fast} on the slow one"
             )
 
     def nids(self, rows: Columns) -> npt.NDArray[np.int16]:
@@ -230,6 +230,11 @@ def plan(
         skip_bad=skip_bad,
         tally=tally,
     )
+
+
+def _first_touch_room(node: Node) -> int:
+    """Pages that first touch takes of a node: kswapd keeps its promo watermark free."""
+    return max(node.free_pages - node.promo_wmark, 0)
 
 
 def _slow_node(machine: Machine) -> Node:

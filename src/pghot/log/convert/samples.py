@@ -115,6 +115,8 @@ class Opened:
     """Option that sets how long the log lasts, where its time is none of a clock."""
     regions: tuple[Region, ...] = ()
     """Mappings of the processes, in the order in which they were made."""
+    every_access: bool = False
+    """Whether the trace lists all accesses, so that each row is one."""
 
 
 def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remedy: str) -> bool:

@@ -76,7 +76,7 @@ def _spec(words: str, values: list[dict[str, Any]], order: Sequence[Run]) -> Spe
         "data": {"values": values},
         "facet": {"field": "run", "type": "nominal", "title": None,
                   "sort": [run.name for run in order],
-                  "header": {"labelLimit": 190, "labelColor": "var(--text)"}},
+                  "header": {"labelLimit": 190, "labelColor": "var(--fg)"}},
         "columns": ACROSS,
         "spec": {
             "width": 170, "height": 70,

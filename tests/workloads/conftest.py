@@ -1,0 +1,3 @@
+from tests.log.made import run
+
+__all__ = ["run"]
