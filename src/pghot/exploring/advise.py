@@ -109,7 +109,7 @@ def _assumed(case: Case) -> list[str]:
             + ("an unknown number of accesses" if rows is None else f"{rows:g} accesses")
         )
         lines.append(
-            "simulated: rows at an even pace, each of which can be sampled; pages begin by first "
+            "simulated: rows at their times, each of which can be sampled; pages begin by first "
             f"touch, kswapd demotes what was not referenced; {case.span_us / USEC_PER_SEC:,.1f} s"
         )
     return lines

@@ -51,9 +51,8 @@ class Counts:
             pfns, odd = pfns[mine], odd[mine]
         units = self._units.of(np.ascontiguousarray(pfns))
         self._make_room(self._units.count)
-        count = self._units.count
-        self._counts[part, :count] += np.bincount(units, minlength=count)
-        self._counts[2, :count] += np.bincount(units[odd], minlength=count)
+        np.add.at(self._counts[part], units, 1)
+        np.add.at(self._counts[2], units[odd], 1)
         while self._units.count > self.most:
             self._halve()
 

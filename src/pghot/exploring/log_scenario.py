@@ -1,4 +1,4 @@
-"""A log as a scenario: its rows at an even pace, first touch, and a kernel that demotes.
+"""A log as a scenario: its rows at their times, first touch, and a kernel that demotes.
 
 A replay moves pages up only, so that fast memory fills up once; here kswapd makes room.
 """
@@ -35,15 +35,13 @@ class LogFacts(NamedTuple):
 
 
 def scenario_of_log(log: LogFacts, fast_pages: int, prices: Prices) -> Scenario:
-    """Give a scenario whose accesses are the rows of a log, spread over its time.
+    """Give a scenario whose accesses are the rows of a log, at their times.
 
-    Each row is an access of one thread, so that the machine is never too slow for them; all
-    pages are allocated by first touch on a fast node of `fast_pages`.  InputError where
-    that is no node.
+    Each row is an access of one thread; all pages are allocated by first touch on a fast
+    node of `fast_pages`.  InputError where that is no node.
     """
     if not log.span_us:
         raise InputError(f"{log.path}: all rows are at one instant: there is no pace to run them")
-    gap_ns = log.span_us * 1000 / log.rows
     nodes = {
         0: ("ddr", fast_pages, prices.fast_ns),
         1: ("cxl-x8-ocp", log.pages + SLACK_PAGES, prices.slow_ns),
@@ -53,7 +51,7 @@ def scenario_of_log(log: LogFacts, fast_pages: int, prices: Prices) -> Scenario:
         "shows": "what each policy does with the accesses of a log",
         "demotion": True,
         "tick_ms": TICK_MS,
-        "seconds": 2 * log.span_us / USEC_PER_SEC + 1,
+        "seconds": log.span_us / USEC_PER_SEC + 1,
         "node": [
             {"id": nid, "size": f"{pages << PAGE_SHIFT >> 10} KiB", **_role(nid)}
             for nid, (_kind, pages, _ns) in nodes.items()
@@ -70,9 +68,8 @@ def scenario_of_log(log: LogFacts, fast_pages: int, prices: Prices) -> Scenario:
                 "count": 1,
                 "node": 0,
                 "region": "log",
-                "stream": {"kind": "log", "path": str(log.path)},
-                "accesses": log.rows,
-                "think_ns": max(gap_ns - prices.slow_ns, 0.0),
+                "stream": {"kind": "log", "path": str(log.path), "wraps": False},
+                "paced": True,
             }
         ],
         "sampler": {"period": SAMPLED_OPS, "ops_per_access": float(SAMPLED_OPS)},

@@ -84,7 +84,16 @@ def promote_lines(advice: Advice) -> list[str]:
         "cannot be told": "Whether promotion pays cannot be told",
     }[found.verdict]
     line = f"{words} with {shown(size)} of fast memory, against first touch: {_saved(found)}; "
-    return [f"{line}{best.moves:,} pages moved, both ways."]
+    return [f"{line}{best.moves:,} pages moved, both ways.", *_second_half(advice, found)]
+
+
+def _second_half(advice: Advice, found: PromoteAnswer) -> list[str]:
+    """Say where the second half of a log tells otherwise than the whole."""
+    best, base = found.trials["best settings"], found.trials["first touch"]
+    if advice.kind != "log" or (best.share > base.share) == (best.late > base.late):
+        return []
+    line = f"In the second half it is the other way round: first touch serves {base.late:.1%} "
+    return [f"{line}of the accesses fast, promotion {best.late:.1%}."]
 
 
 def _gain(advice: Advice, found: SettingsAnswer) -> str:
