@@ -118,6 +118,10 @@ def test_skip_bad_gives_what_the_log_without_those_rows_gives(
         said = f"pghot: {log}: 3 bad rows skipped\n" if path == log else ""
         assert done.err == said, why
         files[path] = {file.name: file.read_bytes() for file in output.iterdir()}
+        summary = json.loads(files[path].pop("summary.json"))
+        assert summary.pop("log")["rows"] == 237
+        del summary["command"]
+        files[path]["summary"] = json.dumps(summary).encode()
     assert files[log] == files[clean]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,8 +136,10 @@ class Heat:
         else:
             places = rows["vaddr"] >> np.uint64(REGION_SHIFT)
         self._own(pfns, pids, places)
-        second = int(rows["time_us"][-1]) // USEC_PER_SEC
-        self._window.add(second, _counted(pids, places))
+        seconds = rows["time_us"] // np.uint64(USEC_PER_SEC)  # ascending; a pause may be long
+        starts = np.flatnonzero(np.diff(seconds, prepend=np.uint64(1 << 63))).tolist()
+        for start, end in pairwise([*starts, len(seconds)]):
+            self._window.add(int(seconds[start]), _counted(pids[start:end], places[start:end]))
 
     def _own(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import combinations
 from math import isfinite
@@ -167,8 +168,12 @@ def _widths(lines: dict[str, tuple[float, Values]]) -> Spec:
     if not _alike(lines):
         return {}
     widths = [2 + WIDER * at for at in range(len(lines))][::-1]
-    scale = {"domain": list(lines), "range": widths}
-    return {"strokeWidth": {"field": "run", "type": "nominal", "scale": scale, "legend": None}}
+    # A scale of its own would share the legend of the colours, which has another say in it.
+    each = [
+        {"test": f"datum.run === {json.dumps(run)}", "value": width}
+        for run, width in zip(lines, widths, strict=True)
+    ]
+    return {"strokeWidth": {"condition": each, "value": 2}}
 
 
 def _alike(lines: dict[str, tuple[float, Values]]) -> str:
