@@ -87,12 +87,12 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 
 def imported(module: str, words: list[str], directory: Path) -> set[str]:
-    """Give the modules that `python -m module words` has imported at its end."""
+    """The modules that `python -m module words` has imported at its end."""
     return at_end(module, words, directory)[0]
 
 
 def at_end(module: str, words: list[str], directory: Path) -> tuple[set[str], int]:
-    """Give the modules at the end of a process, and the most bytes that it held."""
+    """The modules at the end of a process, and the most bytes that it held."""
     said = directory / "said"
     script = SCRIPT.format(said=str(said), module=module, words=words)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)}
@@ -111,7 +111,7 @@ def at_end(module: str, words: list[str], directory: Path) -> tuple[set[str], in
 
 @pytest.fixture
 def words_of(tmp_path: Path):
-    """Give the words of a command line, with the files that it names in their places."""
+    """The words of a command line, with the files that it names in their places."""
     config, csv = tmp_path / "run.toml", tmp_path / "trace.csv"
     config.write_text("scan_size_mb = 256\n[tunables]\nfreq_threshold = 3\n")
     csv.write_text("1,4096\n2,8192\n")

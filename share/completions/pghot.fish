@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -194,6 +194,8 @@ complete -c pghot -n '_shtab_pghot_using run' -l scan-delay-ms -x -d 'wait so lo
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-max-ms -x -d 'most time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-size-mb -x -d 'memory scanned in one go'
+complete -c pghot -n '_shtab_pghot_using run' -l fault-budget -x -d 'hint faults cost the targets no more of their CPU time (1)'
+complete -c pghot -n '_shtab_pghot_using run' -l sample-budget -x -d 'reading them costs pghot no more of a CPU (3)'
 complete -c pghot -n '_shtab_pghot_using run' -l mode -xka "default precise" -d 'record layout'
 complete -c pghot -n '_shtab_pghot_using run' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: improved)'
 complete -c pghot -n '_shtab_pghot_using run' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
@@ -261,6 +263,8 @@ complete -c pghot -n '_shtab_pghot_using record' -l scan-delay-ms -x -d 'wait so
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-max-ms -x -d 'most time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-size-mb -x -d 'memory scanned in one go'
+complete -c pghot -n '_shtab_pghot_using record' -l fault-budget -x -d 'hint faults cost the targets no more of their CPU time (1)'
+complete -c pghot -n '_shtab_pghot_using record' -l sample-budget -x -d 'reading them costs pghot no more of a CPU (3)'
 complete -c pghot -n '_shtab_pghot_using record' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'the log (Parquet)'
 complete -c pghot -n '_shtab_pghot_using record' -l force -d 'write over LOG'
 complete -c pghot -n '_shtab_pghot_using record' -l json -d 'print the result as JSON'
@@ -277,6 +281,8 @@ complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a 
 complete -c pghot -n '_shtab_pghot_using topology' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using topology' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'
 complete -c pghot -n '_shtab_pghot_using topology' -l json -d 'print the topology as JSON'
+complete -c pghot -n '_shtab_pghot_using topology' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write a machine file of this host'
+complete -c pghot -n '_shtab_pghot_using topology' -l force -d 'write over FILE'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a doctor -d 'say whether pghot run could work here, and what is missing; changes nothing'
 complete -c pghot -n '_shtab_pghot_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using doctor' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pghot.engine.fidelity import IMPROVED as IMPROVED
     from pghot.engine.fidelity import V7 as V7
     from pghot.engine.fidelity import Fidelity as Fidelity
-    from pghot.engine.kmigrated import Batch as Batch
     from pghot.engine.layout import DEFAULT as DEFAULT
     from pghot.engine.layout import PRECISE as PRECISE
     from pghot.engine.layout import Layout as Layout
     from pghot.engine.memory import Folio as Folio
     from pghot.engine.memory import Memory as Memory
     from pghot.engine.memory import Node as Node
+    from pghot.engine.migrated import Batch as Batch
     from pghot.errors import InputError as InputError
     from pghot.errors import PghotError as PghotError
     from pghot.exploring.advice import Advice as Advice
@@ -55,7 +55,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Advice": "pghot.exploring.advice",
     "ArrayMemory": "pghot.engine.array_memory",
-    "Batch": "pghot.engine.kmigrated",
+    "Batch": "pghot.engine.migrated",
     "Curve": "pghot.exploring.curve_result",
     "DEFAULT": "pghot.engine.layout",
     "Engine": "pghot.engine.engine",

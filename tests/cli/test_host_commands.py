@@ -11,6 +11,7 @@ import pytest
 
 from pghot.linux.lock import default_state_dir
 from pghot.linux.topology import Topology
+from pghot.log.machine import Machine
 from tests.linux import host_trees as trees
 from tests.linux.test_guard import left, line
 from tests.log.made import Run
@@ -44,6 +45,17 @@ def become_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def words(text: str) -> str:
     return " ".join(text.split())
+
+
+def test_topology_writes_a_machine_file_that_reads_back(on: On, run: Run, tmp_path: Path) -> None:
+    on(trees.two_tier)
+    path = tmp_path / "machine.toml"
+    assert run("topology", "-o", path).status == 0
+    machine = Machine.load(path)
+    assert [node.toptier for node in machine.nodes] == [True, False]
+    assert machine.hz == 250
+    assert machine.latency_ns[1] == 400
+    assert "exists already" in run("topology", "-o", path).refusal()
 
 
 def test_topology_shows_nodes_tiers_and_why(on: On, run: Run) -> None:

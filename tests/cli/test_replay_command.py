@@ -1,4 +1,4 @@
-"""What `pghot replay` says, and where (replay.md, "Command")."""
+"""What `pghot replay` says, and where (R10.1, R10.2)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def log(tmp_path: Path) -> Path:
 # stdout
 
 
+# R10.2
 def test_json_is_summary_json_and_nothing_else(log: Path, tmp_path: Path, run: Run) -> None:
     done = run("replay", log, "--json", "-o", tmp_path / "out")
     assert (done.status, done.err) == (0, "")
@@ -76,14 +77,14 @@ def test_a_person_reads_pages_shares_counters_and_the_busiest_batches(log: Path,
 def test_names_are_not_cut_short_in_eighty_columns(log: Path) -> None:
     out = pghot("replay", log, env=os.environ | {"COLUMNS": "80"}).out
     assert "\u2026" not in out
-    tables = out[out.index("pages promoted") :]
+    tables = out[out.index("pages promoted") : out.index("Next: ")]
     assert max(map(len, tables.splitlines())) <= 80
 
 
 def test_the_busiest_batches_are_the_largest_five(tmp_path: Path, run: Run) -> None:
     log = write_log(tmp_path / "log.parquet", log_rows(100, 3))
     out = run("replay", log, "--set", "kmigrated_batch_nr=9").out
-    table = out[out.index("busiest batches") :].splitlines()[2:]
+    table = out[out.index("busiest batches") : out.index("Next: ")].splitlines()[2:]
     moved = [line.split()[3] for line in table if line.strip()]
     assert moved == ["10"] * 5
 
@@ -145,6 +146,7 @@ def test_any_file_name_will_do(
 # Options
 
 
+# R10.1
 def test_sources_default_to_those_in_the_log(tmp_path: Path, run: Run) -> None:
     for sources, bits in ((0,), 1), ((1,), 2), ((0, 1), 3):
         rows = log_rows()

@@ -14,7 +14,7 @@ WHOLE, STEADY = slice(0, 2), slice(1, 2)
 
 
 def stack_distances(rows):
-    """Give the distance of each access but the first ones, from a list kept in order of use."""
+    """The distance of each access but the first ones, from a list kept in order of use."""
     stack, found = [], []
     for row in rows:
         if row in stack:

@@ -14,7 +14,7 @@ HOT = range(100, 140)
 
 @pytest.fixture
 def result(world, tmp_path):
-    """Give the run and the directory of its result."""
+    """The run and the directory of its result."""
     for page in HOT:
         world.map(40, page)
     world.map(40, 512, pages=HUGE)

@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
         from pghot.report.table import print_hint
 
         print_hint(
+            "Promoted later it pays: pghot demo --set pghot_promote_rate_limit_MBps=1\n"
+            "With demotion: pghot sim --log LOG on the same log.\n"
             "The log: SQLite makes an index and answers skewed queries (examples/README.md).\n"
             "Your own: pghot convert --help, then pghot replay LOG --machine FILE."
         )
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def live_hint(host: Host) -> list[str]:
-    """Say that `pghot run` is there where the host has a fast and a slow node."""
+    """Point to `pghot run` where the host has a fast and a slow node."""
     from pghot.errors import PghotError
     from pghot.linux.topology import read_topology
 

@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one line, as for every other error."""
 
     def error(self, message: str) -> NoReturn:
-        """Say it, name the help, and give status 2."""
+        """Print it with the help to read, and exit with status 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -77,12 +77,12 @@ def _refuse_left_over(parser: argparse.ArgumentParser, over: Sequence[str]) -> N
 
 
 def command_module(name: str) -> ModuleType:
-    """Give the module of a command."""
+    """The module of a command."""
     return importlib.import_module(f"pghot.cli.{name}")
 
 
 def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
-    """Give the parser; the command that was chosen is in `command`.
+    """The parser; the command that was chosen is in `command`.
 
     It knows the arguments of every command; for a command line (`words`), those of the
     command in it alone, whose module is then the only one that is imported.
@@ -105,7 +105,7 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
 
 
 def subparsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Give the parsers of what a parser lets choose, by name; none for a leaf."""
+    """The parsers of what a parser lets choose, by name; none for a leaf."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return dict(action.choices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 
@@ -39,4 +40,11 @@ def run(args: argparse.Namespace) -> int:
         else:
             text = render(runs, title, script())
         stream.write(text.encode(errors="replace"))
+    print(f"{args.output}: {_next(args.results)}", file=sys.stderr)
     return 0
+
+
+def _next(results: list[Path]) -> str:
+    """Say where to look beyond the report."""
+    one = "another" if len(results) == 1 else "more"
+    return f"open it in a browser; {one} result beside it compares; pghot why tells of pages"

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
-    """Give what the options ask for; InputError where they cannot be."""
+    """What the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
     from pghot.errors import InputError
@@ -110,11 +110,13 @@ def _run(
     from pghot.cli.attached import attached
     from pghot.cli.events import events_of
     from pghot.cli.made import made
+    from pghot.cli.next_steps import after_run, print_steps
     from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
     from pghot.linux.limits import raise_limit
     from pghot.live.beside import Lasting, Losses
     from pghot.live.run import RESULTS, run_engine
+    from pghot.report.live import StatusLine
 
     options, engine_options = requests_of(args)
     losses = Losses()
@@ -160,6 +162,8 @@ def _run(
     for line in losses.lines():
         lines.say(Caution(f"lost: {line}"))
     _print(result, lines, as_json=args.json)
+    if isinstance(lines, StatusLine) and not args.json:
+        print_steps(after_run(args))
     return status or int(bool(losses.why))
 
 

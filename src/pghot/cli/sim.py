@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
-    """Give the scenario as the options have it, and its scale; InputError where it is none."""
+    """The scenario as the options have it, and its scale; InputError where it is none."""
     from pghot.policies.registry import POLICIES
     from pghot.simulated.scaling import scaled
     from pghot.simulated.scenario_file import load_scenario
@@ -93,7 +93,7 @@ def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
 
 
 def _as_asked(args: argparse.Namespace, scenario: Scenario) -> Scenario:
-    """Give the scenario with the settings and the policies of the options."""
+    """The scenario with the settings and the policies of the options."""
     import msgspec
 
     from pghot.policies.registry import POLICIES
@@ -170,9 +170,11 @@ def _compare(
     if args.json:
         print(json.dumps(comparison.summary(), indent=2))
     else:
+        from pghot.cli.next_steps import after_sim, print_steps
         from pghot.report.sim import print_comparison
 
         print_comparison(comparison)
+        print_steps(after_sim(args))
     return 0
 
 
@@ -202,7 +204,7 @@ def scale_of(text: str) -> float:
 
 
 def seed_of(text: str) -> int:
-    """Give the seed that an option names; InputError where it is none."""
+    """The seed that an option names; InputError where it is none."""
     from pghot.errors import InputError
 
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -28,7 +28,7 @@ class Sampled(NamedTuple):
     rate: float
 
     def split(self, number: int, splits: int) -> Sampled:
-        """Give one of so many samples of these that share no page."""
+        """One of so many samples of these that share no page."""
         mine = hashed(self.touched.pfn) % np.uint64(splits) == number
         return Sampled(chosen(self.touched, mine), self.odd[mine], self.rate / splits)
 
@@ -57,7 +57,7 @@ class Counts:
             self._halve()
 
     def sampled(self) -> Sampled:
-        """Give what was counted."""
+        """The counts."""
         count = self._units.count
         early, late, odd = self._counts[:, :count]
         pages = np.ones(count, np.int64)
@@ -85,6 +85,6 @@ class Counts:
 
 
 def chosen(touched: Touched, mine: npt.NDArray[np.bool_]) -> Touched:
-    """Give some of the pages."""
+    """Some of the pages."""
     late = None if touched.late is None else touched.late[mine]
     return Touched(touched.pfn[mine], touched.pages[mine], touched.early[mine], late)

@@ -17,7 +17,7 @@ TABLE, CURVE = "curve.parquet", "curve.json"
 
 @contextmanager
 def curve_directory(path: Path | None, *, force: bool) -> Iterator[Callable[[Curve], None]]:
-    """Give a function that writes a curve; its files appear in `path` at a clean end.
+    """A function that writes a curve; its files appear in `path` at a clean end.
 
     Without a `path` it writes nothing.  Errors are those of `whole_directory`.
     """

@@ -15,7 +15,7 @@ FEW = 0.01
 
 
 def notes_of(whole: Scope, counted: Sampled, sources: Mapping[str, int]) -> tuple[str, ...]:
-    """Give the lines.  `sources`: rows by source."""
+    """The lines.  `sources`: rows by source."""
     notes = []
     if sources["hintfault"]:
         notes.append(
@@ -46,7 +46,7 @@ def notes_of(whole: Scope, counted: Sampled, sources: Mapping[str, int]) -> tupl
 
 
 def unseen_pages(counted: Sampled) -> int:
-    """Give the least number of pages that were accessed and have no row.
+    """The least number of pages that were accessed and have no row.
 
     Chao, "Nonparametric estimation of the number of classes in a population", 1984, in its
     bias-corrected form f1 (f1 - 1) / (2 (f2 + 1)), with f1 pages of one row and f2 of two.

@@ -33,7 +33,7 @@ class Scope:
     lru_rate: float
 
     def line(self, name: str, part: str = WHOLE) -> Line:
-        """Give a line: `bound`, `bound_held_out`, `lru`, `first_touch` or `interleave`.
+        """A line: `bound`, `bound_held_out`, `lru`, `first_touch` or `interleave`.
 
         KeyError where there is none of that name, or of that part.
         """
@@ -43,20 +43,20 @@ class Scope:
         return found[0]
 
     def share(self, name: str, pages: int, part: str = WHOLE) -> float:
-        """Give a line's share at a size in pages; between two sizes of it a straight line."""
+        """A line's share at a size in pages; between two sizes of it a straight line."""
         return float(np.interp(pages, self.sizes, self.line(name, part).share))
 
     def error(self, name: str, pages: int, part: str = WHOLE) -> float:
-        """Give the error of `share`: half of its interval of 95 %."""
+        """The error of `share`: half of its interval of 95 %."""
         return float(np.interp(pages, self.sizes, self.line(name, part).error))
 
     def needed(self, name: str, target: float, part: str = WHOLE) -> int | None:
-        """Give the least of the sizes, in pages, that serves so much; None where none does."""
+        """The least of the sizes, in pages, that serves so much; None where none does."""
         enough = np.flatnonzero(self.line(name, part).share >= target)
         return int(self.sizes[enough[0]]) if len(enough) else None
 
     def knee(self, name: str = BOUND, part: str = WHOLE) -> int | None:
-        """Give the size, in pages, beyond which a line rises slower than on its average."""
+        """The size, in pages, beyond which a line rises slower than on its average."""
         return knee(self.sizes, self.line(name, part).share)
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ class Curve:
     notes: tuple[str, ...]
 
     def to_arrow(self) -> pa.Table:
-        """Give a row for each size of each line of each scope, as an Arrow table.
+        """A row for each size of each line of each scope, as an Arrow table.
 
         Columns: scope, line, part, fast_pages, fast_bytes, share, error, cost (null without
         a price).
@@ -96,7 +96,7 @@ class Curve:
         return pa.concat_tables(tables)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what `pghot curve --json` prints."""
+        """What `pghot curve --json` prints."""
         return {
             "log": self.log,
             "taken_by": self.taken_by,

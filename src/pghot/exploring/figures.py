@@ -17,7 +17,7 @@ _ELSEWHERE = ("command", "kind", "log", "machine", "taken_by", "version")
 
 
 def figures_of_result(result: Result) -> Figures:
-    """Give the figures of a replay: shares, pages moved, and all of its summary.
+    """The figures of a replay: shares, pages moved, and all of its summary.
 
     A page that is promoted is a move; a replay demotes nothing.
     """
@@ -34,7 +34,7 @@ def figures_of_result(result: Result) -> Figures:
 
 
 def figures_of_outcome(outcome: Outcome) -> Figures:
-    """Give the figures of a policy in a simulation."""
+    """The figures of a policy in a simulation."""
     own: Figures = {
         "fast_share": outcome.fast_share,
         "run_s": outcome.run_s,
@@ -59,7 +59,7 @@ def figures_of_outcome(outcome: Outcome) -> Figures:
 
 
 def flat(tables: Mapping[Any, Any], before: str = "") -> Figures:
-    """Give tables within tables as one, whose names have dots; lists are left out."""
+    """Tables within tables as one, whose names have dots; lists are left out."""
     found: Figures = {}
     for key, value in tables.items():
         name = f"{before}{key}"

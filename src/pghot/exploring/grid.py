@@ -87,12 +87,12 @@ class Point(NamedTuple):
 
 
 def is_scenario(name: str) -> bool:
-    """Tell a scenario, a preset or a TOML file, from a log."""
+    """A scenario, a preset or a TOML file, from a log."""
     return name in presets() or name.endswith(".toml")
 
 
 def points_of(grid: Grid, policies_of: Mapping[str, Sequence[str]]) -> list[Point]:
-    """Give every point; `policies_of` each input are those that run where none is named.
+    """Every point; `policies_of` each input are those that run where none is named.
 
     InputError for a policy, a setting or a size that there is none of.
     """

@@ -84,7 +84,7 @@ def _load(name: str, grid: Grid) -> Input:
 
 
 def _digest(path: Path, name: str) -> str:
-    """Give the SHA-256 of a log's content; of a directory of parts, that of them all."""
+    """The SHA-256 of a log's content; of a directory of parts, that of them all."""
     digest = sha256()
     try:
         for part in sorted(path.iterdir()) if path.is_dir() else [path]:
@@ -96,18 +96,18 @@ def _digest(path: Path, name: str) -> str:
 
 
 def scenario_of(given: Input) -> Scenario:
-    """Give the scenario of an input that is one."""
+    """The scenario of an input that is one."""
     return msgspec.convert(given.scenario, Scenario)
 
 
 def machine_named(given: Input) -> Machine | None:
-    """Give the machine that was named for a log; None for the log's own."""
+    """The machine that was named for a log; None for the log's own."""
     return None if given.machine is None else Machine.from_dict(given.machine)
 
 
 @contextmanager
 def local(source: str) -> Iterator[Path]:
-    """Give a file of this machine with an input's content: itself, or a copy of a URL's.
+    """A file of this machine with an input's content: itself, or a copy of a URL's.
 
     URLs are read by fsspec (extra `pghot[dask]`).  PghotError where they cannot be.
     """
@@ -131,13 +131,13 @@ def local(source: str) -> Iterator[Path]:
 
 
 def canonical(data: Mapping[str, Any]) -> bytes:
-    """Give plain data as bytes that are the same for the same content."""
+    """Plain data as bytes that are the same for the same content."""
     return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
 
 @cache
 def version() -> str:
-    """Give the version of pghot and a digest of its sources: what ran."""
+    """The version of pghot and a digest of its sources: what ran."""
     root = Path(__file__).parents[1]
     digest = sha256()
     for path in sorted(root.rglob("*.py")):

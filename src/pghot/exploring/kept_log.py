@@ -28,13 +28,13 @@ class KeptLog(Log):
         yield from self._chunks
 
     def last_us(self) -> int | None:
-        """Give the time of the last row (`Log`)."""
+        """The time of the last row (`Log`)."""
         return self._last_us
 
 
 @contextmanager
 def kept_log(path: Path, replays: int) -> Iterator[Log | Path]:
-    """Give a log for so many replays: its rows decoded, or its path where they are too many.
+    """A log for so many replays: its rows decoded, or its path where they are too many.
 
     InputError where it is no log.
     """

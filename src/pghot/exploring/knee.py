@@ -10,7 +10,7 @@ LEAST = 0.1
 
 
 def knee(sizes: npt.NDArray[np.int64], share: npt.NDArray[np.float64]) -> int | None:
-    """Give the size at the knee of a rising curve; None where it has none.
+    """The size at the knee of a rising curve; None where it has none.
 
     The size at which the curve, both axes from 0 to 1, is farthest above the line from its
     start to its end: Satopaa, Albrecht, Irwin, Raghavan, "Finding a 'Kneedle' in a Haystack",

@@ -54,7 +54,7 @@ class Lru:
             sample.add(hashes[split == number], part)
 
     def shares(self, sizes: npt.NDArray[np.int64], parts: slice) -> tuple[Shares, Shares]:
-        """Give the share served fast by each size (pages), and the error of it.
+        """The share served fast by each size (pages), and the error of it.
 
         The error is half of the interval that contains it 95 times of 100.
         """
@@ -74,7 +74,7 @@ def _shares(
     parts: slice,
     splits: int = 1,
 ) -> Shares:
-    """Give the shares by one sample, of which there are `splits`.
+    """The shares by one sample, of which there are `splits`.
 
     What the sample's accesses fall short of its rate is counted as the shortest distance
     ("SHARDS-adj" of the paper): pages with very many accesses were left out, or taken in.
@@ -92,7 +92,7 @@ def _shares(
 
 
 def _longest(buckets: int, bits: int, splits: int) -> npt.NDArray[np.float64]:
-    """Give the longest distance of each bucket, in pages of the whole log."""
+    """The longest distance of each bucket, in pages of the whole log."""
     number = np.arange(buckets)
     half = 1 << (bits - 1)
     octave = np.maximum(number // half - 1, 0)

@@ -17,7 +17,7 @@ RETRIES = 3
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """Give an executor on the workers of the scheduler at `address`, as `tcp://host:8786`.
+    """An executor on the workers of the scheduler at `address`, as `tcp://host:8786`.
 
     InputError where there is none, or it has no worker.
     """

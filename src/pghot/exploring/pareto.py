@@ -14,12 +14,12 @@ RUN_S, FAST_SHARE, MOVES = "run_s", "fast_share", "moves"
 
 
 def axes_of(row: Row) -> tuple[str, str, str]:
-    """Give what points of an input compete in: run time of a simulation, else the share."""
+    """What points of an input compete in: run time of a simulation, else the share."""
     return (RUN_S if RUN_S in row["figures"] else FAST_SHARE, MOVES, "fast_pages")
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
-    """Give the Pareto front of each input, best first: less time, moves and fast memory.
+    """The Pareto front of each input, best first: less time, moves and fast memory.
 
     A point is in it where no other of its input is at least as good in all three and better
     in one; of points that are alike in all, the first is.

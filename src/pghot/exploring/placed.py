@@ -15,7 +15,7 @@ Shares = npt.NDArray[np.float64]
 
 
 def bound_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Shares:
-    """Give the most that any placement serves (`baselines.placements.hottest`) at each size.
+    """The most that any placement serves (`baselines.placements.hottest`) at each size.
 
     `accesses` of each folio, of the whole log or of its second half; sizes in pages.
     """
@@ -30,7 +30,7 @@ def bound_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Share
 
 
 def first_touch_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Shares:
-    """Give the share where the top tier is filled in the order of first touch."""
+    """The share where the top tier is filled in the order of first touch."""
     if (touched.pages == 1).all():
         served = np.concatenate([[0], np.cumsum(accesses)])
         return _shares(served[np.minimum(sizes, len(accesses))].astype(np.float64), accesses)
@@ -39,13 +39,13 @@ def first_touch_shares(touched: Touched, accesses: I64Array, sizes: I64Array) ->
 
 
 def interleave_shares(touched: Touched, accesses: I64Array, sizes: I64Array, slow: int) -> Shares:
-    """Give the share where folios are dealt out in proportion to the room, `slow` below."""
+    """The share where folios are dealt out in proportion to the room, `slow` below."""
     fast = [accesses[interleaved(touched, Room(size, slow))].sum() for size in sizes.tolist()]
     return _shares(np.array(fast, np.float64), accesses)
 
 
 def held_out_shares(touched: Touched, odd: I64Array, sizes: I64Array) -> Shares:
-    """Give what the hottest pages by every other access serve of the accesses between.
+    """What the hottest pages by every other access serve of the accesses between.
 
     The pages that samples show as hottest are partly so by chance, and the bound is too
     high by that; chosen by one half of the samples and judged by the other it is not.

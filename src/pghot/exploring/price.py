@@ -20,7 +20,7 @@ class Price(NamedTuple):
     slow: float
 
     def cost(self, fast_pages: npt.NDArray[np.int64], footprint: int) -> npt.NDArray[np.float64]:
-        """Give the cost of so much fast memory, and slow memory for the rest of `footprint`."""
+        """The cost of so much fast memory, and slow memory for the rest of `footprint`."""
         slow_pages = np.maximum(footprint - fast_pages, 0)
         cost: npt.NDArray[np.float64] = (
             fast_pages * self.fast + slow_pages * self.slow

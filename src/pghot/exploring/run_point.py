@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def key_of(given: Input, point: Point) -> str:
-    """Give a point's name: a digest of all that its figures follow from."""
+    """A point's name: a digest of all that its figures follow from."""
     fast = None if point.fast is None else point.fast.of(given.footprint.pages)
     parts = {
         "version": version(),

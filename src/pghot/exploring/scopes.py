@@ -50,7 +50,7 @@ class Scopes:
         return self._tallies[own]
 
     def __iter__(self) -> Iterator[tuple[str, Tally]]:
-        """Give names and tallies, those with most accesses first."""
+        """Names and tallies, those with most accesses first."""
         order = sorted(self._tallies.items(), key=lambda item: -item[1].accesses)
         for key, tally in order:
             yield OTHERS if key is None else self._name_of(key), tally
@@ -65,7 +65,7 @@ BY: Mapping[str, tuple[str, ...]] = {
 
 
 def scopes_by(by: str, log: Log) -> Scopes:
-    """Give scopes of a log; InputError where it does not tell."""
+    """Scopes of a log; InputError where it does not tell."""
     for column in BY[by]:
         if column not in log.columns:
             raise InputError(f"{log.path}: has no column {column}, so nothing is known by {by}")

@@ -28,7 +28,7 @@ class FastSize(NamedTuple):
     share: float | None = None
 
     def of(self, footprint: int) -> int:
-        """Give the pages, where a workload touches `footprint` of them; a part counts whole."""
+        """The pages, where a workload touches `footprint` of them; a part counts whole."""
         if self.pages is not None:
             return self.pages
         return ceil((self.share or 0.0) * footprint)
@@ -52,6 +52,6 @@ def parse_fast(text: str) -> FastSize:
 
 
 def sizes_up_to(footprint: int, more: tuple[int, ...] = ()) -> npt.NDArray[np.int64]:
-    """Give the sizes of a curve, in pages, ascending: percents of the footprint, and `more`."""
+    """The sizes of a curve, in pages, ascending: percents of the footprint, and `more`."""
     percents = np.ceil(np.arange(STEPS + 1) * footprint / STEPS).astype(np.int64)
     return np.unique(np.concatenate([percents, np.array(more, np.int64)]))

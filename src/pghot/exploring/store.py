@@ -75,7 +75,7 @@ def open_store(path: Path | None) -> Iterator[Store]:
 
 
 def read_rows(path: Path) -> dict[str, Row]:
-    """Give the rows of a directory by their names; a line that is not whole is passed over."""
+    """The rows of a directory by their names; a line that is not whole is passed over."""
     rows: dict[str, Row] = {}
     try:
         with (path / POINTS).open("rb") as stream:

@@ -91,7 +91,7 @@ def merge(directories: Sequence[Path], output: Path) -> Sweep:
 
 
 def axes(given: Input, point: Point) -> Row:
-    """Give the columns of a point that say what it is."""
+    """The columns of a point that say what it is."""
     pages = given.footprint.pages
     return {
         "point": point.number,
@@ -107,7 +107,7 @@ def axes(given: Input, point: Point) -> Row:
 
 
 def _about(grid: Grid, inputs: Mapping[str, Input], points: int) -> dict[str, Any]:
-    """Give what two shards must have in common."""
+    """What two shards must have in common."""
     digests = {name: given.digest for name, given in inputs.items()}
     content = {"version": version(), "grid": msgspec.to_builtins(grid), "inputs": digests}
     return {"id": sha256(canonical(content)).hexdigest(), "points": points} | content

@@ -29,7 +29,7 @@ class Sweep:
         return table_of(self.rows)
 
     def to_arrow(self) -> pa.Table:
-        """Give an Arrow table: a row a point, axes, error, duration and every figure."""
+        """An Arrow table: a row a point, axes, error, duration and every figure."""
         return self._table
 
     @property

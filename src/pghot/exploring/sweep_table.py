@@ -24,7 +24,7 @@ _TYPES: dict[str, pa.DataType] = {
 
 
 def table_of(rows: Sequence[Row]) -> pa.Table:
-    """Give rows, in the order of their points, as an Arrow table.
+    """Rows, in the order of their points, as an Arrow table.
 
     A figure is a column of int64 where all points have whole numbers, of double where one has
     not, else of text; null where a point has it not.

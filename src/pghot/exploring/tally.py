@@ -60,11 +60,11 @@ class Tally:
         self.accesses += len(pfns)
 
     def counted(self) -> Sampled:
-        """Give the accesses by page."""
+        """The accesses by page."""
         return self._counts.sampled()
 
     def lru_lines(self, sizes: I64Array, parts: dict[str, slice]) -> list[Line]:
-        """Give the share that an LRU of each size serves; `parts` by name."""
+        """The share that an LRU of each size serves; `parts` by name."""
         return [Line(LRU, name, *self._lru.shares(sizes, part)) for name, part in parts.items()]
 
     @property
@@ -80,7 +80,7 @@ Placed = Callable[[Touched, I64Array, I64Array], Shares]
 def placed_lines(
     sampled: Sampled, sizes: I64Array, slow: int, mem_map: MemMap | None, *, halves: bool
 ) -> list[Line]:
-    """Give the lines of the placements.  `slow`: pages that are free below the top tier."""
+    """The lines of the placements.  `slow`: pages that are free below the top tier."""
     rules: dict[str, Placed] = {
         BOUND: bound_shares,
         FIRST_TOUCH: first_touch_shares,
@@ -99,7 +99,7 @@ def placed_lines(
 
 
 def _error(rule: Placed, sampled: Sampled, sizes: I64Array, part: str) -> Shares:
-    """Give the error of a line where not all pages were counted: from samples of its pages."""
+    """The error of a line where not all pages were counted: from samples of its pages."""
     if sampled.rate == 1:
         return np.zeros(len(sizes))
     splits = [sampled.split(number, SPLITS) for number in range(SPLITS)]

@@ -38,6 +38,7 @@ class Panel(DataTable[Text]):
         self._state: State | None = None
         self._rows: list[Row] = []
         self._columns = table.columns
+        self._known = [*range(len(table.columns))]
         self.note = ""
         """What there is to say of the rows shown."""
 
@@ -47,7 +48,7 @@ class Panel(DataTable[Text]):
         self._make_columns()
 
     def on_resize(self) -> None:
-        """Give the room there is to the names."""
+        """The room there is to the names."""
         fitting = tables.widened(self.table.columns, self.size.width)
         if fitting != self._columns:
             self._columns = fitting
@@ -61,9 +62,14 @@ class Panel(DataTable[Text]):
         rows = self.table.shown(state, self.order, self.wanted)
         scroll = self.scroll_y
         self._rows = rows
-        self.clear()
+        known = tables.known_columns(self.table, rows)
+        self.clear(columns=known != self._known)
+        if known != self._known:
+            self._known = known
+            self._make_columns()
         for row in rows:
-            self.add_row(*map(_cell, self._columns, row.cells), key=row.key)
+            cells = (_cell(self._columns[at], row.cells[at]) for at in known)
+            self.add_row(*cells, key=row.key)
         place = next((at for at, row in enumerate(rows) if row.key == chosen), 0)
         self.cursor_coordinate = Coordinate(place, 0)
         self.scroll_to(y=scroll, animate=False)
@@ -127,7 +133,8 @@ class Panel(DataTable[Text]):
         return self.table.empty
 
     def _make_columns(self) -> None:
-        for at, column in enumerate(self._columns):
+        for at in self._known:
+            column = self._columns[at]
             text = Text(tables.head(column, at, self.order), style="bold")
             self.add_column(text, width=column.width, key=column.head)
 

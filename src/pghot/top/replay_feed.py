@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
+from pghot.engine.migrated import Batch
 from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
 from pghot.log.schema import SOURCES, Columns
@@ -85,6 +85,7 @@ class ReplayFeed(VirtualFeed):
             mode=engine.layout.name,
             fidelity=engine.fidelity.name,
             accesses=self._rows,
+            fast_share=self._fast_share(),
             found=sum(kmigrated.found for kmigrated in engine.kmigrated.values()),
             promoted=vmstat["pgpromote_success"],
             refused=dict(sorted(engine.refused.items())),
@@ -109,3 +110,9 @@ class ReplayFeed(VirtualFeed):
             raise PghotError(f"{name} is fixed in a replay: give it with --set {name}={text}")
         now = usecs_to_jiffies(int(self.pacer.now_s * USEC_PER_SEC), self._engine.hz)
         self._engine.write(name, text, now)
+
+    def _fast_share(self) -> float | None:
+        """Give the share of the rows so far that the top tier served, where pages move here."""
+        if self._as_live or not self._rows:
+            return None
+        return min(self._engine.accesses_on_toptier / self._rows, 1.0)

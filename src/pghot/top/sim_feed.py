@@ -29,7 +29,7 @@ class _Recent:
         self._seen: deque[tuple[float, Mapping[str, float]]] = deque([(0.0, {})])
 
     def per_s(self, now_s: float, counts: Mapping[str, float]) -> dict[str, float]:
-        """Give the counts a second, as of `now_s`."""
+        """The counts a second, as of `now_s`."""
         while len(self._seen) > 1 and self._seen[1][0] <= now_s - WINDOW_S:
             self._seen.popleft()
         since_s, before = self._seen[0]
@@ -73,6 +73,7 @@ class SimFeed(VirtualFeed):
         account = self._world.account
         figures = self._simulation.policy.figures()
         engine = self._engine
+        made = account.sums["accesses"]
         return State(
             kind="simulation",
             name=self._name,
@@ -80,6 +81,7 @@ class SimFeed(VirtualFeed):
             mode=engine.layout.name if engine else "",
             fidelity=engine.fidelity.name if engine else "",
             accesses=int(account.sums["accesses"]),
+            fast_share=account.sums["fast_accesses"] / made if made else None,
             found=sum(k.found for k in engine.kmigrated.values()) if engine else None,
             promoted=account.total["promoted"],
             demoted=account.total["demoted"],

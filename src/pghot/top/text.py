@@ -16,7 +16,7 @@ ROWS = 20
 
 
 def as_text(state: State, rate: Rates) -> str:
-    """Give everything that the view shows, one part below the other."""
+    """Everything that the view shows, one part below the other."""
     return "\n".join(line.rstrip() for line in _lines(state, rate)) + "\n"
 
 
@@ -34,9 +34,10 @@ def _lines(state: State, rate: Rates) -> Iterator[str]:
         if not rows:
             yield f"{table.title}: {table.empty}"
             continue
-        yield "".join(tables.head(c, at, order) for at, c in enumerate(table.columns))
+        known = tables.known_columns(table, rows)
+        yield "".join(tables.head(table.columns[at], at, order) for at in known)
         for row in rows[:ROWS]:
-            yield "".join(map(tables.cell, table.columns, row.cells))
+            yield "".join(tables.cell(table.columns[at], row.cells[at]) for at in known)
         if len(rows) > ROWS:
             yield f"and {len(rows) - ROWS} more"
 

@@ -34,7 +34,7 @@ _AGAIN = "record again with perf record -e EVENT -d --phys-data --sample-cpu -o 
 
 
 def looks_like_perf_data(head: bytes) -> bool:
-    """Tell whether a file opens as any perf.data does, readable here or not."""
+    """Whether a file opens as any perf.data does, readable here or not."""
     return head.startswith((MAGIC, _SWAPPED, _OLD_MAGIC))
 
 
@@ -174,7 +174,7 @@ def _id_offset_of(attr: Attr) -> int:
 
 
 def _remark_on_hidden(file: PerfFile, rows: Columns, options: Options, tally: Tally) -> None:
-    """Say why there is no physical address where they were asked for."""
+    """Why there is no physical address where they were asked for."""
     asked = any(attr.has(layout.PHYS_ADDR) for attr in file.attrs)
     if not asked or options.addresses == "virtual" or not len(rows["phys"]) or rows["phys"].any():
         return

@@ -113,14 +113,14 @@ class Opened:
     """The program that took the trace, as far as that is known."""
     virtual_clock: str = ""
     """Option that sets how long the log lasts, where its time is none of a clock."""
-    regions: tuple[Region, ...] = ()
-    """Mappings of the processes, in the order in which they were made."""
     every_access: bool = False
     """Whether the trace lists all accesses, so that each row is one."""
+    regions: tuple[Region, ...] = ()
+    """Mappings of the processes, in the order in which they were made."""
 
 
 def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remedy: str) -> bool:
-    """Decide for a whole file which addresses count; say which kinds it has.
+    """Which addresses count, for the whole file; which kinds it has.
 
     InputError where the wanted kind is missing; `remedy` ends that line.
     """

@@ -28,7 +28,7 @@ POINTS = 1600
 
 
 def fast_section(runs: Sequence[Run]) -> Section:
-    """Give the share of accesses served fast."""
+    """The share of accesses served fast."""
     lines: dict[str, tuple[float, Values]] = {}
     names = [run.name for run in runs]
     for run in runs:
@@ -48,7 +48,7 @@ def fast_section(runs: Sequence[Run]) -> Section:
 
 
 def _without(runs: Sequence[Run]) -> dict[str, tuple[float, Values]]:
-    """Give what would have been fast had nothing been promoted; of several alike, once."""
+    """What would have been fast had nothing been promoted; of several alike, once."""
     found: list[tuple[str, float, Values]] = []
     for run in runs:
         share = run.timeline.share(run.timeline.fast_without)
@@ -66,7 +66,7 @@ def _without(runs: Sequence[Run]) -> dict[str, tuple[float, Values]]:
 
 
 def moves_section(runs: Sequence[Run]) -> Section:
-    """Give promotions, with the rate limit, and demotions."""
+    """Promotions, with the rate limit, and demotions."""
     views = []
     lines: list[str] = []
     names = [run.name for run in runs]
@@ -104,7 +104,7 @@ def _draw_limits(
 
 
 def _limit(label: str, limit: int, reach: bool) -> list[Spec]:
-    """Give the rule of a limit and its words; above the upper edge where the axis ends before."""
+    """The rule of a limit and its words; above the upper edge where the axis ends before."""
     data = {"values": [{"limit": limit}]}
     y: Spec = {"field": "limit", "type": "quantitative"} if reach else {"value": 0}
     mark: Spec = {"color": "var(--limit)"}
@@ -172,7 +172,7 @@ def _widths(lines: dict[str, tuple[float, Values]]) -> Spec:
 
 
 def _alike(lines: dict[str, tuple[float, Values]]) -> str:
-    """Say which lines coincide over most of their columns."""
+    """Which lines coincide over most of their columns."""
     pairs = [
         f"{one} and {other}"
         for (one, (step, values)), (other, (same, others)) in combinations(lines.items(), 2)
@@ -190,12 +190,12 @@ def _coincide(values: Values, others: Values) -> bool:
 
 
 def _rounded(values: Values) -> list[float | None]:
-    """Give values of five digits; None where nothing happened."""
+    """Values of five digits; None where nothing happened."""
     return [float(f"{value:.5g}") if isfinite(value) else None for value in values.tolist()]
 
 
 def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, Values]]:
-    """Give wider columns where the lines together have too many: the mean of what is known."""
+    """Wider columns where the lines together have too many: the mean of what is known."""
     most = max(POINTS // max(len(lines), 1), 20)
     found = {}
     for name, (step, values) in lines.items():
@@ -211,7 +211,7 @@ def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, V
 
 
 def _tables(lines: dict[str, tuple[float, Values]], title: str) -> list[Table]:
-    """Give one table where all lines have the same columns of time, else one each."""
+    """One table where all lines have the same columns of time, else one each."""
     if len({(step, len(values)) for step, values in lines.values()}) == 1:
         step = next(step for step, _ in lines.values())
         columns = [values.tolist() for _, values in lines.values()]

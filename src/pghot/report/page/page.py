@@ -31,12 +31,12 @@ class Content(NamedTuple):
 
 
 def render(runs: Sequence[Run], title: str, library: str) -> str:
-    """Give the report of runs as HTML; `library` is the charting script."""
+    """The report of runs as HTML; `library` is the charting script."""
     return render_content(Content(_about(runs), summary(runs), sections(runs)), title, library)
 
 
 def render_content(content: Content, title: str, library: str) -> str:
-    """Give a report as HTML."""
+    """A report as HTML."""
     parts = content.sections
     views = {f"{part.key}-{at}": view for part in parts for at, view in enumerate(part.views)}
     data = _json(
@@ -194,7 +194,7 @@ def _about(runs: Sequence[Run]) -> str:
 
 
 def _json(value: object) -> str:
-    """Give JSON that ends no script, whatever its strings are."""
+    """JSON that ends no script, whatever its strings are."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
