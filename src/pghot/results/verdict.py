@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pghot.baselines.shares import Baselines, Share
-from pghot.results.prices import Prices
+
+if TYPE_CHECKING:
+    from pghot.results.prices import Prices
 
 PAYS, DOES_NOT_PAY, CANNOT_BE_TOLD = "pays", "does not pay", "cannot be told"
 

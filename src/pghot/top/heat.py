@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -135,8 +136,11 @@ class Heat:
         else:
             places = rows["vaddr"] >> np.uint64(REGION_SHIFT)
         self._own(pfns, pids, places)
-        second = int(rows["time_us"][-1]) // USEC_PER_SEC
-        self._window.add(second, _counted(pids, places))
+        seconds = (rows["time_us"] // np.uint64(USEC_PER_SEC)).astype(np.int64)
+        starts = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(seconds)]
+        for start, end in pairwise(starts):
+            piece = slice(start, end)
+            self._window.add(int(seconds[start]), _counted(pids[piece], places[piece]))
 
     def _own(
         self,
