@@ -129,6 +129,9 @@ def wheel_names(path: Path) -> set[str]:
         return set(wheel.namelist())
 
 
+@pytest.mark.skipif(
+    os.environ.get("PGHOT_VM_ALL") != "1", reason="compiles all loops again: PGHOT_VM_ALL=1"
+)
 def test_a_wheel_holds_the_objects_for_every_cpython_and_the_sources(tmp_path: Path) -> None:
     (made,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     assert "-cp311-abi3-linux_" in Path(made).name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pghot.linux.topology import read_topology
+from pghot.linux.topology import DEMOTION, read_topology
 from pghot.live.cautions import cautions
 from pghot.sources.choose import Choice
 from tests.linux import host_trees
@@ -22,6 +22,7 @@ def two_nodes(tiers, free):
         )
         host_trees.write_nodes(root, nodes, tiers)
         host_trees.write_kernel(root)
+        host_trees.write(root, DEMOTION, "true")
 
     return make
 
@@ -29,6 +30,14 @@ def two_nodes(tiers, free):
 def told(path, tiers, free=1000, *, choice=HINTS, given=None):
     host = host_trees.host(two_nodes(tiers, free), path)
     return cautions(host, read_topology(host, given), choice)
+
+
+def test_demotion_that_is_off_is_told_for_a_full_node_then_stays_full(tmp_path):
+    host = host_trees.host(two_nodes(APART, 1000), tmp_path)
+    host_trees.write(host.root, DEMOTION, "false")
+    for choice in (HINTS, HARDWARE):
+        (line,) = cautions(host, read_topology(host), choice)
+        assert line.startswith("demotion is off: once the fast node is full nothing more")
 
 
 APART, TOGETHER = {4: "0", 22: "1"}, {4: "0-1"}

@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 
 from pghot.engine.sizes import parse_size
 from pghot.policies.best_places import NOWHERE, best_places
-from pghot.policies.registry import ENTRIES, POLICIES
+from pghot.policies.registry import POLICIES
 from pghot.policies.simulate import simulate
 from pghot.report.sim_facts import start_of
 from pghot.simulated.scaling import scaled
 from pghot.simulated.scenario_file import load_scenario, preset_text, presets
 from tests.simulated.test_golden import GOLDEN
 
-REAL = [name for name, entry in ENTRIES.items() if not entry.bound]
 OTHER_START = {"hot-added", "published-1"}
 SLICES = [(1 / 64, 1), (1 / 128, 2), (1 / 128, 3)]
 QUICK = ("none", "interleave", "numab2", "pghot-hwhint")

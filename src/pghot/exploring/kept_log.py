@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pghot.log.read import Chunk, Log, open_log
-from pghot.log.schema import REQUIRED
+from pghot.log.schema import JUDGED, REQUIRED
 
+KEPT = (*REQUIRED, *JUDGED)
 MOST_ROWS = 1 << 24
 """Rows that are kept, 19 bytes each; a longer log is decoded for every replay."""
 
@@ -22,9 +23,9 @@ class KeptLog(Log):
         self._last_us = log.last_us()
 
     def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
-        """Go through the rows; only the required columns are kept (`Log`)."""
-        if set(columns) - set(REQUIRED):
-            raise ValueError("a kept log has the required columns alone")
+        """Go through the rows; only those columns are kept that a replay goes by (`Log`)."""
+        if set(columns) - set(KEPT):
+            raise ValueError("a kept log has the columns alone that a replay goes by")
         yield from self._chunks
 
     def last_us(self) -> int | None:
@@ -44,7 +45,7 @@ def kept_log(path: Path, replays: int) -> Iterator[Log | Path]:
             return
         chunks: list[Chunk] = []
         rows = 0
-        for chunk in log.chunks():
+        for chunk in log.chunks(KEPT):
             chunks.append(chunk)
             rows += len(chunk)
             if rows > MOST_ROWS:

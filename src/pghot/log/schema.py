@@ -34,6 +34,9 @@ OPTIONAL: dict[str, npt.DTypeLike] = {
     "memcg": np.uint32,
     "latency_us": np.int32,
 }
+JUDGED = ("latency_us",)
+"""Optional columns that the engine goes by where a log has them."""
+
 DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
 
 Columns = dict[str, npt.NDArray[Any]]

@@ -19,7 +19,7 @@ from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
-from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
+from pghot.log.schema import JUDGED, REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.ahead import ahead
 from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
@@ -27,9 +27,6 @@ from pghot.replaying.served import Served, touches_of
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import LOGGED, Renamed, place
 from pghot.sources.access_log import Rows, cut
-
-JUDGED = ("latency_us",)
-"""Optional columns that the engine goes by where a log has them."""
 
 BUSIEST = 5
 """Batches that the result remembers, by pages moved."""

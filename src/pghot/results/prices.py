@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pghot.log.machine import Machine
 from pghot.simulated.costs import Costs
+
+if TYPE_CHECKING:
+    from pghot.log.machine import Machine
 
 FAST_NS, SLOW_NS = 89.2, 250.0
 """Read latency, idle, of DDR4 on Ice Lake and of a CXL x8 Gen5 card (docs/model.md)."""

@@ -66,9 +66,9 @@ def with_shares(name: str, share: float):
 def test_lines_that_coincide_are_named_and_the_one_below_is_wider() -> None:
     (view,) = fast_section([with_shares("a", 0.5), with_shares("b", 0.501)]).views
     assert "Lines that coincide, the wider one below: a and b." in view.words
-    widths = view.spec["layer"][0]["encoding"]["strokeWidth"]["scale"]
-    assert widths["domain"] == ["a", "b"]
-    assert widths["range"][0] > widths["range"][1]
+    widths = view.spec["layer"][0]["encoding"]["strokeWidth"]["condition"]
+    assert [one["test"] for one in widths] == ['datum.run === "a"', 'datum.run === "b"']
+    assert widths[0]["value"] > widths[1]["value"]
     (apart,) = fast_section([with_shares("a", 0.5), with_shares("b", 0.9)]).views
     assert "coincide" not in apart.words
 
