@@ -13,7 +13,7 @@ from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.top.state import WINDOW_S, ProcessState, RegionState
 
 if TYPE_CHECKING:
-    from pghot.engine.kmigrated import Batch
+    from pghot.engine.migrated import Batch
     from pghot.log.schema import Columns
 
 REGION_SHIFT = 21
