@@ -46,7 +46,7 @@ def options(doc: str | None) -> argparse.Namespace:
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """Give a parser with the options that every benchmark has."""
+    """A parser with the options that every benchmark has."""
     made = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,7 +56,7 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Give the CPU time that this thread spends in `work`."""
+    """The CPU time that this thread spends in `work`."""
     start = time.thread_time()
     work()
     return time.thread_time() - start
@@ -175,13 +175,13 @@ DRAWS = {"uniform": uniform, "zipf 0.99": zipf}
 
 
 def sizes(quick: bool) -> dict[str, int]:
-    """Give the pages of the maps to measure, by name."""
+    """The pages of the maps to measure, by name."""
     chosen = (2, 16) if quick else (2, 64, 256)
     return {f"{mebi} Mi": mebi * MI for mebi in chosen}
 
 
 def jiffies(count: int) -> npt.NDArray[np.uint64]:
-    """Give the time of `count` accesses that follow each other without a pause."""
+    """The time of `count` accesses that follow each other without a pause."""
     return np.arange(count, dtype=np.uint64) // np.uint64(HINTS_A_JIFFY)
 
 

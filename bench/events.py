@@ -63,7 +63,7 @@ def measure(
 
 
 def cpu_of_all_threads(work: Callable[[], object]) -> float:
-    """Give the CPU time of this process that goes by in `work`."""
+    """The CPU time of this process that goes by in `work`."""
     start = time.process_time()
     work()
     return time.process_time() - start

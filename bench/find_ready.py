@@ -16,7 +16,7 @@ from pghot.engine.candidates import CANDIDATE, TAKEN_AT_ONCE, layout_row
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import LAYOUTS, Layout
 from pghot.engine.memory import Node
-from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION
+from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PAGES_PER_SECTION
 from pghot.engine.walk import Walk, find_ready
 
 DENSITIES = (0.0, 1e-6, 1e-4, 1e-2)
@@ -83,7 +83,8 @@ def take_from(
     hot_map: HotMap, slots: npt.NDArray[np.int64], at: int, out: npt.NDArray[np.void]
 ) -> tuple[int, int]:
     """Walk sections as kmigrated does; how many were taken, and where to go on."""
-    walk = Walk(slots, LOWER, 0, 0, layout_row(hot_map.layout))
+    targets = np.zeros(NID_MAX + 1, np.uint8)
+    walk = Walk(slots, LOWER, 0, 0, layout_row(hot_map.layout), targets)
     places = np.empty(PAGES_PER_SECTION, np.int64)
     return walk.take(hot_map.mem_map.pages(), hot_map.maps(), at, places, out)
 

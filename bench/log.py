@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def pack(table: pa.Table, encoding: str, packing: str) -> pa.Buffer:
-    """Give the Parquet file of a table in one of the ways."""
+    """The Parquet file of a table in one of the ways."""
     sink = io.BytesIO()
     name = table.column_names[0]
     dictionary = encoding == "DICTIONARY"

@@ -3,7 +3,7 @@
 Each case runs in a process of its own and counts what that adds to its resident memory.  `every
 page` touches every page of the lower tier, so that records and page metadata are all there;
 `folios` makes all of it aligned folios of 16 pages first; `sparse` makes 512 accesses, one in
-each GiB of half a TiB; `hole` has two sections 8 TiB apart.
+each GiB of half a TiB; `hole` has a node of two sections 64 TiB apart, with another between.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ def sparse() -> tuple[list[Node], np.ndarray]:
 
 
 def hole() -> tuple[list[Node], np.ndarray]:
-    far = 8 * 1024 * GIB
+    far = 64 * 1024 * GIB
+    ranges = [(one, one + PAGES_PER_SECTION) for one in (TOP, far)]
     nodes = [
-        Node(0, 0, TOP, toptier=True),
-        Node(1, TOP, PAGES_PER_SECTION, toptier=False),
-        Node(2, far, PAGES_PER_SECTION, toptier=False),
+        Node.of_ranges(0, [(0, 0xA0), (0x100, TOP), (far // 2, far // 2 + TOP)], toptier=True),
+        Node.of_ranges(1, ranges, toptier=False),
     ]
     return nodes, np.array([TOP, far], np.uint64)
 

@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def make_engine(layout: Layout, pages: int) -> Engine:
-    """Give an engine over a top-tier node and a lower one of `pages` pages."""
+    """An engine over a top-tier node and a lower one of `pages` pages."""
     memory = ArrayMemory(
         [
             Node(0, 0, TOP_PAGES, toptier=True, cpus=(0,)),

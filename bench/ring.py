@@ -61,7 +61,7 @@ def measure(case, kinds, pages, quick):
 
 
 def made(pages, layout):
-    """Give the words of a ring full of samples of random content."""
+    """The words of a ring full of samples of random content."""
     words = np.random.default_rng(1).integers(0, 1 << 63, pages * 512, dtype=np.uint64)
     header = struct.unpack("=Q", struct.pack("=IHH", 9, 2, layout.words * 8))[0]
     words[:: layout.words] = header

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def process(command: list[str], environment: Mapping[str, str]) -> Callable[[], float]:
-    """Give a function that runs a command, and gives the CPU time that it took."""
+    """A function that runs a command, and gives the CPU time that it took."""
 
     def run() -> float:
         null = os.open(os.devnull, os.O_RDWR)

@@ -32,7 +32,7 @@ TABLE = f"""
 
 
 def workload() -> str:
-    """Give the SQL that is traced: an index, then queries of which few keys get most."""
+    """The SQL that is traced: an index, then queries of which few keys get most."""
     draw = random.Random(SEED)
     weights = [1 / rank**SKEW for rank in range(1, ROWS + 1)]
     keys = list(range(ROWS))

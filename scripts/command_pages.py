@@ -19,12 +19,12 @@ _OPTIONS = re.compile(r"(?<=^## Options\n).*?(?=^## |\Z)", re.MULTILINE | re.DOT
 
 
 def page_of(name: str) -> Path:
-    """Give where a command's page is."""
+    """Where a command's page is."""
     return PAGES / f"{name}.md"
 
 
 def option_rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
-    """Give how each argument is written, and its help."""
+    """How each argument is written, and its help."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):  # noqa: SLF001
             continue
@@ -41,7 +41,7 @@ def option_rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 def options(parser: argparse.ArgumentParser) -> str:
-    """Give the table of a parser, and one for each of its verbs."""
+    """The table of a parser, and one for each of its verbs."""
     text = ""
     rows = list(option_rows(parser))
     if rows:
@@ -56,7 +56,7 @@ def options(parser: argparse.ArgumentParser) -> str:
 
 
 def with_options(page: str, parser: argparse.ArgumentParser) -> str:
-    """Give a page with its table made anew."""
+    """A page with its table made anew."""
     return _OPTIONS.sub(lambda _: options(parser), page, count=1)
 
 

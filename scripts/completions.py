@@ -77,7 +77,7 @@ def mark(parser: argparse.ArgumentParser) -> None:
 
 
 def bash_functions() -> str:
-    """Give a function for each kind of words, which prints those that fit."""
+    """A function for each kind of words, which prints those that fit."""
     lines = []
     for kind, words in WORDS.items():
         text = " ".join(words)
@@ -92,7 +92,7 @@ def bash_functions() -> str:
 
 
 def zsh_functions() -> str:
-    """Give a function for each kind of words, which adds them."""
+    """A function for each kind of words, which adds them."""
     lines = []
     for kind, words in WORDS.items():
         text = " ".join(words)
@@ -109,7 +109,7 @@ def zsh_functions() -> str:
 
 
 def fish_functions() -> str:
-    """Give a function for each kind of words, which prints them."""
+    """A function for each kind of words, which prints them."""
     lines = []
     for kind, words in WORDS.items():
         text = " ".join(words)
@@ -134,7 +134,7 @@ complete -o filenames -F _pghot_without_space pghot
 
 
 def completion(shell: str) -> str:
-    """Give the text for a shell."""
+    """The text for a shell."""
     parser = build_parser()
     mark(parser)
     functions = {"bash": bash_functions, "zsh": zsh_functions, "fish": fish_functions}[shell]()

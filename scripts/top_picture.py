@@ -32,7 +32,7 @@ class Still(ReplayFeed):
     over = False
 
     def next_state(self, timeout_s: float) -> State | None:
-        """Give the next one; none where both are given."""
+        """The next one; none where both are given."""
         if not hasattr(self, "states"):
             return super().next_state(timeout_s)
         if self.states:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
-from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.memory import Folio, Node
+from pghot.engine.migrated import Batch
 from pghot.engine.units import PAGES_PER_SECTION
 
 FAST, SLOW = 0, 1

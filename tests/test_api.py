@@ -16,7 +16,7 @@ import pghot
 
 
 def python(code: str) -> str:
-    """Give what a fresh interpreter prints."""
+    """What a fresh interpreter prints."""
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
@@ -59,12 +59,12 @@ def test_importing_pghot_imports_no_large_library() -> None:
 
 
 def public(name: str) -> Any:
-    """Give what a name stands for: from its home, as `pghot.replay` is a package too."""
+    """What a name stands for: from its home, as `pghot.replay` is a package too."""
     return getattr(importlib.import_module(pghot._HOME[name]), name)
 
 
 def documented(name: str) -> list[tuple[str, Any]]:
-    """Give a public object and, of a class, its public methods and properties."""
+    """A public object and, of a class, its public methods and properties."""
     thing = public(name)
     if not inspect.isclass(thing):
         return [(name, thing)] if callable(thing) else []

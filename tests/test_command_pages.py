@@ -24,7 +24,7 @@ SHOWN = {
 
 
 def agrees(said: str, shown: str) -> bool:
-    """Tell whether words are as shown, where [...] may be anything."""
+    """Whether words are as shown, where [...] may be anything."""
     pieces = [re.escape(" ".join(piece.split())) for piece in shown.split("[...]")]
     return bool(re.fullmatch(r"\s*.*\s*".join(pieces), " ".join(said.split())))
 

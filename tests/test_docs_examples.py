@@ -18,7 +18,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def examples(page: str) -> list[tuple[str, str]]:
-    """Give each command after a $ and what the page says it prints."""
+    """Each command after a $ and what the page says it prints."""
     found = []
     for block in re.findall(r"```\n(\$ .*?)```", (DOCS / page).read_text(), re.DOTALL):
         for example in block.rstrip("\n").removeprefix("$ ").split("\n$ "):
@@ -28,7 +28,7 @@ def examples(page: str) -> list[tuple[str, str]]:
 
 
 def printed(command: str, cwd: Path, path: str = "") -> str:
-    """Give what a command prints, on both streams, with programs by their names."""
+    """What a command prints, on both streams, with programs by their names."""
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=cwd,

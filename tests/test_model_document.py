@@ -16,7 +16,7 @@ TEXT = (Path(__file__).resolve().parents[1] / "docs" / "model.md").read_text()
 
 
 def rows() -> dict[str, str]:
-    """Give what stands after each name in the tables; names that share a row share values."""
+    """What stands after each name in the tables; names that share a row share values."""
     found = {}
     for first, rest in re.findall(r"^\| (`[^|]+) \| (.*) \|$", TEXT, re.MULTILINE):
         names = re.findall(r"`([^`]+)`", first)

@@ -1,56 +1,55 @@
-"""What the README shows is what a reader gets."""
+"""The README is short, its commands exist, and it shows what a reader gets."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from pghot.cli import main
+from pghot.cli.parser import build_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LIVE = (ROOT / "docs" / "live.md").read_text()
+LINES = 130
+COMMANDS = re.findall(r"(?:^|`)(?:sudo )?(pghot [a-z]+\b[^`\n#]*)", README, re.MULTILINE)
+LINKS = re.findall(r"\]\(([^)]+)\)|(?:srcset|src)=\"([^\"]+)\"", README)
 
 
-def words(text: str) -> list[str]:
-    return text.split()
+def test_it_has_at_most_130_lines() -> None:
+    assert len(README.splitlines()) <= LINES
 
 
-def test_the_demo_prints_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = README.split("```")[3]
-    assert main(["demo"]) == 0
-    said = capsys.readouterr().out.split(maxsplit=1)[1]  # after the log's path
-    assert words(said) == words(shown)[1:]
+@pytest.mark.parametrize("target", sorted({first or second for first, second in LINKS}))
+def test_what_it_links_to_is_there(target: str) -> None:
+    assert (ROOT / target.partition("#")[0]).exists()
 
 
-def test_the_simulation_prints_what_the_readme_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    example = r"`pghot (sim published-1[^`]*)`\):\n\n```\n(.*?)```"
-    ((command, shown),) = re.findall(example, README, re.DOTALL)
-    assert main(command.split()) == 0
-    assert words(capsys.readouterr().out) == words(shown)
+def test_it_names_every_kind_of_use() -> None:
+    names = {command.split()[1] for command in COMMANDS}
+    wanted = {"run", "sim", "topology", "doctor", "top", "ctl", "why", "record", "replay"}
+    assert wanted | {"convert", "report", "help", "demo"} <= names
 
 
-def test_the_readme_has_a_replay_and_accesses_of_ones_own_in_ten_lines_each() -> None:
-    assert len(PYTHON) == 2
-    assert all(len(example.strip().splitlines()) <= 11 for example in PYTHON)
+@pytest.mark.parametrize("command", [c.strip() for c in COMMANDS if len(c.split()) > 2])
+def test_every_command_that_it_shows_is_taken(command: str) -> None:
+    words = shlex.split(command.replace("PID", "40").replace("...", ""))[1:]
+    build_parser().parse_args(words)
 
 
-@pytest.mark.parametrize("example", PYTHON, ids=["replay", "own accesses"])
-def test_the_readmes_python_runs_and_says_something(example: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+def test_the_extras_that_it_installs_are_those_there_are() -> None:
+    (shown,) = re.findall(r"WHEEL\[([a-z,]+)\]", README)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(shown.split(",")) == project["optional-dependencies"].keys()
 
 
-@pytest.mark.parametrize("command", ["replay", "sim"])
-def test_every_option_is_in_the_readme(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    with pytest.raises(SystemExit):
-        main([command, "--help"])
-    options = set(re.findall(r"(?<!\S)--[a-z-]+", capsys.readouterr().out)) - {"--help"}
-    assert options <= set(re.findall(r"--[a-z-]+", README))
+def test_the_gain_that_it_names_is_that_of_the_page_on_live_runs() -> None:
+    gain = README.partition("## What you gain")[2].partition("<picture>")[0]
+    table = re.findall(r"^\| .*? \| ([\d.]+ s) \| ([\d,]+) of ([\d,]+) \|$", LIVE, re.MULTILINE)
+    ours, kernels, damons, _late = table
+    assert re.findall(r"[\d.]+ s\b", gain) == [ours[0], kernels[0], damons[0]]
+    assert re.findall(r"([\d,]+) of the ([\d,]+) cold", gain) == [damons[1:]]
+    assert ours[1] == "0"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scripts import architecture
 
 import pghot
 
@@ -51,8 +52,24 @@ ROOMS = {
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"binning", "engine", "errors", "tables", "workloads", "simulated"},
     "policies": {"binning", "engine", "errors", "simulated", "workloads", "policies"},
+    "exploring": {
+        "baselines",
+        "engine",
+        "errors",
+        "exploring",
+        "files",
+        "log",
+        "policies",
+        "replaying",
+        "results",
+        "simulated",
+        "tables",
+        "workloads",
+        "",
+    },
     "report": {
         "baselines",
+        "exploring",
         "binning",
         "engine",
         "errors",
@@ -85,6 +102,7 @@ ROOMS = {
         "compiled",
         "engine",
         "errors",
+        "exploring",
         "files",
         "linux",
         "live",
@@ -105,7 +123,18 @@ ROOMS = {
         "",
     },
     "__main__": {"cli"},
-    "": {"compiled", "engine", "log", "sources", "errors", "replaying", "report"},
+    "": {
+        "compiled",
+        "engine",
+        "errors",
+        "exploring",
+        "log",
+        "policies",
+        "replaying",
+        "report",
+        "simulated",
+        "sources",
+    },
 }
 """What the modules of each room may import of pghot; "" is `pghot` itself."""
 
@@ -157,3 +186,18 @@ def test_imports_are_found() -> None:
     assert "pghot.log.schema" in set(imports("pghot.log.read"))
     assert {"pghot.replaying.output", "pghot.report.table"} <= set(imports("pghot.cli.replay"))
     assert "pghot" in set(imports("pghot.cli.parser"))
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    """If not: scripts/architecture.py."""
+    assert architecture.PICTURE.read_text() == architecture.draw()
+
+
+def test_the_picture_has_every_room_above_those_that_it_imports() -> None:
+    rows = architecture.layers(architecture.imports())
+    level = {name: at for at, row in enumerate(rows) for name in row}
+    assert level.keys() <= ROOMS.keys()
+    above = {(one, two) for one in level for two in ROOMS[one] & level.keys() if one != two}
+    drawn = {(one, two) for one, names in architecture.imports().items() for two in names}
+    assert drawn <= above
+    assert all(level[one] < level[two] for one, two in drawn)

@@ -23,7 +23,7 @@ NAMES = sorted(path.stem for path in SCHEMAS.glob("*.json"))
 
 
 def closed(schema: Any) -> Any:
-    """Give a schema that takes no key beyond those that it names."""
+    """A schema that takes no key beyond those that it names."""
     if isinstance(schema, list):
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):

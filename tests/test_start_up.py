@@ -34,6 +34,9 @@ LIGHT = {
     "run --help": "",
     "replay --help": "",
     "sim --help": "",
+    "curve --help": "",
+    "sweep --help": "",
+    "advise --help": "",
     "top --help": "",
     "completion bash": "",
     "help": "rich",
@@ -52,6 +55,9 @@ LIGHT = {
 WITH_LOOPS = {
     "replay EXAMPLE --json": "numpy msgspec pyarrow",
     "replay EXAMPLE": "numpy msgspec pyarrow rich",
+    "curve EXAMPLE --json": "numpy msgspec pyarrow",
+    "curve EXAMPLE": "numpy msgspec pyarrow rich",
+    "sweep EXAMPLE -o SWEEP --json": "numpy msgspec pyarrow rich",
     "convert CSV -o OUT": "numpy msgspec pyarrow",
     "sim gups --scale 0.001 --policy none --json": "numpy msgspec",
     "sim --list --json": "numpy msgspec",
@@ -81,12 +87,12 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 
 def imported(module: str, words: list[str], directory: Path) -> set[str]:
-    """Give the modules that `python -m module words` has imported at its end."""
+    """The modules that `python -m module words` has imported at its end."""
     return at_end(module, words, directory)[0]
 
 
 def at_end(module: str, words: list[str], directory: Path) -> tuple[set[str], int]:
-    """Give the modules at the end of a process, and the most bytes that it held."""
+    """The modules at the end of a process, and the most bytes that it held."""
     said = directory / "said"
     script = SCRIPT.format(said=str(said), module=module, words=words)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)}
@@ -105,7 +111,7 @@ def at_end(module: str, words: list[str], directory: Path) -> tuple[set[str], in
 
 @pytest.fixture
 def words_of(tmp_path: Path):
-    """Give the words of a command line, with the files that it names in their places."""
+    """The words of a command line, with the files that it names in their places."""
     config, csv = tmp_path / "run.toml", tmp_path / "trace.csv"
     config.write_text("scan_size_mb = 256\n[tunables]\nfreq_threshold = 3\n")
     csv.write_text("1,4096\n2,8192\n")
@@ -116,6 +122,7 @@ def words_of(tmp_path: Path):
         "LOG": tmp_path / "log.parquet",
         "NOWHERE": tmp_path / "nowhere.sock",
         "OUT": tmp_path / "out.parquet",
+        "SWEEP": tmp_path / "sweep",
     }
     return lambda line: [str(places.get(word, word)) for word in line.split()]
 

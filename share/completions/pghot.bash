@@ -7,21 +7,24 @@
 
 _shtab_pghot_ctl_subparsers=(get set watch)
 _shtab_pghot_config_subparsers=(check show)
-_shtab_pghot_subparsers=(demo replay sim why report convert run ctl top record config topology doctor restore help completion)
+_shtab_pghot_subparsers=(demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion)
 
 _shtab_pghot_demo_option_strings=(-h --help --mode --fidelity --set --json)
 _shtab_pghot_replay_option_strings=(-h --help --machine --source --start --mode --fidelity --set --events --events-limit -o --json --force --skip-bad)
 _shtab_pghot_sim_option_strings=(-h --help --log --machine --closed-loop --list --show --policy --set --scale --seed --json --events --events-limit -o --force)
+_shtab_pghot_curve_option_strings=(-h --help --machine --fast --by --price --json -o --force --skip-bad)
+_shtab_pghot_sweep_option_strings=(-h --help --grid --fast --policy --set --seed --scale --machine --start --skip-bad -o --shard --dask --json)
+_shtab_pghot_advise_option_strings=(-h --help --target --fast --machine --latency --price --scale --live -p --for --json -o --force)
 _shtab_pghot_why_option_strings=(-h --help --refused --json)
 _shtab_pghot_report_option_strings=(-h --help -o --title --force)
 _shtab_pghot_convert_option_strings=(-h --help -o --output --format --machine --addresses --sample --nid --source --start --fast-share --page-size --order-as-time --fields --columns --time-unit --delimiter --llc-size --llc-ways --llc-line --ips --skip-bad --force --json)
-_shtab_pghot_run_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb --mode --fidelity --set --dry-run --latency-budget --control --no-control --metrics --mount --config --record --events --events-limit -o --force --json --log-format)
+_shtab_pghot_run_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb --fault-budget --sample-budget --mode --fidelity --set --dry-run --latency-budget --control --no-control --metrics --mount --config --record --events --events-limit -o --force --json --log-format)
 _shtab_pghot_ctl_get_option_strings=(-h --help --json --pid --control)
 _shtab_pghot_ctl_set_option_strings=(-h --help --pid --control)
 _shtab_pghot_ctl_watch_option_strings=(-h --help --count --json --pid --control)
 _shtab_pghot_ctl_option_strings=(-h --help)
 _shtab_pghot_top_option_strings=(-h --help --pid --control --replay --sim -d --delay --once --json --speed --at --machine --policy --scale --seed --mode --fidelity --set)
-_shtab_pghot_record_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb -o --force --json)
+_shtab_pghot_record_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb --fault-budget --sample-budget -o --force --json)
 _shtab_pghot_config_check_option_strings=(-h --help)
 _shtab_pghot_config_show_option_strings=(-h --help --json)
 _shtab_pghot_config_option_strings=(-h --help)
@@ -46,6 +49,14 @@ _shtab_pghot_sim___policy_COMPGEN=_pghot_policies
 _shtab_pghot_sim___set_COMPGEN=_pghot_settings
 _shtab_pghot_sim___events_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_sim__o_COMPGEN=_shtab_compgen_dirs
+_shtab_pghot_curve_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_pghot_curve___machine_COMPGEN=_shtab_compgen_files
+_shtab_pghot_curve__o_COMPGEN=_shtab_compgen_dirs
+_shtab_pghot_sweep___policy_COMPGEN=_pghot_policies
+_shtab_pghot_sweep___machine_COMPGEN=_shtab_compgen_files
+_shtab_pghot_sweep__o_COMPGEN=_shtab_compgen_dirs
+_shtab_pghot_advise___machine_COMPGEN=_shtab_compgen_files
+_shtab_pghot_advise__o_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_why_pos_0_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_report_pos_0_COMPGEN=_shtab_compgen_dirs
 _shtab_pghot_report__o_COMPGEN=_shtab_compgen_files
@@ -87,6 +98,7 @@ _shtab_pghot_demo___fidelity_choices=(v7 improved)
 _shtab_pghot_replay___start_choices=(logged first-touch interleave slow)
 _shtab_pghot_replay___mode_choices=(default precise)
 _shtab_pghot_replay___fidelity_choices=(v7 improved)
+_shtab_pghot_curve___by_choices=(process memcg region)
 _shtab_pghot_convert___addresses_choices=(auto physical virtual)
 _shtab_pghot_convert___source_choices=(hintfault hwhint)
 _shtab_pghot_convert___start_choices=(first-touch slow)
@@ -99,7 +111,7 @@ _shtab_pghot_top___mode_choices=(default precise)
 _shtab_pghot_top___fidelity_choices=(v7 improved)
 _shtab_pghot_config_pos_0_choices=(check show)
 _shtab_pghot_completion_pos_0_choices=(bash zsh fish)
-_shtab_pghot_pos_0_choices=(demo replay sim why report convert run ctl top record config topology doctor restore help completion)
+_shtab_pghot_pos_0_choices=(demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion)
 
 _shtab_pghot_demo__h_nargs=0
 _shtab_pghot_demo___help_nargs=0
@@ -115,6 +127,21 @@ _shtab_pghot_sim___closed_loop_nargs=0
 _shtab_pghot_sim___list_nargs=0
 _shtab_pghot_sim___json_nargs=0
 _shtab_pghot_sim___force_nargs=0
+_shtab_pghot_curve__h_nargs=0
+_shtab_pghot_curve___help_nargs=0
+_shtab_pghot_curve___json_nargs=0
+_shtab_pghot_curve___force_nargs=0
+_shtab_pghot_curve___skip_bad_nargs=0
+_shtab_pghot_sweep_pos_0_nargs='*'
+_shtab_pghot_sweep__h_nargs=0
+_shtab_pghot_sweep___help_nargs=0
+_shtab_pghot_sweep___skip_bad_nargs=0
+_shtab_pghot_sweep___json_nargs=0
+_shtab_pghot_advise__h_nargs=0
+_shtab_pghot_advise___help_nargs=0
+_shtab_pghot_advise___live_nargs=0
+_shtab_pghot_advise___json_nargs=0
+_shtab_pghot_advise___force_nargs=0
 _shtab_pghot_why__h_nargs=0
 _shtab_pghot_why___help_nargs=0
 _shtab_pghot_why___refused_nargs=0
@@ -194,7 +221,7 @@ _pghot_settings() { compgen -W "enabled_sources= target_nid= freq_threshold= kmi
 _pghot_names() { compgen -W "enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates" -- "$1"; }
 _pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle all-fast all-slow" -- "${1##*,}"; }
 _pghot_presets() { compgen -W "graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf" -- "$1"; compgen -f -X "!*.toml" -- "$1"; }
-_pghot_topics() { compgen -W "tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
+_pghot_topics() { compgen -W "tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
 _pghot_sources() { compgen -P "${1%"${1##*,}"}" -W "hintfault hwhint" -- "${1##*,}"; }
 _pghot_formats() { compgen -W "perf-data perf-script lackey csv" -- "$1"; }
 # End Custom Preamble

@@ -9,7 +9,7 @@ function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_thresh
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
 function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
-function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim why report convert run ctl top record config topology doctor restore help completion; end
+function _pghot_topics; printf '%s\n' tunables counters recipes sources tiers modes defects safety latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
 function _pghot_formats; printf '%s\n' perf-data perf-script lackey csv; end
 # End Custom Preamble
@@ -59,8 +59,8 @@ function _shtab_pghot_using
   test "$_shtab_pghot_cmdpath" = "$argv"
 end
 
-set -g _shtab_pghot_commands demo replay sim why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --at --columns --config --control --count --delay --delimiter --duration --events --events-limit --fast-share --fidelity --fields --format --ips --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --record --replay --sample --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --show --sim --source --speed --start --tiers --time-unit --title -G -d -o -p
+set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
+set -g _shtab_pghot_opts_with_value --addresses --at --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -105,6 +105,46 @@ complete -c pghot -n '_shtab_pghot_using sim' -l events-limit -x -d 'drop the ol
 complete -c pghot -n '_shtab_pghot_using sim' -s o -xka "(__fish_complete_directories)" -d 'write results to DIR'
 complete -c pghot -n '_shtab_pghot_using sim' -l force -d 'write to DIR though it is not empty'
 complete -c pghot -n '_shtab_pghot_using sim; and test $_shtab_pghot_npos -eq 0' -ka "(_pghot_presets)" -d 'a preset'"'"'s name, or a TOML file'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a curve -d 'say how many accesses of a log each size of fast memory would serve'
+complete -c pghot -n '_shtab_pghot_using curve' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using curve' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine file (default: the log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using curve' -l fast -x -d 'show these sizes of fast memory too: 8G, 512MiB, 25% of what is touched'
+complete -c pghot -n '_shtab_pghot_using curve' -l by -xka "process memcg region" -d 'also a curve of each of these'
+complete -c pghot -n '_shtab_pghot_using curve' -l price -x -d 'price of a GiB of each; costs are shown'
+complete -c pghot -n '_shtab_pghot_using curve' -l json -d 'print all points as JSON'
+complete -c pghot -n '_shtab_pghot_using curve' -s o -xka "(__fish_complete_directories)" -d 'write curve.parquet and curve.json'
+complete -c pghot -n '_shtab_pghot_using curve' -l force -d 'write to DIR though it is not empty'
+complete -c pghot -n '_shtab_pghot_using curve' -l skip-bad -d 'count and skip bad rows instead of stopping'
+complete -c pghot -n '_shtab_pghot_using curve; and test $_shtab_pghot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'access log: Parquet, CSV, CSV.zst'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a sweep -d 'run a matrix of sizes, policies and settings; what has run is kept'
+complete -c pghot -n '_shtab_pghot_using sweep' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using sweep' -l grid -x -d 'read the matrix; options add to it'
+complete -c pghot -n '_shtab_pghot_using sweep' -l fast -x -d 'sizes of fast memory: 8G, 25% of what is touched'
+complete -c pghot -n '_shtab_pghot_using sweep' -l policy -xka "(_pghot_policies)" -d 'of a log v7, v7-precise, improved, ...; of a scenario pghot sim --list'
+complete -c pghot -n '_shtab_pghot_using sweep' -l set -x -d 'values of a tunable, or of a scenario'"'"'s setting; may be repeated'
+complete -c pghot -n '_shtab_pghot_using sweep' -l seed -x -d 'seeds of scenarios'
+complete -c pghot -n '_shtab_pghot_using sweep' -l scale -x -d 'run a slice of each scenario: 0.25'
+complete -c pghot -n '_shtab_pghot_using sweep' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine of the logs (default: each log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using sweep' -l start -x -d 'where a log'"'"'s pages begin: logged (default), first-touch, interleave, slow'
+complete -c pghot -n '_shtab_pghot_using sweep' -l skip-bad -d 'skip bad rows of the logs instead of stopping'
+complete -c pghot -n '_shtab_pghot_using sweep' -s o -xka "(__fish_complete_directories)" -d 'keep the points here; what is there already is not run again'
+complete -c pghot -n '_shtab_pghot_using sweep' -l shard -x -d 'run the I-th of N parts, for arrays of cluster jobs'
+complete -c pghot -n '_shtab_pghot_using sweep' -l dask -x -d 'run on the workers of this Dask scheduler'
+complete -c pghot -n '_shtab_pghot_using sweep' -l json -d 'print a JSON line a point'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a advise -d 'say how much fast memory, which settings, and whether to promote at all'
+complete -c pghot -n '_shtab_pghot_using advise' -s h -l help -d 'show this help message and exit'
+complete -c pghot -n '_shtab_pghot_using advise' -l target -x -d 'accesses to serve fast (default: 95%)'
+complete -c pghot -n '_shtab_pghot_using advise' -l fast -x -d 'look at this much fast memory: 8G, 25% of what is touched'
+complete -c pghot -n '_shtab_pghot_using advise' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine file (default: the log'"'"'s own)'
+complete -c pghot -n '_shtab_pghot_using advise' -l latency -x -d 'read latencies (default: the machine'"'"'s)'
+complete -c pghot -n '_shtab_pghot_using advise' -l price -x -d 'price of a GiB of each; costs are told'
+complete -c pghot -n '_shtab_pghot_using advise' -l scale -x -d 'a slice of a scenario: 1/16'
+complete -c pghot -n '_shtab_pghot_using advise' -l live -d 'record this host first (needs root; -p, --for)'
+complete -c pghot -n '_shtab_pghot_using advise' -s p -x -d 'with --live: these processes'
+complete -c pghot -n '_shtab_pghot_using advise' -l for -x -d 'with --live: so long (10m)'
+complete -c pghot -n '_shtab_pghot_using advise' -l json -d 'print the advice as JSON'
+complete -c pghot -n '_shtab_pghot_using advise' -s o -xka "(__fish_complete_directories)" -d 'write advice.json, pghot.toml for pghot run --config, kernel.sh'
+complete -c pghot -n '_shtab_pghot_using advise' -l force -d 'write to DIR though it is not empty'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a why -d 'say why a page moved or did not, from the event log of a run, replay or simulation'
 complete -c pghot -n '_shtab_pghot_using why' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using why' -l refused -d 'what was refused over the whole run, by reason'
@@ -115,7 +155,7 @@ complete -c pghot -n '_shtab_pghot_using report' -s h -l help -d 'show this help
 complete -c pghot -n '_shtab_pghot_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write the report here'
 complete -c pghot -n '_shtab_pghot_using report' -l title -x -d 'the report'"'"'s title (default: the results'"'"' names)'
 complete -c pghot -n '_shtab_pghot_using report' -l force -d 'write over FILE'
-complete -c pghot -n '_shtab_pghot_using report; and test $_shtab_pghot_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directory that pghot replay, run or sim wrote with -o'
+complete -c pghot -n '_shtab_pghot_using report; and test $_shtab_pghot_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directory that replay, run, sim, curve, sweep or advise wrote with -o'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a convert -d 'Make an access log from another tool'"'"'s trace: perf, DAMON, lackey, CSV, others.'
 complete -c pghot -n '_shtab_pghot_using convert' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the log to write'
@@ -154,6 +194,8 @@ complete -c pghot -n '_shtab_pghot_using run' -l scan-delay-ms -x -d 'wait so lo
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-max-ms -x -d 'most time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-size-mb -x -d 'memory scanned in one go'
+complete -c pghot -n '_shtab_pghot_using run' -l fault-budget -x -d 'hint faults cost the targets no more of their CPU time (1)'
+complete -c pghot -n '_shtab_pghot_using run' -l sample-budget -x -d 'reading them costs pghot no more of a CPU (3)'
 complete -c pghot -n '_shtab_pghot_using run' -l mode -xka "default precise" -d 'record layout'
 complete -c pghot -n '_shtab_pghot_using run' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: improved)'
 complete -c pghot -n '_shtab_pghot_using run' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
@@ -221,6 +263,8 @@ complete -c pghot -n '_shtab_pghot_using record' -l scan-delay-ms -x -d 'wait so
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-max-ms -x -d 'most time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-size-mb -x -d 'memory scanned in one go'
+complete -c pghot -n '_shtab_pghot_using record' -l fault-budget -x -d 'hint faults cost the targets no more of their CPU time (1)'
+complete -c pghot -n '_shtab_pghot_using record' -l sample-budget -x -d 'reading them costs pghot no more of a CPU (3)'
 complete -c pghot -n '_shtab_pghot_using record' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'the log (Parquet)'
 complete -c pghot -n '_shtab_pghot_using record' -l force -d 'write over LOG'
 complete -c pghot -n '_shtab_pghot_using record' -l json -d 'print the result as JSON'

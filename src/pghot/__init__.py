@@ -18,50 +18,78 @@ if TYPE_CHECKING:
     from pghot.engine.fidelity import IMPROVED as IMPROVED
     from pghot.engine.fidelity import V7 as V7
     from pghot.engine.fidelity import Fidelity as Fidelity
-    from pghot.engine.kmigrated import Batch as Batch
     from pghot.engine.layout import DEFAULT as DEFAULT
     from pghot.engine.layout import PRECISE as PRECISE
     from pghot.engine.layout import Layout as Layout
     from pghot.engine.memory import Folio as Folio
     from pghot.engine.memory import Memory as Memory
     from pghot.engine.memory import Node as Node
+    from pghot.engine.migrated import Batch as Batch
     from pghot.errors import InputError as InputError
     from pghot.errors import PghotError as PghotError
+    from pghot.exploring.advice import Advice as Advice
+    from pghot.exploring.advise import advise as advise
+    from pghot.exploring.curve import curve as curve
+    from pghot.exploring.curve_result import Curve as Curve
+    from pghot.exploring.curve_result import Scope as Scope
+    from pghot.exploring.grid import Grid as Grid
+    from pghot.exploring.price import Price as Price
+    from pghot.exploring.sizes import FastSize as FastSize
+    from pghot.exploring.sweep import sweep as sweep
+    from pghot.exploring.sweep_result import Sweep as Sweep
+    from pghot.exploring.tally import Line as Line
     from pghot.log.convert import convert as convert
     from pghot.log.machine import Machine as Machine
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
+    from pghot.policies.simulate import simulate as simulate
     from pghot.replaying.driver import replay as replay
     from pghot.replaying.result import Result as Result
     from pghot.replaying.settings import Settings as Settings
+    from pghot.simulated.result import Outcome as Outcome
+    from pghot.simulated.scenario import Scenario as Scenario
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Advice": "pghot.exploring.advice",
     "ArrayMemory": "pghot.engine.array_memory",
-    "Batch": "pghot.engine.kmigrated",
+    "Batch": "pghot.engine.migrated",
+    "Curve": "pghot.exploring.curve_result",
     "DEFAULT": "pghot.engine.layout",
     "Engine": "pghot.engine.engine",
+    "FastSize": "pghot.exploring.sizes",
     "Fidelity": "pghot.engine.fidelity",
     "Folio": "pghot.engine.memory",
+    "Grid": "pghot.exploring.grid",
     "IMPROVED": "pghot.engine.fidelity",
     "InputError": "pghot.errors",
     "Layout": "pghot.engine.layout",
+    "Line": "pghot.exploring.tally",
     "Machine": "pghot.log.machine",
     "Memory": "pghot.engine.memory",
     "Metadata": "pghot.log.schema",
     "Node": "pghot.engine.memory",
+    "Outcome": "pghot.simulated.result",
     "PRECISE": "pghot.engine.layout",
     "PghotError": "pghot.errors",
+    "Price": "pghot.exploring.price",
     "Result": "pghot.replaying.result",
+    "Scenario": "pghot.simulated.scenario",
+    "Scope": "pghot.exploring.curve_result",
     "Settings": "pghot.replaying.settings",
+    "Sweep": "pghot.exploring.sweep_result",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
+    "advise": "pghot.exploring.advise",
     "convert": "pghot.log.convert",
     "create_log": "pghot.log.write",
+    "curve": "pghot.exploring.curve",
     "open_log": "pghot.log.read",
     "replay": "pghot.replaying.driver",
+    "simulate": "pghot.policies.simulate",
+    "sweep": "pghot.exploring.sweep",
 }
 
 __all__ = [*_HOME]  # noqa: PLE0604 - names, all of them

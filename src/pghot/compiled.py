@@ -126,7 +126,7 @@ class _Finder:
             raise StaleError(f"{made} is not there; {_AGAIN}")
 
     def _tell(self) -> None:
-        """Say once that there are no objects, unless that was asked for."""
+        """Warn once that loops run interpreted, unless that was asked for."""
         if self._told or self.chosen:
             return
         self._told = True

@@ -17,7 +17,7 @@ Table = TypeVar("Table")
 
 
 def read_toml(path: Path | str, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
-    """Give the content of a TOML file; InputError with one line where it is none."""
+    """The content of a TOML file; InputError with one line where it is none."""
     try:
         return tomllib.loads(read(Path(path)).decode())
     except OSError as error:
@@ -27,7 +27,7 @@ def read_toml(path: Path | str, read: Callable[[Path], bytes] = read_bounded) ->
 
 
 def convert_tables(data: dict[str, Any], kind: type[Table], name: str) -> Table:
-    """Give `data` as a struct of `kind`; the line of an InputError opens with `name`."""
+    """`data` as a struct of `kind`; the line of an InputError opens with `name`."""
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:

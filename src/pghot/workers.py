@@ -17,7 +17,7 @@ PAUSE_S = 0.5
 
 
 def nobody(_line: str) -> None:
-    """Tell nobody."""
+    """No progress is reported."""
 
 
 class Worker:

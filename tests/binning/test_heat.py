@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,17 +45,53 @@ def test_every_access_to_a_node_is_in_its_whole_map_once(wakes: list[list[int]])
 @given(PFNS, st.integers(0, 6))
 @settings(deadline=None)
 def test_a_grain_has_the_accesses_to_its_pages_and_no_others(pfns: list[int], shift: int) -> None:
-    spans = np.array([[0, SECTION, 0], [4 * SECTION, 6 * SECTION, SECTION >> shift]], np.uint64)
+    spans = np.array(
+        [[0, SECTION, 0, 0], [4 * SECTION, 6 * SECTION, 4 * SECTION, SECTION >> shift]], np.uint64
+    )
     size = (3 * SECTION >> shift) + 1
     counts = np.zeros(size, np.uint32)
     count(counts, np.array(pfns, np.uint64), spans, shift)
     grains = [
         first + (pfn - start >> shift)
         for pfn in pfns
-        for start, end, first in spans.tolist()
+        for start, end, _base, first in spans.tolist()
         if start <= pfn < end
     ]
     assert np.array_equal(counts, np.bincount(grains, minlength=size))
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_ranges_of_nodes_among_each_other_keep_their_accesses_apart(data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, 1000), min_size=4, max_size=12)))
+    ranges = list(pairwise(cuts))
+    owners = data.draw(st.lists(st.integers(0, 2), min_size=len(ranges), max_size=len(ranges)))
+    nodes = [  # owner 2 is nobody: a hole
+        Node.of_ranges(
+            nid, [one for one, to in zip(ranges, owners, strict=True) if to == nid], toptier=False
+        )
+        for nid in (0, 1)
+    ]
+    pfns = data.draw(st.lists(st.integers(0, 1001), max_size=40))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pfn_heat, "GRAINS", data.draw(st.sampled_from((4, 30, 1 << 17))))
+        heat = PfnHeat(nodes, 100)
+        heat.add(100, np.array(pfns, np.uint64))
+        maps = {found.place: found for found in heat.maps() if found.part == "whole"}
+    for node in nodes:
+        own = [pfn for pfn in pfns if any(start <= pfn < end for start, end in node.ranges)]
+        found = maps.get(f"node {node.id}")
+        assert (found is None) is (not own)
+        if found is not None:
+            rows = [(pfn - found.first) // found.pages_a_row for pfn in own]
+            assert found.counts == np.bincount(rows, minlength=found.rows).tolist()
+
+
+def test_holes_of_terabytes_between_ranges_have_no_counts() -> None:
+    far = 1 << 34  # 64 TiB
+    ranges = [(0, SECTION), (far, far + SECTION)]
+    heat = PfnHeat([Node.of_ranges(0, ranges, toptier=False)], 100)
+    assert heat._counts.shape[1] == 2 * SECTION  # one grain a page
 
 
 def test_a_small_hot_set_in_a_large_memory_is_the_hottest_part() -> None:

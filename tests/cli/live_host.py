@@ -65,7 +65,7 @@ class LiveHost(World):
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Give every file below a directory, and what is in it."""
+    """Every file below a directory, and what is in it."""
     return {
         str(path.relative_to(root)): path.read_bytes()
         for path in sorted(root.rglob("*"))

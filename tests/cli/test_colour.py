@@ -31,7 +31,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def on_a_terminal(*words: str, **more: str) -> str:
-    """Give what a command writes to a terminal that is its stdout and stderr."""
+    """What a command writes to a terminal that is its stdout and stderr."""
     ours, its = pty.openpty()
     command = [sys.executable, "-m", "pghot", *words]
     with subprocess.Popen(

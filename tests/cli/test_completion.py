@@ -51,7 +51,7 @@ zpty -d shell
 
 
 def offered(shell: str, where: Path, *words: str) -> set[str]:
-    """Give what a shell offers after words, the last of which is under way."""
+    """What a shell offers after words, the last of which is under way."""
     script = where / "_pghot"
     script.write_text(completion(shell))
     if shell == "bash":

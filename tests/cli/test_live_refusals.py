@@ -25,7 +25,7 @@ BALANCING = "/proc/sys/kernel/numa_balancing"
 
 
 def said(done: Outcome, status: int) -> str:
-    """Give the one line of a command that refused, whichever part of it did."""
+    """The one line of a command that refused, whichever part of it did."""
     assert (done.status, done.out) == (status, ""), done
     assert done.err.count("\n") == 1, done.err
     name, _, line = done.err.partition(": ")
@@ -46,7 +46,7 @@ def untouched(host: LiveHost, directory: Path) -> Iterator[None]:
 
 @pytest.fixture
 def refused(live: LiveHost, run: Run, tmp_path: Path) -> Callable[..., str]:
-    """Give the line with which a command refuses, nothing having changed."""
+    """The line with which a command refuses, nothing having changed."""
 
     def refused(*arguments: object, status: int = 2) -> str:
         with untouched(live, tmp_path):

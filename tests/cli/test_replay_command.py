@@ -1,4 +1,4 @@
-"""What `pghot replay` says, and where (replay.md, "Command")."""
+"""What `pghot replay` says, and where (R10.1, R10.2)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def log(tmp_path: Path) -> Path:
 # stdout
 
 
+# R10.2
 def test_json_is_summary_json_and_nothing_else(log: Path, tmp_path: Path, run: Run) -> None:
     done = run("replay", log, "--json", "-o", tmp_path / "out")
     assert (done.status, done.err) == (0, "")
@@ -145,6 +146,7 @@ def test_any_file_name_will_do(
 # Options
 
 
+# R10.1
 def test_sources_default_to_those_in_the_log(tmp_path: Path, run: Run) -> None:
     for sources, bits in ((0,), 1), ((1,), 2), ((0, 1), 3):
         rows = log_rows()

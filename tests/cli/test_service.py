@@ -370,7 +370,7 @@ def test_a_run_could_do_under_the_units_capabilities_what_it_could_as_root() -> 
 
 
 def system_calls(names: list[str]) -> set[str]:
-    """Give the system calls that sets and names stand for, as systemd has them."""
+    """The system calls that sets and names stand for, as systemd has them."""
     listed = analyze("syscall-filter", "--no-pager").stdout
     sets: dict[str, list[str]] = {}
     for line in re.sub(r"\x1b\[[0-9;]*m", "", listed).splitlines():

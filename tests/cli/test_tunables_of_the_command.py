@@ -1,4 +1,4 @@
-"""`--set NAME=VALUE`: the kernel's names, ranges and parsing (replay.md, "Command")."""
+"""`--set NAME=VALUE`: the kernel's names, ranges and parsing (R10.1)."""
 
 from __future__ import annotations
 

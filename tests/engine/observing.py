@@ -6,9 +6,16 @@ from collections import Counter
 
 import numpy as np
 
-from pghot.engine.candidates import OUTCOMES
 from pghot.engine.engine import Engine
-from pghot.engine.fates import BAD_NODE, BAD_SOURCE, DISABLED, FATES, RECORDED
+from pghot.engine.reasons import (
+    ACCESS,
+    BAD_NODE,
+    BAD_SOURCE,
+    CANDIDATE,
+    DISABLED,
+    ENGINE,
+    RECORDED,
+)
 
 
 class Adding:
@@ -27,8 +34,8 @@ class Adding:
     def recorded(self, recorded) -> None:
         fates = recorded.fates
         assert len({len(column) for column in (*recorded.accesses, fates, recorded.records)}) == 1
-        for code, name in FATES.items():
-            self.fates[name] += int(np.count_nonzero(fates == code))
+        for reason in ACCESS:
+            self.fates[reason.name] += int(np.count_nonzero(fates == reason.code))
         taken = ~np.isin(fates, [BAD_NODE, BAD_SOURCE, DISABLED])
         for source in (0, 1):
             self.by_source[source] += int(np.sum(recorded.accesses.source[taken] == source))
@@ -44,9 +51,8 @@ class Adding:
     def judged(self, judged) -> None:
         outcomes = judged.candidates["outcome"]
         self.candidates += len(outcomes)
-        self.outcomes["moved"] += int(np.sum(outcomes == 0))
-        for code, name in OUTCOMES.items():
-            self.outcomes[name] += int(np.sum(outcomes == code))
+        for reason in CANDIDATE:
+            self.outcomes[reason.name] += int(np.sum(outcomes == reason.code))
 
     def check_records(self) -> None:
         """See that records were foreseen; call it before anything but recording happens."""
@@ -69,5 +75,4 @@ class Adding:
         assert refused == engine._recorder.refused
         assert self.fates["on_top_tier"] <= engine.accesses_on_toptier
         assert self.pages_moved == counted["pgpromote_success"] == counted["numa_pages_migrated"]
-        names = OUTCOMES.values()
-        assert {n: self.outcomes[n] for n in names} == {n: engine.refused[n] for n in names}
+        assert {n: self.outcomes[n] for n in ENGINE} == {n: engine.refused[n] for n in ENGINE}

@@ -9,9 +9,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import DEFAULT
 from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import Node
 from pghot.engine.units import PAGES_PER_SECTION as SECTION
 
 MOST = 12
@@ -93,6 +96,32 @@ def test_a_large_machine_that_grows_takes_no_memory_for_pages_that_nobody_touche
     hot_map.follow()
     assert resident() - before < 64 << 20  # of 1.5 GiB of arrays
     assert known(mem_map, 8)[4].tolist() == [0, 0, 0, 0, 0, 7, 0, 0]
+
+
+GIB = (1 << 30) >> 12
+
+
+def test_512_accesses_to_ranges_of_half_a_tebibyte_take_less_than_100_mb() -> None:
+    """One a GiB; between two GiB lies one of a faster node, and in the middle 8 TiB of hole."""
+    starts = [2 * at * GIB + (8192 * GIB if at >= 256 else 0) for at in range(512)]
+    slow = Node.of_ranges(1, [(pfn, pfn + GIB) for pfn in starts], toptier=False)
+    fast = Node.of_ranges(0, [(pfn + GIB, pfn + 2 * GIB) for pfn in starts], toptier=True)
+    before = resident()
+    engine = Engine(ArrayMemory([fast, slow]))
+    engine.write("enabled_sources", "3")
+    engine.start()
+    engine.record_many(np.array(starts, np.uint64), 0, 1, 100)
+    assert engine.vmstat["pghot_recorded_accesses"] == 512
+    assert resident() - before < 100_000_000
+
+
+def test_a_hole_of_terabytes_takes_no_section() -> None:
+    far = 1 << 34  # 64 TiB
+    ranges = [(0, 0xA0), (0x100, SECTION), (far, far + SECTION)]
+    memory = ArrayMemory([Node.of_ranges(1, ranges, toptier=False)])
+    assert memory.mem_map.slots == 2
+    assert memory.present_pages(1) == 2 * SECTION - 0x60
+    assert len(memory.mem_map.slot_of) == far // SECTION + 1  # 4 bytes for each 128 MiB
 
 
 @settings(max_examples=40, deadline=None)

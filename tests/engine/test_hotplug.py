@@ -1,4 +1,4 @@
-"""Hot maps at boot and in memory hotplug (behaviour.md 1 and 6)."""
+"""Hot maps at boot and in memory hotplug (R1.1, R6.10)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def failing(monkeypatch, at):
     monkeypatch.setattr(HotMap, "_allocate", allocate_or_fail)
 
 
+# R1.1
 def test_at_boot_the_lower_tiers_sections_get_hot_maps_and_no_others(rig):
     rig = rig()
     assert maps_of(rig, 0, 8) == [0] * 8
@@ -45,6 +46,7 @@ def test_a_boot_that_runs_out_of_memory_leaves_no_hot_map_and_starts_nothing(rig
     assert rig.stat("pghot_recorded_hwhints") == 0
 
 
+# R6.10
 def test_memory_going_online_gets_hot_maps_for_its_whole_range(rig):
     rig = rig()
     rig.memory.add_node(node(5, 64 * SECTION, 2, top=False))
@@ -70,6 +72,7 @@ def test_going_online_is_all_or_nothing_and_rolls_back_earlier_sections_too(rig,
     assert maps_of(rig, 64 * SECTION, 3) == [0, 0, 0]
 
 
+# R6.10
 def test_offline_and_cancelled_online_free_the_maps_with_records_and_flags(rig):
     rig = rig()
     rig.touch(SLOW_PFN, SLOW_PFN + SECTION, now=1, times=2)

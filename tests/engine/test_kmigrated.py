@@ -1,4 +1,4 @@
-"""kmigrated: wake rule, walk, batches (behaviour.md 3)."""
+"""kmigrated: wake rule, walk, batches (R3)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def moved(batches):
     return [batch.pfns[batch.moved].tolist() for batch in batches]
 
 
+# R3.1
 def test_there_is_one_kmigrated_for_each_lower_tier_node_with_memory(rig):
     nodes = [
         node(0, 0, 1, top=True),
@@ -34,6 +35,7 @@ def test_there_is_one_kmigrated_for_each_lower_tier_node_with_memory(rig):
     assert list(rig(nodes=nodes).engine.kmigrated) == [1, 3]
 
 
+# R3.2
 def test_a_look_without_the_activate_flag_does_nothing(rig):
     rig = rig()
     heat(rig, [SLOW_PFN])
@@ -42,6 +44,7 @@ def test_a_look_without_the_activate_flag_does_nothing(rig):
     assert rig.nid_of(SLOW_PFN) == SLOW
 
 
+# R3.5
 def test_a_ready_page_is_promoted_and_its_record_consumed(rig):
     rig = rig()
     heat(rig, [SLOW_PFN + 5])
@@ -70,6 +73,7 @@ def test_a_record_that_is_not_ready_is_left_alone(rig):
     assert rig.record_of(SLOW_PFN + 1) == before != 0
 
 
+# R3.3
 def test_only_hot_sections_are_walked(rig):
     rig = rig()
     heat(rig, [SLOW_PFN, SLOW_PFN + SECTION])
@@ -77,6 +81,7 @@ def test_only_hot_sections_are_walked(rig):
     assert moved(rig.look(100)) == [[SLOW_PFN]]
 
 
+# R3.3, R3.8
 def test_sections_are_walked_in_pfn_order_and_each_walk_ends_with_a_flush(rig):
     rig = rig()
     pfns = [SLOW_PFN + SECTION + 1, SLOW_PFN + 7, SLOW_PFN + SECTION, SLOW_PFN]
@@ -87,12 +92,14 @@ def test_sections_are_walked_in_pfn_order_and_each_walk_ends_with_a_flush(rig):
     ]
 
 
+# R3.10
 def test_in_a_batch_the_last_folio_isolated_goes_first(rig):
     rig = rig()
     heat(rig, range(SLOW_PFN, SLOW_PFN + 4))
     assert moved(rig.look(100)) == [[SLOW_PFN + 3, SLOW_PFN + 2, SLOW_PFN + 1, SLOW_PFN]]
 
 
+# R3.9
 @pytest.mark.parametrize(
     ("batch_nr", "sizes"), [("0", [1] * 5), ("1", [2, 2, 1]), ("3", [4, 1]), ("512", [5])]
 )
@@ -115,6 +122,7 @@ def test_a_batch_counts_folios_not_pages(rig):
     assert [batch.pages_moved for batch in rig.look(100)] == [2048, 512]
 
 
+# R3.8
 def test_a_change_of_memcg_flushes_first_so_a_batch_has_one(rig):
     memcgs = [1, 1, 2, 1, 1]
     rig = rig(folios=[Folio(SLOW_PFN + at, memcg=memcg) for at, memcg in enumerate(memcgs)])
@@ -124,6 +132,7 @@ def test_a_change_of_memcg_flushes_first_so_a_batch_has_one(rig):
     assert dict(rig.engine.memcg_promoted) == {1: 4, 2: 1}
 
 
+# R3.8
 def test_a_change_of_target_flushes_first_so_a_batch_has_one(rig):
     nodes = [
         node(0, 0, 1, top=True, free=100),
@@ -136,6 +145,7 @@ def test_a_change_of_target_flushes_first_so_a_batch_has_one(rig):
     assert [(batch.to_nid, len(batch.pfns)) for batch in rig.look(100)] == [(0, 2), (2, 1), (0, 1)]
 
 
+# R3.5
 def test_in_default_mode_every_page_goes_to_target_nid(rig):
     nodes = [
         node(0, 0, 1, top=True, free=100),
@@ -148,6 +158,7 @@ def test_in_default_mode_every_page_goes_to_target_nid(rig):
     assert batch.to_nid == 2
 
 
+# R3.4
 @pytest.mark.parametrize("flag", [page_flags.OFF_LRU, page_flags.UNREFERENCED])
 def test_a_walked_folio_that_cannot_move_keeps_its_record_but_the_flag_is_gone(rig, flag):
     rig = rig()
@@ -162,6 +173,7 @@ def test_a_walked_folio_that_cannot_move_keeps_its_record_but_the_flag_is_gone(r
     assert moved(rig.look(300)) == [[SLOW_PFN]]
 
 
+# R3.4
 def test_a_walked_folio_on_another_node_keeps_its_record(rig):
     rig = rig()
     heat(rig, [SLOW_PFN])
@@ -170,6 +182,7 @@ def test_a_walked_folio_on_another_node_keeps_its_record(rig):
     assert rig.record_of(SLOW_PFN) != 0
 
 
+# R3.6
 def test_a_page_already_on_its_target_is_dropped_and_its_record_gone(rig):
     nodes = [node(0, 0, 1, top=False), node(1, SLOW_PFN, 1, top=True)]
     rig = rig(nodes=nodes)  # target_nid stays 0, which is the page's own node
@@ -179,6 +192,7 @@ def test_a_page_already_on_its_target_is_dropped_and_its_record_gone(rig):
     assert rig.stat("pgpromote_candidate") == 0
 
 
+# R3.7, R1.11
 def test_a_page_that_cannot_be_isolated_is_refused_and_has_lost_its_record(rig):
     rig = rig()
     heat(rig, [SLOW_PFN, SLOW_PFN + 1])
@@ -188,6 +202,7 @@ def test_a_page_that_cannot_be_isolated_is_refused_and_has_lost_its_record(rig):
     assert rig.engine.refused == {"isolation": 1}
 
 
+# R9.7
 def test_isolation_says_again_where_the_target_has_fewer_pages_free_than_the_folio(rig):
     rig = rig(free=100, folios=[Folio(SLOW_PFN, 512)])
     heat(rig, [SLOW_PFN, SLOW_PFN + 512])
@@ -195,6 +210,7 @@ def test_isolation_says_again_where_the_target_has_fewer_pages_free_than_the_fol
     assert rig.engine.refused == {"isolation": 1}
 
 
+# R9.7
 def test_what_finds_no_room_in_its_turn_is_put_back_and_not_counted(rig):
     rig = rig(free=3)
     heat(rig, range(SLOW_PFN, SLOW_PFN + 5))
@@ -243,6 +259,7 @@ def test_a_folio_over_two_sections_that_was_hot_as_pages_in_both_moves_once(rig,
     assert rig.memory.free_pages(FAST) == 92
 
 
+# R3.2
 def test_after_work_it_looks_again_at_once_before_it_sleeps(rig):
     rig = rig()
     rig.memory.__class__ = RecordsWhileMoving

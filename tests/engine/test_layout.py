@@ -1,4 +1,4 @@
-"""Records: layout, update, consume, find ready (behaviour.md 1)."""
+"""Records: layout, update, consume, find ready (R1)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.engine.loops import maps_of, update
 HZ = st.sampled_from([100, 250, 300, 1000])
 
 
+# R1.2
 def test_the_default_record_is_a_byte_of_two_bits_frequency_five_time_and_ready():
     assert DEFAULT.fields(0b1_10101_11) == Fields(freq=3, time=0b10101, nid=-1, ready=True)
     assert np.dtype(DEFAULT.dtype).itemsize == 1
@@ -43,11 +44,13 @@ def test_packing_and_taking_apart_are_inverse(layout, data):
     assert layout.fields(layout.pack(fields)) == fields
 
 
+# R1.4
 def test_a_default_record_wraps_after_4096_jiffies_and_a_precise_one_after_16384():
     assert DEFAULT.wrap == 4096
     assert PRECISE.wrap == 16384
 
 
+# R1.5
 def test_default_latency_masks_the_low_seven_bits_of_now():
     assert DEFAULT.latency_ms(0, 127, 1000) == 0
     assert DEFAULT.latency_ms(0, 128, 1000) == 128
@@ -59,6 +62,7 @@ def test_precise_latency_counts_single_jiffies():
     assert PRECISE.latency_ms(16383, 16384, 1000) == 1
 
 
+# R1.3
 @pytest.mark.parametrize(("hz", "ms"), [(100, 1280), (250, 512), (300, 427), (1000, 128)])
 def test_jiffies_become_milliseconds_rounded_up_as_in_the_kernel(hz, ms):
     assert jiffies_to_msecs(128, hz) == ms
@@ -69,11 +73,13 @@ def test_a_latency_exceeds_the_window_in_ms_exactly_when_it_does_in_jiffies(jiff
     assert (jiffies_to_msecs(jiffies, hz) > window) == (jiffies > jiffies_within(window, hz))
 
 
+# R9.2
 @given(time_us=st.integers(0, (1 << 64) - 1), hz=HZ)
 def test_microseconds_become_jiffies_rounded_down(time_us, hz):
     assert usecs_to_jiffies(time_us, hz) == time_us * hz // 10**6
 
 
+# R1.7
 def test_an_access_within_the_window_adds_one_and_saturates():
     rules = Rules.of(3000, 3, 1000)
     record, seen = 0, []
@@ -83,6 +89,7 @@ def test_an_access_within_the_window_adds_one_and_saturates():
     assert seen == [(1, False), (2, False), (3, True), (3, True), (3, True)]
 
 
+# R1.6, R1.9
 def test_an_access_after_the_window_starts_at_one_again_but_ready_survives():
     rules = Rules.of(3000, 2, 1000)
     record = DEFAULT.pack(Fields(3, 0, -1, ready=True))
@@ -90,6 +97,7 @@ def test_an_access_after_the_window_starts_at_one_again_but_ready_survives():
     assert fields == Fields(freq=1, time=24, nid=-1, ready=True)
 
 
+# R1.6
 def test_a_latency_equal_to_the_window_is_still_within_it():
     rules = Rules.of(500, 2, 1000)
     record = PRECISE.pack(Fields(1, 1000, 0, ready=False))
@@ -97,6 +105,7 @@ def test_a_latency_equal_to_the_window_is_still_within_it():
     assert PRECISE.fields(PRECISE.update(record, 1501, 0, rules)).freq == 1
 
 
+# R1.10
 def test_an_all_zero_record_is_judged_like_any_other():
     rules = Rules.of(3000, 2, 1000)
     within, beyond = 128 * 23, 128 * 24
@@ -104,6 +113,7 @@ def test_an_all_zero_record_is_judged_like_any_other():
     assert DEFAULT.fields(DEFAULT.update(0, beyond, -1, rules)).freq == 1
 
 
+# R1.8
 def test_a_precise_record_takes_the_reported_node_each_time():
     rules = Rules.of(5000, 2, 1000)
     record = PRECISE.update(PRECISE.update(0, 1, 7, rules), 2, 9, rules)
@@ -194,6 +204,7 @@ def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, dens
     assert found[:count].tolist() == expected
 
 
+# R1.11
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 def test_only_a_ready_record_is_consumed_and_then_whole(layout):
     waiting = layout.pack(Fields(1, 5, 0, ready=False))

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine import fates, page_flags
+from pghot.engine import page_flags
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE
 from pghot.engine.memory import Folio
+from pghot.engine.reasons import ACCESS
 from tests.engine.observing import Adding
 from tests.rig import FAST, SECTION, SLOW, SLOW_PFN, Rig
 from tests.twin.lives import Life
@@ -74,19 +75,20 @@ def fate_of(here, pfn, nid=FAST, source=1):
     told = []
     here.engine.observer = type("Ear", (), {"recorded": lambda _self, what: told.append(what)})()
     here.engine.record_many(pfn, nid, source, 10)
-    return fates.FATES[int(told[0].fates[0])], fates.RULE[int(told[0].fates[0])]
+    reason = ACCESS[int(told[0].fates[0])]
+    return reason.name, reason.rule
 
 
 @pytest.mark.parametrize(
     ("access", "fate"),
     [
-        ((SLOW_PFN,), ("recorded", 9)),
-        ((SLOW_PFN, 5), ("bad_node", 2)),
-        ((SLOW_PFN, FAST, 2), ("bad_source", 3)),
-        ((SLOW_PFN, FAST, 0), ("disabled_source", 3)),
-        ((1 << 40,), ("no_such_page", 6)),
-        ((0,), ("own_node", 5)),
-        ((0, -1), ("on_top_tier", 5)),
+        ((SLOW_PFN,), ("recorded", "R2.9")),
+        ((SLOW_PFN, 5), ("bad_node", "R2.2")),
+        ((SLOW_PFN, FAST, 2), ("bad_source", "R2.3")),
+        ((SLOW_PFN, FAST, 0), ("disabled_source", "R2.3")),
+        ((1 << 40,), ("no_such_page", "R2.6")),
+        ((0,), ("own_node", "R2.5")),
+        ((0, -1), ("on_top_tier", "R2.5")),
     ],
 )
 def test_each_access_is_told_with_the_rule_that_decides(rig, access, fate):
@@ -106,17 +108,17 @@ def test_each_access_is_told_with_the_rule_that_decides(rig, access, fate):
 def test_pages_that_cannot_be_tracked_are_told_apart(rig, flag, fate):
     here = rig()
     here.memory.mem_map.set_flags(SLOW_PFN, flag, on=True)
-    assert fate_of(here, SLOW_PFN) == (fate, 6)
+    assert fate_of(here, SLOW_PFN) == (fate, "R2.6")
 
 
-def test_a_section_without_a_hot_map_is_rule_8(rig):
+def test_a_section_without_a_hot_map_is_r2_8(rig):
     here = rig()
     here.engine.memory_offline(SLOW_PFN, SECTION)
-    assert fate_of(here, SLOW_PFN) == ("no_hot_map", 8)
+    assert fate_of(here, SLOW_PFN) == ("no_hot_map", "R2.8")
 
 
-def test_below_the_top_tier_the_pages_own_node_is_rule_5(rig):
-    assert fate_of(rig(), SLOW_PFN, SLOW) == ("own_node", 5)
+def test_below_the_top_tier_the_pages_own_node_is_r2_5(rig):
+    assert fate_of(rig(), SLOW_PFN, SLOW) == ("own_node", "R2.5")
 
 
 def test_a_tail_page_is_told_with_its_folio(rig):

@@ -1,4 +1,4 @@
-"""The nine rules of recording, in order (behaviour.md 2)."""
+"""The rules of recording, in order (R2)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def counted(rig):
     return tuple(rig.stat(name) for name in COUNTED)
 
 
+# R2.1
 def test_1_before_the_engine_has_started_an_access_is_accepted_and_ignored(rig):
     rig = rig(start=False)
     assert rig.engine.record(SLOW_PFN, 5000, 99, 0) == 0
     assert counted(rig) == (0, 0, 0)
 
 
+# R2.2
 @pytest.mark.parametrize("nid", [-2, 2, 1024, SLOW, 40_000])
 def test_2_precision_mode_refuses_a_node_that_is_no_online_top_tier_one(rig, nid):
     rig = rig(PRECISE)
@@ -58,6 +60,7 @@ def test_2_default_mode_asks_nothing_of_the_node(rig):
     assert counted(rig) == (0, 1, 1)
 
 
+# R2.3
 @pytest.mark.parametrize("source", [-1, 2, 7, 300])
 def test_3_an_unknown_source_is_refused(rig, source):
     rig = rig()
@@ -76,6 +79,7 @@ def test_3_the_node_is_checked_before_the_source_in_precision_mode(rig):
     assert rig.engine.record(SLOW_PFN, SLOW, HWHINT, 0) == -EINVAL
 
 
+# R2.4
 def test_4_each_source_has_its_own_counter_also_for_accesses_ignored_later(rig):
     rig = rig()
     rig.touch(0, now=0, source=HINTFAULT)
@@ -83,6 +87,7 @@ def test_4_each_source_has_its_own_counter_also_for_accesses_ignored_later(rig):
     assert counted(rig) == (1, 1, 0)
 
 
+# R2.5
 def test_5_an_access_from_the_pages_own_node_is_ignored(rig):
     rig = rig()
     rig.touch(SLOW_PFN, now=0, nid=SLOW)
@@ -95,6 +100,7 @@ def test_5_an_access_to_a_top_tier_page_is_ignored(rig):
     assert counted(rig) == (0, 1, 0)
 
 
+# R2.6
 @pytest.mark.parametrize(
     "flag",
     [page_flags.OFFLINE, page_flags.ZONE_DEVICE, page_flags.UNREFERENCED, page_flags.OFF_LRU],
@@ -109,6 +115,7 @@ def test_6_a_page_that_cannot_be_promoted_is_ignored(rig, flag):
     assert counted(rig) == (0, 2, 1)
 
 
+# R2.7
 @pytest.mark.parametrize("pages", [2, 512, 1 << 16])
 def test_7_a_folio_has_one_live_record_that_of_its_first_pfn(rig, pages):
     rig = rig(folios=[Folio(SLOW_PFN, pages)])
@@ -123,6 +130,7 @@ def test_7_a_tail_page_has_its_folios_facts(rig):
     assert counted(rig) == (0, 1, 0)
 
 
+# R2.8
 def test_8_a_section_without_a_hot_map_is_ignored(rig):
     rig = rig()
     rig.engine.hot_map.offline(SLOW_PFN, SECTION)
@@ -131,6 +139,7 @@ def test_8_a_section_without_a_hot_map_is_ignored(rig):
     assert counted(rig) == (0, 2, 1)
 
 
+# R2.9
 def test_9_a_recorded_access_updates_the_record_and_raises_flags_only_once_ready(rig):
     rig = rig()
     rig.touch(SLOW_PFN, now=0)
@@ -141,6 +150,7 @@ def test_9_a_recorded_access_updates_the_record_and_raises_flags_only_once_ready
     assert rig.engine.work_requested
 
 
+# R1.12: the order of one thread decides
 @pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])
 def test_arrays_of_accesses_record_as_one_by_one_does(rig, layout):
     rng = np.random.default_rng(11)

@@ -1,4 +1,4 @@
-"""Throttling, one state a target node (behaviour.md 4)."""
+"""Throttling, one state a target node (R4)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class OneNode:
         return int(self.pgdat[0][name])
 
 
+# R4.1
 @pytest.mark.parametrize(
     ("pages", "present"), [(ENOUGH_PAGES, 64 * SECTION), (16 * SECTION, 256 * SECTION)]
 )
@@ -35,9 +36,10 @@ def test_free_room_is_more_than_watermark_plus_the_larger_of_1_gib_and_a_sixteen
     for free, enough in ((pages + 7, False), (pages + 8, True)):
         sections = present // SECTION
         memory = ArrayMemory([node(0, 0, sections, top=True, free=free, wmark=7)])
-        assert throttle.free_space_enough(memory, 0) is enough
+        assert throttle.free_space_enough(memory.zones(0), present) is enough
 
 
+# R4.1
 def test_with_free_room_a_candidate_passes_at_once_and_the_threshold_resets():
     target = OneNode()
     target.pgdat[0]["nbp_threshold"] = 77
@@ -47,6 +49,7 @@ def test_with_free_room_a_candidate_passes_at_once_and_the_threshold_resets():
     assert target["pgpromote_candidate"] == 0
 
 
+# R4.2
 def test_a_latency_of_the_threshold_or_more_is_refused_and_not_counted():
     target = OneNode()
     assert target.judge(latency=WINDOW) == OVER_THRESHOLD
@@ -62,6 +65,7 @@ def test_an_adjusted_threshold_stands_in_for_the_window():
     assert target.judge(latency=499) == ADMITTED
 
 
+# R4.3, R4.4
 def test_candidates_are_counted_first_and_refused_from_the_limit_on():
     target = OneNode()
     findings = [target.judge(limit=3) for _ in range(4)]
@@ -69,6 +73,7 @@ def test_candidates_are_counted_first_and_refused_from_the_limit_on():
     assert target["pgpromote_candidate"] == 4
 
 
+# R4.4
 def test_a_new_period_starts_at_the_present_count_once_more_than_a_second_has_passed():
     target = OneNode()
     for _ in range(5):
@@ -93,6 +98,7 @@ def test_the_limit_is_in_mebibytes_a_second_of_4_kib_pages(rig):
     assert rig.engine.refused == {"rate_limit": 145}
 
 
+# R4.5
 def test_more_than_110_percent_of_the_expected_candidates_lowers_the_threshold_by_a_unit():
     target = OneNode()
     target.pgdat[0]["pgpromote_candidate"] = 66_001
@@ -115,6 +121,7 @@ def test_between_the_two_it_is_kept():
         assert target["nbp_threshold"] == WINDOW
 
 
+# R4.5
 def test_it_moves_at_most_once_in_60_seconds():
     target = OneNode()
     for now in (60_000, 60_001, 120_001, 120_002):
@@ -156,6 +163,7 @@ def test_each_target_has_a_state_of_its_own(rig):
     assert rig.engine.pgdat["pgpromote_candidate"][[0, 2]].tolist() == [1, 1]
 
 
+# R4.6, R5.9
 def test_switching_memory_tiering_on_resets_the_throttle(rig):
     rig = rig()
     pgdat = rig.engine.pgdat[FAST]

@@ -1,4 +1,4 @@
-"""Tunables with the kernel's names, defaults and parsing (behaviour.md 5)."""
+"""Tunables with the kernel's names, defaults and parsing (R5)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def refused(rig, name, text):
     return error.value.errno
 
 
+# R5.1
 def test_the_defaults_are_the_kernels(rig):
     engine = Engine(rig().memory)
     assert engine.tunables.as_dict() == {
@@ -42,6 +43,7 @@ def test_the_defaults_are_the_kernels(rig):
     assert Engine(rig().memory, PRECISE).tunables["pghot_promote_freq_window_ms"] == 5000
 
 
+# R5.2
 @pytest.mark.parametrize(
     ("text", "value"), [("0x3", 3), ("0X2\n", 2), ("01", 1), ("+1", 1), ("0", 0), ("3\n", 3)]
 )
@@ -59,6 +61,7 @@ def test_enabled_sources_refuses_other_bits_and_other_text(rig, text):
     assert refused(rig(), "enabled_sources", text) == EINVAL
 
 
+# R5.4
 @pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])
 def test_freq_threshold_goes_from_1_to_where_the_frequency_saturates(rig, layout):
     rig = rig(layout)
@@ -76,6 +79,7 @@ def test_only_the_first_15_characters_of_a_debugfs_write_count(rig):
     assert refused(rig, "freq_threshold", "0000000000000003") == EINVAL  # fifteen zeros
 
 
+# R5.3
 def test_target_nid_is_an_online_top_tier_node_in_decimal(rig):
     nodes = [
         node(0, 0, 1, top=True),
@@ -91,6 +95,7 @@ def test_target_nid_is_an_online_top_tier_node_in_decimal(rig):
     assert refused(rig, "target_nid", "0") == EINVAL
 
 
+# R5.5
 @pytest.mark.parametrize("name", ["kmigrated_sleep_ms", "kmigrated_batch_nr"])
 def test_kmigrated_files_take_any_u32(rig, name):
     rig = rig()
@@ -108,6 +113,7 @@ SYSCTLS = [
 ]
 
 
+# R5.6
 @pytest.mark.parametrize("name", SYSCTLS)
 def test_sysctls_take_0_to_int_max_with_white_space_around(rig, name):
     rig = rig()
@@ -125,6 +131,7 @@ def test_sysctls_take_0_to_int_max_with_white_space_around(rig, name):
         assert refused(rig, name, text) == EINVAL
 
 
+# R5.7
 def test_the_rate_limit_has_two_names(rig):
     rig = rig()
     rig.engine.write("numa_balancing_promote_rate_limit_MBps", "10")
@@ -133,6 +140,7 @@ def test_the_rate_limit_has_two_names(rig):
     assert rig.engine.tunables["numa_balancing_promote_rate_limit_MBps"] == 11
 
 
+# R5.8
 def test_numa_balancing_without_tiering_support_is_eopnotsupp(rig):
     memory = rig().memory
     engine = Engine(memory, tiering=False)

@@ -275,7 +275,9 @@ class RecordedHost(Host):
         self.opened: list[tuple[bytes, int, int]] = []
 
     def sysconf(self, name: str) -> int:
-        assert name == "SC_PAGE_SIZE"
+        assert name in {"SC_PAGE_SIZE", "SC_CLK_TCK"}
+        if name == "SC_CLK_TCK":
+            return 100
         return self.page_size
 
     def read_at(self, name: str, offset: int, size: int) -> bytes:

@@ -111,7 +111,9 @@ class PerfHost(Host):
         self.start = 0
 
     def sysconf(self, name):
-        assert name == "SC_PAGE_SIZE"
+        assert name in {"SC_PAGE_SIZE", "SC_CLK_TCK"}
+        if name == "SC_CLK_TCK":
+            return 100
         return 4096
 
     def perf_event_open(self, attr, pid, cpu, group=-1):

@@ -17,7 +17,7 @@ GROUPS = {"": "1\n", "web": "", "web/front": "41\n40\n", "web/back": "42\n0\n", 
 
 
 def mounted(root: Path, mount: str, controllers: str | None) -> Host:
-    """Give a host with the groups of GROUPS below `mount`."""
+    """A host with the groups of GROUPS below `mount`."""
     for name, pids in GROUPS.items():
         directory = root / "sys/fs/cgroup" / mount / name
         directory.mkdir(parents=True, exist_ok=True)

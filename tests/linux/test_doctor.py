@@ -28,7 +28,7 @@ SLOW = "a slow node"
 
 @pytest.fixture
 def host(tmp_path: Path) -> RecordedHost:
-    """Give a machine on which everything works, as root."""
+    """A machine on which everything works, as root."""
     return trees.host(trees.two_tier, tmp_path)
 
 

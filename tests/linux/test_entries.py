@@ -39,7 +39,7 @@ def test_entries_are_those_of_one_read_each(
 
 
 def reads(wanted: list[int], gap: int, longest: int) -> list[tuple[int, int]]:
-    """Give the first and the last entry of each read."""
+    """The first and the last entry of each read."""
     indices, at, runs = np.array(wanted, np.uint64), 0, []
     while at < len(indices):
         end = entries.run_end(indices, gap, longest, at)

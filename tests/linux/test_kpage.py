@@ -65,7 +65,7 @@ def test_without_kpageflags_one_line_says_what_is_missing(tmp_path: Path) -> Non
 
 @st.composite
 def memories(draw: st.DrawFn) -> list[int]:
-    """Give the order of each folio from frame 0 on, each at a multiple of its size."""
+    """The order of each folio from frame 0 on, each at a multiple of its size."""
     orders: list[int] = []
     end = 0
     for order in draw(st.lists(st.integers(0, 9), min_size=1, max_size=12)):

@@ -30,7 +30,7 @@ def run(*argv: str, environ: dict[str, str] | None = None) -> int:
 
 
 def written(tmp_path: Path, script: str, environ: dict[str, str] | None = None) -> str:
-    """Give what a shell script writes to the file $OUT."""
+    """What a shell script writes to the file $OUT."""
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents:
         if not parent.stat().st_mode & 0o001:

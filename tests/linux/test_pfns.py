@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.pfns import PfnRange, intersect, merge
+from pghot.engine.pfn_ranges import PfnRange, intersect, merge
 
 ranges = st.lists(st.builds(PfnRange, st.integers(0, 40), st.integers(0, 40)), max_size=8)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pghot.engine.pfn_ranges import PfnRange
 from pghot.errors import InputError, PghotError
 from pghot.linux.hmat import Access
-from pghot.linux.pfns import PfnRange
 from pghot.linux.topology import Topology, read_topology
 from tests.linux import host_trees as trees
 

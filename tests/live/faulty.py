@@ -185,7 +185,7 @@ def settings(world: Host) -> dict[str, str]:
 
 
 def rows_of(path: Path) -> int | str | None:
-    """Give the rows of a log; None where there is none, a text where it is not whole."""
+    """The rows of a log; None where there is none, a text where it is not whole."""
     if not path.exists() or (path.is_dir() and not any(path.glob("[0-9]*.parquet"))):
         return None
     try:
@@ -196,7 +196,7 @@ def rows_of(path: Path) -> int | str | None:
 
 
 def results(path: Path) -> list[str] | str:
-    """Give the names of the results that are there; a text where one is not whole."""
+    """The names of the results that are there; a text where one is not whole."""
     if not path.exists():
         return []
     names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))

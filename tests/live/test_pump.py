@@ -28,7 +28,7 @@ class Nobody:
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """Give a maker of pumps over two sources of one host, on which process 40 runs."""
+    """A maker of pumps over two sources of one host, on which process 40 runs."""
     state_in(tmp_path / "state", monkeypatch)
     world = World(tmp_path / "host")
     world.process(40)
@@ -57,7 +57,7 @@ class Access(NamedTuple):
 
 @st.composite
 def polls(draw):
-    """Give the drains before each wake-up, and the accesses that each drain finds.
+    """The drains before each wake-up, and the accesses that each drain finds.
 
     A drain finds what happened since, what a slow CPU's ring kept back for two steps, and
     what is only due at the next wake-up.
@@ -186,7 +186,7 @@ def test_accesses_from_before_the_start_count_as_at_the_start(made):
 
 @pytest.fixture
 def of_large_pages(tmp_path):
-    """Give a source and a pump on an arm64 host with pages of 64 KiB, of which all is watched."""
+    """A source and a pump on an arm64 host with pages of 64 KiB, of which all is watched."""
     host = host_trees.host(host_trees.arm64, tmp_path)
     machine = HostMachine(host, read_topology(host), Nobody(), Tape())
     source = Source("hwhint")

@@ -26,7 +26,7 @@ from tests.live.world import FAST, HUGE, MS, Asker, Heard, World, run, state_in
 
 @pytest.fixture
 def worlds(tmp_path, monkeypatch):
-    """Give a maker of hosts, one after the other in the same place."""
+    """A maker of hosts, one after the other in the same place."""
     state_in(tmp_path / "state", monkeypatch)
 
     def make() -> World:

@@ -11,7 +11,7 @@ from pghot.live.machine import HostMachine
 from pghot.log.tape import Tape
 from tests.live.world import FAST, SLOW
 
-HIGH = 300
+MIN = 100
 """The zones' high watermark."""
 
 
@@ -47,14 +47,14 @@ def moves():
 
 @pytest.fixture
 def host(world, moves, readings):
-    world.free[FAST] = HIGH + 8000
+    world.free[FAST] = MIN + 8000
     made = HostMachine(world, read_topology(world), moves, Tape())
     readings.clear()
     return made
 
 
 def pages(host, count):
-    start, _ = host._ranges[SLOW]
+    start = host._ranges[SLOW][0].start
     return np.arange(start, start + count, dtype=np.uint64)
 
 
@@ -63,7 +63,7 @@ def test_what_moved_is_taken_from_the_room_there_was(host, readings):
     host.migrate(pages(host, 600), FAST)
     assert host.room(FAST) == 7400
     ((free, _promo),) = [(zone.free_pages, zone.promo_wmark) for zone in host.zones(FAST)]
-    assert free == HIGH + 7400
+    assert free == MIN + 7400
     assert len(readings) == 1
 
 
@@ -82,7 +82,7 @@ def test_once_an_eighth_of_the_room_has_gone_it_is_read_anew(host, world, readin
         host.migrate(pages(host, 500), FAST)
         assert host.room(FAST) == (left if left == 7500 else 8000)
     assert len(readings) == 2
-    world.free[FAST] = HIGH + 100
+    world.free[FAST] = MIN + 100
     host.migrate(pages(host, 1001), FAST)
     assert host.room(FAST) == 100
 
@@ -99,7 +99,7 @@ def test_so_it_is_after_a_refusal_and_at_a_wake_up(host, moves, readings):
 
 
 def test_what_more_has_moved_than_there_was_room_for_is_no_debt(host, world):
-    world.free[FAST] = HIGH + 10
+    world.free[FAST] = MIN + 10
     assert host.room(FAST) == 10
     host.migrate(pages(host, 600), FAST)
     assert host.room(FAST) == 10  # as it is read anew

@@ -14,7 +14,10 @@ from pghot.errors import PghotError
 from pghot.linux.processes import Pids
 from pghot.live.machine import HostMachine
 from pghot.live.options import Options
-from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, run
+from pghot.log.read import open_log
+from pghot.replaying.driver import replay
+from pghot.replaying.settings import Settings
+from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, Heard, run
 
 HOT, COLD = range(100, 140), range(140, 200)
 
@@ -206,7 +209,7 @@ def test_a_full_target_takes_nothing_and_is_told(world):
 
 
 def test_what_a_zone_keeps_for_others_is_no_room(world):
-    world.free[FAST], world.protected[FAST] = 1000, 700  # above a high watermark of 300
+    world.free[FAST], world.protected[FAST] = 1000, 900  # above a min watermark of 100
     fill(world, HOT)
     world.heat(40, *HOT)
     result, _heard, _status = run(world)
@@ -250,6 +253,42 @@ def test_hot_added_memory_is_followed_by_improved_alone(world, fidelity, moves):
     world.heat(40, 900, start_ms=6100)
     run(world, Options(pids=(40,), duration=7), fidelity=fidelity)
     assert (world.nid_of(40, 900) == FAST) is moves
+
+
+def test_a_host_whose_nodes_lie_on_both_sides_of_each_other_is_served(world, tmp_path):
+    world.interleave()
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    log = tmp_path / "log.parquet"
+    result, heard, _status = run(world, record=log)
+    assert result.promoted == len(HOT)
+    with open_log(log) as opened:
+        fast, slow = opened.metadata.machine["node"]
+    assert fast["ranges"] == [[0x8000, 0x20000], [0x140000, 0x160000]]
+    assert (slow["start_pfn"], slow["pages"]) == (0x100000, 0x40000)
+    again = Heard()
+    replay(log, settings=Settings(fidelity=result.engine.fidelity), promotions=again)
+    assert again.batches == heard.batches != []
+
+
+@pytest.mark.parametrize("fidelity", [IMPROVED, V7])
+def test_memory_that_comes_below_a_nodes_first_range_is_recorded_and_replayed(
+    world, tmp_path, fidelity
+):
+    fill(world, [100])
+    world.heat(40, 100)
+    world.clock.at(1000 * MS, world.grow_below)
+    world.clock.at(6000 * MS, lambda: world.map(40, 900))
+    world.heat(40, 900, start_ms=6100)
+    log = tmp_path / "log.parquet"
+    options = Options(pids=(40,), duration=7)
+    result, heard, _status = run(world, options, record=log, fidelity=fidelity)
+    assert result.machine.mem_map.slots_of_node(SLOW).size == 9
+    assert world.nid_of(40, 900) == FAST
+    again = Heard()
+    replay(log, settings=Settings(fidelity=fidelity), promotions=again)
+    assert again.batches == heard.batches
+    assert len(heard.batches) == 2
 
 
 def test_a_setting_that_somebody_else_changes_is_told_once(world):

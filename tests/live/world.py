@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -190,16 +190,16 @@ class World(Host):
 
     def text(self, name: str) -> str:
         if name == "/proc/zoneinfo":
-            zones = [(n.id, n.zones[0]) for n in self.nodes]
+            zones = [(n.id, z, not at) for n in self.nodes for at, z in enumerate(n.zones)]
             return "".join(
                 Z(
                     z.name,
                     z.start_pfn,
                     z.spanned,
-                    free=self.free[nid],
+                    free=self.free[nid] if first else 0,
                     protection=self.protected.get(nid, 0),
-                ).text(nid, first=True)
-                for nid, z in zones
+                ).text(nid, first=first)
+                for nid, z, first in zones
             )
         if name == "/proc/vmstat":
             return f"nr_free_pages 1\npgpromote_success {self.kernel_promoted}"
@@ -210,7 +210,9 @@ class World(Host):
         self.path(name).write_text(text + "\n")
 
     def sysconf(self, name: str) -> int:
-        assert name == "SC_PAGE_SIZE"
+        assert name in {"SC_PAGE_SIZE", "SC_CLK_TCK"}
+        if name == "SC_CLK_TCK":
+            return 100
         return PAGE
 
     def open_source(self, name: str, host: Host) -> Source:
@@ -304,6 +306,21 @@ class World(Host):
         self.nodes = (*self.nodes, N(ADDED, "", "60 60 10", (zone,), (40,)))
         self.free[ADDED] = 30_000
         write_nodes(self.root, self.nodes, {4: "0", 112: "1-2"})
+
+    def interleave(self) -> None:
+        """Put the last GiB of the fast node's memory above the slow node's."""
+        fast, slow = self.nodes
+        zones = (Z("DMA32", 0x8000, 0x18000), Z("Normal", 0x140000, 0x20000))
+        self.nodes = (replace(fast, zones=zones, blocks=(1, 2, 3, *range(40, 44))), slow)
+        write_nodes(self.root, self.nodes, {4: "0", 112: "1"})
+
+    def grow_below(self) -> None:
+        """Online 128 MiB of the slow node below its first range: its frames come next."""
+        fast, slow = self.nodes
+        zones = (Z("DMA32", 0x80000, 0x8000), *slow.zones)
+        self.nodes = (fast, replace(slow, zones=zones, blocks=(16, *slow.blocks)))
+        write_nodes(self.root, self.nodes, {4: "0", 112: "1"})
+        self._next[SLOW] = 0x80000
 
     # What the kernel does.
 

@@ -66,7 +66,7 @@ def log_rows(pages: int = 40, rounds: int = 6) -> Columns:
 def optional_columns(rows: int) -> Columns:
     """Give a column of every optional kind, its extreme values among them."""
     values: Columns = {}
-    for name in ("pid", "vaddr", "cpu", "write", "weight", "memcg"):
+    for name in ("pid", "vaddr", "cpu", "write", "weight", "memcg", "latency_us"):
         dtype = np.dtype(DTYPES[name])
         if dtype == np.bool_:
             values[name] = np.arange(rows) % 3 == 0

@@ -78,7 +78,7 @@ def test_a_real_log_without_damage(tmp_path_factory, name: str) -> None:
 
 
 def real_log(tmp_path_factory, name: str) -> bytes:
-    """Give a log with all columns, made once a run."""
+    """A log with all columns, made once a run."""
     path = tmp_path_factory.getbasetemp() / f"real-{name}"
     if not path.exists():
         rows = log_rows(10, 3)

@@ -1,4 +1,4 @@
-"""Files that are no logs are refused in one line, and nothing is written (replay.md)."""
+"""Files that are no logs are refused in one line, and nothing is written (R7.4)."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ def test_a_zstd_log_cut_short_at_any_length(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+# R7.4
 @NAMES
 def test_a_file_cut_in_the_middle_leaves_no_output(tmp_path: Path, run: Run, name: str) -> None:
     path = write_log(tmp_path / name, log_rows(1000, 10))

@@ -1,4 +1,4 @@
-"""A bad row is refused by file, row and column, or skipped (replay.md, "Rejected")."""
+"""A bad row is refused by file, row and column, or skipped (R7.4, R7.5)."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ def spoilt(path: Path, column: str, value: Any, *others: int) -> Path:
     return write_table(path, rows | {column: pa.array(values, pa.uint64() if large else None)})
 
 
+# R7.4
 @CASES
 def test_a_bad_row_is_named_by_file_row_and_column(
     tmp_path: Path, run: Run, name: str, bad: Bad
@@ -95,6 +96,7 @@ def test_a_bad_row_is_named_by_file_row_and_column(
     assert entries(tmp_path) == before
 
 
+# R7.5
 @CASES
 def test_skip_bad_gives_what_the_log_without_those_rows_gives(
     tmp_path: Path, run: Run, name: str, bad: Bad
@@ -116,6 +118,10 @@ def test_skip_bad_gives_what_the_log_without_those_rows_gives(
         said = f"pghot: {log}: 3 bad rows skipped\n" if path == log else ""
         assert done.err == said, why
         files[path] = {file.name: file.read_bytes() for file in output.iterdir()}
+        summary = json.loads(files[path].pop("summary.json"))
+        assert summary.pop("log")["rows"] == 237
+        del summary["command"]
+        files[path]["summary"] = json.dumps(summary).encode()
     assert files[log] == files[clean]
 
 
@@ -189,6 +195,7 @@ def test_the_last_instant_that_a_log_can_name_is_no_trouble(tmp_path: Path, run:
     assert json.loads(done.out)["vmstat"]["pgpromote_success"] == 2
 
 
+# R7.1, R7.4
 @pytest.mark.parametrize("column", ["time_us", "pfn", "nid", "source"])
 @pytest.mark.parametrize("name", ["log.parquet", "log.csv"])
 def test_a_missing_column_is_named(tmp_path: Path, run: Run, name: str, column: str) -> None:

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pghot.engine.candidates import OUTCOMES
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.memory import Folio
+from pghot.engine.reasons import ENGINE
 from pghot.errors import InputError
 from pghot.log.event_parts import LEAST_LIMIT, file_name
 from pghot.log.event_read import EventReader
@@ -47,7 +47,7 @@ def live(engine: Engine, seed: int, looks: int, rows: int = 300) -> None:
 
 
 def tables(directory: Path) -> tuple[list[dict], list[dict], EventReader]:
-    """Give all rows of a log, and its reader, read to the end."""
+    """All rows of a log, and its reader, read to the end."""
     reader = EventReader(directory)
     accesses, candidates = [], []
     for part in reader.parts():
@@ -91,8 +91,7 @@ def test_the_log_tells_the_same_counts_as_the_counters(
     assert sources["hwhint"] == rig.stat("pghot_recorded_hwhints")
     moved = [row["pages"] for row in candidates if row["outcome"] == "moved"]
     assert sum(moved) == rig.stat("pgpromote_success")
-    names = OUTCOMES.values()
-    assert {n: outcomes[n] for n in names} == {n: rig.engine.refused[n] for n in names}
+    assert {n: outcomes[n] for n in ENGINE} == {n: rig.engine.refused[n] for n in ENGINE}
     batched = {row["batch"] for row in candidates if row["outcome"] in {"moved", "migration"}}
     assert batched == set(range(len(batched)))
     assert all(
@@ -287,7 +286,8 @@ def test_the_files_are_parquet_with_the_documented_columns(run, tmp_path):
 def test_a_replay_is_the_same_with_and_without_events(run, tmp_path):
     log = write_log(tmp_path / "log.parquet", log_rows(100, 9))
     for fidelity in FIDELITIES:
-        plain = run("replay", log, "--json", "--fidelity", fidelity).out
+        plain = json.loads(run("replay", log, "--json", "--fidelity", fidelity).out)
         options = ("--events", tmp_path / fidelity, "--fidelity", fidelity)
-        assert run("replay", log, "--json", *options).out == plain
-        assert json.loads(plain)["batches"] > 0
+        logged = json.loads(run("replay", log, "--json", *options).out)
+        assert logged | {"command": plain["command"]} == plain
+        assert plain["batches"] > 0

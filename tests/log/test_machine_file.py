@@ -1,4 +1,4 @@
-"""The machine file: what it takes, what it refuses and how (replay.md, "Machine file")."""
+"""The machine file: what it takes, what it refuses and how (R8)."""
 
 from __future__ import annotations
 
@@ -17,30 +17,8 @@ from pghot.errors import InputError
 from pghot.log.machine import MAX_PFN, Machine
 from tests.log.made import Run, log_rows, write_csv, write_machine
 
-EXAMPLE = """
-hz = 1000
-[[node]]
-id = 0
-start_pfn = 0           # section-aligned (multiple of 32768)
-pages = 262144          # or size = "1GiB"; a multiple of a section
-toptier = true          # or tier = <adistance>; nodes with CPUs and the fastest memory
-cpus = "0-3"            # may be empty
-free_pages = 200000     # before the log starts
-promo_wmark = 1000      # pages
-[[node]]
-id = 1
-start_pfn = 262144
-size = "8GiB"
-toptier = false
-cpus = ""
-free_pages = 0
-[[folio]]               # optional: compound folios and pages that are special
-pfn = 294912
-pages = 512             # order-9 folio
-memcg = 7
-lru = true
-"""
-"""The example of replay.md."""
+SPEC = Path(__file__).resolve().parents[2] / "docs" / "spec" / "log.md"
+(EXAMPLE,) = re.findall(r"```toml\n(.*?)```", SPEC.read_text(), re.DOTALL)
 
 
 def node(nid: int, start: int = 0, pages: int = 32768, **more: Any) -> dict[str, Any]:
@@ -74,6 +52,7 @@ def test_the_example_of_the_specification_loads(tmp_path: Path) -> None:
     )
 
 
+# R8.3
 def test_what_is_not_given_has_the_values_of_an_ordinary_machine() -> None:
     made = machine(node(0), folio=({"pfn": 5},))
     assert made == Machine((Node(0, 0, 32768, False, (), 0, 0),), (Folio(5, 1, 0, True),), 1000)
@@ -123,6 +102,7 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, make: Any) -> No
         Machine.load(tmp_path / "m.toml")
 
 
+# R8.1
 @pytest.mark.parametrize(
     ("data", "line"),
     [
@@ -183,8 +163,9 @@ def test_hz_for_which_kernels_build_is_taken(hz: int) -> None:
         ((node(3, free_pages=32769),), "node 3: free_pages 32769 of 32768 pages"),
         ((node(0), node(0, 32768)), "node 0 is given twice"),
         ((node(0, cpus="0-3"), node(1, 32768, cpus="2")), "CPU 2 is on two nodes"),
-        ((node(0, 0, 65536), node(1, 32768)), "nodes 0 and 1 overlap from PFN 32768 on"),
-        ((node(1), node(0)), "nodes 0 and 1 overlap from PFN 0 on"),
+        ((node(0, 0, 65536), node(1, 32768)),
+         "nodes 0 and 1 overlap from PFN 32768 on: [0, 65536) and [32768, 65536)"),
+        ((node(1), node(0)), "nodes 0 and 1 overlap from PFN 0 on: [0, 32768) and [0, 32768)"),
         ((node(0, MAX_PFN),),
          f"node 0: ends above PFN {MAX_PFN}, the most that hardware addresses"),
         ((node(0, toptier=True, tier=4),), "node 0: give toptier or tier, not both"),
@@ -200,6 +181,15 @@ def test_hz_for_which_kernels_build_is_taken(hz: int) -> None:
 def test_nodes_that_cannot_be_are_refused(nodes: tuple[dict[str, Any], ...], line: str) -> None:
     got = refusal({"node": [*nodes]})
     assert got.replace("nodes 1 and 0", "nodes 0 and 1") == line
+
+
+# R8.4
+def test_a_node_may_be_any_ranges_of_pfns() -> None:
+    made = machine({"id": 0, "ranges": [[5, 40], [65536, 98309]]}, node(1, 32768))
+    first, second = made.nodes
+    assert [(one.start, one.end) for one in first.ranges] == [(5, 40), (65536, 98309)]
+    assert (first.pages, second.pages) == (35 + 32773, 32768)
+    assert Machine.from_dict(made.to_dict()) == made
 
 
 def test_nodes_may_touch_leave_holes_and_come_in_any_order() -> None:
@@ -230,6 +220,7 @@ def test_folios_may_touch_and_come_in_any_order() -> None:
     assert [folio.pfn for folio in made.folios] == [16, 24]
 
 
+# R8.2
 @pytest.mark.parametrize(
     ("tiers", "top"),
     [
@@ -256,10 +247,92 @@ def test_a_machine_makes_the_round_trip() -> None:
     assert Machine.from_dict(made.to_dict()) == made
 
 
+def ranged(nid: int, *ranges: tuple[int, int], **more: Any) -> dict[str, Any]:
+    return {"id": nid, "ranges": [[*one] for one in ranges]} | more
+
+
+def test_a_node_of_ranges_has_their_pages_and_no_others(tmp_path: Path) -> None:
+    text = """
+    [[node]]
+    id = 0
+    ranges = [[0, 0xa0], [0x100, 0x80000], [0x100000, 0x108000]]
+    toptier = true
+    [[node]]
+    id = 1
+    ranges = [[0x80000, 0x100000]]
+    """
+    made = Machine.load(write_machine(tmp_path / "m.toml", text))
+    pages = 0xA0 + 0x80000 - 0x100 + 0x8000
+    assert [(n.start_pfn, n.pages, n.end_pfn) for n in made.nodes] == [
+        (0, pages, 0x108000),
+        (0x80000, 0x80000, 0x100000),
+    ]
+    assert made.nodes[0].ranges == ((0, 0xA0), (0x100, 0x80000), (0x100000, 0x108000))
+
+
+def test_ranges_that_touch_are_one_and_one_range_is_a_node_of_old() -> None:
+    split = machine(ranged(0, (0, 32768), (32768, 98304)), ranged(1, (98304, 131072)))
+    assert split == machine(node(0, 0, 98304), node(1, 98304))
+    assert split.to_dict() == machine(node(0, 0, 98304), node(1, 98304)).to_dict()
+    assert all("ranges" not in table for table in split.to_dict()["node"])
+
+
+def test_nodes_may_lie_in_each_others_holes() -> None:
+    made = machine(ranged(0, (0, 32768), (65536, 98304)), ranged(1, (32768, 65536)))
+    assert [n.pages for n in made.nodes] == [65536, 32768]
+    assert Machine.from_dict(made.to_dict()) == made
+
+
+@pytest.mark.parametrize(
+    ("nodes", "line"),
+    [
+        ((ranged(3, (5, 5)),),
+         "node 3: range [5, 5) is empty: wants its first PFN and the one after its last"),
+        ((ranged(3, (0, 9), (7, 6)),),
+         "node 3: range [7, 6) is empty: wants its first PFN and the one after its last"),
+        ((ranged(3, (9, 12), (0, 5)),),
+         ("node 3: range [0, 5) starts below PFN 12, where the one before it ends: give ranges in "
+         "ascending order, no PFN twice")),
+        ((ranged(3, (0, 9), (8, 12)),),
+         ("node 3: range [8, 12) starts below PFN 9, where the one before it ends: give ranges in "
+         "ascending order, no PFN twice")),
+        ((ranged(0, (0, 9), (65536, 98304)), ranged(1, (32768, 70000))),
+         "nodes 0 and 1 overlap from PFN 65536 on: [32768, 70000) and [65536, 98304)"),
+        ((ranged(0, (0, 9)), ranged(1, (100, 32768))),
+         ("nodes 0 and 1: [0, 9) and [100, 32768) share the section at PFN 0; a section is one "
+         "node's")),
+        ((ranged(0),), "node 0: ranges has none; a node without memory has pages = 0"),
+        ((ranged(0, (0, 9), start_pfn=0),),
+         "node 0: give ranges, or start_pfn with pages or size, not both"),
+        ((ranged(0, (0, 9), size="128MiB"),),
+         "node 0: give ranges, or start_pfn with pages or size, not both"),
+        ((ranged(0, (0, 9), (20, 25), free_pages=15),), "node 0: free_pages 15 of 14 pages"),
+        (({"id": 0, "ranges": [[0, 9, 10]]},),
+         "[[node]] no. 1.ranges[0]: Expected 'array' of length 2, got 3"),
+        (({"id": 0, "ranges": [[0, MAX_PFN + 1]]},),
+         f"[[node]] no. 1.ranges[0][1]: Expected 'int' <= {MAX_PFN}"),
+    ],
+)  # fmt: skip
+def test_ranges_that_cannot_be_are_refused_by_node_and_range(
+    nodes: tuple[dict[str, Any], ...], line: str
+) -> None:
+    got = refusal({"node": [*nodes]})
+    assert got.replace("nodes 1 and 0", "nodes 0 and 1") == line
+
+
+@pytest.mark.parametrize(("pfn", "pages"), [(0xA0, 1), (0x9F, 2), (0xFF, 2), (0x80000 - 1, 2)])
+def test_a_folio_is_within_one_range(pfn: int, pages: int) -> None:
+    nodes = [ranged(0, (0, 0xA0), (0x100, 0x80000), (0x100000, 0x108000))]
+    assert refusal({"node": nodes, "folio": [{"pfn": pfn, "pages": pages}]}) == (
+        f"folio at PFN {pfn}: not within one node"
+    )
+
+
 SECTIONS = st.integers(0, 3)
+PLACES = st.integers(0, 5).map(lambda n: n << 14) | st.integers(0, 99)
 LIKELY = st.sampled_from(
-    ["id", "start_pfn", "pages", "size", "toptier", "tier", "cpus", "free_pages", "promo_wmark",
-     "pfn", "memcg", "lru", "hz", "node", "folio"]
+    ["id", "start_pfn", "pages", "size", "ranges", "toptier", "tier", "cpus", "free_pages",
+     "promo_wmark", "pfn", "memcg", "lru", "hz", "node", "folio"]
 )  # fmt: skip
 LEAF = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.dates()
@@ -280,6 +353,12 @@ NEARLY = st.fixed_dictionaries(
                     "pages": SECTIONS.map(lambda n: n << 15),
                 },
                 optional={"tier": LEAF, "cpus": LEAF, "free_pages": LEAF, "toptier": LEAF},
+            )
+            | st.fixed_dictionaries(
+                {
+                    "id": st.integers(0, 3),
+                    "ranges": st.lists(st.tuples(PLACES, PLACES).map(list), max_size=4),
+                }
             ),
             max_size=4,
         )

@@ -1,4 +1,4 @@
-"""A log is read back as it was written, in every form (replay.md, "Access log")."""
+"""A log is read back as it was written, in every form (R7)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMS = pytest.mark.parametrize("name", ["log.parquet", "log.csv", "log.csv.zst"
 
 
 def read_back(path: Path, columns: tuple[str, ...] = tuple(DTYPES)) -> Columns:
-    """Give the whole log; its values must all be good."""
+    """The whole log; its values must all be good."""
     with open_log(path) as log:
         chunks = list(log.chunks(columns))
     assert not any(chunk.bad for chunk in chunks)
@@ -54,6 +54,7 @@ def test_a_log_is_read_back_as_it_was_written(tmp_path: Path, name: str) -> None
     same(read_back(write_log(tmp_path / name, rows)), rows)
 
 
+# R7.2
 @FORMS
 def test_optional_columns_are_kept_to_their_extremes(tmp_path: Path, name: str) -> None:
     rows = log_rows()
@@ -210,6 +211,7 @@ def test_write_may_be_text_or_number(tmp_path: Path, written: bool) -> None:
 # Metadata
 
 
+# R7.3
 def test_metadata_makes_the_round_trip(tmp_path: Path) -> None:
     with open_log(write_log(tmp_path / "log.parquet", log_rows())) as log:
         assert log.metadata == METADATA

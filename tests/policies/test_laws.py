@@ -29,9 +29,6 @@ from tests.simulated.small_machines import (
     threads,
 )
 
-STILL = ("none", "interleave", "all-fast", "all-slow")
-"""Policies that move nothing up."""
-
 HOT = {"kind": "hot-cold", "hot_share": 0.2, "hot_accesses": 0.9}
 CROWDED = [
     node(FAST, "24 MiB", toptier=True, cpus="0-7", promo_wmark=600),
@@ -40,7 +37,7 @@ CROWDED = [
 
 
 def crowded(**more: Any) -> Scenario:
-    """Give a machine with all at once: two processes, both orders, what is stuck, kswapd."""
+    """A machine with all at once: two processes, both orders, what is stuck, kswapd."""
     return machine(
         **{
             "node": CROWDED,
@@ -81,7 +78,7 @@ def test_accesses_of_all_groups_add_up(policy: str) -> None:
     assert made == pytest.approx(world.account.sums["accesses"], rel=1e-9)
     clocks = {group.flow.name: group.flow.clock for group in world.groups}
     assert made == pytest.approx(sum(clocks.values()), rel=1e-9)
-    assert 0 <= world.account.sums["fast_accesses"] <= made * (1 + 1e-12)
+    assert 0 <= world.account.sums["fast_accesses"] <= made * (1 + 1e-9)
 
 
 def test_every_page_is_somewhere_and_free_pages_add_up(policy: str) -> None:
@@ -117,7 +114,7 @@ def test_what_is_promoted_is_counted_alike_everywhere(policy: str) -> None:
     promoted = world.account.total["promoted"]
     assert counters["pgpromote_success"] == counters["numa_pages_migrated"] == promoted
     assert sum(figures.memcg_promoted.values()) == promoted
-    assert (promoted > 0) == (policy not in STILL)
+    assert (promoted > 0) == (policy not in ("none", "interleave", "all-fast", "all-slow"))
 
 
 def test_samples_are_the_profilers_and_faults_no_more_than_marks(policy: str) -> None:
@@ -213,7 +210,7 @@ def test_a_larger_fast_tier_never_lowers_the_oracles_fast_share() -> None:
 def test_no_policy_serves_more_from_the_top_than_the_oracle(mebi: int, order: int) -> None:
     scenario = sized(mebi, region=[region(size="32 MiB", order=order)])
     bound = simulate(scenario, "oracle").fast_share
-    for name in [name for name, entry in ENTRIES.items() if not entry.bound]:
+    for name in ENTRIES.keys() - {"all-fast"}:  # which keeps to no room
         assert simulate(scenario, name).fast_share <= bound * (1 + 1e-9)
 
 

@@ -37,7 +37,7 @@ PAGES = 4096
 
 
 def busy(seconds: float = 3, **more: Any) -> Scenario:
-    """Give a machine whose pages are all accessed and sampled, many times over."""
+    """A machine whose pages are all accessed and sampled, many times over."""
     mine = {"threads": [threads(count=4)], "seconds": seconds, "sampler": {"pace_hz": 5000}}
     return machine(**mine | more)
 
@@ -81,6 +81,13 @@ def test_a_large_folio_moves_as_one(policy: str) -> None:
     check_memory(world.memory)
 
 
+def test_a_verb_that_a_policy_does_not_have_is_not_called() -> None:
+    assert Simulation(busy(), "none").world.on_faults is None
+    assert Simulation(busy(), "pghot-hwhint").world.on_faults is None
+    assert Simulation(busy(), "pghot-hintfault").world.on_faults is not None
+    assert Simulation(busy(), "oracle").world.place_of is None
+
+
 def test_kmigrated_promotes_at_its_wakes_and_between_them_nothing_moves() -> None:
     scenario = busy(tunables={"freq_threshold": "1", "kmigrated_sleep_ms": "250"})
     found = Moves(scenario, "pghot-hwhint")
@@ -106,6 +113,7 @@ def test_memcgs_are_not_mixed_in_a_batch_and_are_counted_each() -> None:
         assert outcome.memcg_promoted == {3: PAGES, 8: PAGES // 4}
 
 
+# R6.1, by contrast
 def test_numa_balancing_promotes_in_the_fault_without_waiting_for_kmigrated() -> None:
     world = Simulation(busy(), "numab2").world
     times: list[float] = []
@@ -128,6 +136,7 @@ def test_numa_balancing_leaves_what_is_touched_later_than_its_threshold() -> Non
 # What is refused.
 
 
+# R3.11
 def test_a_shared_executable_is_left_by_numa_balancing_and_moved_by_the_series() -> None:
     shared = busy(region=[region(shared_executable=True)])
     outcome = simulate(shared, "numab2")

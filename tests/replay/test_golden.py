@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pghot.engine.fidelity import FIDELITIES
-from pghot.engine.kmigrated import Batch
 from pghot.engine.layout import LAYOUTS
+from pghot.engine.migrated import Batch
 from pghot.replaying.driver import Settings, replay
 
 LOG = Path(__file__).resolve().parents[2] / "examples" / "sqlite.parquet"

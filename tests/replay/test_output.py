@@ -1,4 +1,4 @@
-"""What a replay writes: all three files, or none (replay.md, "What it writes")."""
+"""What a replay writes: all three files, or none (R10)."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 # The contract
 
 
+# R10.4
 def test_the_summary_has_the_names_of_the_contract(log: Path, tmp_path: Path, run: Run) -> None:
     run("replay", log, "-o", tmp_path / "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -82,6 +83,7 @@ def test_the_summary_has_the_names_of_the_contract(log: Path, tmp_path: Path, ru
     assert summary["nodes"]["0"]["free_pages"] == 30000 - 40
 
 
+# R10.8
 def test_the_summary_says_what_it_is_of(log: Path, tmp_path: Path, run: Run) -> None:
     words = ("replay", str(log), "--start", "first-touch", "-o", str(tmp_path / "out"))
     run(*words)
@@ -105,6 +107,7 @@ def test_the_summary_says_what_it_is_of(log: Path, tmp_path: Path, run: Run) -> 
     assert (summary["promoted_pages"], summary["demoted_pages"]) == (0, 0)
 
 
+# R10.5, R10.6
 @pytest.mark.parametrize("mode", ["default", "precise"])
 def test_the_files_have_the_columns_and_types_of_the_contract(
     log: Path, tmp_path: Path, run: Run, mode: str
@@ -135,6 +138,7 @@ def test_promotions_stand_in_the_order_migrated(log: Path, tmp_path: Path, run: 
         assert set(rows[name]) == {value}
 
 
+# R10.6
 def test_records_are_those_that_are_not_zero_in_pfn_order(tmp_path: Path, run: Run) -> None:
     rows = log_rows(10, 1)
     rows["pfn"][:] = np.array([9, 3, 5, 1, 7, 0, 40000, 2, 4, 6]) + LOWER
@@ -168,6 +172,7 @@ def test_a_replay_without_promotions_writes_the_same_files(tmp_path: Path, run: 
 # The same log gives the same bytes
 
 
+# R10.7
 @pytest.mark.parametrize("mode", ["default", "precise"])
 @pytest.mark.parametrize("fidelity", ["v7", "improved"])
 def test_the_same_log_gives_the_same_bytes(
@@ -213,6 +218,7 @@ def test_no_file_tells_when_it_was_written(log: Path, tmp_path: Path, run: Run) 
 # A directory that is in use
 
 
+# R10.3
 def test_a_directory_that_is_not_empty_is_refused(log: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
@@ -307,6 +313,7 @@ def there_before(path: Path, there: bool) -> Iterator[None]:
 THERE = pytest.mark.parametrize("there", [False, True], ids=["made by us", "there before"])
 
 
+# R10.3
 @THERE
 @pytest.mark.parametrize("reason", [ValueError, KeyboardInterrupt, SystemExit, OSError])
 def test_nothing_is_left_where_a_replay_stops(

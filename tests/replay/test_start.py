@@ -55,6 +55,7 @@ QUICK = settings(
 )
 
 
+# R9.8
 @QUICK
 @given(PFNS)
 def test_a_replay_that_begins_by_a_baseline_begins_with_its_share(tmp_path, pfns):

@@ -75,6 +75,7 @@ def threshold(case: Case) -> int:
     return agreed(case)["nodes"][FAST]["nbp_threshold"]
 
 
+# R9.1, R9.3, R9.4, R9.5, R9.6, R9.7
 @settings(deadline=None, max_examples=120)
 @given(case=cases())
 def test_any_replay_is_the_twins(case: Case) -> None:

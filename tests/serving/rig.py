@@ -86,6 +86,6 @@ def answering(layout: Layout = DEFAULT) -> Iterator[DeskRun]:
 
 
 def mounts_at(path: Path) -> list[str]:
-    """Give the lines of mountinfo for a mount point."""
+    """The lines of mountinfo for a mount point."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line for line in lines if f" {path} " in line]

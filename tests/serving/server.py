@@ -27,7 +27,7 @@ scrape_configs:
 
 
 def tool(name: str) -> str:
-    """Give a program of Debian's package prometheus; skip where it is not there."""
+    """A program of Debian's package prometheus; skip where it is not there."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not installed (Debian's package prometheus)")
@@ -41,7 +41,7 @@ class Server:
         self._base = f"http://127.0.0.1:{port}"
 
     def get(self, path: str, **query: str) -> Any:
-        """Give the data of an answer; RuntimeError where the server refuses the query."""
+        """The data of an answer; RuntimeError where the server refuses the query."""
         url = f"{self._base}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
@@ -50,12 +50,12 @@ class Server:
             raise RuntimeError(json.load(error)["error"]) from error
 
     def value(self, query: str) -> float | None:
-        """Give the value of a query that has one; None where it has none yet."""
+        """The value of a query that has one; None where it has none yet."""
         result = self.get("query", query=query)["result"]
         return float(result[0]["value"][1]) if result else None
 
     def ready(self) -> bool:
-        """Tell whether it answers."""
+        """Whether it answers."""
         try:
             with urllib.request.urlopen(f"{self._base}/-/ready", timeout=10) as answer:
                 return bool(answer.status == 200)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pghot.engine.reasons import LIVE
 from pghot.engine.vmstat import EVENTS, NODE_COUNTERS
 from pghot.errors import InputError, PghotError
 from pghot.live.desk import Desk
-from pghot.live.state import REFUSALS
 from pghot.serving.families import COUNTERS, GAUGES
 from pghot.serving.metrics import metrics, parse_address
 from tests.live.world import HUGE, World, run, state_in
@@ -96,7 +96,7 @@ def test_sizes_are_bytes_and_times_are_seconds(exposed, state):
 def test_refusals_are_by_reason_those_of_none_too(exposed, state):
     found = samples(exposed)
     refused = "pghot_refused_folios_total"
-    assert {dict(labels)["reason"] for name, labels in found if name == refused} == {*REFUSALS}
+    assert {dict(labels)["reason"] for name, labels in found if name == refused} == {*LIVE}
     busy = found[refused, (("reason", "EBUSY"),)]
     assert busy == state["refused"]["EBUSY"] >= 1
 

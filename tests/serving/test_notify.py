@@ -23,7 +23,7 @@ class Manager:
         self.socket.settimeout(10)
 
     def hear(self) -> list[str]:
-        """Give the lines of the next message."""
+        """The lines of the next message."""
         return self.socket.recv(4096).decode().split("\n")
 
 

@@ -20,7 +20,7 @@ SCALE = 1 / 64
 
 
 def figures(name: str) -> dict[str, Any]:
-    """Give what each policy of a preset came to."""
+    """What each policy of a preset came to."""
     scenario = scaled(load_scenario(name, POLICIES), SCALE)
     results = {}
     for policy in scenario.policies:

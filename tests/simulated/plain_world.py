@@ -72,7 +72,7 @@ def walk(machine: Machine, rng: random.Random) -> Walk:
 
 
 def start(machine: Machine, rng: random.Random) -> int:
-    """Give the ops until a counter that starts anew runs over."""
+    """The ops until a counter that starts anew runs over."""
     return machine.period - rng.randrange(16)
 
 

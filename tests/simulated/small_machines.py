@@ -27,7 +27,7 @@ def node(nid: int, size: str, **more: Any) -> dict[str, Any]:
 
 
 def link(memory: int, ns: float, gbps: float = WIDE_GBPS, **more: Any) -> dict[str, Any]:
-    """Give a link whose latency is the same under any load, up to its bandwidth."""
+    """A link whose latency is the same under any load, up to its bandwidth."""
     latency = {"read_latency_ns": ns, "write_latency_ns": ns}
     width = {"read_GBps": gbps, "write_GBps": gbps, "total_GBps": gbps}
     return {"cpus": [FAST], "memory": memory, "a": 0.0, "c": 0.0} | latency | width | more
@@ -42,7 +42,7 @@ def threads(name: str = "threads", count: int = 2, **more: Any) -> dict[str, Any
 
 
 def machine(**more: Any) -> Scenario:
-    """Give a checked scenario; `more` replaces whole tables and keys of it."""
+    """A checked scenario; `more` replaces whole tables and keys of it."""
     tables: dict[str, Any] = {
         "title": "A small machine",
         "shows": "What a test needs.",

@@ -45,6 +45,7 @@ def test_the_capability_word_is_decoded_by_name():
     ]
 
 
+# R6.2
 def test_a_period_of_10_000_is_written_as_625_with_nothing_lost():
     assert ibs.encode_period(10_000) == 625
     assert ibs.programmed_period(625) == 10_000
@@ -74,6 +75,7 @@ def test_a_period_that_the_fields_cannot_hold_is_refused(period):
         ibs.encode_period(period)
 
 
+# R6.4
 def test_the_data_source_is_bits_0_to_2_with_bits_6_and_7_above():
     assert ibs.data_source(0b0000_0011) == ibs.DATASRC_DRAM
     assert ibs.data_source(0b0100_0000) == ibs.DATASRC_EXT_MEM

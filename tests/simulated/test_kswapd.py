@@ -27,7 +27,7 @@ HOT = {"kind": "hot-cold", "hot_share": 0.25, "hot_accesses": 0.99999}
 
 
 def full_top(**more: Any) -> Scenario:
-    """Give a machine whose top tier is full of mostly cold pages; the other hot ones are slow."""
+    """A machine whose top tier is full of mostly cold pages; the other hot ones are slow."""
     return machine(
         **{
             "node": NODES,
@@ -84,6 +84,7 @@ def test_for_large_folios_it_makes_room_for_one_above_the_mark() -> None:
     assert PROMO + 511 <= max(watched.free) < PROMO + 511 + 512
 
 
+# R3.12
 def test_it_is_woken_by_a_promotion_that_finds_no_room_and_by_nothing_else() -> None:
     for policy in ("none", "pghot-hwhint"):
         outcome = simulate(full_top(), policy)

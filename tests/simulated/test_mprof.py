@@ -1,4 +1,4 @@
-"""The IBS Memory Profiler's driver (behaviour.md 6)."""
+"""The IBS Memory Profiler's driver (R6)."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ def samples(rows):
     )
 
 
+# R6.8
 def test_a_sample_is_handed_on_with_its_pfn_the_cpu_s_node_and_its_own_time():
     machine = Machine(0, 7)
     assert machine.run([(1, 2990.0, 1234)], until=2999.0) == []
@@ -70,6 +71,7 @@ def test_a_sample_is_handed_on_with_its_pfn_the_cpu_s_node_and_its_own_time():
     assert machine.profiler.pending_us() == float("inf")
 
 
+# R6.7
 def test_one_drain_takes_all_that_came_while_it_was_pending():
     machine = Machine(0)
     rows = [(0, time, pfn) for pfn, time in enumerate((0.0, 20.0, 49.0, 60.0))]
@@ -77,6 +79,7 @@ def test_one_drain_takes_all_that_came_while_it_was_pending():
     assert machine.profiler.pending_us() == 110.0
 
 
+# R6.4
 def test_samples_are_counted_by_their_data_source():
     machine = Machine(0)
     machine.run([(0, t, 1, {"extended": t > 2}) for t in range(5)])
@@ -95,6 +98,7 @@ def test_a_source_that_is_a_cache_counts_as_neither():
     assert machine.count("dram_accesses") == machine.count("extmem_accesses") == 0
 
 
+# R6.5
 @pytest.mark.parametrize("options", [{"valid": False}, {"online": False}])
 def test_a_sample_without_a_valid_address_or_an_online_page_is_counted_but_not_kept(options):
     machine = Machine(0)
@@ -112,6 +116,7 @@ def test_both_addresses_have_to_be_valid(valid):
     assert machine.count("useful_events") == 0
 
 
+# R6.6
 def test_a_ring_holds_149_samples_and_what_comes_on_top_is_dropped():
     machine = Machine(0)
     rows = [(0, number / 10, number) for number in range(200)]
@@ -138,6 +143,7 @@ def test_the_order_of_time_holds_over_days():
     assert machine.run([(0, 9e12, 1), (1, 1000.0, 2)]) == [(2, 0, 1), (1, 0, 9 * 10**9)]
 
 
+# R6.9
 def test_without_the_capability_there_is_no_profiler_which_is_said_once():
     machine = Machine(0, 0, caps=ibs.IBS_CAPS_DEFAULT)
     assert machine.run([(0, 0.0, 1)]) == []
@@ -155,6 +161,7 @@ def test_a_cpu_whose_lvt_offset_is_not_valid_is_not_profiled():
     assert machine.profiler.notes == ["CPU 0: the profiler's LVT offset is not valid"]
 
 
+# R6.9
 def test_a_cpu_that_goes_offline_takes_no_more_samples_and_loses_those_pending():
     machine = Machine(0, 0)
     machine.run([(0, 0.0, 1), (1, 0.0, 2)], until=10.0)
@@ -240,6 +247,7 @@ def test_bulk_is_the_handler_register_by_register(drawn, times, delay, hotplug):
     assert machine.profiler.enabled.tolist() == enabled
 
 
+# R6.3
 def test_an_interrupt_without_a_sample_is_somebody_else_s():
     cpu = PlainCpu(0, DELAY)
     cpu.startup()

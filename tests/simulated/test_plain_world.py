@@ -47,7 +47,7 @@ def bulk(policy: str, accesses: int, sampler: dict[str, float]) -> tuple[Scenari
 
 
 def marks(scenario: Scenario) -> list[float]:
-    """Give the times of the scanner's steps, which no seed changes."""
+    """The times of the scanner's steps, which no seed changes."""
     world = Simulation(scenario, "none").world
     times: list[float] = []
     Scanning(world, lambda _units, _pages: times.append(world.now), lambda: True)

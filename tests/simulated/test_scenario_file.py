@@ -62,7 +62,7 @@ def small(**more: Any) -> Scenario:
 
 
 def refusal(content: dict[str, Any]) -> str:
-    """Give the line that the content is refused with, without the name."""
+    """The line that the content is refused with, without the name."""
     with pytest.raises(InputError) as error:
         from_dict(content, "s", POLICIES)
     line = str(error.value)
@@ -72,7 +72,7 @@ def refusal(content: dict[str, Any]) -> str:
 
 
 def changed(*path: str | int, to: Any) -> dict[str, Any]:
-    """Give the small scenario with one value changed, or, `to` being ..., taken out."""
+    """The small scenario with one value changed, or, `to` being ..., taken out."""
     content = copy.deepcopy(data())
     inner: Any = content
     for step in path[:-1]:
@@ -85,7 +85,7 @@ def changed(*path: str | int, to: Any) -> dict[str, Any]:
 
 
 def with_table(table: str, /, **values: Any) -> dict[str, Any]:
-    """Give the small scenario with one more table of an array."""
+    """The small scenario with one more table of an array."""
     content = data()
     return content | {table: [*content.get(table, []), values]}
 
@@ -330,7 +330,7 @@ LEAF = (
 
 
 def places(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Give the path of every value."""
+    """The path of every value."""
     inner = content.items() if isinstance(content, dict) else enumerate(content)
     found = []
     for key, value in inner:

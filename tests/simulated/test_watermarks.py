@@ -46,7 +46,7 @@ def test_nodes_share_the_reserve_by_their_size() -> None:
 
 
 def free(scenario_region: dict[str, object], **more: object) -> tuple[list[int], list[int]]:
-    """Give the pages of the region by node, and the free ones, after it was allocated."""
+    """The pages of the region by node, and the free ones, after it was allocated."""
     world = Simulation(machine(region=[scenario_region], **more), "none").world
     world.start_group(world.groups[0])
     check_memory(world.memory)

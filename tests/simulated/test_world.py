@@ -142,7 +142,7 @@ def test_copies_slow_down_what_shares_their_link() -> None:
 
 
 def marked_world(scenario: Scenario) -> tuple[World, list[Faults]]:
-    """Give a world in which every unit is marked at the start, and where its faults go."""
+    """A world in which every unit is marked at the start, and where its faults go."""
     world = Simulation(scenario, "none").world
     found: list[Faults] = []
     world.on_faults = found.append
@@ -151,7 +151,7 @@ def marked_world(scenario: Scenario) -> tuple[World, list[Faults]]:
 
 
 def distance_to_exponential(times: npt.NDArray[np.float64], mean: float) -> float:
-    """Give the Kolmogorov-Smirnov statistic, times the root of the number."""
+    """The Kolmogorov-Smirnov statistic, times the root of the number."""
     expected = 1 - np.exp(-np.sort(times) / mean)
     ranks = np.arange(len(times) + 1) / len(times)
     return max(np.max(ranks[1:] - expected), np.max(expected - ranks[:-1])) * sqrt(len(times))

@@ -24,7 +24,7 @@ TUNABLES = {
 
 
 def published(second: int, **more: Any) -> dict[str, Any]:
-    """Give what a run publishes in this second of its life (docs/ctl.md)."""
+    """What a run publishes in this second of its life (docs/ctl.md)."""
     n = second
     live = {
         "fidelity": "improved",

@@ -27,7 +27,7 @@ Doing = Callable[[Pilot[None]], Awaitable[None]]
 
 
 def text_of(app: TopApp) -> list[str]:
-    """Give the lines of the screen, as Textual's own screenshot shows them."""
+    """The lines of the screen, as Textual's own screenshot shows them."""
     width, height = app.size
     lines = [[" "] * width for _ in range(height)]
     for x, y, raw in _TEXT.findall(app.export_screenshot()):

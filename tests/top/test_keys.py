@@ -14,7 +14,7 @@ def given() -> Given:
 
 
 def column(lines: list[str], head: str, cell: int) -> list[str]:
-    """Give a column of the table whose head line starts with `head`."""
+    """A column of the table whose head line starts with `head`."""
     at = next(place for place, line in enumerate(lines) if line.startswith(head))
     rows = [line.split() for line in lines[at + 1 :] if line and not line.startswith("F1")]
     return [row[cell] for row in rows if len(row) > cell]

@@ -68,7 +68,7 @@ def test_a_replay_has_the_same_state_at_the_same_time() -> None:
 
 
 def test_regions_are_by_address_hottest_first_over_ten_seconds() -> None:
-    state = at(20.0)
+    state = at(30.0)
     assert [row.per_s for row in state.regions] == sorted(
         (row.per_s for row in state.regions), reverse=True
     )
@@ -76,7 +76,7 @@ def test_regions_are_by_address_hottest_first_over_ten_seconds() -> None:
         rows = [chunk.columns for chunk in log.chunks(("time_us", "vaddr"))]
     time = np.concatenate([row["time_us"] for row in rows])
     place = np.concatenate([row["vaddr"] for row in rows]) >> np.uint64(21)
-    recent = place[(time > 11_000_000) & (time <= 20_000_000)]
+    recent = place[(time > 21_000_000) & (time <= 30_000_000)]
     number, counts = np.unique(recent, return_counts=True)
     hottest = int(number[counts.argmax()])
     assert state.regions[0].name == f"{hottest << 21:x}-{(hottest + 1) << 21:x}"
@@ -96,8 +96,7 @@ def test_processes_are_those_of_a_log_with_pids(tmp_path: Path) -> None:
                 "pid": np.where(np.arange(rows) % 4 == 0, 7, 9).astype(np.int32),
             }
         )
-    machine = shipped("two-tier.toml", "examples")
-    state = last_of(ReplayFeed(path, machine, speed=0))
+    state = last_of(ReplayFeed(path, shipped("two-tier.toml", "examples"), speed=0))
     assert [(row.pid, row.promoted) for row in state.processes] == [(9, 3), (7, 1)]
     assert state.regions[0].name == "phys 80000000-80200000"
 
@@ -158,9 +157,9 @@ def test_the_regions_of_a_simulation_say_how_much_is_fast(small: Scenario) -> No
     state = last_of(SimFeed(small, "pghot-hintfault", name="gups", speed=0))
     (region,) = state.regions
     assert region.name == "memory"
-    top = state.nodes[0]
-    assert top.toptier
-    assert region.fast_pages == top.pages - top.free > 0
+    begun = last_of(SimFeed(small, "none", name="gups", speed=0)).regions[0].fast_pages
+    moved = state.promoted - (state.demoted or 0)
+    assert 0 < region.fast_pages == (begun or 0) + moved  # nothing else moves, with or without
 
 
 def test_a_policy_without_tunables_says_so(small: Scenario) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from hypothesis import strategies as st
@@ -36,19 +36,65 @@ class Case:
 
 
 def make_machine(rng: Random, *, big_folios: bool = False) -> Machine:
-    nodes: list[Node] = []
-    at = SECTION * rng.choice((0, 0, 1, 5))
     kinds = [True] * rng.choice((1, 1, 2)) + [False] * rng.choice((1, 1, 2, 3))
     rng.shuffle(kinds)
     if rng.random() < 0.8:  # node 0, the default target, is seldom a lower tier
         kinds.sort(key=lambda toptier: not toptier)
     ids = sorted(rng.sample(range(1, 12), len(kinds) - 1))
-    for nid, toptier in zip([0, *ids], kinds, strict=True):
-        pages, free, wmark = _room(rng, toptier=toptier)
-        nodes.append(Node(nid, at, pages, toptier, free_pages=free, promo_wmark=wmark))
-        at += pages + SECTION * rng.choice((0, 0, 1, 3))
+    rooms = [_room(rng, toptier=toptier) for toptier in kinds]
+    places = (_one_each if rng.random() < 0.5 else _scattered)(rng, [room[0] for room in rooms])
+    nodes = []
+    for nid, toptier, place, (_, free, wmark) in zip([0, *ids], kinds, places, rooms, strict=True):
+        node = Node.of_ranges(nid, place, toptier=toptier, promo_wmark=wmark)
+        nodes.append(replace(node, free_pages=min(free, node.pages)))
     folios = [folio for node in nodes for folio in make_folios(rng, node, big=big_folios)]
     return Machine(nodes=tuple(nodes), folios=tuple(folios), hz=rng.choice(HZ))
+
+
+Ranges = list[tuple[int, int]]
+
+
+def _one_each(rng: Random, sizes: list[int]) -> list[Ranges]:
+    """One range a node, some of them with a hole between."""
+    at, places = SECTION * rng.choice((0, 0, 1, 5)), []
+    for pages in sizes:
+        places.append([(at, at + pages)])
+        at += pages + SECTION * rng.choice((0, 0, 1, 3))
+    return places
+
+
+def _scattered(rng: Random, sizes: list[int]) -> list[Ranges]:
+    """The sections of all nodes in any order, with small and very large holes between.
+
+    Some sections are not memory from end to end, as the first one of a PC is not.
+    """
+    places: list[Ranges] = [[] for _ in sizes]
+    runs = [at for at, pages in enumerate(sizes) for _ in range(pages // SECTION)]
+    if rng.random() < 0.7:
+        rng.shuffle(runs)
+    start = SECTION * rng.choice((0, 1, 5))
+    for at in runs:
+        end = start + SECTION
+        if rng.random() < 0.2:
+            first = start + rng.choice((0, 1, 0x9F, SECTION // 2))
+            last = end - rng.choice((0, 1, 100, SECTION // 4))
+            hole = rng.randrange(first + 1, last - 1)
+            places[at] += [(first, hole), (hole + rng.choice((0, 1, 0x60)), last)]
+        else:
+            places[at].append((start, end))
+        start = end + SECTION * rng.choice((0, 0, 0, 1, 7, 1 << 17))
+    return [_joined([one for one in place if one[0] < one[1]]) for place in places]
+
+
+def _joined(ranges: Ranges) -> Ranges:
+    """The same PFNs, adjacent ranges made one."""
+    joined = ranges[:1]
+    for start, end in ranges[1:]:
+        if start == joined[-1][1]:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _room(rng: Random, *, toptier: bool) -> tuple[int, int, int]:
@@ -79,7 +125,8 @@ def make_folios(rng: Random, node: Node, *, big: bool) -> list[Folio]:
     for _ in range(rng.choice((0, 3, 12))):
         sizes = (512, 700, 2048, 5000) if big else (1, 1, 1, 2, 3, 8, 64, 512, 700, 5000, 40000)
         pages = rng.choice(sizes)
-        edge = node.start_pfn + SECTION * rng.randrange(node.pages // SECTION + 1)
+        first, end = rng.choice(node.ranges)
+        edge = rng.choice(_edges(first, end))
         start = rng.choice(
             (
                 edge,
@@ -87,23 +134,29 @@ def make_folios(rng: Random, node: Node, *, big: bool) -> list[Folio]:
                 edge - pages // 2,
                 edge - 1,
                 edge + 1,
-                rng.randrange(node.start_pfn, node.end_pfn),
-                node.start_pfn + rng.randrange(64),
+                rng.randrange(first, end),
+                first + rng.randrange(64),
             )
         )
         span = range(start, start + pages)
-        inside = node.start_pfn <= start and span.stop <= node.end_pfn
+        inside = first <= start and span.stop <= end
         if not inside or any(span.start < t.stop and t.start < span.stop for t in taken):
             continue
         taken.append(span)
         folios.append(Folio(start, pages, rng.choice((0, 0, 1, 2)), rng.random() < 0.9))
     if rng.random() < 0.4:  # a crowd of small folios of changing memcgs
-        at = max((t.stop for t in taken), default=node.start_pfn)
-        while at + 5 < node.end_pfn and rng.random() < 0.97:
+        first, end = node.ranges[-1]
+        at = max((t.stop for t in taken if t.start >= first), default=first)
+        while at + 5 < end and rng.random() < 0.97:
             pages = rng.choice((1, 1, 1, 2, 5))
             folios.append(Folio(at, pages, rng.choice((0, 1)), rng.random() < 0.97))
             at += pages + rng.choice((0, 0, 0, 1))
     return sorted(folios, key=lambda folio: folio.pfn)
+
+
+def _edges(start: int, end: int) -> list[int]:
+    """Where a range begins and ends, and the edges of sections within it."""
+    return [start, *range((start // SECTION + 1) * SECTION, end, SECTION), end]
 
 
 def make_pool(rng: Random, machine: Machine, size: int) -> list[int]:
@@ -112,7 +165,8 @@ def make_pool(rng: Random, machine: Machine, size: int) -> list[int]:
     slow = [node for node in machine.nodes if not node.toptier]
     while len(pool) < size:
         node = rng.choice(slow if rng.random() < 0.95 else machine.nodes)
-        near = [f for f in machine.folios if node.start_pfn <= f.pfn < node.end_pfn]
+        first, end = rng.choice(node.ranges)
+        near = [f for f in machine.folios if first <= f.pfn < end]
         kind = rng.randrange(6)
         if kind == 5 and near:
             pool.extend(folio.pfn for folio in near)
@@ -120,14 +174,14 @@ def make_pool(rng: Random, machine: Machine, size: int) -> list[int]:
             folio = rng.choice(near)
             pool.append(folio.pfn + rng.choice((0, 0, folio.pages - 1, folio.pages // 2)))
         elif kind == 1:
-            edge = node.start_pfn + SECTION * rng.randrange(node.pages // SECTION)
-            pool.append(edge + rng.choice((0, 1, 2, SECTION - 1, SECTION - 2)))
+            edge = rng.choice(_edges(first, end)) + rng.choice((0, 1, 2, -1, -2))
+            pool.append(min(max(edge, first), end - 1))
         elif kind == 2:
-            start = rng.randrange(node.start_pfn, node.end_pfn)
+            start = rng.randrange(first, end)
             run = rng.choice((2, 5, 9))
-            pool.extend(range(start, min(start + run, node.end_pfn)))
+            pool.extend(range(start, min(start + run, end)))
         else:
-            pool.append(rng.randrange(node.start_pfn, node.end_pfn))
+            pool.append(rng.randrange(first, end))
     return pool
 
 
@@ -236,7 +290,7 @@ def make_sweep(rng: Random, mode: str, rounds: int) -> Case:
         "pghot_promote_freq_window_ms": rng.choice((1000, 3000, 5000)),
     }
     node = rng.choice([node for node in machine.nodes if not node.toptier])
-    pages = list(range(node.start_pfn, min(node.end_pfn, node.start_pfn + 2 * SECTION)))
+    pages = [pfn for start, end in node.ranges for pfn in range(start, end)][: 2 * SECTION]
     if rng.random() < 0.5:
         rng.shuffle(pages)
     now, rows = 0, []

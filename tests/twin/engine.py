@@ -1,4 +1,4 @@
-"""Recording accesses and promoting what is hot (behaviour.md, sections 2 and 3)."""
+"""Recording accesses and promoting what is hot (R2, R3)."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Engine:
         self.nodes = {
             node.id: NodeState(
                 node.id,
-                node.start_pfn,
-                node.pages,
+                node.ranges,
+                sum(end - start for start, end in node.ranges),
                 node.toptier,
                 node.free_pages,
                 node.promo_wmark,
@@ -86,7 +86,8 @@ class Engine:
             number: Section(number, node.id)
             for node in machine.nodes
             if not node.toptier
-            for number in range(node.start_pfn // SECTION, node.end_pfn // SECTION)
+            for start, end in node.ranges
+            for number in range(start // SECTION, (end - 1) // SECTION + 1)
         }
         self.special: dict[int, FolioState] = {}
         """The folio of every page that the machine file names, tail pages included."""
@@ -112,11 +113,20 @@ class Engine:
         self.batches = 0
 
     def home_of(self, pfn: int) -> int:
-        """The node whose range in the machine file holds the PFN, -1 where none does."""
+        """The node of which a range in the machine file holds the PFN, -1 where none does."""
         for node in self.nodes.values():
-            if node.start_pfn <= pfn < node.start_pfn + node.pages:
+            if any(start <= pfn < end for start, end in node.ranges):
                 return node.id
         return NOWHERE
+
+    def owner_of(self, number: int) -> int:
+        """The node that has pages of a section, which no other has."""
+        start, end = number * SECTION, (number + 1) * SECTION
+        return next(
+            node.id
+            for node in self.nodes.values()
+            if any(first < end and start < last for first, last in node.ranges)
+        )
 
     def make_folio(self, pfn: int, pages: int, memcg: int) -> None:
         """Make a folio of ordinary pages; their records stay where they are."""
@@ -134,7 +144,7 @@ class Engine:
     def go_online(self, number: int) -> None:
         """A section of any tier gets a hot map where it has none."""
         special = {pfn for pfn in self.special if pfn // SECTION == number}
-        fresh = Section(number, self.home_of(number * SECTION), special=special)
+        fresh = Section(number, self.owner_of(number), special=special)
         self.sections.setdefault(number, fresh)
 
     def steps_by_one(self, pfn: int, folio: FolioState) -> bool:

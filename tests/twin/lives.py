@@ -125,7 +125,8 @@ class Life:
             edge + side
             for node in self.machine.nodes
             if not node.toptier
-            for edge in range(node.start_pfn + SECTION, node.end_pfn, SECTION)
+            for start, end in node.ranges
+            for edge in range((start // SECTION + 1) * SECTION, end, SECTION)
             for side in (-1, 0)
         ]
 
@@ -170,7 +171,9 @@ class Life:
     def touch(self) -> None:
         """Record runs of accesses that agree in node and source, odd ones among them."""
         rng, rows = self.rng, []
-        outside = (max(node.end_pfn for node in self.machine.nodes), 1 << 40, (1 << 64) - 1)
+        ends = [end for node in self.machine.nodes for _start, end in node.ranges]
+        outside = [pfn for pfn in (*ends, 1 << 40) if self.twin.home_of(pfn) == NOWHERE]
+        outside.append((1 << 64) - 1)
         for _ in range(rng.choice((1, 1, 2, 4))):
             nid = rng.choice((-1, *self.fast) if rng.random() < 0.75 else (*self.nids, *NIDS))
             source, pace = rng.choice(SOURCES), rng.choice(PACES)

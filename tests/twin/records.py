@@ -1,4 +1,4 @@
-"""Hotness records in both layouts (behaviour.md, section 1), as plain integers."""
+"""Hotness records in both layouts (R1), as plain integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `pghot replay` must do with a log (replay.md, "What happens in a replay")."""
+"""What `pghot replay` must do with a log (R9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a hot folio may be promoted now (behaviour.md, section 4).
+"""Whether a hot folio may be promoted now (R4).
 
 Unsigned 32-bit arithmetic wherever the series' C has `unsigned int`.
 """
@@ -18,7 +18,7 @@ class NodeState:
     """A node of the machine file, its free pages, counters and throttle."""
 
     id: int
-    start_pfn: int
+    ranges: tuple[tuple[int, int], ...]
     pages: int
     toptier: bool
     free_pages: int

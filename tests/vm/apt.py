@@ -51,12 +51,12 @@ class Apt:
         raise AptError(f"no {package} after {ATTEMPTS} tries of apt-get update: {_last(said)}")
 
     def versions(self, package: str) -> list[str]:
-        """Give the versions of a package, newest first."""
+        """The versions of a package, newest first."""
         rows = self._run("apt-cache", "madison", package).stdout.splitlines()
         return [row.split("|")[1].strip() for row in rows if row.count("|") == 2]
 
     def depends(self, package: str, version: str | None = None) -> list[str]:
-        """Give the names that a package depends on, the first of each alternative."""
+        """The names that a package depends on, the first of each alternative."""
         name = f"{package}={version}" if version else package
         shown = self._run("apt-cache", "show", "--no-all-versions", name).stdout
         found = re.search(r"^Depends: (.*)$", shown, re.MULTILINE)

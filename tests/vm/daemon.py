@@ -34,7 +34,7 @@ SETTINGS = (
 
 
 def settings() -> dict[str, str]:
-    """Give the value of each."""
+    """The value of each."""
     return {str(path): path.read_text().strip() for path in SETTINGS}
 
 
@@ -103,6 +103,6 @@ def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[
 
 
 def kernel_promoted() -> int:
-    """Give the pages that the kernel has promoted itself since boot."""
+    """The pages that the kernel has promoted itself since boot."""
     rows = dict(line.split() for line in Host().text("/proc/vmstat").splitlines())
     return int(rows["pgpromote_success"])

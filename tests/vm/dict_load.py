@@ -53,7 +53,7 @@ def value_of(key):
 
 
 def pages(places):
-    """Give the pages of addresses, each once."""
+    """The pages of addresses, each once."""
     return ",".join(str(page) for page in sorted({place // PAGE * PAGE for place in places}))
 
 

@@ -53,7 +53,7 @@ class _Offer:
 
 
 def cache() -> Path:
-    """Give the directory that holds all kernels."""
+    """The directory that holds all kernels."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "pghot/kernels"
 
@@ -132,7 +132,7 @@ def _new(directory: Path) -> Path:
 
 
 def _packages(apt: Apt, meta: str) -> tuple[list[str], str]:
-    """Give the packages that hold the image and the modules, and the kernel's version."""
+    """The packages that hold the image and the modules, and the kernel's version."""
     depends = apt.depends(meta, apt.versions(meta)[0])
     images = [name for name in depends if name.startswith("linux-image-")]
     if not images:

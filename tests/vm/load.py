@@ -32,7 +32,7 @@ class Load:
         self._hot_map = said["hot"]
 
     def addresses(self, total_mib: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Give the addresses of the hot units and of the cold ones."""
+        """The addresses of the hot units and of the cold ones."""
         units = (total_mib << 20) // self.unit
         packed = np.frombuffer(bytes.fromhex(self._hot_map), np.uint8)
         hot = np.unpackbits(packed, bitorder="little")[:units].astype(bool)
@@ -40,7 +40,7 @@ class Load:
         return every[hot], every[~hot]
 
     def nodes(self, addresses: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-        """Give the node that each address is on, or a negative errno (move_pages(2))."""
+        """The node that each address is on, or a negative errno (move_pages(2))."""
         return Host().move_pages(self.pid, addresses, None)
 
     def verify(self) -> str:

@@ -86,13 +86,13 @@ class Finished:
         return MISRUN in self.console.read_bytes()
 
     def explain(self) -> str:
-        """Give the end of the console, for whoever asks why there is no status."""
+        """The end of the console, for whoever asks why there is no status."""
         lines = self.console.read_text(errors="replace").splitlines()
         return "\n".join(["the guest's console ended with:", *lines[-30:]])
 
 
 def missing() -> list[str]:
-    """Give the packages whose programs are not here."""
+    """The packages whose programs are not here."""
     path = f"{_path()}:{_SBIN}"
     absent = [name for program, name in PROGRAMS.items() if not shutil.which(program, path=path)]
     return absent if shutil.which("vng", path=path) else [*absent, "virtme-ng (scripts/setup)"]
@@ -148,7 +148,7 @@ def shell(kernel: Kernel, layout: Layout | None = None) -> int:
 
 
 def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str]:
-    """Give the command line of virtme-ng."""
+    """The command line of virtme-ng."""
     options = [
         *layout.options(),
         "-accel tcg,thread=multi",
@@ -236,7 +236,7 @@ def _booted(
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Tell whether a process has ended, without reaping it."""
+    """Whether a process has ended, without reaping it."""
     flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
     return os.waitid(os.P_PID, process.pid, flags) is not None
 

@@ -47,7 +47,7 @@ class Faults:
         os.close(self.descriptor)
 
     def read(self) -> list[Fault]:
-        """Give what came since the last time; call it before the ring is full."""
+        """What came since the last time; call it before the ring is full."""
         (head,) = struct.unpack_from("=Q", self.ring, HEAD)
         (tail,) = struct.unpack_from("=Q", self.ring, TAIL)
         data = self._bytes(tail, head)

@@ -17,12 +17,12 @@ Addresses = npt.NDArray[np.uint64]
 
 
 def fast(pid: int, addresses: Addresses) -> int:
-    """Give how many of a process's pages are on the fast node."""
+    """How many of a process's pages are on the fast node."""
     return int(np.count_nonzero(Host().move_pages(pid, addresses, None) == FAST))
 
 
 def share_fast(process: Load, addresses: Addresses) -> float:
-    """Give the share of a load's pages that is on the fast node."""
+    """The share of a load's pages that is on the fast node."""
     return fast(process.pid, addresses) / len(addresses)
 
 

@@ -59,7 +59,7 @@ class Redis:
         ]
 
     def compare(self, keys: int) -> bool:
-        """Tell whether every value is what it was set to."""
+        """Whether every value is what it was set to."""
         for some in _pieces(range(keys)):
             wanted = [value_of(key) for key in some]
             due = b"".join(b"$%d\r\n%b\r\n" % (len(value), value) for value in wanted)
@@ -82,7 +82,7 @@ class Redis:
         return got == due
 
     def pages(self) -> dict[int, int]:
-        """Give the page that each value begins in, of those that lie in memory once."""
+        """The page that each value begins in, of those that lie in memory once."""
         found: dict[int, list[int]] = {}
         maps = Path(f"/proc/{self.process.pid}/maps").read_text()
         with Path(f"/proc/{self.process.pid}/mem").open("rb", buffering=0) as memory:

@@ -16,7 +16,7 @@ _POOL = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages
 
 
 def main_zone(node: int) -> ZoneInfo:
-    """Give the node's largest zone as it is now."""
+    """The node's largest zone as it is now."""
     zones = (zone for zone in read_zoneinfo(Host()) if zone.node == node)
     return max(zones, key=lambda zone: zone.managed)
 
@@ -41,7 +41,7 @@ class Filler:
 
 @contextlib.contextmanager
 def filling(node: int) -> Iterator[Filler]:
-    """Give what fills the node, which is as empty again at the end.
+    """What fills the node, which is as empty again at the end.
 
     Caches are dropped first: what they hold is room too, once kswapd looks.
     """

@@ -51,7 +51,7 @@ class Boot:
     said: Mapping[str, Said]
 
     def of(self, test: str) -> Said:
-        """Give what a test said, failed where it never came to say anything."""
+        """What a test said, failed where it never came to say anything."""
         silent = f"the guest said nothing of it; {self.finished.explain()}"
         return self.said.get(test) or Said("failed", f"{silent}\n\n{self.finished.output}")
 
@@ -75,7 +75,7 @@ class Boots:
         self._boots: dict[str, Future[Boot]] = {}
 
     def __getitem__(self, which: str) -> Boot:
-        """Give a kernel's boot, when all its tests have run; an exception where it has none."""
+        """A kernel's boot, when all its tests have run; an exception where it has none."""
         if absent := machine.missing():
             raise CannotBootError(
                 f"not installed: {', '.join(absent)}; scripts/test installs them"
@@ -137,7 +137,7 @@ def boot(
 
 
 def results(shared: Path) -> dict[str, Said]:
-    """Give what tests have said so far, by name: one may fail, and its tear-down after it."""
+    """What tests have said so far, by name: one may fail, and its tear-down after it."""
     path = shared / "results"
     said: dict[str, Said] = {}
     for row in map(json.loads, path.read_text().splitlines() if path.exists() else []):
@@ -156,7 +156,7 @@ def warm() -> None:
 
 @cache
 def collect() -> tuple[str, ...]:
-    """Give the names of the tests inside, without running any."""
+    """The names of the tests inside, without running any."""
     environment = os.environ | {machine.INSIDE: "collecting"}
     command = [*PYTEST, "tests/vm/inside", "--collect-only", "-p", "no:randomly"]
     listed = subprocess.run(

@@ -49,12 +49,12 @@ def replayed(
 
 
 def life(run: Run, events: Path, page: object) -> dict:
-    """Give what `pghot why --json` says of a page."""
+    """What `pghot why --json` says of a page."""
     done = run("why", events, str(page), "--json")
     assert (done.status, done.err) == (0, "")
     return json.loads(done.out)
 
 
 def told(life: dict) -> list[tuple]:
-    """Give the steps as (what, first second, times, heat)."""
+    """The steps as (what, first second, times, heat)."""
     return [(s["what"], s["first_s"], s["count"], s["heat"]) for s in life["steps"]]

@@ -91,5 +91,5 @@ def alike(some, others) -> bool:
 
 
 def is_near(count, expected, deviation) -> bool:
-    """Tell whether a count is where a normal distribution would have it."""
+    """Whether a count is where a normal distribution would have it."""
     return bool(abs(count - expected) < _NORMAL * deviation)

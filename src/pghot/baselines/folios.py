@@ -44,7 +44,7 @@ class Touched:
         return int(self.pages.sum())
 
     def as_folios(self, mem_map: MemMap) -> Touched:
-        """Give the folios that these pages are of; a folio comes with the first of its pages."""
+        """The folios that these pages are of; a folio comes with the first of its pages."""
         known = mem_map.known(self.pfn)
         if (known.pages == 1).all():
             return self
@@ -63,7 +63,7 @@ class Room(NamedTuple):
 
 
 def room_for(touched: Touched, on_fast: BoolArray, nodes: Iterable[Node]) -> Room:
-    """Give what is free on the nodes, and what the folios take where they are placed now."""
+    """What is free on the nodes, and what the folios take where they are placed now."""
     nodes = list(nodes)
     held = int(touched.pages[on_fast].sum())
     fast = sum(node.free_pages for node in nodes if node.toptier)
@@ -72,7 +72,7 @@ def room_for(touched: Touched, on_fast: BoolArray, nodes: Iterable[Node]) -> Roo
 
 
 def placed_fast(touched: Touched, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:
-    """Say which folios the machine has on the top tier before anything moves."""
+    """Which folios the machine has on the top tier before anything moves."""
     tops = [node.id for node in nodes if node.toptier]
     return np.isin(mem_map.nids_of(touched.pfn), tops)
 

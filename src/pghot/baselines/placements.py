@@ -40,7 +40,7 @@ def interleaved(touched: Touched, room: Room) -> BoolArray:
 
 
 def hottest(accesses: I64Array, pages: I64Array, room: int) -> float:
-    """Give the most accesses that any placement within `room` pages could serve fast.
+    """The most accesses that any placement within `room` pages could serve fast.
 
     The folios with most accesses a page; of the first that does not fit a part counts, so
     that nothing whole does better (Dantzig's bound of the knapsack).

@@ -20,7 +20,7 @@ class Share(NamedTuple):
     steady: float | None
 
     def to_dict(self) -> dict[str, float | None]:
-        """Give it as plain data."""
+        """As plain data."""
         return {"fast_share": self.whole, "steady_fast_share": self.steady}
 
 
@@ -39,12 +39,12 @@ class Baselines:
     bound: Share
 
     def to_dict(self) -> dict[str, Any]:
-        """Give them as plain data, by name."""
+        """As plain data, by name."""
         return {field.name: getattr(self, field.name).to_dict() for field in fields(self)}
 
 
 def baselines(touched: Touched, room: Room, on_fast: BoolArray) -> Baselines:
-    """Give the baselines of folios, of which those of `on_fast` are placed on the top tier."""
+    """The baselines of folios, of which those of `on_fast` are placed on the top tier."""
     return Baselines(
         served(touched, on_fast),
         served(touched, first_touch(touched, room)),
@@ -54,12 +54,12 @@ def baselines(touched: Touched, room: Room, on_fast: BoolArray) -> Baselines:
 
 
 def served(touched: Touched, on_fast: BoolArray) -> Share:
-    """Give the share that a placement serves fast."""
+    """The share that a placement serves fast."""
     return _share(touched, lambda accesses: float(accesses[on_fast].sum()))
 
 
 def bound(touched: Touched, room: int) -> Share:
-    """Give the share that no placement within `room` pages of the top tier exceeds."""
+    """The share that no placement within `room` pages of the top tier exceeds."""
     return _share(touched, lambda accesses: hottest(accesses, touched.pages, room))
 
 

@@ -57,7 +57,7 @@ class AddressHeat:
         self._columns.at(instant)
 
     def maps(self) -> list[HeatMap]:
-        """Give maps of the ranges of processes with most accesses, the hottest first."""
+        """Maps of the ranges of processes with most accesses, the hottest first."""
         keys = np.array(sorted(self._places), np.uint64)
         order = [self._places[key] for key in keys.tolist()]
         pids = keys >> np.uint64(_PAGE_BITS)
@@ -75,12 +75,12 @@ class AddressHeat:
         return [heat for place in ranges[:PLACES] for heat in place.maps()]
 
     def _coarse(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        """Give the keys of the grains: the page's number in grains, below the pid."""
+        """The keys of the grains: the page's number in grains, below the pid."""
         low = np.uint64((1 << _PAGE_BITS) - 1)
         return keys & ~low | (keys & low) >> np.uint64(self._shift)
 
     def _make_room(self, keys: list[int]) -> bool:
-        """Give each grain a place; say whether there are places enough."""
+        """Assign each grain its index; whether there are enough."""
         fresh = [key for key in keys if key not in self._places]
         if len(self._places) + len(fresh) > GRAINS:
             return False

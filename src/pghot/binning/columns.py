@@ -47,7 +47,7 @@ class Columns:
         self._kept.append((array, fold))
 
     def at(self, time_us: int) -> int:
-        """Give the column of a time; the columns are widened until it is one."""
+        """The column of a time; the columns are widened until it is one."""
         while (column := max(time_us - 1, 0) // self.step_us) >= self.most:
             self._widen()
         self.used = max(self.used, column + 1)

@@ -102,7 +102,7 @@ def binned_file(runs: list[Binned]) -> bytes:
 
 
 def read_binned(path: Path) -> list[Binned]:
-    """Give the runs of a file; InputError with one line where it is none of ours."""
+    """The runs of a file; InputError with one line where it is none of ours."""
     try:
         content = msgspec.json.decode(read_bounded(path), type=BinnedFile)
     except OSError as error:

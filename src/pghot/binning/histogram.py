@@ -19,7 +19,7 @@ class PowersOfTwo:
         self._counts.update((value - 1).bit_length() for value in values if value > 0)
 
     def form(self, scale: float = 1) -> Histogram | None:
-        """Give the histogram, its bounds in parts of `scale`; None where nothing was counted."""
+        """The histogram, its bounds in parts of `scale`; None where nothing was counted."""
         if not self._counts:
             return None
         exponents = range(min(self._counts), max(self._counts) + 1)

@@ -18,7 +18,7 @@ HALF = 0.5
 """Share of a place's accesses that its hottest part has at least."""
 
 GAP_PAGES = 1 << 18
-"""Pages (1 GiB) that nobody accessed part one range of a process from the next."""
+"""So many pages (1 GiB) without an access part one range of a process from the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class Place:
         return float(self.counts.sum(dtype=np.float64))
 
     def ranges(self) -> list[Place]:
-        """Split it where nobody accessed anything for a GiB."""
+        """Split it where a GiB was not accessed."""
         gap = max(GAP_PAGES // self.grain_pages, 1)
         cuts = np.flatnonzero(np.diff(self.positions) > gap) + 1
         edges = [0, *cuts.tolist(), len(self.positions)]
         return [self._cut(*edge) for edge in pairwise(edges)]
 
     def maps(self) -> list[HeatMap]:
-        """Give the map of the hottest part, where that is less than half, and of all."""
+        """The map of the hottest part, where that is less than half, and of all."""
         if not len(self.positions) or not self.accesses:
             return []
         first, last = int(self.positions[0]), int(self.positions[-1])
@@ -92,7 +92,7 @@ class Place:
 
 
 def hottest(positions: npt.NDArray[np.int64], heat: npt.NDArray[np.float64]) -> tuple[int, int]:
-    """Give start and width, in grains, of the smallest window that has half of the heat.
+    """Start and width, in grains, of the smallest window that has half of the heat.
 
     Of widths 64, 128, 256, ...; of one width the hottest, each starting with a grain that
     was accessed.

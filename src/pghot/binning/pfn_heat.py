@@ -12,6 +12,7 @@ from pghot.binning.columns import Columns, added
 from pghot.binning.forms import HeatMap
 from pghot.binning.maps import Place
 from pghot.engine.memory import Node, U64Array
+from pghot.engine.pfn_ranges import PfnRange, merge
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import u32, u64
@@ -34,15 +35,11 @@ class PfnHeat:
     def __init__(self, nodes: Sequence[Node], step_us: int) -> None:
         self._nodes = [node for node in nodes if node.pages]
         self._shift = 0
-        while sum(self._grains(node) for node in self._nodes) > GRAINS:
+        while sum(map(self._grains, self._nodes)) > GRAINS:
             self._shift += 1
-        # Start, end and first grain of each node.
-        self._spans: U64Array = np.zeros((len(self._nodes), 3), np.uint64)
-        total = 0
-        for row, node in enumerate(self._nodes):
-            self._spans[row] = node.start_pfn, node.start_pfn + node.pages, total
-            total += self._grains(node)
-        self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, total), np.uint32)
+        self._firsts = np.cumsum([0, *map(self._grains, self._nodes)])
+        self._spans = self._all_spans()
+        self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, self._firsts[-1]), np.uint32)
         self._columns = Columns(step_us, COLUMNS)
         self._columns.keep(self._counts, added)
 
@@ -56,21 +53,45 @@ class PfnHeat:
         self._columns.at(instant)
 
     def maps(self) -> list[HeatMap]:
-        """Give the maps, of the node with most accesses first."""
+        """The maps, of the node with most accesses first."""
         places = sorted(map(self._place, range(len(self._nodes))), key=lambda p: -p.accesses)
         return [heat for place in places[:PLACES] for heat in place.maps()]
 
+    def _stretches(self, node: Node) -> tuple[PfnRange, ...]:
+        """The grains that have a page of the node, numbered from its first PFN on."""
+        start, shift = node.start_pfn, self._shift
+        return merge(
+            PfnRange(one.start - start >> shift, (one.end - 1 - start >> shift) + 1)
+            for one in node.ranges
+        )
+
     def _grains(self, node: Node) -> int:
-        return -(-node.pages >> self._shift)
+        return sum(stretch.pages for stretch in self._stretches(node))
+
+    def _all_spans(self) -> U64Array:
+        """What `count` goes by: all ranges of all nodes, ascending."""
+        spans = []
+        for node, first in zip(self._nodes, self._firsts.tolist(), strict=False):
+            stretches = iter(self._stretches(node))
+            stretch, before = next(stretches), first
+            for one in node.ranges:
+                at = one.start - node.start_pfn >> self._shift
+                while at >= stretch.end:
+                    before += stretch.pages
+                    stretch = next(stretches)
+                base = node.start_pfn + (at << self._shift)
+                spans.append((one.start, one.end, base, before + at - stretch.start))
+        return np.array(sorted(spans), np.uint64).reshape(-1, 4)
 
     def _place(self, row: int) -> Place:
         node = self._nodes[row]
-        first = int(self._spans[row, 2])
-        counts = self._counts[: self._columns.used, first : first + self._grains(node)]
+        first, end = self._firsts[row], self._firsts[row + 1]
+        counts = self._counts[: self._columns.used, first:end]
         seen = np.flatnonzero(counts.any(axis=0))
+        positions = np.concatenate([np.arange(*one) for one in self._stretches(node)])
         return Place(
             f"node {node.id}", "PFN", node.start_pfn, 1 << self._shift,
-            seen, counts[:, seen], self._columns.step_us,
+            positions[seen], counts[:, seen], self._columns.step_us,
         )  # fmt: skip
 
 
@@ -80,25 +101,26 @@ def count(
     spans: U64Array,
     shift: cython.int,
 ) -> None:
-    """Count accesses in the grains of their nodes; those to no node are left out.
+    """Count accesses in the grains of their ranges; those to none are left out.
 
-    A row of `spans` is a node's first PFN, the PFN after its last, and its first grain.
+    A row of `spans`, which ascend, is a range's first PFN, the PFN after its last, the first
+    PFN of the grain that it begins in, and that grain.
     """
     count_of: cython.p_uint = u32(counts)
     pfn_of: cython.p_ulong = u64(pfns)
     span: cython.p_ulong = u64(spans.reshape(-1))
-    nodes: cython.long = len(spans)
+    ranges: cython.long = len(spans)
     accesses: cython.long = len(pfns)
     i: cython.long
-    node: cython.long = 0
+    at: cython.long = 0
     grain: cython.ulong
     with cython.nogil:
         for i in range(accesses):
-            if not _holds(span, node, pfn_of[i]):
-                node = _node_of(span, nodes, pfn_of[i], node)
-                if not _holds(span, node, pfn_of[i]):
+            if not _holds(span, at, pfn_of[i]):
+                at = _range_of(span, ranges, pfn_of[i])
+                if not _holds(span, at, pfn_of[i]):
                     continue
-            grain = span[3 * node + 2] + ((pfn_of[i] - span[3 * node]) >> shift)
+            grain = span[4 * at + 3] + ((pfn_of[i] - span[4 * at + 2]) >> shift)
             if count_of[grain] < _MOST:
                 count_of[grain] += 1
 
@@ -107,21 +129,24 @@ def count(
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _holds(span: cython.p_ulong, node: cython.long, pfn: cython.ulong) -> cython.bint:
-    """Whether a PFN is one of a node's."""
-    return span[3 * node] <= pfn < span[3 * node + 1]
+def _holds(span: cython.p_ulong, at: cython.long, pfn: cython.ulong) -> cython.bint:
+    """Whether a PFN is in a range."""
+    return span[4 * at] <= pfn < span[4 * at + 1]
 
 
 @cython.cfunc
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _node_of(
-    span: cython.p_ulong, nodes: cython.long, pfn: cython.ulong, otherwise: cython.long
-) -> cython.long:
-    """Row of the node that a PFN belongs to."""
-    node: cython.long
-    for node in range(nodes):
-        if _holds(span, node, pfn):
-            return node
-    return otherwise
+def _range_of(span: cython.p_ulong, ranges: cython.long, pfn: cython.ulong) -> cython.long:
+    """Row of the last range that begins at a PFN or below it; 0 where none does."""
+    low: cython.long = 0
+    high: cython.long = ranges
+    middle: cython.long
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if span[4 * middle] <= pfn:
+            low = middle
+        else:
+            high = middle
+    return low

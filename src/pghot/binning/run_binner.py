@@ -24,7 +24,7 @@ class _Heat(Protocol):
         """Have the maps go on until `instant`."""
 
     def maps(self) -> list[HeatMap]:
-        """Give the maps."""
+        """The maps."""
 
 
 class RunBinner:
@@ -73,7 +73,7 @@ class RunBinner:
         latency_ms: Histogram | None = None,
         as_live: bool = False,
     ) -> Binned:
-        """Give all of it; `refused` where others than the engine refuse as well.
+        """All of it; `refused` where others than the engine refuse as well.
 
         `shares`: which accesses were fast can be known; `without`: and which would have been
         had nothing moved.

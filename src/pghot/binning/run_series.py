@@ -67,7 +67,7 @@ class RunSeries:
         self._last = instant
 
     def form(self, *, shares: bool, without: bool = True) -> Series | None:
-        """Give the series; None where nothing was looked at.
+        """The series; None where nothing was looked at.
 
         `shares`: which accesses were fast can be known; `without`: had nothing moved, too.
         """

@@ -36,7 +36,7 @@ def add_attached_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def control_directory() -> Path:
-    """Give where runs of this user listen: /run/pghot/ctl, or below XDG_RUNTIME_DIR."""
+    """Where runs of this user listen: /run/pghot/ctl, or below XDG_RUNTIME_DIR."""
     from pghot.linux import lock
 
     return lock.default_state_dir() / "ctl"
@@ -46,7 +46,7 @@ def control_directory() -> Path:
 def attached(
     args: argparse.Namespace, given: argparse.Namespace, tell: Callable[[str], None]
 ) -> Iterator[Desk | None]:
-    """Open what the options ask for; give the desk of the run, None where nobody asks.
+    """Open what the options ask for; the desk of the run, None where nobody asks.
 
     `args` are the run's with nothing left unset, `given` those of the command line alone.
     InputError or PghotError, one line, before anything of the host has changed.

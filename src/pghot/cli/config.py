@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _command_line() -> argparse.Namespace:
-    """Give the arguments of `pghot run` without any option."""
+    """The arguments of `pghot run` without any option."""
     from pghot.cli import run
 
     parser = argparse.ArgumentParser()
@@ -51,7 +51,7 @@ def _command_line() -> argparse.Namespace:
 
 
 def _content(settled: Settled) -> dict[str, Any]:
-    """Give every key with its value, None where there is none, and where that comes from."""
+    """Every key with its value, None where there is none, and where that comes from."""
     content: dict[str, Any] = {
         key: {"value": _plain(value), "from": settled.origins[key]}
         for key, value in settled.values.items()
@@ -64,7 +64,7 @@ def _content(settled: Settled) -> dict[str, Any]:
 
 
 def _toml(settled: Settled) -> str:
-    """Give a file that would do the same, with a remark on each line; what is unset, as one."""
+    """A file that would do the same, with a remark on each line; what is unset, as one."""
     lines = []
     for key, value in settled.values.items():
         text, origin = _plain(value), settled.origins[key]
@@ -82,7 +82,7 @@ def _toml(settled: Settled) -> str:
 
 
 def _tunables(settled: Settled) -> Iterator[tuple[str, int | str | None, str]]:
-    """Give each tunable that a run may set, its value and where that comes from."""
+    """Each tunable that a run may set, its value and where that comes from."""
     from pghot.cli.config_check import OF_THE_HOST, default_tunables
     from pghot.cli.config_file import DEFAULT
     from pghot.engine.tunables import ALIASES
@@ -98,5 +98,5 @@ def _tunables(settled: Settled) -> Iterator[tuple[str, int | str | None, str]]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a value as the file holds it; None for one that is not set."""
+    """A value as the file holds it; None for one that is not set."""
     return None if value is None or value == [] else value

@@ -58,7 +58,7 @@ def check_source(names: Sequence[str]) -> None:
 
 
 def as_texts(tunables: Mapping[str, Any]) -> dict[str, str]:
-    """Give tunables as they are written to the kernel's files; InputError for what is no text."""
+    """Tunables as they are written to the kernel's files; InputError for what is no text."""
     for name, value in tunables.items():
         if type(value) not in {int, str}:
             raise InputError(f"tunables.{name}: wants a number or a string")
@@ -83,7 +83,7 @@ def check_tunables(texts: Mapping[str, str], mode: str, fidelity: str | None) ->
 
 
 def default_tunables(mode: str, fidelity: str | None) -> dict[str, int]:
-    """Give the tunables that a run starts with, without those that depend on the host."""
+    """The tunables that a run starts with, without those that depend on the host."""
     return {
         name: value
         for name, value in _anywhere(mode, fidelity).as_dict().items()
@@ -105,7 +105,7 @@ class _OneNode:
 
 
 def _anywhere(mode: str, fidelity: str | None) -> Tunables:
-    """Give tunables of a host of which nothing is known; its HZ the one that refuses least."""
+    """Tunables of a host of which nothing is known; its HZ the one that refuses least."""
     from pghot.engine.fidelity import FIDELITIES
     from pghot.engine.layout import LAYOUTS
     from pghot.engine.tunables import Tunables

@@ -28,6 +28,8 @@ _KEYS = (
     "scan_period_min_ms",
     "scan_period_max_ms",
     "scan_size_mb",
+    "fault_budget",
+    "sample_budget",
     "mode",
     "fidelity",
     "dry_run",
@@ -71,7 +73,7 @@ def hold_defaults(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Give what a file sets, by key; InputError, one line with file and key, where it is wrong.
+    """What a file sets, by key; InputError, one line with file and key, where it is wrong.
 
     As root also where somebody else could have written it (`files.directory`).
     """
@@ -145,7 +147,7 @@ def settle(args: argparse.Namespace, config: Mapping[str, Any] | None, name: str
 
 
 def _as_argument(key: str, value: Any) -> Any:
-    """Give a file's value as the command line's parser would."""
+    """A file's value as the command line's parser would."""
     if key in {"pids", "source"}:
         return ",".join(map(str, value))
     return Path(value) if key in _PATHS else value

@@ -106,7 +106,7 @@ def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and say what came of it."""
+    """Convert a trace; what came of it."""
     from pghot.engine.sizes import parse_size
     from pghot.errors import InputError
     from pghot.log.convert import FAST_SHARE, Llc, convert

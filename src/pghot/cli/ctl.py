@@ -64,7 +64,7 @@ def _settings(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def path_of_run(args: argparse.Namespace) -> Path:
-    """Give the socket that `--control` or `--pid` names, else that of the only run."""
+    """The socket that `--control` or `--pid` names, else that of the only run."""
     from pghot.cli.attached import control_directory
     from pghot.linux import lock
     from pghot.serving.client import find_run

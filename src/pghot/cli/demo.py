@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def live_hint(host: Host) -> list[str]:
-    """Say that `pghot run` is there where the host has a fast and a slow node."""
+    """Point to `pghot run` where the host has a fast and a slow node."""
     from pghot.errors import PghotError
     from pghot.linux.topology import read_topology
 

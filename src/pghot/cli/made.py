@@ -9,7 +9,7 @@ from pghot.results.provenance import Made
 
 
 def made(args: argparse.Namespace) -> Made:
-    """Give the version and the command line, as a shell takes it; its text is UTF-8."""
+    """The version and the command line, as a shell takes it; its text is UTF-8."""
     from pghot import __version__
 
     command = shlex.join(["pghot", *args.command_line]) if hasattr(args, "command_line") else None

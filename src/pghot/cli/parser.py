@@ -18,6 +18,9 @@ COMMANDS = {
         "replay an access log on a machine: what would have been promoted, when, and the counters"
     ),
     "sim": "simulate a tiered machine: what promotion does for a workload, policy by policy",
+    "curve": "say how many accesses of a log each size of fast memory would serve",
+    "sweep": "run a matrix of sizes, policies and settings; what has run is kept",
+    "advise": "say how much fast memory, which settings, and whether to promote at all",
     "why": "say why a page moved or did not, from the event log of a run, replay or simulation",
     "report": (
         "write a report of results as one HTML file that opens offline; several are compared"
@@ -41,7 +44,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one line, as for every other error."""
 
     def error(self, message: str) -> NoReturn:
-        """Say it, name the help, and give status 2."""
+        """Print it with the help to read, and exit with status 2."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -74,12 +77,12 @@ def _refuse_left_over(parser: argparse.ArgumentParser, over: Sequence[str]) -> N
 
 
 def command_module(name: str) -> ModuleType:
-    """Give the module of a command."""
+    """The module of a command."""
     return importlib.import_module(f"pghot.cli.{name}")
 
 
 def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
-    """Give the parser; the command that was chosen is in `command`.
+    """The parser; the command that was chosen is in `command`.
 
     It knows the arguments of every command; for a command line (`words`), those of the
     command in it alone, whose module is then the only one that is imported.
@@ -102,7 +105,7 @@ def build_parser(words: Sequence[str] | None = None) -> argparse.ArgumentParser:
 
 
 def subparsers_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """Give the parsers of what a parser lets choose, by name; none for a leaf."""
+    """The parsers of what a parser lets choose, by name; none for a leaf."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public list of them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return dict(action.choices)

@@ -71,7 +71,7 @@ class Reload:
             self._tell(f"{self._path}: {names}: no longer named; as it is until a restart")
 
     def _write(self, wanted: Mapping[str, str]) -> Iterator[str]:
-        """Write what is not so already, and say what became of each."""
+        """Write what differs; what became of each."""
         for name, text in wanted.items():
             before = self._desk.state().get("tunables", {}).get(name)
             try:
@@ -85,7 +85,7 @@ class Reload:
 
 
 def _wanted(was: Settled, new: Settled) -> dict[str, str]:
-    """Give the tunables to write: those of the file, and defaults for those no longer in it."""
+    """The tunables to write: those of the file, and defaults for those no longer in it."""
     defaults = default_tunables(new.args.mode, new.args.fidelity)
     gone = [name for name in was.tunables if name not in new.tunables and name in defaults]
     return {name: str(defaults[name]) for name in gone} | dict(new.tunables)

@@ -1,4 +1,4 @@
-"""`pghot replay`: a log in, promotions and counters out (replay.md, "Command")."""
+"""`pghot replay`: a log in, promotions and counters out (R10.1)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser, fidelity: str = "v7") 
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """Give the replay settings that the options ask for; InputError where they cannot be."""
+    """The replay settings that the options ask for; InputError where they cannot be."""
     from pghot.engine.fidelity import FIDELITIES
     from pghot.engine.layout import LAYOUTS
     from pghot.errors import InputError

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RESULT",
         nargs="+",
         type=Path,
-        help="directory that pghot replay, run or sim wrote with -o",
+        help="directory that replay, run, sim, curve, sweep or advise wrote with -o",
     )
     parser.add_argument(
         "-o", dest="output", metavar="FILE", type=Path, required=True, help="write the report here"
@@ -26,14 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the results, write the report."""
     from pghot.files.whole import SHARED, whole_file
+    from pghot.report.page.explored import read_explored
     from pghot.report.page.library import script
-    from pghot.report.page.page import render
+    from pghot.report.page.page import render, render_content
     from pghot.report.page.read import read_results
 
-    runs = read_results(args.results)
+    explored = read_explored(args.results)
+    runs = [] if explored else read_results(args.results)
     title = args.title or f"pghot: {', '.join(path.resolve().name for path in args.results)}"
     with whole_file(args.output, force=args.force, mode=SHARED) as stream:
-        text = render(runs, title, script())
+        if explored:
+            text = render_content(explored, title, script())
+        else:
+            text = render(runs, title, script())
         stream.write(text.encode(errors="replace"))
     print(f"{args.output}: {_next(args.results)}", file=sys.stderr)
     return 0

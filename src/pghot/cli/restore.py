@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Put back, say what, and give 1 where something could not be."""
+    """Put back what a run left, and print it; 1 where something could not be."""
     from pghot.errors import PghotError
     from pghot.linux.guard import recover
     from pghot.linux.host import Host

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
-    """Give what the options ask for; InputError where they cannot be."""
+    """What the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
     from pghot.errors import InputError

@@ -32,6 +32,8 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
     scan_period_min_ms: _Count | UnsetType = UNSET
     scan_period_max_ms: _Count | UnsetType = UNSET
     scan_size_mb: _Count | UnsetType = UNSET
+    fault_budget: _Positive | UnsetType = UNSET
+    sample_budget: _Positive | UnsetType = UNSET
     mode: Literal["default", "precise"] | UnsetType = UNSET
     fidelity: Literal["v7", "improved"] | UnsetType = UNSET
     dry_run: bool | UnsetType = UNSET
@@ -51,6 +53,6 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def set_in(file: RunFile) -> dict[str, Any]:
-    """Give the keys that a file sets, with their values."""
+    """The keys that a file sets, with their values."""
     every = {name: getattr(file, name) for name in file.__struct_fields__}
     return {name: value for name, value in every.items() if value is not UNSET}

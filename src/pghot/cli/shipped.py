@@ -9,6 +9,6 @@ _CHECKOUT = _PACKAGE.parents[1]
 
 
 def shipped(name: str, folder: str) -> Path:
-    """Give the path of a file that the checkout has in `folder`."""
+    """The path of a file that the checkout has in `folder`."""
     installed = _PACKAGE / "data" / folder / name
     return installed if installed.exists() else _CHECKOUT / folder / name

@@ -82,18 +82,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
-    """Give the scenario as the options have it, and its scale; InputError where it is none."""
+    """The scenario as the options have it, and its scale; InputError where it is none."""
     from pghot.policies.registry import POLICIES
     from pghot.simulated.scaling import scaled
     from pghot.simulated.scenario_file import load_scenario
 
     scenario = _as_asked(args, load_scenario(args.scenario, POLICIES))
-    scale = _scale(args.scale)
+    scale = scale_of(args.scale)
     return scaled(scenario, scale), scale
 
 
 def _as_asked(args: argparse.Namespace, scenario: Scenario) -> Scenario:
-    """Give the scenario with the settings and the policies of the options."""
+    """The scenario with the settings and the policies of the options."""
     import msgspec
 
     from pghot.policies.registry import POLICIES
@@ -191,7 +191,8 @@ def _list(*, as_json: bool) -> None:
         print_list(shows, POLICIES)
 
 
-def _scale(text: str) -> float:
+def scale_of(text: str) -> float:
+    """Give the scale that an option names; InputError where it is none."""
     from fractions import Fraction
 
     from pghot.errors import InputError
@@ -203,7 +204,7 @@ def _scale(text: str) -> float:
 
 
 def seed_of(text: str) -> int:
-    """Give the seed that an option names; InputError where it is none."""
+    """The seed that an option names; InputError where it is none."""
     from pghot.errors import InputError
 
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

@@ -17,6 +17,15 @@ PACE = {
 """Settings of debugfs sched/numa_balancing, as options of the same names."""
 
 
+BUDGETS = {
+    "fault_budget": (1.0, "hint faults cost the targets no more of their CPU time"),
+    "sample_budget": (3.0, "reading them costs pghot no more of a CPU"),
+}
+"""What hint faults may cost: the scan's size follows, unless it is given."""
+
+MOST_PERCENT = 1000
+"""Percent of a CPU that a budget may be."""
+
 MOST_S = 1e9
 """Seconds that a run may be asked to last; without -d it lasts as long as there is something."""
 
@@ -51,12 +60,21 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
         pace.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=int, metavar=metavar, help=words
         )
+    for name, (default, words) in BUDGETS.items():
+        pace.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            metavar="PERCENT",
+            default=default,
+            help=f"{words} ({default:g})",
+        )
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Give what the options ask for; InputError where they cannot be."""
+    """What the options ask for; InputError where they cannot be."""
     from pghot.errors import InputError
     from pghot.linux.processes import parse_pids
+    from pghot.live.cost_budget import CostBudget
     from pghot.live.options import Options, default_pace
 
     given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.words)]
@@ -68,6 +86,13 @@ def options_of(args: argparse.Namespace) -> Options:
     for name, value in pace.items():
         if value < 0:
             raise InputError(f"--{name.replace('_', '-')} {value}: wants 0 or more")
+    for name in BUDGETS:
+        if not 0 < getattr(args, name) <= MOST_PERCENT:
+            raise InputError(
+                f"--{name.replace('_', '-')} {getattr(args, name):g}: wants percent, above 0 and "
+                f"up to {MOST_PERCENT}"
+            )
+    budget = CostBudget(args.fault_budget / 100, args.sample_budget / 100)
     return Options(
         pids=tuple(parse_pids(args.pids)) if args.pids is not None else (),
         everything=args.everything,
@@ -79,4 +104,5 @@ def options_of(args: argparse.Namespace) -> Options:
         duration=args.duration,
         hangup_stops=getattr(args, "config", None) is None,
         new_privileges=args.allow_new_privileges,
+        budget=None if args.scan_size_mb is not None else budget,
     )

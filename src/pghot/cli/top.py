@@ -102,7 +102,7 @@ def _print_one(before: State | None, state: State, *, as_json: bool) -> int:
 
 
 def _states_of_run(args: argparse.Namespace) -> tuple[State | None, State]:
-    """Give two states of a run, one where it ends meanwhile: with two there are rates."""
+    """Two states of a run, one where it ends meanwhile: with two there are rates."""
     from pghot.errors import PghotError
     from pghot.top.published import state_of_run
 

@@ -47,7 +47,7 @@ TOPICS = {
 
 
 def text_of(name: str) -> str:
-    """Give the Markdown of a command or topic; InputError with near names where it is none."""
+    """The Markdown of a command or topic; InputError with near names where it is none."""
     if name in COMMANDS:
         return document(f"commands/{name}.md")
     if name not in TOPICS:
@@ -58,12 +58,12 @@ def text_of(name: str) -> str:
 
 
 def document(name: str) -> str:
-    """Give the text of a file of docs/."""
+    """The text of a file of docs/."""
     return shipped(name, "docs").read_text(encoding="utf-8")
 
 
 def section(text: str, heading: str) -> str:
-    """Give what stands below a heading, with all that is below it; all where there is none."""
+    """What stands below a heading, with all that is below it; all where there is none."""
     if not heading:
         return text
     start = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)

@@ -14,7 +14,7 @@ from pghot.engine.units import NID_MAX
 
 
 class ArrayMemory:
-    """Nodes of one zone each, whose free pages follow the promotions (replay.md).
+    """Nodes of one zone each, whose free pages follow the promotions (R9.6).
 
     A promotion of n pages takes n from the target's free pages and gives n to the
     source's.  It fails where the target has fewer.
@@ -29,7 +29,7 @@ class ArrayMemory:
         """Nodes that are not online."""
         self._mem_map = MemMap()
         for node in self._nodes.values():
-            self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
+            self._mem_map.add_ranges(node.ranges, node.id)
         for folio in folios:
             self._mem_map.set_folio(folio.pfn, folio.pages, folio.memcg, lru=folio.lru)
 
@@ -45,7 +45,7 @@ class ArrayMemory:
 
     def add_node(self, node: Node) -> None:
         """Hot-add a node, its memory not yet announced to an engine."""
-        self._mem_map.add_sections(node.start_pfn, node.pages, node.id)
+        self._mem_map.add_ranges(node.ranges, node.id)
         self._nodes[node.id] = node
         self._count(node)
 
@@ -58,11 +58,11 @@ class ArrayMemory:
         return sorted(self._nodes)
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is there and online."""
+        """Whether the node is there and online."""
         return nid in self._nodes and nid not in self.offline
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is there and in the top tier."""
+        """Whether the node is there and in the top tier."""
         return nid in self._nodes and self._nodes[nid].toptier
 
     def free_pages(self, nid: int) -> int:
@@ -74,11 +74,11 @@ class ArrayMemory:
         return self.laid_out(nid)
 
     def laid_out(self, nid: int) -> int:
-        """Pages that the node was made with: for looking on, whoever answers `present_pages`."""
+        """Pages that the node was made with; unlike `present_pages`, the same in a host replay."""
         return self._nodes[nid].pages if nid in self._nodes else 0
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's one zone."""
+        """The node's one zone."""
         if nid not in self._nodes:
             return ()
         return (Zone(int(self._frames.free[nid]), self._nodes[nid].promo_wmark),)

@@ -32,16 +32,6 @@ holds folios of two), whether it can be isolated at all, and what became of it."
 # What became of a candidate; the throttle's findings keep their numbers.
 MOVED_OR_IN_BATCH = ADMITTED
 ALREADY_THERE, NO_TARGET, NOT_ISOLATED, NOT_MIGRATED = 3, 4, 5, 6
-OUTCOMES = {
-    1: "threshold",
-    2: "rate_limit",
-    ALREADY_THERE: "already_there",
-    NO_TARGET: "no_target",
-    NOT_ISOLATED: "isolation",
-    NOT_MIGRATED: "migration",
-}
-"""Names of the outcomes other than being moved, for people and JSON."""
-
 MOVED_BATCH = np.dtype(
     [
         ("folios", np.int64),

@@ -12,11 +12,13 @@ import numpy.typing as npt
 from pghot.engine import fates, recording, throttle
 from pghot.engine.ageing import Ageing
 from pghot.engine.fast_path import RecordRules
+from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
-from pghot.engine.kmigrated import Batch, Kmigrated
+from pghot.engine.kmigrated import Kmigrated
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
+from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.observer import Observer
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, USEC_PER_SEC, jiffies_to_msecs
@@ -24,10 +26,10 @@ from pghot.engine.vmstat import Vmstat
 
 
 class Engine:
-    """All of the series but its sources, over a `Memory`.
+    """The series without its sources: records, kmigrated and throttle over a `Memory`.
 
     Time is jiffies, and an argument everywhere; it must not go backwards.  One thread at a
-    time may call in: records are updated with plain stores (behaviour.md 1, last rule).
+    time may call in: records are updated with plain stores (R1.12).
 
     `hz` is jiffies a second.  `tiering` False stands for a kernel that was built without
     NUMA_BALANCING_TIERING.  Nothing is recorded before `start`.
@@ -57,9 +59,11 @@ class Engine:
         self.kmigrated: dict[int, Kmigrated] = {}
         """The running kmigrated by node id, ascending."""
         self.refused: Counter[str] = Counter()
-        """Ready folios that did not move, by reason (`walk.OUTCOMES`)."""
+        """Ready folios that did not move, by the names of `reasons.CANDIDATE`."""
         self.memcg_promoted: Counter[int] = Counter()
         """Pages promoted by memcg."""
+        self.fault_latency = FaultLatency(hz)
+        """What judges hint faults whose latency is known; `improved` alone asks it."""
         self.observer: Observer | None = None
         """Who is told what becomes of accesses and candidates."""
         self._started = False
@@ -117,22 +121,34 @@ class Engine:
         nid: npt.ArrayLike,
         source: npt.ArrayLike,
         now: npt.ArrayLike,
+        latency_us: npt.NDArray[np.int32] | None = None,
     ) -> int:
-        """Record accesses in time order; give how many were refused with EINVAL.
+        """Record accesses in time order; how many were refused with EINVAL.
 
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
-        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.
+        `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_us`
+        is a hint fault's, `fault_latency.UNKNOWN` where it is not known; v7 has no use for it.
         """
-        if not self._started:  # rule 1
+        if not self._started:  # R2.1
             return 0
         accesses = recording.as_accesses(pfn, nid, source, now)
+        if latency_us is not None and self.fidelity.fault_latency:
+            accesses = self._by_latency(accesses, latency_us)
         refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
-            self._record_rows(_slice(accesses, rows))
+            self._record_rows(_rows(accesses, rows))
         return self._recorder.refused - refused
 
     def look(self, now: int) -> Iterator[Batch]:
-        """Let every kmigrated, in node order, wake and look at its activate flag."""
+        """Let every kmigrated, in node order, wake and look at its activate flag.
+
+        Gives each batch once it was tried; what is not asked for does not happen.
+        """
+        for migrated in self.migrations(now):
+            yield from migrated
+
+    def migrations(self, now: int) -> Iterator[Migrated]:
+        """Do what `look` does, and give batches as they come, many at once."""
         self.hot_map.follow()
         if self.fidelity.expire_records:
             self._ageing.advance(now, self._rules.window)
@@ -151,7 +167,7 @@ class Engine:
 
     @property
     def work_requested(self) -> bool:
-        """Tell whether some kmigrated would work at its next wake-up."""
+        """Whether some kmigrated would work at its next wake-up."""
         return any(kmigrated.work_requested for kmigrated in self.kmigrated.values())
 
     def memory_going_online(self, start_pfn: int, pages: int) -> int:
@@ -199,6 +215,30 @@ class Engine:
             yield slice(at, end)
             at = end
 
+    def _by_latency(
+        self, accesses: recording.Accesses, latency_us: npt.NDArray[np.int32]
+    ) -> recording.Accesses:
+        """Leave out faults that came too late; one that came soon makes its page ready.
+
+        It counts as accesses up to the threshold, as record_accesses() of the tree on top of
+        v8 counts several at once: each of them recorded, the source counted once.
+        """
+        mem_map = self.memory.mem_map
+        places = mem_map.places(accesses.pfn)
+        taken = self.tunables["enabled_sources"] & 1 << recording.PGHOT_HINTFAULTS
+        known = np.flatnonzero((latency_us >= 0) & (places >= 0) & bool(taken))
+        if not len(known):
+            return accesses
+        heads = mem_map.places(mem_map.known(accesses.pfn[known]).head)
+        hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
+        if not self.layout.nid_width:
+            self.fault_latency.remember(heads[hot], accesses.nid[known][hot])
+        times = np.ones(len(latency_us), np.int64)
+        times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
+        self._recorder.count_apart(accesses, times)
+        rows = np.repeat(np.arange(len(times)), times)
+        return _rows(accesses, rows)
+
     def _record_rows(self, accesses: recording.Accesses) -> None:
         rules = RecordRules(
             self._table,
@@ -214,7 +254,7 @@ class Engine:
         self._recorder.record(accesses, rules)
 
 
-def _slice(accesses: recording.Accesses, rows: slice) -> recording.Accesses:
+def _rows(accesses: recording.Accesses, rows: slice | npt.NDArray[np.intp]) -> recording.Accesses:
     return recording.Accesses(
         accesses.pfn[rows], accesses.nid[rows], accesses.source[rows], accesses.now[rows]
     )

@@ -1,11 +1,11 @@
 """The recorder's fast path: blocks of accesses against which little can be said.
 
 A block qualifies where its accesses agree on node and source and none of its pages has a
-flag but MOVED.  All that is left of the nine rules is then where the pages are (rule 5) and
-the update (rule 9), for all rows of the block at once.
+flag but MOVED.  All that is left of the rules is then where the pages are (R2.5) and
+the update (R2.9), for all rows of the block at once.
 
 An engine owns its records by one thread at a time, so plain loads and stores stand where
-the series compares and swaps (behaviour.md 1, last rule).
+the series compares and swaps (R1.12).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Rows:
 
 @cython.cclass
 class RecordRules:
-    """What a record is updated by.
+    """The tunables and tables by which records are updated.
 
     Sources taken, the node of accesses that name none, the window in jiffies, and
     `Layout.table`.
@@ -98,9 +98,9 @@ class RecordRules:
 
 @cython.cclass
 class Scratch:
-    """What the recorder works with between two blocks.
+    """Scratch arrays of the recorder, kept from block to block.
 
-    `sections` (u32): by section number its slot, and below that what rules 5 to 8 can say
+    `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
     against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
     page, by row.  Places of this block and the next; places and times of the rows that stay
     below the top tier, of which there are `staying`; `initially_on_top`: rows whose page
@@ -256,7 +256,7 @@ def settle(
     scratch: Scratch,
     at: cython.long,
 ) -> cython.void:
-    """Keep the rows of `size` from `first` on whose page is below the top tier (rule 5).
+    """Keep the rows of `size` from `first` on whose page is below the top tier (R2.5).
 
     Without a branch: which pages have moved follows no pattern that could be predicted.
     """
@@ -300,7 +300,7 @@ def settle(
 def update_kept(
     size: cython.long, target: cython.int, rules: RecordRules, maps: Maps, scratch: Scratch
 ) -> cython.void:
-    """Update the records of the rows that `settle` has kept, each at its time (rule 9)."""
+    """Update the records of the rows that `settle` has kept, each at its time (R2.9)."""
     kept: cython.p_ulong = scratch.kept
     when: cython.p_ulong = scratch.when
     marks: cython.p_uchar = maps.marks
@@ -491,7 +491,7 @@ def _update_words(
 def update(maps: Maps, rules: RecordRules, rows: Rows) -> None:
     """Update the records at places `rows.pfn`, one access each for node `rows.nid`, in order.
 
-    Rule 1 alone: rules 2 to 8 are not asked, and no mark is left.  Times ascend.
+    R1 alone: R2 is not asked, and no mark is left.  Times ascend.
     """
     with cython.nogil:
         if maps.precise:
@@ -555,7 +555,7 @@ def _update_words_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
 def trace(maps: Maps, rules: RecordRules, rows: Rows, before: Any, after: Any) -> None:
     """Write to `after` (u32) what the record at each place will be after its access.
 
-    As `update`, but the records are put back as they were: whoever records comes next.
+    As `update`, but the records are put back as they were; the caller records them next.
     """
     was: cython.p_uint = u32(before)
     becomes: cython.p_uint = u32(after)

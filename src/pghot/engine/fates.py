@@ -15,47 +15,27 @@ from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
 from pghot.engine.observer import Recorded
 from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNREFERENCED
+from pghot.engine.reasons import (
+    BAD_NODE,
+    BAD_SOURCE,
+    DISABLED,
+    NO_HOT_MAP,
+    NO_PAGE,
+    NO_REFERENCE,
+    NOT_ON_LRU,
+    OFFLINE,
+    ON_TOP,
+    OWN_NODE,
+    RECORDED,
+)
 from pghot.engine.recording import Accesses, Nodes
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
-
-RECORDED, BAD_NODE, BAD_SOURCE, DISABLED, NO_PAGE = range(5)
-OWN_NODE, ON_TOP, OFFLINE, NO_REFERENCE, NOT_ON_LRU, NO_HOT_MAP = range(5, 11)
-
-FATES = {
-    RECORDED: "recorded",
-    BAD_NODE: "bad_node",
-    BAD_SOURCE: "bad_source",
-    DISABLED: "disabled_source",
-    NO_PAGE: "no_such_page",
-    OWN_NODE: "own_node",
-    ON_TOP: "on_top_tier",
-    OFFLINE: "offline",
-    NO_REFERENCE: "unreferenced",
-    NOT_ON_LRU: "off_lru",
-    NO_HOT_MAP: "no_hot_map",
-}
-"""Names of what can become of an access, for files and JSON."""
-
-RULE = {
-    RECORDED: 9,
-    BAD_NODE: 2,
-    BAD_SOURCE: 3,
-    DISABLED: 3,
-    NO_PAGE: 6,
-    OWN_NODE: 5,
-    ON_TOP: 5,
-    OFFLINE: 6,
-    NO_REFERENCE: 6,
-    NOT_ON_LRU: 6,
-    NO_HOT_MAP: 8,
-}
-"""The rule of behaviour.md 2 that decides so."""
 
 
 def foresee(
     accesses: Accesses, mem_map: MemMap, hot_map: HotMap, nodes: Nodes, rules: RecordRules
 ) -> Recorded:
-    """Tell what becomes of accesses that are about to be recorded; nothing has changed after."""
+    """The outcome of accesses that are about to be recorded; changes nothing."""
     fates = _verdicts(accesses, nodes, rules)
     folios, sizes = accesses.pfn.copy(), np.ones(len(fates), np.int64)
     there = mem_map.places(accesses.pfn) >= 0
@@ -76,7 +56,7 @@ def foresee(
 
 
 def _verdicts(accesses: Accesses, nodes: Nodes, rules: RecordRules) -> npt.NDArray[np.uint8]:
-    """Judge what accesses say of themselves (rules 2 and 3)."""
+    """Judge what accesses say of themselves (R2.2, R2.3)."""
     nid, source = accesses.nid, accesses.source
     fates = np.full(len(nid), RECORDED, np.uint8)
     known = (source >= 0) & (source < SOURCES)
@@ -96,7 +76,7 @@ def _judge_pages(
     accessed_by: npt.NDArray[np.int16],
     nodes: Nodes,
 ) -> npt.NDArray[np.uint8]:
-    """Take pages through rules 5 and 6."""
+    """What the page decides (R2.5, R2.6)."""
     return np.select(
         [
             nid == accessed_by,

@@ -25,6 +25,7 @@ class Fidelity:
         (defect 4).
     check_target: a folio moves only to an online top-tier node, and the default
         `target_nid` is one (defects 1 and 16).
+    fault_latency: a hint fault whose latency is known counts by it (`fault_latency`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class Fidelity:
     exact_batch: bool = False
     follow_hotplug: bool = False
     check_target: bool = False
+    fault_latency: bool = False
 
 
 V7 = Fidelity("v7")
@@ -47,5 +49,6 @@ IMPROVED = Fidelity(
     exact_batch=True,
     follow_hotplug=True,
     check_target=True,
+    fault_latency=True,
 )
 FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, IMPROVED)}

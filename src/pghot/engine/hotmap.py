@@ -1,4 +1,4 @@
-"""Records by section, section hot flags, hotplug (behaviour.md 1 and 6; patch 3)."""
+"""Records by section, section hot flags, hotplug (R1, R6.10; patch 3)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class HotMap:
         return self._maps
 
     def setup(self, memory: Memory) -> None:
-        """Give every present section of a lower-tier node a hot map, as at boot.
+        """Allocate a hot map for every present section of a lower-tier node, as at boot.
 
         MemoryError where there is no memory for one; then there is none at all.
         """
@@ -82,7 +82,7 @@ class HotMap:
             raise
 
     def going_online(self, start_pfn: int, pages: int) -> int:
-        """Give the sections of a range hot maps, of any tier (defect 15): 0 or -ENOMEM.
+        """The sections of a range hot maps, of any tier (defect 15): 0 or -ENOMEM.
 
         All or nothing: where one cannot be had, those of the range before it are freed,
         also ones that were there already.
@@ -181,7 +181,7 @@ class HotMap:
         return (2 << 20) // (PAGES_PER_SECTION * np.dtype(self.layout.dtype).itemsize)
 
     def _allocate(self, slot: int) -> None:
-        """Give one section its records; they are zero, as kcalloc's are."""
+        """Allocate one section's records, all zero as by kcalloc()."""
         self.has_map[slot] = 1
         self.version += 1
 

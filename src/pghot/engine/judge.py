@@ -1,4 +1,4 @@
-"""The throttle of promotion, folio by folio (behaviour.md 4; patch 5)."""
+"""The throttle of promotion, folio by folio (R4; patch 5)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _U32 = cython.declare(cython.long, 0xFFFF_FFFF)
 
 @cython.cclass
 class Limits:
-    """What a pass goes by.
+    """Limits of a pass.
 
     Folios in a batch, the window and now in ms, pages a second that may pass, jiffies a
     second, and whether a folio refused by the rate limit counts.
@@ -72,7 +72,7 @@ def pgdat_items(pgdat: Any) -> cython.pointer[Pgdat]:
 def has_free_room(
     free_pages: cython.long, promo_wmark: cython.long, present_pages: cython.long
 ) -> cython.bint:
-    """Whether a zone of a node of so many pages has free room (rule 4, "Free room")."""
+    """Whether a zone of a node of so many pages has free room (R4.1)."""
     return free_pages > promo_wmark + max(ENOUGH_PAGES, present_pages >> 4)
 
 
@@ -92,7 +92,7 @@ def _adjust_threshold(
     nid: cython.long,
     limits: Limits,
 ) -> cython.void:
-    """Move the node's threshold by a step where 60 s have passed (rule 4).
+    """Move the node's threshold by a step where 60 s have passed (R4.5).
 
     Unsigned 32-bit arithmetic, as in the kernel: a window made longer while the threshold
     is shorter than the new step wraps below zero there, and here.
@@ -128,7 +128,7 @@ def _rate_limited(
     pages: cython.long,
     limits: Limits,
 ) -> cython.bint:
-    """Count a candidate, then tell whether the period's limit is reached (rule 4).
+    """Count a candidate, then tell whether the period's limit is reached (R4.3, R4.4).
 
     Where `count_refused` is off, one that finds the limit reached is not counted: the
     improved engine looks at it again and again, and it is still one candidate.

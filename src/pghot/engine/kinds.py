@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.page_flags import COMPOUND, MOVED, ODD, SHARED_ROWS, WIDE_ODD
+from pghot.engine.page_flags import COMPOUND, MOVED, ODD, OFFLINE, SHARED_ROWS, WIDE_ODD
 
 ODD_KIND = {1: ODD, 2: WIDE_ODD}
 """By the bytes a page takes: the number that says that it has a row of its own."""
 
 
 class Row(NamedTuple):
-    """What is known of a page.
+    """Metadata of a page.
 
     `nid` counts where `flags` have MOVED.  `pages`: the folio's size at its first page; at
     another minus that size, in an odd row minus the distance to the first.
@@ -33,6 +33,10 @@ class Row(NamedTuple):
     def of_memcg(self, memcg: int) -> Row:
         """The row in a memcg."""
         return self._replace(memcg=memcg)
+
+    def not_online(self) -> Row:
+        """The row of no memory."""
+        return self._replace(flags=self.flags | OFFLINE)
 
     def in_folio(self, pages: int) -> Row:
         """The row in an aligned folio: of its first page, or with minus its size of another."""
@@ -96,7 +100,9 @@ class Kinds:
 
     def moved_to(self, nid: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """By shared row, the row of such a folio on `nid`: as a foreign node, as its own."""
-        moves = self._moves.setdefault(nid, _Moves())
+        moves = self._moves.get(nid)
+        if moves is None:
+            moves = self._moves[nid] = _Moves()
         while moves.filled < self.count:
             number = moves.filled
             row = self.row(number)
@@ -124,7 +130,7 @@ class Kinds:
         return self.pages[first:last]
 
     def put_odd(self, places: npt.NDArray[np.int64], rows: list[Row]) -> None:
-        """Give pages rows of their own, or write those that they have."""
+        """Write rows of their own for pages, new ones where they have none."""
         fresh = np.setdiff1d(places, self.odd_place)
         if len(fresh):
             at = np.searchsorted(self.odd_place, fresh)

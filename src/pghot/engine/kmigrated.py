@@ -1,11 +1,10 @@
-"""kmigrated, one per lower-tier node with memory (behaviour.md 3; patches 2, 3 and 5)."""
+"""kmigrated, one per lower-tier node with memory (R3; patches 2, 3 and 5)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,15 @@ from pghot.engine import candidates as found
 from pghot.engine import throttle
 from pghot.engine.batches import Batches, Targets
 from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
+from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.judge import Limits
 from pghot.engine.layout import Layout
-from pghot.engine.memory import BoolArray, Memory, U64Array
+from pghot.engine.memory import Memory
+from pghot.engine.migrated import Migrated
 from pghot.engine.observer import Judged, Observer
+from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
 from pghot.engine.vmstat import Vmstat
@@ -27,24 +29,6 @@ from pghot.engine.walk import Walk
 
 RECENCY_SHIFT = 7
 """Recency is compared in units of 128 jiffies: hottest first, but not in slivers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One call of promote_misplaced_memcg_folios(): folios in the order they were tried.
-
-    `pfns` (u64) are first PFNs, `pages` (i64) their sizes, `moved` (bool) which moved,
-    `pages_moved` the pages that are on the target now.  All belong to one memcg, on one
-    source and one target node.
-    """
-
-    from_nid: int
-    to_nid: int
-    memcg: int
-    pfns: U64Array
-    pages: npt.NDArray[np.int64]
-    moved: BoolArray
-    pages_moved: int
 
 
 class Shared(Protocol):
@@ -61,30 +45,39 @@ class Shared(Protocol):
     activate: npt.NDArray[np.uint8]
     refused: Counter[str]
     memcg_promoted: Counter[int]
+    fault_latency: FaultLatency
     observer: Observer | None
 
 
+class _Found(NamedTuple):
+    """Candidates (`candidates.CANDIDATE`), and the nodes that they are to go to, ascending."""
+
+    candidates: npt.NDArray[np.void]
+    targets: list[int]
+
+
 class Kmigrated:
-    """The thread of one node, without the thread: whoever keeps the time calls `look`."""
+    """kmigrated of one node.  It starts no thread: the driver calls `look` at each wake-up."""
 
     def __init__(self, engine: Shared, nid: int) -> None:
         self._engine = engine
         self.nid = nid
         self._block = np.zeros(found.TAKEN_AT_ONCE, CANDIDATE)
         self._places = np.zeros(PAGES_PER_SECTION, np.int64)
+        self._targets = np.zeros(NID_MAX + 1, np.uint8)
         self._waiting = 0
         self.found = 0
         """Folios that were found ready; one that waits for another pass is counted once."""
 
     @property
     def work_requested(self) -> bool:
-        """Tell whether the node's activate flag is up."""
+        """Whether the node's activate flag is up."""
         return bool(self._engine.activate[self.nid])
 
-    def look(self, now: int) -> Iterator[Batch]:
+    def look(self, now: int) -> Iterator[Migrated]:
         """Wake at `now` jiffies: work while work is requested, then sleep.
 
-        Gives each batch as it has moved; the pass goes on when the next is asked for.
+        Gives batches as they have moved; the pass goes on when the next are asked for.
         """
         again = False
         while self.work_requested:
@@ -92,7 +85,7 @@ class Kmigrated:
         if again:
             self._engine.activate[self.nid] = 1
 
-    def _work(self, now: int) -> Generator[Batch, None, bool]:
+    def _work(self, now: int) -> Generator[Migrated, None, bool]:
         """Make one pass; True where refused folios wait for the next wake-up."""
         engine = self._engine
         engine.activate[self.nid] = 0
@@ -102,34 +95,38 @@ class Kmigrated:
         kept = 0
         self.found -= self._waiting
         self._waiting = 0
-        for candidates in blocks:
-            self.found += len(candidates)
-            yield from self._promote(candidates, now)
+        for block in blocks:
+            self.found += len(block.candidates)
+            yield from self._promote(block, now)
             if engine.fidelity.keep_refused:
-                kept += self._keep(candidates)
+                kept += self._keep(block.candidates)
         self._waiting = kept
         return kept > 0
 
-    def _ready(self, now: int) -> Iterator[npt.NDArray[np.void]]:
+    def _ready(self, now: int) -> Iterator[_Found]:
         """Take the ready folios of the hot sections in PFN order, a block at a time."""
         engine = self._engine
         slots = engine.memory.mem_map.slots_of_node(self.nid)
         slots = slots[engine.hot_map.hot[slots] > 0]
         pages, maps = engine.memory.mem_map.pages(), engine.hot_map.maps()
         layout = found.layout_row(engine.layout)
-        walk = Walk(slots, self.nid, now, engine.tunables["target_nid"], layout)
+        walk = Walk(slots, self.nid, now, engine.tunables["target_nid"], layout, self._targets)
         at = 0
         while at < len(slots):
+            self._targets[:] = 0
             count, at = walk.take(pages, maps, at, self._places, self._block)
-            yield self._block[:count]
+            yield _Found(self._block[:count], np.flatnonzero(self._targets).tolist())
 
-    def _by_heat(self, blocks: Iterator[npt.NDArray[np.void]]) -> Iterator[npt.NDArray[np.void]]:
+    def _by_heat(self, blocks: Iterator[_Found]) -> Iterator[_Found]:
         """Put all candidates of a pass in one block, hottest first (defect 9).
 
         By frequency, then recency; then by target and memcg, so that batches stay large,
         and by PFN.
         """
-        candidates = np.concatenate([*(block.copy() for block in blocks), self._block[:0]])
+        candidates = np.concatenate(
+            [*(block.candidates.copy() for block in blocks), self._block[:0]]
+        )
+        self._aim(candidates)
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
@@ -139,22 +136,34 @@ class Kmigrated:
         _, first = np.unique(candidates["pfn"], return_index=True)
         candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
-        yield candidates
+        yield _Found(candidates, np.flatnonzero(np.bincount(candidates["nid"])).tolist())
 
-    def _promote(self, candidates: npt.NDArray[np.void], now: int) -> Iterator[Batch]:
+    def _aim(self, candidates: npt.NDArray[np.void]) -> None:
+        """Send pages to the top-tier node whose CPU made them ready, where that is known."""
+        nids = self._engine.fault_latency.nids(candidates["place"])
+        for nid in np.unique(nids[nids >= 0]).tolist():
+            if self._engine.memory.node_is_toptier(nid):
+                candidates["nid"][nids == nid] = nid
+
+    def _promote(self, block: _Found, now: int) -> Iterator[Migrated]:
         """Judge candidates in order and move those that pass, batch by batch."""
-        targets = _Targets(self._engine, candidates["nid"])
+        candidates = block.candidates
+        targets = _Targets(self._engine, block.targets)
+        for nid in targets.nids:
+            self._engine.fault_latency.target(targets.present[nid], targets.spare[nid])
         frames: Frames | None = getattr(self._engine.memory, "frames", None)
         if frames is None:
             yield from self._promote_each(candidates, targets, now)
         else:
             yield from self._promote_all(candidates, targets, frames, now)
+        gone = candidates["outcome"] == found.MOVED_OR_IN_BATCH
+        self._engine.fault_latency.forget(candidates["place"][gone])
         self._count_refusals(candidates)
         self._tell(candidates, now)
 
     def _promote_each(
         self, candidates: npt.NDArray[np.void], targets: _Targets, now: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Migrated]:
         """Have the machine migrate each batch as it is full."""
         engine = self._engine
         limits = self._limits(now)
@@ -171,14 +180,15 @@ class Kmigrated:
                 moved = engine.memory.migrate(pfns[order], batches.nid)
                 candidates["outcome"][order[~moved]] = found.NOT_MIGRATED
                 pages = int(np.dot(sizes[order], moved))
+                done = np.array([(len(order), batches.nid, batches.memcg, pages)], MOVED_BATCH)
                 yield self._counted(
-                    batches.nid, batches.memcg, pfns[order], sizes[order], moved, pages, now
+                    Migrated(self.nid, done, pfns[order], sizes[order], moved), now
                 )
                 targets.refresh()
 
     def _promote_all(
         self, candidates: npt.NDArray[np.void], targets: _Targets, frames: Frames, now: int
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Migrated]:
         """Move every batch of the candidates at once, among the arrays of the machine."""
         engine = self._engine
         limits = self._limits(now)
@@ -197,17 +207,11 @@ class Kmigrated:
             not engine.fidelity.hottest_first,
             (order, moved, done),
         )
-        batches = done[:count]
-        order = order[:tried]
-        pfns, sizes = candidates["pfn"].astype(np.uint64)[order], candidates["pages"][order]
-        ends = np.cumsum(batches["folios"]).tolist()
-        counted = []
-        for (folios, nid, memcg, pages), end in zip(batches.tolist(), ends, strict=True):
-            rows = slice(end - folios, end)
-            counted.append(
-                self._counted(nid, memcg, pfns[rows], sizes[rows], moved[rows], pages, now)
-            )
-        yield from counted
+        if count:
+            order = order[:tried]
+            pfns = candidates["pfn"][order].astype(np.uint64)
+            sizes = candidates["pages"][order]
+            yield self._counted(Migrated(self.nid, done[:count], pfns, sizes, moved[:tried]), now)
 
     def _limits(self, now: int) -> Limits:
         tunables, fidelity, hz = self._engine.tunables, self._engine.fidelity, self._engine.hz
@@ -222,28 +226,21 @@ class Kmigrated:
             count_refused=not fidelity.keep_refused,
         )
 
-    def _counted(
-        self,
-        nid: int,
-        memcg: int,
-        pfns: U64Array,
-        sizes: npt.NDArray[np.int64],
-        moved: BoolArray,
-        pages: int,
-        now: int,
-    ) -> Batch:
-        """Count a batch as promote_misplaced_memcg_folios() does, and give it."""
+    def _counted(self, migrated: Migrated, now: int) -> Migrated:
+        """Count batches as promote_misplaced_memcg_folios() does, and give them."""
         engine = self._engine
-        engine.vmstat.add("numa_pages_migrated", pages)
-        engine.pgdat["pgpromote_success"][nid] += pages
-        engine.memcg_promoted[memcg] += pages
-        batch = Batch(self.nid, nid, memcg, pfns, sizes, moved, pages)
+        pages = migrated.batches["pages_moved"]
+        engine.vmstat.add("numa_pages_migrated", int(pages.sum()))
+        np.add.at(engine.pgdat["pgpromote_success"], migrated.batches["nid"], pages)
+        for memcg, moved in migrated.pages_by_memcg().items():
+            engine.memcg_promoted[memcg] += moved
         if engine.observer is not None:
-            engine.observer.moved(batch, now)
-        return batch
+            for batch in migrated:
+                engine.observer.moved(batch, now)
+        return migrated
 
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
-        """Give refused folios their records back (defect 8), and how many there are."""
+        """Restore the records of refused folios (defect 8); how many there are."""
         outcome = candidates["outcome"]
         kept = candidates[(outcome != found.MOVED_OR_IN_BATCH) & (outcome != found.ALREADY_THERE)]
         if not len(kept):
@@ -253,7 +250,7 @@ class Kmigrated:
         return len(kept)
 
     def _tell(self, candidates: npt.NDArray[np.void], now: int) -> None:
-        """Tell the observer, if any, what became of candidates."""
+        """Report the outcomes of candidates to the observer, if any."""
         engine = self._engine
         if engine.observer is None or not len(candidates):
             return
@@ -263,18 +260,21 @@ class Kmigrated:
         engine.observer.judged(Judged(self.nid, now, candidates, thresholds))
 
     def _count_refusals(self, candidates: npt.NDArray[np.void]) -> None:
-        counts = np.bincount(candidates["outcome"], minlength=max(found.OUTCOMES) + 1)
-        for outcome, name in found.OUTCOMES.items():
-            if counts[outcome]:
-                self._engine.refused[name] += int(counts[outcome])
+        counts = np.bincount(candidates["outcome"], minlength=len(CANDIDATE_REASONS))
+        for reason in CANDIDATE_REASONS:
+            if counts[reason.code] and reason.code != found.MOVED_OR_IN_BATCH:
+                self._engine.refused[reason.name] += int(counts[reason.code])
 
 
 class _Targets:
-    """What a pass knows of its target nodes until a batch moves.  `nids`: of all candidates."""
+    """Targets of a pass, read again after each batch.  `nids`: those of all candidates."""
 
-    def __init__(self, engine: Shared, nids: npt.NDArray[np.int64]) -> None:
+    def __init__(self, engine: Shared, nids: list[int]) -> None:
         self._memory = engine.memory
-        self.nids = np.flatnonzero(np.bincount(nids)).tolist()
+        self.nids = nids
+        self.present: dict[int, int] = {}
+        self.spare: dict[int, int] = {}
+        """Pages free above the promotion watermark, in the zone that has most."""
         size = NID_MAX + 1
         self._arrays = TargetArrays(
             np.zeros(size, np.int64), np.zeros(size, np.int64), np.ones(size, np.uint8)
@@ -289,5 +289,8 @@ class _Targets:
     def refresh(self) -> None:
         """Read the zones again."""
         for nid in self.nids:
-            self._arrays.enough[nid] = throttle.free_space_enough(self._memory, nid)
+            present = self.present[nid] = self._memory.present_pages(nid)
+            zones = list(self._memory.zones(nid))
+            self._arrays.enough[nid] = throttle.free_space_enough(zones, present)
+            self.spare[nid] = max((free - wmark for free, wmark in zones), default=0)
             self._arrays.room[nid] = self._memory.room(nid)

@@ -1,4 +1,4 @@
-"""The two record layouts, as data (behaviour.md 1; patches 3 and 4).  A third is one entry more.
+"""The two record layouts, as data (R1; patches 3 and 4).  A third is one entry more.
 
 The functions here work on one record as a plain integer.  `records` holds the compiled
 loops over arrays of them.
@@ -64,19 +64,19 @@ class Layout:
         return 1 << self.ready_bit
 
     def time_of(self, now: int) -> int:
-        """Give the time field of a record touched at `now` jiffies."""
+        """The time field of a record touched at `now` jiffies."""
         return now >> self.time_bucket_shift & self.time_max
 
     def latency(self, time: int, now: int) -> int:
-        """Give the jiffies from a record's time field to `now`, modulo `wrap`.
+        """The jiffies from a record's time field to `now`, modulo `wrap`.
 
-        In default mode the low 7 bits of `now` are masked off first (rule 1).
+        In default mode the low 7 bits of `now` are masked off first (R1.5).
         """
         elapsed = self.time_of(now) - time & self.time_max
         return elapsed << self.time_bucket_shift
 
     def latency_ms(self, time: int, now: int, hz: int) -> int:
-        """Give the same in milliseconds: the series' pghot_access_latency()."""
+        """The same in milliseconds: the series' pghot_access_latency()."""
         return jiffies_to_msecs(self.latency(time, now), hz)
 
     def fields(self, record: int) -> Fields:
@@ -99,7 +99,7 @@ class Layout:
         )
 
     def update(self, record: int, now: int, nid: int, rules: Rules) -> int:
-        """Give the record after one access at `now` jiffies (rule 1, "Update").
+        """The record after one access at `now` jiffies (R1.6 to R1.9).
 
         `nid` is the target node; a layout that keeps none ignores it.
         """
@@ -112,13 +112,13 @@ class Layout:
     def consume(self, record: int) -> tuple[Fields | None, int]:
         """Take a record as kmigrated does: its fields and what is left of it.
 
-        One that is not ready gives None and stays; a ready one is zeroed whole (rule 1).
+        One that is not ready gives None and stays; a ready one is zeroed whole (R1.11).
         """
         fields = self.fields(record)
         return (fields, 0) if fields.ready else (None, record)
 
     def table(self, rules: Rules) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint32]:
-        """Give what the compiled loops look up instead of working `update` out, flat.
+        """What the compiled loops look up instead of working `update` out, flat.
 
         A layout of bytes: the next record, by time bucket and old record (8 KiB).  In
         default mode it depends on nothing else (docs/engine.md).  A wider one: the next
@@ -145,7 +145,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an update goes by: the window in jiffies and the frequency that makes ready."""
+    """What decides an update: the window in jiffies, and the frequency that sets ready."""
 
     window: int
     freq_threshold: int

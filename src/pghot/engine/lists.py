@@ -12,7 +12,7 @@ _PART = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", re.ASCII)
 
 
 def parse_list(text: str) -> tuple[int, ...]:
-    """Give the numbers of a list such as `0-3,8`, ascending; ValueError where it is none."""
+    """The numbers of a list such as `0-3,8`, ascending; ValueError where it is none."""
     numbers: set[int] = set()
     for part in text.split(",") if text.strip() else []:
         match = _PART.fullmatch(part.strip())

@@ -7,7 +7,7 @@ same places, so one look-up finds a page's metadata and its record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from pghot.engine.growing import grown
 from pghot.engine.kinds import ODD_KIND, Kinds, Row
 from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
 from pghot.engine.pages import Pages
+from pghot.engine.pfn_arrays import pfns_of
+from pghot.engine.pfn_ranges import PfnRange, subtract, whole_sections
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
 _STEPS_BY_ONE = NOT_ONLINE | UNREFERENCED
@@ -44,7 +46,7 @@ class Arrays(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of pages, item by item: `head` is the folio's first PFN, `pages` its size.
+    """Metadata of pages, item by item: `head` is the folio's first PFN, `pages` its size.
 
     `flags`, `nid` and `memcg` are of the first page; the first two flags of the page itself.
     """
@@ -118,14 +120,22 @@ class MemMap:
 
     def add_sections(self, start_pfn: int, pages: int, nid: int) -> None:
         """Make the sections of a range present, all of node `nid`; whole sections only."""
-        numbers = np.arange(
-            start_pfn >> PFN_SECTION_SHIFT, (start_pfn + pages) >> PFN_SECTION_SHIFT
-        )
-        if not len(numbers):
+        self.add_ranges([PfnRange(start_pfn, start_pfn + pages)], nid)
+
+    def add_ranges(self, ranges: Sequence[PfnRange], nid: int) -> None:
+        """Make the sections that have a page of these ranges present, all of node `nid`.
+
+        Their other pages are holes, as in the kernel's memmap: there, and never online.
+        """
+        sections = whole_sections(ranges)
+        if not sections:
             return
+        numbers = np.concatenate(
+            [np.arange(*(pfn >> PFN_SECTION_SHIFT for pfn in one)) for one in sections]
+        )
         self._reach(int(numbers[-1]))
         if self.slot_of[numbers].any():
-            raise ValueError(f"sections from PFN {start_pfn} on are present already")
+            raise ValueError(f"sections from PFN {sections[0].start} on are present already")
         free = np.flatnonzero(self.section < 0)[: len(numbers)]
         fresh = np.arange(self.slots, self.slots + len(numbers) - len(free))
         slots = np.concatenate([free, fresh])
@@ -134,6 +144,8 @@ class MemMap:
         self.section[slots] = numbers
         self.nid[slots] = nid
         self._sections_changed()
+        holes = pfns_of(subtract(sections, ranges))
+        self._change(self.places(holes), Row.not_online)
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
         """Forget the sections of a range and all that is known of their pages."""
@@ -328,7 +340,7 @@ class MemMap:
             )
 
     def _change(self, places: I64Array, change: Callable[[Row], Row]) -> None:
-        """Give pages the rows that `change` makes of theirs."""
+        """Replace the rows of pages by what `change` makes of them."""
         if not len(places):
             return
         numbers, which = np.unique(self._rows(places), return_inverse=True)
@@ -350,7 +362,7 @@ class MemMap:
         return kind
 
     def _set_shared(self, places: I64Array, rows: list[Row], which: I64Array) -> None:
-        """Give pages rows that they share with others: `rows[which]`."""
+        """Assign pages rows that they share with others: `rows[which]`."""
         if (self._kind[places] == self._odd).any():
             self.kinds.drop_odd(places)
         numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows])
@@ -360,7 +372,7 @@ class MemMap:
         self._note(places, steps[which])
 
     def _set_odd(self, places: I64Array, rows: list[Row]) -> None:
-        """Give pages rows of their own."""
+        """Assign pages rows of their own."""
         self.kinds.put_odd(places, rows)
         self._kind[places] = self._odd
         self._note(places, np.array([_steps_by_one(row) for row in rows]))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.mem_map import MemMap
+from pghot.engine.pfn_ranges import PfnRange, ascending
 
 U64Array = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
@@ -17,10 +18,13 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A NUMA node with memory: PFNs `start_pfn` up to `start_pfn + pages`.
+    """A NUMA node with memory: one range of PFNs, or by `of_ranges` any number of them.
 
+    One range is PFNs `start_pfn` up to `start_pfn + pages`.  Of several, `start_pfn` is the
+    first PFN and `pages` counts them all, holes left out; `ranges` has as few as can be.
     `free_pages` is what is free before the first access, `promo_wmark` the promotion
-    watermark of its one zone; both in pages.
+    watermark of its one zone; both in pages.  ValueError where ranges are empty or do not
+    ascend.
     """
 
     id: int
@@ -30,11 +34,45 @@ class Node:
     cpus: tuple[int, ...] = ()
     free_pages: int = 0
     promo_wmark: int = 0
+    ranges: tuple[PfnRange, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Bring `ranges` into their one form."""
+        ranges = self.ranges
+        if self.pages and not ranges:
+            ranges = (PfnRange(self.start_pfn, self.start_pfn + self.pages),)
+        try:
+            ranges = ascending(ranges)
+        except ValueError as error:
+            raise ValueError(f"node {self.id}: {error}") from None
+        if ranges and (self.start_pfn, self.pages) != _extent(ranges):
+            raise ValueError(f"node {self.id}: start_pfn and pages are not those of its ranges")
+        object.__setattr__(self, "ranges", ranges)
+
+    @classmethod
+    def of_ranges(
+        cls,
+        id: int,  # noqa: A002 - the field's name
+        ranges: Iterable[tuple[int, int]],
+        *,
+        toptier: bool,
+        cpus: tuple[int, ...] = (),
+        free_pages: int = 0,
+        promo_wmark: int = 0,
+    ) -> Node:
+        """A node of these ranges, each its first PFN and the PFN after its last, ascending."""
+        given = tuple(PfnRange(*one) for one in ranges)
+        return cls(id, *_extent(given), toptier, cpus, free_pages, promo_wmark, given)
 
     @property
     def end_pfn(self) -> int:
         """First PFN after the node."""
-        return self.start_pfn + self.pages
+        return self.ranges[-1].end if self.ranges else self.start_pfn
+
+
+def _extent(ranges: Sequence[PfnRange]) -> tuple[int, int]:
+    """First PFN of ranges, and pages of all; of none, zeros."""
+    return ranges[0].start if ranges else 0, sum(one.pages for one in ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +111,16 @@ class Memory(Protocol):
         """Ids of the nodes that have memory (N_MEMORY), ascending."""
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is online; False for an id that names none."""
+        """Whether the node is online; False for an id that names none."""
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is in the top tier; False for an id that names none."""
+        """Whether the node is in the top tier; False for an id that names none."""
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out."""
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the populated zones of the node; none for an id that names none."""
+        """The populated zones of the node; none for an id that names none."""
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that can be isolated now to move to the node."""

@@ -16,14 +16,14 @@ from pghot.engine.memory import U64Array
 from pghot.engine.recording import Accesses
 
 if TYPE_CHECKING:
-    from pghot.engine.kmigrated import Batch
+    from pghot.engine.migrated import Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Accesses in time order and, item by item, what becomes of each (behaviour.md 2).
+    """Accesses in time order and, item by item, what becomes of each (R2).
 
-    `fates` (u8) are keys of `fates.FATES`.  `folios` (u64) and `pages` (i64): first PFN and
+    `fates` (u8) are codes of `reasons.ACCESS`.  `folios` (u64) and `pages` (i64): first PFN and
     size of the folio that was accessed; the PFN itself and 1 where there is no such page.
     `records` (u32): the folio's record after the access where that is recorded, else 0.
     """
@@ -37,10 +37,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, all dealt with.
+    """Candidates of a pass of the kmigrated of node `nid` at `now` jiffies, with their outcomes.
 
     `candidates` (`candidates.CANDIDATE`) hold until the observer returns; `outcome` 0 are those
-    that moved, others are keys of `candidates.OUTCOMES`.  `threshold_ms` (i64): the throttle's
+    that moved, others are codes of `reasons.CANDIDATE`.  `threshold_ms` (i64): the throttle's
     threshold for each, as it was at the end of the pass.
     """
 
@@ -51,7 +51,7 @@ class Judged:
 
 
 class Observer(Protocol):
-    """Takes notice; it must not change what it is given, nor call the engine."""
+    """Is told of accesses, batches and candidates; it changes nothing and calls no engine."""
 
     def recorded(self, recorded: Recorded) -> None:
         """Take accesses that an engine that has started is about to record, or ignore."""

@@ -142,7 +142,7 @@ def node_of(pages: Pages, place: cython.long, row: cython.long) -> cython.long:
 @cython.nogil
 @cython.exceptval(check=False)
 def put_row(pages: Pages, place: cython.long, row: cython.long) -> cython.void:
-    """Give the page at a place a shared row."""
+    """The page at a place a shared row."""
     slot: cython.long = place >> PFN_SECTION_SHIFT
     if pages.narrow != cython.NULL:
         pages.narrow[place] = row

@@ -1,8 +1,8 @@
-"""Recording accesses, in blocks (behaviour.md 2; patches 3 and 4).
+"""Recording accesses, in blocks (R2; patches 3 and 4).
 
 The places of the next block are found, and its cache lines asked for, before or while one
 is recorded.  A block of which little is to be said goes as a whole (`fast_path`); the rows
-of any other go through the nine rules one by one (`slow_path`).
+of any other go through R2 one by one (`slow_path`).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def record_rows(
     scratch: Scratch,
     tally: Tally,
 ) -> None:
-    """Record accesses in order, by the nine rules; `tally` is added to."""
+    """Record accesses in order (R2); `tally` is added to."""
     with cython.nogil:
         _record(rows, pages, maps, nodes, rules, scratch, tally)
         _raise_flags(rows, pages, maps, nodes)
@@ -151,9 +151,9 @@ def _record(
 def _alike(
     rows: Rows, first: cython.long, end: cython.long, nodes: NodeFlags, rules: RecordRules
 ) -> cython.bint:
-    """Whether the rows [first, end) agree on node and source, and rules 2, 3 and 5 let them.
+    """Whether the rows [first, end) agree on node and source, and R2.2, R2.3 and R2.5 let them.
 
-    A node below the top tier may be the page's own: rule 5 has to look at each then.
+    A node below the top tier may be the page's own: R2.5 has to look at each then.
     """
     nid: cython.short = rows.nid[first]
     source: cython.schar = rows.source[first]

@@ -32,7 +32,7 @@ class Accesses(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """What the recorder knows of nodes, by id; it raises `activate`."""
+    """Flags of nodes by id, as the recorder reads them; it sets `activate`."""
 
     toptier: npt.NDArray[np.uint8]
     online: npt.NDArray[np.uint8]
@@ -80,7 +80,7 @@ class Recorder:
         self._nodes_version += 1
 
     def record(self, accesses: Accesses, rules: RecordRules) -> None:
-        """Record accesses by the nine rules."""
+        """Record accesses (R2)."""
         if not len(accesses.pfn):
             return
         tally = Tally()
@@ -94,6 +94,17 @@ class Recorder:
         events[RECORDED_BY + PGHOT_HINTFAULTS] += tally.taken - tally.hardware
         events[RECORDED_ACCESSES] += tally.recorded
         self._hot_map.thicken()
+
+    def count_apart(self, accesses: Accesses, times: npt.NDArray[np.int64]) -> None:
+        """Count each access once, though the loops are to be given it `times` times."""
+        other = np.flatnonzero(times != 1)
+        pfn, more = accesses.pfn[other], 1 - times[other]
+        mem_map, top = self._memory.mem_map, self.nodes.toptier
+        self.on_toptier += int(np.dot(more, top[mem_map.known(pfn).nid]))
+        self.initially_on_toptier += int(np.dot(more, top[mem_map.nids_of(pfn)]))
+        for source in (PGHOT_HINTFAULTS, PGHOT_HWHINTS):
+            of_source = accesses.source[other] == source
+            self._vmstat.events[RECORDED_BY + source] += int(more[of_source].sum())
 
     def _now(self) -> Scratch:
         """What the loops work with, as sections, kinds of pages and nodes are now."""
@@ -138,7 +149,7 @@ def _verdicts(mem_map: MemMap, toptier: npt.NDArray[np.uint8]) -> npt.NDArray[np
 def as_accesses(
     pfn: npt.ArrayLike, nid: npt.ArrayLike, source: npt.ArrayLike, now: npt.ArrayLike
 ) -> Accesses:
-    """Give four arrays of one length; a scalar stands for the same value in every row.
+    """Four arrays of one length; a scalar stands for the same value in every row.
 
     A node id or source that its type cannot hold becomes one that is refused.
     """
@@ -159,7 +170,7 @@ def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLik
 
 
 def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Give a contiguous read-only array; one kind of array keeps to one compiled loop."""
+    """A contiguous read-only array; one kind of array keeps to one compiled loop."""
     rows = np.asarray(values, dtype=dtype)
     if rows.shape != shape:
         rows = np.broadcast_to(rows, shape)

@@ -8,7 +8,7 @@ _UNITS = {"B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 
 
 def parse_size(text: str) -> int:
-    """Give the bytes of a size such as `8GiB`, `512 MiB` or `4096`; ValueError otherwise."""
+    """The bytes of a size such as `8GiB`, `512 MiB` or `4096`; ValueError otherwise."""
     match = re.fullmatch(r"\s*([0-9]{1,15})\s*([KMGT]iB|B)?\s*", text)
     if not match:
         raise ValueError(f"size {text!r}: wants a number and KiB, MiB, GiB or TiB")

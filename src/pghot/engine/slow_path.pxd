@@ -1,4 +1,4 @@
-# The nine rules one by one, for the recorder (slow_path.py).
+# The rules of R2 one by one, for the recorder (slow_path.py).
 
 from pghot.engine.fast_path cimport RecordRules, Rows, Scratch
 from pghot.engine.maps cimport Maps

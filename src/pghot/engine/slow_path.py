@@ -1,4 +1,4 @@
-"""The nine rules of recording, one access after the other (behaviour.md 2; patches 3 and 4)."""
+"""The rules of recording, one access after the other (R2; patches 3 and 4)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ else:
 
 @cython.cclass
 class NodeFlags:
-    """What the recorder knows of nodes, by id; it raises `activate`."""
+    """Flags of nodes by id, as the recorder reads them; it sets `activate`."""
 
     def __init__(self, arrays: Any) -> None:
         """Take pointers from `toptier`, `online` and `activate` (u8), which are kept."""
@@ -62,7 +62,7 @@ class NodeFlags:
 class Tally:
     """Counts of a call.
 
-    Accesses taken (rule 4), those of them that are hardware hints, recorded (rule 9),
+    Accesses taken (R2.4), those of them that are hardware hints, recorded (R2.9),
     refused with EINVAL, whose page was on a top-tier node, whose page would be there had
     nothing been promoted.
     """
@@ -79,7 +79,7 @@ class Tally:
 def verdict(
     nid: cython.int, source: cython.int, rules: RecordRules, nodes: NodeFlags
 ) -> cython.int:
-    """Judge what an access says of itself (rules 2 and 3)."""
+    """Judge what an access says of itself (R2.2, R2.3)."""
     if (
         rules.precise
         and nid != NUMA_NO_NODE
@@ -129,7 +129,7 @@ def one_by_one(
             tally.initially_on_toptier += nodes.toptier[pages.nid[place >> PFN_SECTION_SHIFT]]
             row = head_row = row_at(pages, place)
             if pages.row_flags[row] & COMPOUND:
-                # Rule 7: the record, and what is known, of the folio's first PFN.
+                # R2.7: the record, and what is known, of the folio's first PFN.
                 place = head_of(pages, place, row)
                 head_row = row_at(pages, place)
             flags = pages.row_flags[head_row] & ~NOT_ONLINE
@@ -137,20 +137,20 @@ def one_by_one(
             node = node_of(pages, place, head_row)
             tally.on_toptier += nodes.toptier[node]
         finding = verdict(nid, rows.source[i], rules, nodes)
-        if finding != TAKE:  # rules 2 and 3
+        if finding != TAKE:  # R2.2, R2.3
             if finding == REFUSE:
                 tally.refused += 1
             continue
-        tally.taken += 1  # rule 4
+        tally.taken += 1  # R2.4
         tally.hardware += rows.source[i]
-        if not present or node == nid or nodes.toptier[node]:  # rule 5
+        if not present or node == nid or nodes.toptier[node]:  # R2.5
             continue
-        if flags & (NOT_ONLINE | UNREFERENCED | OFF_LRU):  # rule 6
+        if flags & (NOT_ONLINE | UNREFERENCED | OFF_LRU):  # R2.6
             continue
         slot = place >> PFN_SECTION_SHIFT
-        if not maps.has_map[slot]:  # rule 8
+        if not maps.has_map[slot]:  # R2.8
             continue
-        tally.recorded += 1  # rule 9
+        tally.recorded += 1  # R2.9
         target = rules.target_nid if nid == NUMA_NO_NODE else nid
         maps.touched[slot] = 1
         if update_one(place, rows.now[i], target, rules, maps):

@@ -1,4 +1,4 @@
-"""What an engine came to, by the names that replay.md gives: of a replay as of a live run."""
+"""What an engine came to, by the names of R10.4: of a replay as of a live run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pghot.engine.vmstat import NODE_COUNTERS
 def summary(
     engine: Engine, free_pages: Mapping[int, int], *, batches: int, accesses: int, elapsed_us: int
 ) -> dict[str, Any]:
-    """Give the content of summary.json, with the contract's keys and no others.
+    """The content of summary.json, with the contract's keys and no others.
 
     `free_pages` are those of each node, by its id; `elapsed_us` the time of the last wake-up.
     """
@@ -33,7 +33,7 @@ def summary(
 
 
 def records(engine: Engine) -> dict[str, npt.NDArray[Any]]:
-    """Give the arrays of records.npz: PFNs and records that are not zero, hot sections."""
+    """The arrays of records.npz: PFNs and records that are not zero, hot sections."""
     pfn, record = engine.hot_map.nonzero()
     return {
         "pfn": pfn.astype(np.uint64),

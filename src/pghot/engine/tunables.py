@@ -1,4 +1,4 @@
-"""Tunables with the kernel's names, defaults, ranges and parsing (behaviour.md 5; patches 3-5).
+"""Tunables with the kernel's names, defaults, ranges and parsing (R5; patches 3-5).
 
 Three parsers, each the one that the kernel uses behind the file:
 - pghot's own debugfs files: at most 15 characters, then kstrtouint;
@@ -54,7 +54,7 @@ def kstrtouint(text: str, base: int) -> int:
 
 
 def debugfs_text(base: int) -> Callable[[str], int]:
-    """Give the parser of pghot's own debugfs files: 15 characters count, the rest is cut."""
+    """The parser of pghot's own debugfs files: 15 characters count, the rest is cut."""
     return lambda text: kstrtouint(text[:15], base)
 
 
@@ -112,10 +112,10 @@ class Tiers(Protocol):
         """Ids of the nodes that have memory (N_MEMORY), ascending."""
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is online; False for an id that names none."""
+        """Whether the node is online; False for an id that names none."""
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is in the top tier; False for an id that names none."""
+        """Whether the node is in the top tier; False for an id that names none."""
 
 
 class Tunables:
@@ -163,11 +163,11 @@ class Tunables:
         return iter(TUNABLES)
 
     def as_dict(self) -> dict[str, int]:
-        """Give every tunable's value, aliases too."""
+        """Every tunable's value, aliases too."""
         return {name: self[name] for name in TUNABLES}
 
     def read(self, name: str) -> str:
-        """Give what a read of the file gives, newline and all; TunableError for no such name."""
+        """What a read of the file gives, newline and all; TunableError for no such name."""
         return f"{self[self._tunable(name).name]}\n"
 
     def write(self, name: str, text: str) -> None:

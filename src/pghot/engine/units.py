@@ -7,7 +7,7 @@ PAGE_SHIFT = 12
 
 PFN_SECTION_SHIFT = 15
 PAGES_PER_SECTION = 1 << PFN_SECTION_SHIFT
-"""PFNs in a section of the sparse memory model: 128 MiB on x86-64 (behaviour.md 1)."""
+"""PFNs in a section of the sparse memory model: 128 MiB on x86-64 (R1.1)."""
 
 BLOCK_SHIFT = 12
 """log2 of the records in a block: what a search for ready ones passes over at once."""
@@ -34,7 +34,7 @@ def jiffies_to_msecs(jiffies: int, hz: int) -> int:
 
 
 def jiffies_within(msecs: int, hz: int) -> int:
-    """Give the most jiffies that last no longer than `msecs`.
+    """The most jiffies that last no longer than `msecs`.
 
     For any whole `j`: `jiffies_to_msecs(j) <= msecs` exactly when `j <= jiffies_within(msecs)`.
     """
@@ -42,12 +42,12 @@ def jiffies_within(msecs: int, hz: int) -> int:
 
 
 def usecs_to_jiffies(usecs: int, hz: int) -> int:
-    """Give the jiffies of a time in microseconds, rounded down (replay.md)."""
+    """The jiffies of a time in microseconds, rounded down (R9.2)."""
     return usecs * hz // USEC_PER_SEC
 
 
 def mb_to_pages(megabytes: int) -> int:
-    """Give the pages in so many MiB: the kernel's MB_TO_PAGES of an unsigned int.
+    """The pages in so many MiB: the kernel's MB_TO_PAGES of an unsigned int.
 
     The shift is made in 32 bits, so 16 TiB wrap to no page at all.
     """

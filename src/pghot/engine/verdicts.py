@@ -1,4 +1,4 @@
-"""What the throttle finds of a folio, and its numbers (behaviour.md 4; patch 5)."""
+"""What the throttle finds of a folio, and its numbers (R4; patch 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counters by their /proc/vmstat names (behaviour.md 5)."""
+"""Counters by their /proc/vmstat names (R5.10)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORDER = (
     *NODE_COUNTERS,
     *EVENTS[7:],
 )
-"""All counters, as behaviour.md lists them."""
+"""All counters, in the order of R5.10."""
 
 _PLACE = {name: place for place, name in enumerate(EVENTS)}
 
@@ -69,5 +69,5 @@ class Vmstat:
         self.events[_PLACE[name]] += count
 
     def as_dict(self) -> dict[str, int]:
-        """Give every counter, in the order of behaviour.md."""
+        """Every counter, in the order of R5.10."""
         return {name: self[name] for name in ORDER}

@@ -12,7 +12,7 @@ from typing import Any
 import cython
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i64, items, trailing_zeros
+    from cython.cimports.pghot.engine.arrays import i64, items, trailing_zeros, u8
     from cython.cimports.pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
     from cython.cimports.pghot.engine.candidates import Candidate
     from cython.cimports.pghot.engine.maps import Maps
@@ -29,7 +29,7 @@ if cython.compiled:
         PFN_SECTION_SHIFT,
     )
 else:
-    from pghot.engine.arrays import Structs, i64, trailing_zeros
+    from pghot.engine.arrays import Structs, i64, trailing_zeros, u8
     from pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
     from pghot.engine.maps import Maps
     from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNMOVABLE, UNREFERENCED
@@ -58,18 +58,23 @@ class Walk:
     nid_mask: cython.long
     ready: cython.ulong
     places: cython.p_long
+    targets: cython.p_uchar
     out: cython.pointer[Candidate]
     room: cython.long
     found: cython.long
     kept: Any
 
-    def __init__(self, slots: Any, src_nid: int, now: int, target_nid: int, layout: Any) -> None:
+    def __init__(
+        self, slots: Any, src_nid: int, now: int, target_nid: int, layout: Any, targets: Any
+    ) -> None:
         """Walk `slots` (i64, PFN order) of node `src_nid` at `now` jiffies.
 
-        `target_nid` is where records without a node go; `layout` a `LayoutRow`.
+        `target_nid` is where records without a node go; `layout` a `LayoutRow`; `targets` (u8)
+        by node id gets 1 where a candidate is to go.
         """
-        self.kept = [slots]
+        self.kept = [slots, targets]
         self.slots = i64(slots)
+        self.targets = u8(targets)
         self.count = len(slots)
         self.src_nid = src_nid
         self.now = now
@@ -90,7 +95,7 @@ class Walk:
         a page of a section.
         """
         at: cython.long = first
-        self.kept = [self.kept[0], places, out]
+        self.kept = [*self.kept[:2], places, out]
         self.places = i64(places)
         self.room = len(out)
         self.found = 0
@@ -240,6 +245,7 @@ def _write_down(
     walk.out[at].pages = pages.row_pages[row]
     walk.out[at].memcg = pages.row_memcg[row]
     walk.out[at].nid = record & walk.nid_mask if walk.nid_mask else walk.target_nid
+    walk.targets[walk.out[at].nid] = 1
     walk.out[at].latency = age << walk.bucket_shift
     walk.out[at].walk = place >> PFN_SECTION_SHIFT
     walk.out[at].movable = 0 if pages.row_flags[row] & UNMOVABLE else 1

@@ -30,7 +30,7 @@ def read_bounded(path: Path, most: int = MOST_TEXT) -> bytes:
 
 @contextmanager
 def bounded_memory(path: Path) -> Iterator[None]:
-    """Tell what takes more memory than there is in one line; InputError."""
+    """Turn a MemoryError into an InputError, one line that says what takes the memory."""
     try:
         yield
     except MemoryError as error:

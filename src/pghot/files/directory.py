@@ -95,7 +95,7 @@ class Directory:
         return Directory(self.path / name, descriptor)
 
     def rename(self, old: str, new: str, to: Directory | None = None) -> None:
-        """Give an entry another name, in the directory `to` where that is another."""
+        """An entry another name, in the directory `to` where that is another."""
         target = self.descriptor if to is None else to.descriptor
         os.replace(old, new, src_dir_fd=self.descriptor, dst_dir_fd=target)
 

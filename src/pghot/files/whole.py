@@ -98,7 +98,7 @@ def whole_directory(path: Path, names: Sequence[str], *, force: bool = False) ->
 
 
 def _publish(staging: Directory, directory: Directory, names: Sequence[str]) -> None:
-    """Give all their names, or none."""
+    """Rename all to their final names, or none."""
     published: list[str] = []
     try:
         for name in names:

@@ -21,14 +21,14 @@ class Account:
     groups: tuple[int, ...]
 
     def become(self) -> None:
-        """Give up root for good: groups, then the group, then the user; OSError as they do."""
+        """Drop root for good by setgroups, setgid, setuid, in that order; OSError as they do."""
         os.setgroups(self.groups)
         os.setgid(self.gid)
         os.setuid(self.uid)
 
 
 def sudo_account(environ: Mapping[str, str]) -> tuple[Account | None, dict[str, str]]:
-    """Give the user who called sudo, and the environment of a command run as that user.
+    """The user who called sudo, and the environment of a command run as that user.
 
     HOME, USER and LOGNAME are the user's, SUDO_* are left out, all else is kept: PATH, too,
     is the one that sudo made.  None and the environment as it is where we are not root, or

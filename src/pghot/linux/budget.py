@@ -46,7 +46,7 @@ class LatencyBudget:
         self.latencies = LatencyHistogram()
 
     def fits(self, folio_pages: U64Array) -> int:
-        """Give how many of these folios, from the first, make the next batch: at least one."""
+        """How many of these folios, from the first, make the next batch: at least one."""
         if not len(folio_pages):
             return 0
         total = np.cumsum(folio_pages)
@@ -89,7 +89,7 @@ class _Cost:
         return weight * xx - x * x <= 1e-6 * x * x
 
     def of_call_and_page(self) -> tuple[float, float]:
-        """Give both in ns, by least squares; neither below 0."""
+        """Both in ns, by least squares; neither below 0."""
         weight, x, y, xx, xy = self._sums.tolist()
         by_page = y / x
         slope = by_page if self.alike else (weight * xy - x * y) / (weight * xx - x * x)

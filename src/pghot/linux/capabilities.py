@@ -25,7 +25,7 @@ class Rights:
     capabilities: frozenset[str]
 
     def has(self, *names: str) -> bool:
-        """Tell whether one of these capabilities is there."""
+        """Whether one of these capabilities is there."""
         return not self.capabilities.isdisjoint(names)
 
     @property
@@ -39,7 +39,7 @@ class Rights:
 
 
 def read_rights(host: Host) -> Rights:
-    """Give what this process may do; nothing where the host does not tell."""
+    """What this process may do; nothing where the host does not tell."""
     status = host.text_or("/proc/self/status")
     uid = re.search(r"^Uid:\s+\d+\s+(\d+)", status, re.MULTILINE)
     effective = re.search(r"^CapEff:\s+([0-9a-f]+)", status, re.MULTILINE)

@@ -24,7 +24,7 @@ MOST = 1 << 14
 
 
 def cgroup_root(host: Host) -> str:
-    """Give the directory below which groups are named; InputError where none is mounted."""
+    """The directory below which groups are named; InputError where none is mounted."""
     if "memory" in host.text_or(f"{MOUNT}/cgroup.controllers").split():
         return MOUNT
     for root in (V1_MEMORY, MOUNT, HYBRID):
@@ -34,7 +34,7 @@ def cgroup_root(host: Host) -> str:
 
 
 def find_cgroup(host: Host, name: str) -> str:
-    """Give the directory of a group by its path below the root, a leading slash optional.
+    """The directory of a group by its path below the root, a leading slash optional.
 
     The whole path below /sys/fs/cgroup is taken too.  InputError where there is no such
     group.
@@ -52,7 +52,7 @@ def find_cgroup(host: Host, name: str) -> str:
 
 
 def cgroup_pids(host: Host, directory: str, tell: Tell = lambda _: None) -> list[int]:
-    """Give the processes of a group and of all below it; none once it has been removed."""
+    """The processes of a group and of all below it; none once it has been removed."""
     pids: set[int] = set()
     for group in groups_below(host, directory, tell):
         # A threaded group refuses this file; its domain lists the processes.
@@ -63,7 +63,7 @@ def cgroup_pids(host: Host, directory: str, tell: Tell = lambda _: None) -> list
 
 
 def cgroup_inodes(host: Host, tell: Tell = lambda _: None) -> dict[int, str]:
-    """Give the path below the root of every group by the inode number of its directory.
+    """The path below the root of every group by the inode number of its directory.
 
     The numbers of /proc/kpagecgroup.
     """
@@ -79,7 +79,7 @@ def cgroup_inodes(host: Host, tell: Tell = lambda _: None) -> dict[int, str]:
 
 
 def groups_below(host: Host, directory: str, tell: Tell) -> Iterator[str]:
-    """Give a group and all below it, the first `MOST`; `tell` is told where there are more.
+    """A group and all below it, the first `MOST`; `tell` is told where there are more.
 
     Whoever a group is delegated to makes as many as he likes, one below another.
     """

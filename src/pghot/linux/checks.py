@@ -38,15 +38,15 @@ class Check:
 
 
 def works(name: str, detail: str, needed_by: str = "") -> Check:
-    """Give a check that came out well."""
+    """A check that came out well."""
     return Check(name, State.WORKS, detail, "", needed_by)
 
 
 def missing(name: str, detail: str, fix: str = "", needed_by: str = "") -> Check:
-    """Give a check that found something missing."""
+    """A check that found something missing."""
     return Check(name, State.MISSING, detail, fix, needed_by)
 
 
 def note(name: str, detail: str, fix: str = "") -> Check:
-    """Give a remark."""
+    """A remark."""
     return Check(name, State.NOTE, detail, fix)

@@ -17,4 +17,4 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is held; again does nothing."""
+        """Release what is held; a second call does nothing."""

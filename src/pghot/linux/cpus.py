@@ -14,12 +14,12 @@ NO_NODE = -1
 
 
 def online_cpus(host: Host) -> tuple[int, ...]:
-    """Give the CPUs that are online; just the first where the kernel does not say."""
+    """The CPUs that are online; just the first where the kernel does not say."""
     return parse_list(host.text_or(ONLINE)) or (0,)
 
 
 def nodes_of_cpus(host: Host) -> npt.NDArray[np.int16]:
-    """Give the node of each CPU, by its number; -1 for those on none that is known.
+    """The node of each CPU, by its number; -1 for those on none that is known.
 
     Without NUMA in the kernel, sysfs has no nodes: all CPUs are then on node 0.
     """

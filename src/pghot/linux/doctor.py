@@ -40,7 +40,7 @@ class Diagnosis:
         return self.first_missing is None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Plain values for JSON."""
         first = self.first_missing
         return {
             "can_run": self.can_run,

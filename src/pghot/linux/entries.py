@@ -59,7 +59,7 @@ class EntryFile(Closing):
             self._descriptor = -1
 
     def gather(self, indices: U64Array) -> tuple[U64Array, BoolArray]:
-        """Give the entries at `indices` (any order, repeats allowed), and which there were.
+        """The entries at `indices` (any order, repeats allowed), and which there were.
 
         An entry after the end of the file is 0 and not there.  OSError as pread gives it.
         """
@@ -71,7 +71,7 @@ class EntryFile(Closing):
         return values[inverse], there[inverse]
 
     def _gather(self, wanted: U64Array) -> tuple[U64Array, BoolArray]:
-        """Give the entries at `wanted`, ascending without repeats, and which there were."""
+        """The entries at `wanted`, ascending without repeats, and which there were."""
         values = np.zeros(len(wanted), np.uint64)
         there = np.zeros(len(wanted), np.bool_)
         wanted = wanted[: np.searchsorted(wanted, np.uint64(LAST_OFFSET // ENTRY))]
@@ -87,13 +87,13 @@ class EntryFile(Closing):
 
 
 def _buffer_entries(wanted: U64Array) -> int:
-    """Give the entries that the longest read of these can have."""
+    """The entries that the longest read of these can have."""
     last: cython.long = len(wanted) - 1
     return min(LONGEST_READ, int(wanted[last] - wanted[0]) + 1) if last >= 0 else 0
 
 
 def run_end(wanted: U64Array, gap: cython.ulong, longest: cython.ulong, at: cython.long) -> int:
-    """Give where the read that begins with the entry at `at` ends, in `wanted`.
+    """Where the read that begins with the entry at `at` ends, in `wanted`.
 
     Neighbours not more than `gap` apart share a read, of `longest` entries at most.
     """

@@ -14,6 +14,7 @@ from pghot.linux.open_events import EVERY_PROCESS, CpuEvents
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.perf_attr import EventAttr
 from pghot.linux.ring_size import RING_PAGES
+from pghot.linux.sample_layout import SampleLayout
 
 _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSYS}
 """Refusals that no other CPU would answer otherwise."""
@@ -22,11 +23,13 @@ _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.EN
 class Wanted(NamedTuple):
     """Groups of events to open on `cpus` (None: all that are online), each led by its first.
 
-    Those of one CPU share a ring, and so must have one sample_type.
+    Those of one CPU share a ring, and so must have one sample_type.  `layout` is of samples
+    whose sample_type alone does not tell it.
     """
 
     groups: Sequence[Sequence[EventAttr]]
     cpus: Sequence[int] | None = None
+    layout: SampleLayout | None = None
 
 
 class EventRings:
@@ -69,7 +72,7 @@ class EventRings:
         return [descriptor for on in self._on.values() for descriptor in on.descriptors]
 
     def follow_cpus(self) -> bool:
-        """Open CPUs that came online, close those that went; say whether any did.
+        """Open CPUs that came online, close those that went; whether any did.
 
         The kernel takes events off a CPU that goes offline and does not put them back.
         What a closed ring held is gone: drain first.
@@ -136,7 +139,8 @@ class EventRings:
         ]
         if not groups:
             return
-        on = CpuEvents(self._host, cpu, self._pages)
+        layout = next((wanted.layout for wanted in self._wanted if wanted.layout), None)
+        on = CpuEvents(self._host, cpu, self._pages, layout)
         try:
             for task in self._tasks():
                 for group in groups:
@@ -176,7 +180,7 @@ def _text(error: OSError) -> str:
 
 
 def _why(error: OSError) -> str:
-    """Say what was refused and what to do."""
+    """A note that says what was refused and what to do."""
     if error.errno in {errno.EACCES, errno.EPERM}:
         return (
             "perf events of other processes, or with physical addresses, are not allowed: run "

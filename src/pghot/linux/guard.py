@@ -1,4 +1,4 @@
-"""The one way by which host settings are changed, and put back whatever happens.
+"""Host settings are changed and put back through this module alone.
 
 The old value is on disk before a new one is written.  It comes back at the end of a `with`,
 which signals end too, at the interpreter's exit, at the next start after a kill, or by
@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, Self
@@ -24,6 +25,9 @@ from pghot.linux.lock import JOURNAL, InstanceLock, default_state_dir
 from pghot.linux.mounts import clear_dead_mounts
 from pghot.linux.restoring import Restored, put_back
 from pghot.linux.settings import check_allowed, same_value
+
+_FOLDED_AT = 64
+"""Changes that the journal holds at the most: it has room for some hundred."""
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -109,7 +113,7 @@ class SettingsGuard:
             raise PghotError(f"{path}: cannot be set to {value}: {why}") from error
 
     def changed_by_others(self) -> list[Changed]:
-        """Give the settings that no longer are as `set` left them."""
+        """The settings that no longer are as `set` left them."""
         changed = []
         for path, ours in self._ours.items():
             try:
@@ -167,6 +171,17 @@ class SettingsGuard:
         # First where no disk is needed: what the kernel made of it is ours, written down or not.
         self._entries[-1] = Entry(path, old, value, now)
         self._journal.became(path, now)
+        if len(self._entries) > _FOLDED_AT:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Make one change of all changes of a setting: a long run changes some again and again."""
+        folded: dict[str, Entry] = {}
+        for entry in self._entries:
+            old = folded[entry.path].old if entry.path in folded else entry.old
+            folded[entry.path] = replace(entry, old=old)
+        self._journal.replace(Found(list(folded.values()), [], self._boot))
+        self._entries = list(folded.values())
 
     def _undo(self) -> Restored | None:
         """Put back what was changed; None where there is nothing, or it is of another boot.

@@ -27,7 +27,7 @@ class Access:
 
 
 def read_access(host: Host, node: int, access_class: int) -> Access | None:
-    """Give an access class of a node, or None where the kernel does not give it."""
+    """An access class of a node, or None where the kernel does not give it."""
     place = f"/sys/devices/system/node/node{node}/access{access_class}/initiators"
     if not host.exists(place):
         return None

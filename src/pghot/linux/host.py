@@ -33,18 +33,18 @@ class Host:
         self._held: dict[str, int] = {}
 
     def path(self, name: str) -> Path:
-        """Give where a file of the host really is."""
+        """Where a file of the host really is."""
         return self.root / name.lstrip("/")
 
     def exists(self, name: str) -> bool:
-        """Tell whether the file or directory is there and may be looked for."""
+        """Whether the file or directory is there and may be looked for."""
         try:
             return self.path(name).exists()
         except OSError:
             return False
 
     def names(self, name: str) -> list[str]:
-        """Give the entries of a directory, sorted; none where it is not there."""
+        """The entries of a directory, sorted; none where it is not there."""
         try:
             return sorted(entry.name for entry in self.path(name).iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -69,7 +69,7 @@ class Host:
         if descriptor is not None:
             if not os.fstat(descriptor).st_nlink:  # removed: with its module, or unmounted
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-            return os.pread(descriptor, _HELD_BYTES, 0).decode(errors="replace").strip()
+            return self._read_held(name).decode(errors="replace").strip()
         return self.path(name).read_text(encoding="utf-8", errors="replace").strip()
 
     def text_or(self, name: str, default: str = "") -> str:
@@ -94,16 +94,27 @@ class Host:
         """
         line = text.encode() + b"\n"
         if name in self._held:
-            os.pwrite(self._held[name], line, 0)
+            _write_first(self._held[name], line)
             return
         descriptor = os.open(self.path(name), os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.pwrite(descriptor, line, 0)
+            os.write(descriptor, line)
         finally:
             os.close(descriptor)
 
+    def _read_held(self, name: str) -> bytes:
+        """Read a held file from its start; one that cannot seek is opened anew in its place."""
+        try:
+            return os.pread(self._held[name], _HELD_BYTES, 0)
+        except OSError as error:
+            if error.errno != errno.ESPIPE:
+                raise
+        os.close(self._held.pop(name))  # first: there may be no other descriptor to be had
+        self.hold(name)
+        return os.read(self._held[name], _HELD_BYTES)
+
     def sysconf(self, name: str) -> int:
-        """Give a limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
+        """A limit of the system by name: `SC_PAGE_SIZE`, in bytes."""
         return os.sysconf(name)
 
     def move_pages(
@@ -132,3 +143,13 @@ class Host:
     def perf_event_ioctl(self, descriptor: int, request: int, argument: int = 0) -> None:
         """Ask something of an open perf event: PERF_EVENT_IOC_ENABLE and its like."""
         fcntl.ioctl(descriptor, request, argument)
+
+
+def _write_first(descriptor: int, line: bytes) -> None:
+    """Write at the start of a file; debugfs's attributes have no place to seek to."""
+    try:
+        os.pwrite(descriptor, line, 0)
+    except OSError as error:
+        if error.errno != errno.ESPIPE:
+            raise
+        os.write(descriptor, line)

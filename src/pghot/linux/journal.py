@@ -43,7 +43,7 @@ class Entry:
     sure: bool = True
 
     def left(self, value: str) -> bool:
-        """Tell whether `value` is what this change left, or can be."""
+        """Whether `value` is what this change left, or can be."""
         return not self.sure or same_value(value, self.new if self.became is None else self.became)
 
 
@@ -107,7 +107,7 @@ class Journal:
         self._append({"path": path, "became": value})
 
     def read(self) -> Found | None:
-        """Give what the file holds, or None where there is none.
+        """What the file holds, or None where there is none.
 
         A last line that is not whole was torn by a crash: its change was not yet made.
         """

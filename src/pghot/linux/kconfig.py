@@ -11,7 +11,7 @@ _LARGEST = 1 << 22
 
 
 def read_kconfig(host: Host) -> dict[str, str] | None:
-    """Give the CONFIG_ options that are set, by name; None where the host does not tell.
+    """The CONFIG_ options that are set, by name; None where the host does not tell.
 
     From /proc/config.gz (CONFIG_IKCONFIG_PROC), else from the file of the kernel's package.
     """
@@ -24,7 +24,7 @@ def read_kconfig(host: Host) -> dict[str, str] | None:
 
 
 def read_hz(host: Host) -> int | None:
-    """Give CONFIG_HZ, which user space sees nowhere else, or None where it is not told."""
+    """CONFIG_HZ, which user space sees nowhere else, or None where it is not told."""
     hz = (read_kconfig(host) or {}).get("CONFIG_HZ", "")
     return int(hz) if hz.isdecimal() else None
 

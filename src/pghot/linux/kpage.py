@@ -41,12 +41,12 @@ class KPages(Closing):
             self._cgroups.close()
 
     def flags(self, pfns: U64Array) -> U64Array:
-        """Give the flags of page frames; after the last one, KPF_NOPAGE as in a hole."""
+        """The flags of page frames; after the last one, KPF_NOPAGE as in a hole."""
         values, there = self._flags.gather(pfns)
         return np.where(there, values, mask(KPF_NOPAGE))
 
     def cgroups(self, heads: U64Array) -> U64Array:
-        """Give the inode number of the memcg that each folio, by its head, is charged to.
+        """The inode number of the memcg that each folio, by its head, is charged to.
 
         Of its nearest ancestor where that memcg has been removed; 0 where it has none.
         """
@@ -55,7 +55,7 @@ class KPages(Closing):
         return self._cgroups.gather(heads)[0]
 
     def heads(self, pfns: U64Array, flags: U64Array | None = None) -> U64Array:
-        """Give the first PFN of the folio that each page belongs to; its own if of none.
+        """The first PFN of the folio that each page belongs to; its own if of none.
 
         `flags` are those of `pfns`, where they have been read already.  A folio of order n
         starts at a multiple of 2^n, so its head is the first that is no tail among the
@@ -77,7 +77,7 @@ class KPages(Closing):
         return heads
 
     def folio_pages(self, heads: U64Array, flags: U64Array | None = None) -> U64Array:
-        """Give the number of pages of the folios that start at `heads`: 2^order, or 1.
+        """The number of pages of the folios that start at `heads`: 2^order, or 1.
 
         `flags` are those of `heads`, where they have been read already.  The page 2^n after
         the head is a tail as long as n is below the folio's order.

@@ -60,23 +60,23 @@ _NEVER_MOVED = (
 
 
 def mask(*bits: int) -> np.uint64:
-    """Give the word in which these bits are set."""
+    """The word in which these bits are set."""
     return np.uint64(sum(1 << bit for bit in bits))
 
 
 def has(flags: U64Array, bit: int) -> BoolArray:
-    """Tell where a bit is set."""
+    """Where a bit is set."""
     found: BoolArray = (flags & mask(bit)) != 0
     return found
 
 
 def on_lru(flags: U64Array) -> BoolArray:
-    """Tell which folios, by the flags of their heads, are on an LRU list."""
+    """Which folios, by the flags of their heads, are on an LRU list."""
     return has(flags, KPF_LRU)
 
 
 def movable(flags: U64Array) -> BoolArray:
-    """Tell which folios, by the flags of their heads, move_pages may be asked to move.
+    """Which folios, by the flags of their heads, move_pages may be asked to move.
 
     Those on an LRU list, mlocked ones too.  And mapped anonymous ones that are not there
     yet: a page just faulted in waits in a per-CPU batch, which move_pages drains before it
@@ -88,11 +88,11 @@ def movable(flags: U64Array) -> BoolArray:
 
 
 def freed(flags: U64Array) -> BoolArray:
-    """Tell which page frames are nobody's any more.
+    """Which page frames are free.
 
     In the buddy allocator (every page of a free block says so), without a struct page, or
     without any flag: a page on a CPU's list of free ones has none, nor has one that the
     kernel just took for itself.
     """
-    nobodys: BoolArray = (flags == 0) | ((flags & mask(KPF_BUDDY, KPF_NOPAGE)) != 0)
-    return nobodys
+    free: BoolArray = (flags == 0) | ((flags & mask(KPF_BUDDY, KPF_NOPAGE)) != 0)
+    return free

@@ -1,4 +1,4 @@
-"""How long batches of moves take: counted, in nanoseconds that whoever has a clock gives."""
+"""A histogram of how long batches of moves take, in nanoseconds that the caller measures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LatencyHistogram:
         self.max_ns = max(self.max_ns, ns)
 
     def percentile_ns(self, percent: float) -> int:
-        """Give a bound that `percent` of the durations do not exceed; 0 where there are none.
+        """A bound that `percent` of the durations do not exceed; 0 where there are none.
 
         At most 1/8 above the true value, and never above the largest.
         """
@@ -47,11 +47,11 @@ class LatencyHistogram:
         return self.max_ns
 
     def within(self) -> list[tuple[int, int]]:
-        """Give of each of BOUNDS_NS how many durations it is not exceeded by; exact."""
+        """Of each of BOUNDS_NS how many durations it is not exceeded by; exact."""
         return list(zip(BOUNDS_NS, accumulate(self._up_to), strict=False))
 
     def buckets(self) -> list[tuple[float, int]]:
-        """Give the buckets that have any: their upper bounds in ms, and counts."""
+        """The buckets that have any: their upper bounds in ms, and counts."""
         return [
             (_last_ns(bucket) / NS_PER_MS, count)
             for bucket, count in enumerate(self._buckets)
@@ -59,7 +59,7 @@ class LatencyHistogram:
         ]
 
     def summary(self) -> dict[str, float]:
-        """Give the figures in milliseconds, for a table or JSON."""
+        """The figures in milliseconds, for a table or JSON."""
         return {
             "count": self.count,
             "p50_ms": self.percentile_ns(50) / NS_PER_MS,
@@ -74,6 +74,6 @@ def _bucket(ns: int) -> int:
 
 
 def _last_ns(bucket: int) -> int:
-    """Give the largest duration of a bucket."""
+    """The largest duration of a bucket."""
     shift = max((bucket >> _SUB_BITS) - 1, 0)
     return ((bucket - (shift << _SUB_BITS) + 1) << shift) - 1

@@ -126,7 +126,7 @@ class Launched:
             self.wait()
 
     def poll(self) -> int | None:
-        """Give the exit status, 128 + N for one ended by signal N; None while it runs."""
+        """The exit status, 128 + N for one ended by signal N; None while it runs."""
         if self.status is None and self.pid:
             self._reap(os.WNOHANG)
         return self.status
@@ -166,7 +166,7 @@ class Launched:
 
 
 def find_program(name: str, path: str) -> str:
-    """Give the file that a name stands for, as a shell finds it; CommandError where none."""
+    """The file that a name stands for, as a shell finds it; CommandError where none."""
     found = shutil.which(name, path=path)
     if found is not None:
         return found
@@ -228,7 +228,7 @@ def _child(start: _Start, gate: tuple[int, int], mask: set[int]) -> NoReturn:
 
 
 def _default_signals(mask: set[int]) -> None:
-    """Give up our handlers and what Python ignores; what the caller ignores (nohup) stays."""
+    """Restore signals that we handle or Python ignores; those the caller ignores (nohup) stay."""
     for number in _HANDLED:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

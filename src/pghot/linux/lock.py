@@ -17,7 +17,7 @@ _NAME = "lock"
 
 
 def default_state_dir() -> Path:
-    """Give where the lock and the journal lie: of the host for root, else of the session."""
+    """Where the lock and the journal are: of the host for root, else of the session."""
     if os.geteuid() == 0:
         return STATE_DIR
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -66,7 +66,7 @@ class InstanceLock:
         os.pwrite(descriptor, f"pid {os.getpid()}, {command[:1000]}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the lock up.  The file stays: removing it would let two in at once."""
+        """The lock up.  The file stays: removing it would let two in at once."""
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)

@@ -100,7 +100,7 @@ class Record:
 
 
 def dead_mounts(host: Host, state_dir: Path | None = None) -> list[str]:
-    """Give the mounts of ours that nobody answers for any more, the last mounted first.
+    """Our mounts whose process has gone, the last mounted first.
 
     The kernel says so itself (ENOTCONN) once the process that held the mount has gone.
     """
@@ -202,7 +202,7 @@ def _state_directory(state_dir: Path | None) -> Directory:
 
 
 def _ours(host: Host) -> list[Mount]:
-    """Give the mounts of our type that a process of our own user made.
+    """The mounts of our type that a process of our own user made.
 
     Others may mount what they like with fusermount3, and give it any type; the kernel says
     whose it is.

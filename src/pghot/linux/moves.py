@@ -15,33 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import BoolArray, U64Array
+from pghot.engine.reasons import CPUSET, ELSEWHERE, MOVE_PAGES, MOVED, OTHER
 from pghot.linux.host import Host
 
 StatusArray = npt.NDArray[np.int32]
-
-MOVED = "moved"
-ELSEWHERE = "elsewhere"
-CPUSET = "EACCES_CPUSET"
-OTHER = "other"
-
-REASONS = {
-    MOVED: "on the node asked for",
-    ELSEWHERE: "still on another node, no reason given",
-    "ENOENT": "no page present there any more",
-    "EFAULT": "the zero page, or the address is no longer mapped",
-    "EACCES": "mapped by several processes; only MPOL_MF_MOVE_ALL would move it",
-    "EBUSY": "cannot be isolated or is held now (pinned, or I/O under way)",
-    "ENOMEM": "the target node is full",
-    "EIO": "the page could not be written back",
-    "EINVAL": "dirty, and its file system cannot migrate pages",
-    "ESRCH": "the process has gone",
-    "EPERM": "no permission to move this process's pages (CAP_SYS_PTRACE)",
-    "ENODEV": "the target node is offline or has no memory",
-    CPUSET: "the process's cpuset does not allow the target node",
-    "EAGAIN": "not tried: the kernel stopped before it",
-    OTHER: "another error",
-}
-"""What can become of a page, by the kernel's name for it, and what that means."""
 
 NOT_TRIED = -errno.EAGAIN
 PASSES = 4
@@ -66,14 +43,14 @@ class Batch(NamedTuple):
         return moved
 
     def each(self) -> npt.NDArray[np.str_]:
-        """Give the key of REASONS of each page."""
+        """The key of MOVE_PAGES of each page."""
         if self.moved.all():
             return np.full(len(self.statuses), MOVED)
         values, at = np.unique(self.statuses, return_inverse=True)
         return np.array([self._name(status) for status in values.tolist()], np.str_)[at]
 
     def names(self) -> Counter[str]:
-        """Count the pages by the keys of REASONS."""
+        """Count the pages by the keys of MOVE_PAGES."""
         return Counter(self.each().tolist())
 
     def _name(self, status: int) -> str:
@@ -82,7 +59,7 @@ class Batch(NamedTuple):
         if self.call_errno == -status == errno.EACCES:
             return CPUSET
         name = errno.errorcode.get(-status, OTHER)
-        return name if name in REASONS else OTHER
+        return name if name in MOVE_PAGES else OTHER
 
 
 class Outcome:
@@ -101,10 +78,10 @@ class Outcome:
         return self.counts.total() - self.counts[MOVED]
 
     def lines(self) -> list[str]:
-        """Give a line a name, in the order of REASONS: `EBUSY 12: cannot be isolated...`."""
+        """A line a name, in the order of MOVE_PAGES: `EBUSY 12: cannot be isolated...`."""
         return [
             f"{name} {self.counts[name]}: {reason}"
-            for name, reason in REASONS.items()
+            for name, reason in MOVE_PAGES.items()
             if self.counts[name]
         ]
 
@@ -169,7 +146,7 @@ def _move(host: Host, pid: int, addresses: U64Array, nid: int) -> StatusArray:
 def _failed(
     host: Host, pid: int, addresses: U64Array, nid: int, statuses: StatusArray, code: int
 ) -> Batch:
-    """Give what became of a batch whose call failed, perhaps half-way (a full node)."""
+    """What became of a batch whose call failed, perhaps half-way (a full node)."""
     open_ = statuses == NOT_TRIED
     if code in {errno.ENOMEM, errno.ENOENT}:
         statuses[open_] = _where(host, pid, addresses[open_], nid, code)

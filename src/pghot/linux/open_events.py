@@ -15,7 +15,7 @@ from pghot.linux.host import Host
 from pghot.linux.perf_arrays import Drained
 from pghot.linux.perf_attr import EventAttr, Flag
 from pghot.linux.ring import Ring
-from pghot.linux.sample_layout import sample_layout
+from pghot.linux.sample_layout import SampleLayout, sample_layout
 
 _IOC_NONE = 1 << 29 if platform.machine().startswith(("ppc", "mips")) else 0
 """The direction bits of an ioctl without data: asm/ioctl.h."""
@@ -32,12 +32,15 @@ MIN_PRECISE_IP = 2
 class CpuEvents:
     """What is open on one CPU.  `ring` is None until an event that samples is open."""
 
-    def __init__(self, host: Host, cpu: int, pages: int) -> None:
+    def __init__(
+        self, host: Host, cpu: int, pages: int, layout: SampleLayout | None = None
+    ) -> None:
         self.descriptors: list[int] = []
         self.ring: Ring | None = None
         self._host = host
         self._cpu = cpu
         self._pages = pages
+        self._layout = layout
         self._precise: dict[int, int] = {}
 
     def open_group(self, group: Sequence[EventAttr], task: int) -> None:
@@ -83,7 +86,8 @@ class CpuEvents:
 
     def _send_to_ring(self, descriptor: int, event: EventAttr) -> None:
         if self.ring is None:
-            self.ring = Ring(descriptor, sample_layout(event.sample_type), self._pages)
+            layout = self._layout or sample_layout(event.sample_type)
+            self.ring = Ring(descriptor, layout, self._pages)
         else:
             self._host.perf_event_ioctl(
                 descriptor, PERF_EVENT_IOC_SET_OUTPUT, self.ring.descriptor

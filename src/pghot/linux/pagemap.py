@@ -64,7 +64,7 @@ class Pagemap(Closing):
             self._files.pop(key).close()
 
     def lookup(self, pid: int, addresses: U64Array, starttime: int = 0) -> Mapped:
-        """Give the pages of `pid` at `addresses` (bytes, any order, need not be aligned).
+        """The pages of `pid` at `addresses` (bytes, any order, need not be aligned).
 
         `starttime`, where it is not 0, says which process is meant (proc_pid_stat(5)): a
         later one of the same pid is not.  Of a process that has gone nothing is present.
@@ -108,7 +108,7 @@ class Pagemap(Closing):
         return file
 
     def _open(self, pid: int, starttime: int) -> EntryFile | None:
-        """Open, and only then ask whose it is: the file then stands for whoever has the pid."""
+        """Open, and only then check the pid's start time: the file stays that of one process."""
         name = f"/proc/{pid}/pagemap"
         try:
             file = EntryFile(self._host.path(name))

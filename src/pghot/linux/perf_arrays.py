@@ -77,13 +77,13 @@ class Drained:
         return TaskColumns(*_first(self.task_room, self.tally[AT_TASKS]))
 
     def copy_tasks(self) -> TaskColumns:
-        """Give the task events in arrays that stay good."""
+        """The task events in arrays that stay good."""
         return TaskColumns(
             *[column.copy() for column in _first(self.task_room, self.count("tasks"))]
         )
 
     def count(self, name: str) -> int:
-        """Give one of TALLIES since `reset`."""
+        """One of TALLIES since `reset`."""
         return int(self.tally[TALLIES.index(name)])
 
     def grow_samples(self) -> None:

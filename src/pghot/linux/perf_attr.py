@@ -89,7 +89,7 @@ class EventAttr:
 
     `sample_period` is in events, 0 for one that only counts.  `wakeup_watermark` is in
     bytes, `clockid` a clock of clock_gettime(2); either sets its flag (WATERMARK,
-    USE_CLOCKID).
+    USE_CLOCKID).  `sample_regs_intr` is a bit a register, numbered as in asm/perf_regs.h.
     """
 
     type: int
@@ -101,11 +101,12 @@ class EventAttr:
     sample_type: Sample = NO_SAMPLE
     flags: Flag = NO_FLAG
     precise_ip: int = 0
+    sample_regs_intr: int = 0
     wakeup_watermark: int = 0
     clockid: int | None = None
 
     def pack(self, byteorder: Literal["little", "big"] = sys.byteorder) -> bytes:
-        """Give the struct, as short as the oldest kernel's that has all its fields.
+        """The struct, as short as the oldest kernel's that has all its fields.
 
         A kernel takes one that is shorter than its own and reads zeros for the rest; a
         longer one it takes only where the rest is zero.
@@ -125,7 +126,8 @@ class EventAttr:
             self.config2,
             *(0, 0, 0),  # branch_sample_type, sample_regs_user, sample_stack_user
             self.clockid or 0,
-            *(0, 0, 0, 0, 0, 0, 0),  # sample_regs_intr up to sig_data
+            self.sample_regs_intr,
+            *(0, 0, 0, 0, 0, 0),  # aux_watermark up to sig_data
             self.config3,
         )
         used = len(whole.rstrip(b"\0"))

@@ -57,7 +57,7 @@ class Pmu:
 
 
 def pmu_names(host: Host) -> list[str]:
-    """Give the names of all PMUs, sorted."""
+    """The names of all PMUs, sorted."""
     return host.names(DEVICES)
 
 
@@ -90,7 +90,7 @@ def _texts(host: Host, directory: str) -> dict[str, str]:
 
 
 def _cpus(host: Host, base: str) -> tuple[int, ...] | None:
-    """Give the CPUs of a core type of a hybrid machine, or those that speak for a package."""
+    """The CPUs of a core type of a hybrid machine, or those that speak for a package."""
     for name in ("cpus", "cpumask"):
         text = host.text_or(f"{base}/{name}")
         if text:

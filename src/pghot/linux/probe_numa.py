@@ -90,7 +90,7 @@ def _slow(topology: Topology) -> Check:
 
 
 def _room(host: Host, topology: Topology) -> Check:
-    """Tell what makes room where the fast node is full."""
+    """What makes room where the fast node is full."""
     name = "room on a full fast node"
     swap = len(host.text_or("/proc/swaps").splitlines()) > 1
     if topology.demotion:

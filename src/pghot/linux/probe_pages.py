@@ -71,7 +71,7 @@ def probe_move_pages(host: Host, rights: Rights) -> list[Check]:
 
 
 def _touched(size: int) -> ctypes.Array[ctypes.c_char]:
-    """Give memory of our own that has been written to."""
+    """Memory of our own that has been written to."""
     return ctypes.create_string_buffer(b"\1" * size, size)
 
 

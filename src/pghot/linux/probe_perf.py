@@ -128,7 +128,7 @@ def probe_rings(host: Host, rights: Rights) -> Check:
 
 
 def probe_rate(host: Host) -> Check:
-    """Tell how many samples a second a CPU may take."""
+    """How many samples a second a CPU may take."""
     rate = host.text_or("/proc/sys/kernel/perf_event_max_sample_rate", "not shown")
     detail = f"perf_event_max_sample_rate is {rate}; the kernel lowers it under load"
     fix = ""

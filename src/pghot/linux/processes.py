@@ -68,17 +68,26 @@ class Targets(ABC):
         self._set({stat.pid: stat.starttime for stat in self._look() if stat.lives})
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
-        """Tell which of these pids are targets."""
+        """Which of these pids are targets."""
         if self._sorted is None:  # once for all forks and exits since the last time
             self._sorted = np.array(sorted(self._members), np.int64)
         return np.isin(pids, self._sorted)
 
     def alive(self) -> bool:
-        """Tell whether there is still something to watch, as of the last refresh or event."""
+        """Whether there is still something to watch, as of the last refresh or event."""
         return bool(self._members)
 
+    def cpu_ns(self) -> int:
+        """CPU time that those who are targets now have used since they started."""
+        stats = (read_stat(self._host, pid) for pid in self._members)
+        return sum(stat.cpu_ticks for stat in stats if stat is not None) * self._tick_ns
+
+    @property
+    def _tick_ns(self) -> int:
+        return 1_000_000_000 // self._host.sysconf("SC_CLK_TCK")
+
     def starttime(self, pid: int) -> int:
-        """Give the starttime of a target; 0 of any other."""
+        """The starttime of a target; 0 of any other."""
         return self._members.get(pid, 0)
 
     def forked(self, parent: int, child: int) -> bool:
@@ -112,7 +121,7 @@ class Targets(ABC):
 
     @abstractmethod
     def _look(self) -> Sequence[Stat]:
-        """Give the members of now, dead ones too."""
+        """The members of now, dead ones too."""
 
     def _set(self, members: dict[int, int]) -> None:
         if members != self._members:
@@ -167,12 +176,20 @@ class Cgroup(Targets):
         self.directory = ""
 
     def alive(self) -> bool:
-        """Tell whether the group is still there."""
+        """Whether the group is still there."""
         return self._host.exists(f"{self.directory}/cgroup.procs")
 
     def _resolve(self) -> None:
         self.directory = find_cgroup(self._host, self._name)
         self.refresh()
+
+    def cpu_ns(self) -> int:
+        """CPU time of the group, of what has ended in it too (cgroup v2's cpu.stat)."""
+        for line in self._host.text_or(f"{self.directory}/cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "usage_usec":
+                return int(value) * 1000
+        return super().cpu_ns()
 
     def _look(self) -> list[Stat]:
         self.notes = []
@@ -193,11 +210,17 @@ class Everything(Targets):
         """Nothing to look for."""
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
-        """Tell which are processes: every one but the idle task (0) and perf's unknown (-1)."""
+        """Which are processes: every one but the idle task (0) and perf's unknown (-1)."""
         return np.asarray(pids, np.int64) > 0
 
+    def cpu_ns(self) -> int:
+        """CPU time that all CPUs were busy, kernel and user (/proc/stat)."""
+        fields = self._host.text_or("/proc/stat").split()
+        user, nice, system = map(int, fields[1:4]) if len(fields) > 3 else (0, 0, 0)
+        return (user + nice + system) * self._tick_ns
+
     def alive(self) -> bool:
-        """Tell whether there is something to watch: always."""
+        """Whether there is something to watch: always."""
         return True
 
     def forked(self, parent: int, child: int) -> bool:
@@ -220,7 +243,7 @@ class Everything(Targets):
 
 
 def named_process(host: Host, pid: int) -> Stat:
-    """Give the process that a person named by its id; InputError where it is none to watch."""
+    """The process that a person named by its id; InputError where it is none to watch."""
     stat = read_stat(host, pid)
     if stat is None:
         raise InputError(f"-p {pid}: no such process")

@@ -13,7 +13,7 @@ PF_KTHREAD = 0x00200000
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """The fields that are used; `starttime` in clock ticks since boot.
+    """The fields that are used; `starttime` in clock ticks since boot, `cpu_ticks` used.
 
     (pid, starttime) names one process for as long as the machine is up: a pid comes again,
     the pair does not.
@@ -26,6 +26,7 @@ class Stat:
     flags: int
     num_threads: int
     starttime: int
+    cpu_ticks: int = 0
 
     @property
     def kernel_thread(self) -> bool:
@@ -55,6 +56,7 @@ def parse_stat(line: str) -> Stat:
         flags=int(fields[6]),
         num_threads=int(fields[17]),
         starttime=int(fields[19]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
     )
 
 

@@ -39,7 +39,7 @@ class Restored:
         )
 
     def lines(self) -> list[str]:
-        """Give one line a setting that was not a failure."""
+        """A line for each setting that was put back or left."""
         return [
             *(f"{path}: {value} again" for path, value in self.back.items()),
             *(
@@ -51,14 +51,14 @@ class Restored:
         ]
 
     def failures(self) -> list[str]:
-        """Give one line a setting that could not be put back, or a mount that stays."""
+        """A line for each setting that could not be put back, and each mount that stays."""
         return [
             *(f"{path}: not put back: {why}" for path, why in self.failed.items()),
             *(f"{path}: not unmounted: {why}" for path, why in self.still_mounted.items()),
         ]
 
     def line(self) -> str:
-        """Give all of it in one line; the empty string for nothing."""
+        """All of it in one line; the empty string for nothing."""
         return "; ".join([*self.lines(), *self.failures()])
 
 
@@ -104,7 +104,7 @@ def put_back(host: Host, entries: Sequence[Entry]) -> tuple[Restored, list[Entry
 
 
 def _write(host: Host, chain: _Chain) -> str:
-    """Write the old value; give why it is not there afterwards, or the empty string."""
+    """Write the old value; why it is not there afterwards, or the empty string."""
     try:
         host.write(chain.path, chain.target)
         now = host.text(chain.path)
@@ -114,7 +114,7 @@ def _write(host: Host, chain: _Chain) -> str:
 
 
 def _chains(entries: Sequence[Entry]) -> list[_Chain]:
-    """Give one chain a path, the path changed first at the end.
+    """One chain for each path, the path changed first at the end.
 
     A path's changes are followed back as long as each found what the one before had left;
     where it found something else, somebody had set that, and it is what comes back.

@@ -58,6 +58,22 @@ class SampleLayout(NamedTuple):
     trailer_time: int
 
 
+def registers_layout(sample_type: Sample, mask: int, addr: int, phys: int) -> SampleLayout:
+    """Lay out a sample that ends in registers: two of them stand for its addresses.
+
+    `mask` has a bit for each register that is sampled (PERF_SAMPLE_REGS_INTR); `addr` and
+    `phys` are numbers of two.  The registers follow a word that says which ABI they are of,
+    in ascending order; nothing that `sample_type` names may come after them.
+    """
+    plain = sample_layout(sample_type & ~Sample.REGS_INTR)
+
+    def place(register: int) -> int:
+        return plain.words + 1 + (mask & (1 << register) - 1).bit_count()
+
+    words = plain.words + 1 + mask.bit_count()
+    return plain._replace(words=words, addr=place(addr), phys=place(phys))
+
+
 def sample_layout(sample_type: Sample) -> SampleLayout:
     """Lay out a sample; ValueError where one of its fields has no fixed length."""
     known = Sample(0)

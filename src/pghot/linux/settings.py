@@ -28,7 +28,7 @@ def check_allowed(name: str) -> None:
 
 
 def same_value(left: str, right: str) -> bool:
-    """Tell whether two texts say the same: `1` and `true`, `0x10` and `16`, spaces apart."""
+    """Whether two texts say the same: `1` and `true`, `0x10` and `16`, spaces apart."""
     return _plain(left) == _plain(right)
 
 

@@ -54,7 +54,7 @@ def move_pages(
 
 
 def node_of_page(address: int) -> int:
-    """Give the node of a page of our own, or a negative errno; OSError where the call fails."""
+    """The node of a page of our own, or a negative errno; OSError where the call fails."""
     page, status = ctypes.c_void_p(address), ctypes.c_int(-errno.EAGAIN)
     _call(
         "move_pages",

@@ -28,7 +28,7 @@ class Place:
 
 
 def read_memory_tiers(host: Host) -> dict[int, tuple[int, ...]]:
-    """Give the nodes of each memory tier by its number; empty where the kernel has none."""
+    """The nodes of each memory tier by its number; empty where the kernel has none."""
     tiers = {}
     for name in host.names(TIERING):
         if match := re.fullmatch(r"memory_tier(\d+)", name):
@@ -39,7 +39,7 @@ def read_memory_tiers(host: Host) -> dict[int, tuple[int, ...]]:
 
 
 def parse_tiers(text: str) -> tuple[tuple[int, ...], ...]:
-    """Give the node lists of `--tiers`, such as `0-1/2,4`: fastest first, the first is top.
+    """The node lists of `--tiers`, such as `0-1/2,4`: fastest first, the first is top.
 
     InputError where it is something else, or names a node twice.
     """
@@ -68,7 +68,7 @@ def check_tiers(text: str, known: Collection[int], with_memory: Iterable[int]) -
 
 
 def places_by_user(text: str, nodes: Iterable[int]) -> dict[int, Place]:
-    """Give the place of each node by `--tiers`; one that is not named comes after the last."""
+    """The place of each node by `--tiers`; one that is not named comes after the last."""
     groups = parse_tiers(text)
     rank_of = {node: rank for rank, group in enumerate(groups) for node in group}
     places = {}
@@ -82,7 +82,7 @@ def places_by_user(text: str, nodes: Iterable[int]) -> dict[int, Place]:
 def places_by_tier(
     tiers: Mapping[int, tuple[int, ...]], with_cpus: Collection[int], nodes: Iterable[int]
 ) -> dict[int, Place]:
-    """Give the place of each node by the kernel's memory tiers."""
+    """The place of each node by the kernel's memory tiers."""
     of_node = {node: number for number, members in tiers.items() for node in members}
     ranks = {number: rank for rank, number in enumerate(sorted(tiers))}
     have_cpus = [number for number, members in tiers.items() if set(members) & set(with_cpus)]
@@ -111,7 +111,7 @@ def _why(tier: int, last_top: int, any_cpus: bool) -> str:
 
 
 def places_by_cpus(with_cpus: Collection[int], nodes: Iterable[int]) -> dict[int, Place]:
-    """Give the place of each node where the kernel has no memory tiers."""
+    """The place of each node where the kernel has no memory tiers."""
     return {
         node: Place(0, True, "has CPUs (this kernel shows no memory tiers)")
         if node in with_cpus

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pghot.engine.lists import format_list, parse_list
+from pghot.engine.pfn_ranges import PfnRange
 from pghot.errors import InputError, PghotError
 from pghot.linux.hmat import Access, read_access
 from pghot.linux.host import Host
 from pghot.linux.kconfig import read_hz
-from pghot.linux.pfns import PfnRange, node_ranges
+from pghot.linux.pfns import node_ranges
 from pghot.linux.tiers import (
     Place,
     check_tiers,
@@ -74,7 +75,7 @@ class Topology:
     tiers: str | None = None
 
     def node(self, nid: int) -> NumaNode | None:
-        """Give a node by id, or None where it is not online."""
+        """A node by id, or None where it is not online."""
         return next((node for node in self.nodes if node.id == nid), None)
 
     @property
@@ -101,7 +102,7 @@ class Topology:
         return f"{format_list(having)}/{format_list(without)}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON, from which `from_dict` makes the same topology."""
+        """Plain values for JSON, from which `from_dict` makes the same topology."""
         import msgspec  # noqa: PLC0415 - only where it goes to JSON
 
         plain: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
@@ -174,14 +175,14 @@ def _places(
 
 
 def _meminfo(host: Host, nid: int) -> tuple[int, int]:
-    """Give total and free bytes of a node."""
+    """Total and free bytes of a node."""
     text = host.text_or(f"{NODES}/node{nid}/meminfo")
     found = dict(re.findall(r"(MemTotal|MemFree):\s+(\d+) kB", text))
     return int(found.get("MemTotal", 0)) << 10, int(found.get("MemFree", 0)) << 10
 
 
 def _distances(host: Host, nid: int, ids: list[int]) -> dict[int, int]:
-    """Give the distances to the online nodes, in whose order the kernel lists them."""
+    """The distances to the online nodes, in whose order the kernel lists them."""
     values = host.text_or(f"{NODES}/node{nid}/distance").split()
     return {to: int(value) for to, value in zip(ids, values, strict=False)}
 

@@ -52,7 +52,7 @@ class ZoneInfo:
 
 
 def read_zoneinfo(host: Host) -> tuple[ZoneInfo, ...]:
-    """Give the populated zones of the host; PghotError where they cannot be known."""
+    """The populated zones of the host; PghotError where they cannot be known."""
     try:
         text = host.text(ZONEINFO)
     except OSError as error:
@@ -61,7 +61,7 @@ def read_zoneinfo(host: Host) -> tuple[ZoneInfo, ...]:
 
 
 def parse_zoneinfo(text: str) -> tuple[ZoneInfo, ...]:
-    """Give the zones of the file's text that are populated (present > 0), in its order."""
+    """The zones of the file's text that are populated (present > 0), in its order."""
     zones = []
     for node, name, values in _zones(text):
         if not values.get("present"):
@@ -75,7 +75,7 @@ def parse_zoneinfo(text: str) -> tuple[ZoneInfo, ...]:
 
 
 def _zones(text: str) -> list[tuple[int, str, dict[str, int]]]:
-    """Give node, name and values of each zone.
+    """Node, name and values of each zone.
 
     Node-wide counters come before `pages free` and the zone's own after the watermarks; both
     have names with underscores, and what is per CPU has colons.

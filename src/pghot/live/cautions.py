@@ -5,7 +5,7 @@ from __future__ import annotations
 from pghot.engine.lists import format_list
 from pghot.errors import Caution
 from pghot.linux.host import Host
-from pghot.linux.topology import NumaNode, Topology, read_topology
+from pghot.linux.topology import DEMOTION, NumaNode, Topology, read_topology
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice
@@ -14,16 +14,29 @@ _ENOUGH_BYTES = 1 << 30
 
 
 def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
-    """Give what speaks against hint faults as the only eye on this host."""
-    if hint_faults.NAME not in choice.names:
+    """What keeps pages from being seen or from being promoted on this host."""
+    lines = _no_demotion(topology)
+    if hint_faults.NAME in choice.names:
+        lines += [*_kernel_promotes(topology), *_kernel_disagrees(host, topology)]
+    return [Caution(line) for line in lines]
+
+
+def _no_demotion(topology: Topology) -> list[str]:
+    """Caution of a fast node that nobody makes room in: reclaim demotes only where it may.
+
+    can_demote() of mm/vmscan.c.
+    """
+    if topology.demotion is not False:
         return []
-    return [
-        Caution(line) for line in (*_kernel_promotes(topology), *_kernel_disagrees(host, topology))
-    ]
+    line = (
+        "demotion is off: once the fast node is full nothing more is promoted, or reclaim swaps; "
+        f"echo 1 > {DEMOTION} lets it demote"
+    )
+    return [line]
 
 
 def _kernel_promotes(topology: Topology) -> list[str]:
-    """Tell of top-tier nodes with so much room that no rate limit holds the kernel back.
+    """Caution of top-tier nodes with so much free that no rate limit holds the kernel back.
 
     pgdat_free_space_enough() of kernel/sched/fair.c.
     """
@@ -44,7 +57,7 @@ def _roomy(node: NumaNode, topology: Topology) -> bool:
 
 
 def _kernel_disagrees(host: Host, topology: Topology) -> list[str]:
-    """Tell of nodes that are slow by `--tiers` only: the kernel looks for slow pages by itself."""
+    """Caution of nodes that are slow by `--tiers` only: the kernel scans by its own tiers."""
     if topology.tiers is None:
         return []
     unseen = sorted(set(topology.slow) - set(read_topology(host).slow))

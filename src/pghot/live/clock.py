@@ -22,11 +22,11 @@ class Clock:
         self.start_ns = self.now_ns()
 
     def now_ns(self) -> int:
-        """Give CLOCK_MONOTONIC in nanoseconds."""
+        """CLOCK_MONOTONIC in nanoseconds."""
         return time.monotonic_ns()
 
     def now_us(self) -> int:
-        """Give the microseconds since the start."""
+        """The microseconds since the start."""
         return (self.now_ns() - self.start_ns) // NS_PER_US
 
     def wait_until(self, us: int, descriptors: Sequence[int]) -> bool:

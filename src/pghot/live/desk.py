@@ -63,7 +63,7 @@ class Desk:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Say that the run is over: nothing is written any more, nobody waits."""
+        """End the run: writes are refused from now on, and waiting ones return."""
         with self._changed:  # `write` adds nothing once this is done
             self._closed = True
             self._changed.notify_all()
@@ -96,7 +96,7 @@ class Desk:
         return True
 
     def state(self) -> dict[str, Any]:
-        """Give the last state; empty before the first."""
+        """The last state; empty before the first."""
         with self._changed:
             return self._state
 

@@ -22,7 +22,7 @@ class Facts:
     """Looks up the pages of rows before the engine records them.
 
     `left_out` counts rows whose page was freed since, and those whose page is none that
-    could ever move: off the LRU, hugetlb, reserved (rule 6 of behaviour.md 2), or part of a
+    could ever move: off the LRU, hugetlb, reserved (R2.6), or part of a
     folio that was torn apart while it was looked at.
     """
 
@@ -37,7 +37,7 @@ class Facts:
         self.left_out: Counter[str] = Counter()
 
     def learn(self, instant: int, rows: Columns) -> Columns:
-        """Give the rows of pages that can move; the machine and the owners then know them."""
+        """The rows of pages that can move, whose metadata and rmap are stored."""
         pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
         flags = self._kpages.flags(pfns)
         heads = self._kpages.heads(pfns, flags)

@@ -1,6 +1,6 @@
 """The loop of a live run: rows up to each instant to whoever takes them, then the wake-up.
 
-It keeps to the instants of a replay (replay.md): the rows up to an instant, then a look at
+It keeps to the instants of a replay (R9.3): the rows up to an instant, then a look at
 that instant, in order.  Instants that went by while it was busy are slept through, as a kernel
 thread sleeps after its work and not by the clock: who falls behind would else stay behind.
 """
@@ -64,6 +64,8 @@ def run(
     status_due = STATUS_US
     why = ""
     with stopping(session.launched, hangup=session.options.hangup_stops) as stop:
+        if session.scans is not None:
+            session.scans.enable()
         for source in session.sources:
             source.enable()
         session.launch()
@@ -86,7 +88,7 @@ def run(
 
 
 def _latest(instant: int, step_us: int, now_us: int) -> int:
-    """Give the last instant whose rows are in by now."""
+    """The last instant whose rows are in by now."""
     return instant + (now_us - SETTLE_US - instant) // step_us * step_us
 
 
@@ -101,7 +103,7 @@ def _see_host(watch: Watch, stage: Stage, instant: int, now_us: int) -> None:
 
 
 def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> str:
-    """Say why it ends now; empty where it goes on."""
+    """Why the run ends now; empty where it goes on."""
     duration = session.options.duration
     gone = watch.targets_gone(now_us)
     if stop.signal is not None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
+from pghot.engine.pfn_ranges import PfnRange, merge, subtract
 from pghot.engine.units import NID_MAX, PAGE_SHIFT
 from pghot.linux.host import Host
 from pghot.linux.machine_form import MachineForm, machine_form
@@ -50,10 +51,10 @@ class HostMachine:
         self._unread = 0
         self._mem_map = MemMap()
         self._form = machine_form(topology)
-        self._ranges: dict[int, tuple[int, int]] = {}
-        for nid, start, pages in _ranges(self._form):
-            self._mem_map.add_sections(start, pages, nid)
-            self._ranges[nid] = (start, pages)
+        self._ranges: dict[int, tuple[PfnRange, ...]] = {}
+        for nid, ranges in self._form.ranges.items():
+            self._mem_map.add_ranges(ranges, nid)
+            self._ranges[nid] = ranges
 
     @property
     def mem_map(self) -> MemMap:
@@ -76,12 +77,16 @@ class HostMachine:
         return self._form
 
     def nids_of(self, pfns: U64Array) -> npt.NDArray[np.int64]:
-        """Give the node of each page, -1 where no node has it."""
+        """The node of each page, -1 where no node has it."""
         return self._mem_map.nids_of(pfns)
+
+    def nids_of_host(self, pfns: U64Array) -> npt.NDArray[np.int64]:
+        """The node of each page of the host's own size, -1 where no node has it."""
+        return self.nids_of(pfns * np.uint64(self._scale))
 
     @property
     def toptier(self) -> BoolArray:
-        """Tell of each node id, and last of none, whether it is in the top tier."""
+        """Of each node id, and last of none, whether it is in the top tier."""
         top = np.zeros(NID_MAX + 2, np.bool_)
         for node in self._topology.nodes:
             top[node.id] = node.toptier
@@ -91,7 +96,10 @@ class HostMachine:
     def lower_tier_pages(self) -> int:
         """Pages that are in no top tier: those that can have a record."""
         return sum(
-            pages for nid, (_start, pages) in self._ranges.items() if not self.node_is_toptier(nid)
+            one.pages
+            for nid, ranges in self._ranges.items()
+            if not self.node_is_toptier(nid)
+            for one in ranges
         )
 
     def nodes(self) -> Sequence[int]:
@@ -99,11 +107,11 @@ class HostMachine:
         return [node.id for node in self._topology.nodes if node.has_memory]
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is online."""
+        """Whether the node is online."""
         return self._topology.node(nid) is not None
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is in the top tier."""
+        """Whether the node is in the top tier."""
         node = self._topology.node(nid)
         return node is not None and node.toptier
 
@@ -114,7 +122,7 @@ class HostMachine:
         return pages
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's zones as they are now."""
+        """The node's zones as they are now."""
         zones = [
             Zone(zone.free * self._scale, promo_wmark(zone) * self._scale)
             for zone in self._of_node(nid)
@@ -127,10 +135,11 @@ class HostMachine:
         return sum(zone.free for zone in self._of_node(nid)) * self._scale
 
     def room(self, nid: int) -> int:
-        """Pages of the largest folio that leaves some zone above its high watermark.
+        """Pages of the largest folio that leaves some zone above its min watermark.
 
-        As migrate_balanced_pgdat() asks before it isolates (mm/migrate.c): what a low zone
-        keeps for those who can use no other is no room.
+        What a low zone keeps for those who can use no other is no room.  The series wakes
+        kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
+        mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
         room = max(map(_room, self._of_node(nid)), default=0) * self._scale
         self._tape.note(Kind.ROOM, nid, room)
@@ -183,15 +192,18 @@ class HostMachine:
             self._tape.note(Kind.FOLIOS, instant, facts)
 
     def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
-        """Take in how the host looks now: give (start PFN, pages, node) of new memory."""
+        """Take in how the host looks now: give (start PFN, pages, node) of new memory.
+
+        It may lie anywhere.  A section that went offline and came back is the node's it was.
+        """
         form = machine_form(topology)
         self._topology, self._form = topology, form
         grown = []
-        for nid, start, pages in _ranges(form):
-            known_start, known = self._ranges.get(nid, (start, 0))
-            if start == known_start and pages > known:
-                grown.append((start + known, pages - known, nid))
-                self._ranges[nid] = (start, pages)
+        for nid, ranges in form.ranges.items():
+            known = [one for own in self._ranges.values() for one in own]
+            fresh = subtract(ranges, known)
+            self._ranges[nid] = merge([*self._ranges.get(nid, ()), *fresh])
+            grown += [(one.start, one.pages, nid) for one in fresh]
         for start, pages, nid in grown:
             self._mem_map.add_sections(start, pages, nid)
             toptier = self.node_is_toptier(nid)
@@ -207,23 +219,19 @@ class HostMachine:
 
 
 def _room(zone: ZoneInfo) -> int:
-    """Give the zone's pages above its high watermark that pages of a process may take."""
-    return max(zone.free - zone.high - zone.protection, 0)
+    """The zone's pages above its min watermark that pages of a process may take.
+
+    An allocation that finds less than the low watermark wakes kswapd, which then makes room up
+    to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
+    an allocation, so what it asks for below that mark is what makes room.
+    """
+    return max(zone.free - zone.min - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
-    """Give a zone's promotion watermark in host pages.
+    """A zone's promotion watermark in host pages.
 
     Where the kernel does not show it, it is made as the kernel makes it: as far above high
     as high is above low (mm/page_alloc.c, __setup_per_zone_wmarks()).
     """
     return zone.promo if zone.promo is not None else zone.high + (zone.high - zone.low)
-
-
-def _ranges(form: MachineForm) -> list[tuple[int, int, int]]:
-    """Give (node, start PFN, pages) of the nodes that have memory."""
-    return [
-        (node["id"], node["start_pfn"], node["pages"])
-        for node in form.content["node"]
-        if node["pages"]
-    ]

@@ -10,29 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import BoolArray, U64Array
+from pghot.engine.reasons import (
+    DRY_RUN,
+    MOVE_PAGES,
+    MOVED,
+    NO_OWNER,
+    NOT_ASKED,
+    NOT_TARGET,
+    RESIZED,
+    STALE,
+    STUCK,
+)
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.budget import LatencyBudget
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.linux.kpf import KPF_COMPOUND_TAIL, freed, has, movable
-from pghot.linux.moves import REASONS, Outcome, move_batch
+from pghot.linux.moves import Outcome, move_batch
 from pghot.linux.pagemap import Pagemap
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
 from pghot.live.owners import Owners
 from pghot.live.tally import Tally
-
-NO_OWNER, NO_TARGET, STALE = "owner not known", "not a target", "not that page"
-UNMOVABLE, RESIZED = "unmovable", "not that size"
-DRY_RUN = "dry run"
-BEFORE = {
-    NO_OWNER: "whose it is was let go for other pages, or is known of another folio there",
-    NO_TARGET: "its process has gone, or is no target any more",
-    STALE: "freed, moved or mapped elsewhere since it was accessed",
-    UNMOVABLE: "off the LRU, hugetlb or reserved",
-    RESIZED: "its folio was split or became part of a larger one since it was accessed",
-}
-"""Why a folio was not even asked for, in the words of the final table."""
 
 
 class HostMover:
@@ -53,7 +52,9 @@ class HostMover:
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
         tally: Tally | None = None,
+        promoted: Callable[[int, U64Array], None] = lambda _pid, _vaddrs: None,
     ) -> None:
+        """`promoted` is told the pid and the addresses of what has moved, call by call."""
         self._host = host
         self._targets = targets
         self._kpages = kpages
@@ -61,15 +62,16 @@ class HostMover:
         self._dry_run = dry_run
         self._clock = clock
         self._tally = tally
+        self._promoted = promoted
         page_size = host.sysconf("SC_PAGE_SIZE")
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
         self.budget = budget
         self.outcome = Outcome()
         self.before: Counter[str] = Counter()
-        """Folios that were not asked for, by the keys of BEFORE."""
+        """Folios that were not asked for, by the keys of NOT_ASKED."""
         self.answers = _no_answers(0)
-        """What became of each folio of the last `move`: a key of BEFORE or REASONS."""
+        """What became of each folio of the last `move`: a key of NOT_ASKED or MOVE_PAGES."""
 
     def of(self, machine: HostMachine) -> HostMover:
         """Take the machine whose folios these are."""
@@ -77,12 +79,12 @@ class HostMover:
         return self
 
     def refusals(self) -> dict[str, tuple[int, str]]:
-        """Give how many folios did not move by reason, with the reason in words."""
-        found = {name: (count, BEFORE[name]) for name, count in self.before.items() if count}
+        """How many folios did not move by reason, with the reason in words."""
+        found = {name: (count, NOT_ASKED[name]) for name, count in self.before.items() if count}
         asked = {
             name: (self.outcome.counts[name], words)
-            for name, words in REASONS.items()
-            if self.outcome.counts[name] and name != "moved"
+            for name, words in MOVE_PAGES.items()
+            if self.outcome.counts[name] and name != MOVED
         }
         return found | asked
 
@@ -108,7 +110,7 @@ class HostMover:
         return moved
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:
-        """Tell which folios can move now and are as large as they were.
+        """Which folios can move now and are as large as they were.
 
         One that was freed passes: that nobody maps it any more is for `_mapped` to count.
         """
@@ -120,19 +122,19 @@ class HostMover:
         # What is smaller than a host's page was never a folio: `pages` 1 stands for its page.
         same = gone | ~tail & (size == np.maximum(pages, self._scale))
         fit = gone | movable(flags)
-        self.answers[~fit] = UNMOVABLE
+        self.answers[~fit] = STUCK
         self.answers[~same] = RESIZED
         self.before[RESIZED] += int(np.count_nonzero(~same))
-        self.before[UNMOVABLE] += int(np.count_nonzero(same & ~fit))
+        self.before[STUCK] += int(np.count_nonzero(same & ~fit))
         both: BoolArray = fit & same
         return both
 
     def _mapped(
         self, pid: int, vaddrs: U64Array, pfns: U64Array, rows: npt.NDArray[np.intp]
     ) -> BoolArray:
-        """Tell which addresses of the process still have these pages, `rows` of the call."""
+        """Which addresses of the process still have these pages, `rows` of the call."""
         if not (pid and self._targets.contains(np.array([pid]))[0]):
-            why = NO_TARGET if pid else NO_OWNER
+            why = NOT_TARGET if pid else NO_OWNER
             self.before[why] += len(vaddrs)
             self.answers[rows] = why
             return np.zeros(len(vaddrs), np.bool_)
@@ -153,6 +155,7 @@ class HostMover:
         self.budget.record(pages, self._clock() - begin)
         self.outcome.add(batch)
         self.answers[rows] = batch.each()
+        self._promoted(pid, vaddrs[batch.moved])
         return batch.moved
 
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 
 from pghot.engine.fidelity import IMPROVED, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
+from pghot.live.cost_budget import CostBudget
 from pghot.sources.pace import Pace
 
 
 def default_pace() -> Pace:
-    """Give the pace at which slow pages are looked for unless the user says otherwise.
+    """The pace at which slow pages are looked for unless the user says otherwise.
 
     The kernel's own (a second before it starts, then a second between two scans of 256 MiB)
     would be the floor of how soon a page can be known to be hot.
     """
-    return Pace(scan_delay_ms=100, scan_period_min_ms=100, scan_period_max_ms=1000)
+    return Pace(scan_delay_ms=100, scan_period_min_ms=400, scan_period_max_ms=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Options:
     all that the host has.  `pace` is the kernel's scan for hint faults.  `duration` in
     seconds; None: as long as there is something to watch.  `hangup_stops` False leaves
     SIGHUP to whoever handles it.  `new_privileges`: the command may gain rights by what it
-    executes, as sudo does.
+    executes, as sudo does.  `budget` is what hint faults may cost; None: the scan's size
+    stays as it is.
     """
 
     pids: tuple[int, ...] = ()
@@ -40,6 +42,7 @@ class Options:
     duration: float | None = None
     hangup_stops: bool = True
     new_privileges: bool = False
+    budget: CostBudget | None = field(default_factory=CostBudget)
 
 
 @dataclass(frozen=True, slots=True)

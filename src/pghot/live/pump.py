@@ -6,16 +6,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from pghot.engine.fault_latency import UNKNOWN
 from pghot.engine.recording import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf_arrays import EXEC, EXIT, FORK
 from pghot.linux.processes import Targets
 from pghot.live.machine import HostMachine
+from pghot.live.scan_times import Faults, ScanTimes
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
 from pghot.sources.live_source import LiveSource, Samples
+from pghot.sources.prot_none import ProtNone
 
-LOGGED = ("pid", "vaddr", "cpu", "write")
+LOGGED = ("pid", "vaddr", "cpu", "write", "latency_us")
 """Optional columns of the rows made here."""
 
 NS_PER_US = 1000
@@ -35,7 +39,11 @@ class Pump:
         targets: Targets,
         machine: HostMachine,
         start_ns: int,
+        scans: ProtNone | None = None,
     ) -> None:
+        """With `scans`, hint faults get the latency by which the kernel judges them."""
+        self._scans = scans
+        self._scan_times = ScanTimes()
         self._sources = sources
         self._targets = targets
         self._machine = machine
@@ -44,7 +52,10 @@ class Pump:
         self._page_shift = np.uint64(machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT)
         self._held: list[Columns] = []
         self._given_us = 0
+        self._lost = 0
         self.left_out: Counter[str] = Counter()
+        self.hint_faults = 0
+        """Hint faults of targets on memory of a lower tier, first touches among them."""
         self.late = 0
         """Rows that came after their instant had gone; they count as just after it."""
 
@@ -54,6 +65,8 @@ class Pump:
         exited: set[int] = set()
         for source in self._sources:
             samples = source.drain()
+            if self._scans is not None:  # only now: a fault's scan was before it
+                self._take_scans(self._scans, source, samples)
             for kind, pid, ppid in _tasks(source):
                 if kind == FORK and pid != ppid:
                     self._targets.forked(ppid, pid)
@@ -68,7 +81,7 @@ class Pump:
         return renewed
 
     def until(self, instant: int) -> Columns:
-        """Give the rows with `time_us` up to `instant` that were not given before."""
+        """The rows with `time_us` up to `instant` that were not given before."""
         rows = _joined(self._held)
         time = rows["time_us"]
         late = time <= np.uint64(self._given_us)
@@ -94,9 +107,14 @@ class Pump:
         self.left_out["in no node's memory"] += int(np.count_nonzero(ours & ~known))
         self.left_out["on the top tier already"] += int(np.count_nonzero(ours & known & ~wanted))
         keep = np.flatnonzero(ours & known & wanted)
+        if source == PGHOT_HINTFAULTS:
+            self.hint_faults += len(keep)
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns
+        latency_us = np.full(len(keep), UNKNOWN, np.int32)
+        if self._scans is not None and source == PGHOT_HINTFAULTS:
+            latency_us = self._latencies(samples, pfn, keep)
         self._held.append(
             {
                 "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
@@ -107,18 +125,35 @@ class Pump:
                 "vaddr": samples.vaddr[keep],
                 "cpu": samples.cpu[keep].astype(np.int16),
                 "write": samples.write[keep],
+                "latency_us": latency_us,
             }
         )
 
+    def _take_scans(self, scans: ProtNone, source: LiveSource, samples: Samples) -> None:
+        ranges, ends = scans.drain()
+        self._scan_times.scanned(ranges, ends)
+        lost = source.counts.lost + scans.lost
+        if lost > self._lost and len(samples.time_ns):
+            self._lost = lost
+            self._scan_times.lost(int(samples.time_ns[-1]))
+
+    def _latencies(
+        self, samples: Samples, pfn: npt.NDArray[np.uint64], keep: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.int32]:
+        mem_map = self._machine.mem_map
+        place = mem_map.places(mem_map.known(pfn[keep]).head)
+        faults = Faults(samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], place)
+        return self._scan_times.latency_us(faults)
+
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:
-    """Give kind, pid and parent of what became of tasks."""
+    """Kind, pid and parent of what became of tasks."""
     tasks = source.take_tasks()
     return zip(tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True)
 
 
 def no_rows() -> Columns:
-    """Give columns of no row."""
+    """Columns of no row."""
     return {name: np.zeros(0, DTYPES[name]) for name in (*REQUIRED, *LOGGED)}
 
 

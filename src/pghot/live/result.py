@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from pghot.baselines.shares import Share
-from pghot.engine import summary
+from pghot.engine import reasons, summary
 from pghot.engine.engine import Engine
 from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
@@ -21,7 +21,8 @@ from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.owners import Owners
 from pghot.live.pump import Pump
-from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.live.scan_pace import Pacer
+from pghot.live.staying import Staying
 from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
@@ -64,6 +65,8 @@ class LiveResult:
     memcg_names: Mapping[int, str]
     why: str = ""
     losses: Losses = field(default_factory=Losses)
+    staying: Staying | None = None
+    pacer: Pacer | None = None
     made: Made | None = None
 
     @property
@@ -99,20 +102,20 @@ class LiveResult:
         return {name: n for name, n in (self.pump.left_out + self.facts.left_out).items() if n}
 
     def refusals(self) -> dict[str, tuple[int, str]]:
-        """Give how many times a hot folio did not move by reason, with the reason in words."""
+        """How many times a hot folio did not move by reason, with the reason in words."""
         engine = {
             name: (self.engine.refused[name], words)
-            for name, words in ENGINE_REFUSALS.items()
+            for name, words in reasons.LIVE.items()
             if self.engine.refused[name]
         }
         return engine | self.mover.refusals()
 
     def summary(self) -> dict[str, Any]:
-        """Give the keys of a replay's summary.json, and under `live` what only a host has."""
+        """The keys of a replay's summary.json, and under `live` what only a host has."""
         return self.figures() | self._provenance() | self._outcome()
 
     def figures(self) -> dict[str, Any]:
-        """Give what was counted so far: the summary without what the run was made of."""
+        """What was counted so far: the summary without what the run was made of."""
         nodes = [node.id for node in self.machine.topology.nodes]
         common = summary.summary(
             self.engine,
@@ -124,11 +127,11 @@ class LiveResult:
         return common | {"live": self._live()}
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays of records.npz, as a replay does."""
+        """The arrays of records.npz, as a replay does."""
         return summary.records(self.engine)
 
     def binned(self, binner: RunBinner) -> Binned:
-        """Give what was binned of it.
+        """What was binned of it.
 
         Hint faults show accesses to slow memory alone: how many were fast is not known then.
         """
@@ -177,6 +180,27 @@ class LiveResult:
             time=untold(UNTOLD),
         )
 
+    def _fault_latency(self) -> dict[str, Any]:
+        """What the latencies of hint faults said at the end; times in microseconds."""
+        faults = self.engine.fault_latency
+        return {
+            "ready": faults.passed,
+            "not_ready": faults.over,
+            "threshold_us": faults.threshold_us,
+            "excess": faults.excess,
+            "flat": faults.flat,
+        }
+
+    def _cost(self) -> dict[str, Any] | None:
+        """What hint faults cost by count and price; None where no budget was kept."""
+        if self.pacer is None:
+            return None
+        return {
+            "faults": self.pacer.faults,
+            "share_of_targets_cpu": self.pacer.targets_share,
+            "scan_size_mb": int(self.pacer.pace.size_mb),
+        }
+
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
         memcgs = {
@@ -201,4 +225,8 @@ class LiveResult:
             "cpu_s": self.cpu_s,
             "ended": self.why,
             "lost_outputs": dict(self.losses.why),
+            "fault_latency": self._fault_latency(),
+            "hint_fault_cost": self._cost(),
+            "looked_at_after_a_minute": self.staying.looked_at if self.staying else 0,
+            "demoted_within_a_minute": self.staying.demoted if self.staying else 0,
         }

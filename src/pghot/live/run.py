@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
+from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.budget import LatencyBudget
@@ -18,6 +19,7 @@ from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.live import loop
+from pghot.live.attending import Attending, Verdict, pacer
 from pghot.live.beside import FAILURES, Beside, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
@@ -29,9 +31,11 @@ from pghot.live.options import EngineOptions, Options
 from pghot.live.owners import Owners
 from pghot.live.pump import LOGGED, Pump
 from pghot.live.result import LiveResult
+from pghot.live.scan_pace import Pacer
 from pghot.live.session import Session, open_session
 from pghot.live.stages import EngineStage, Log, Watch
 from pghot.live.state import States
+from pghot.live.staying import Staying
 from pghot.live.tally import Tally
 from pghot.live.told import Told
 from pghot.log.schema import SOURCES, Metadata
@@ -109,12 +113,16 @@ def run_engine(
         for line in session.take_settings():
             tell(line)
         live.begin()
-        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns)
+        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns, session.scans)
         stage = live.stage(log, events, watch)
         told = Told(partial(live.result, pump, stage), status)
         if desk is not None and tally is not None:
             told.to(desk, States(session, tally), stage.write, clock.now_us)
-        why = loop.run(session, pump, clock, stage, tell, told.second, told.attend)
+        live.pacer = pacer(session, pump)
+        verdict = Verdict(clock, stage, live.staying, tell)
+        look = partial(verdict.look, live.engine.fault_latency)
+        attend = Attending(clock, live.pacer, told.attend, look)
+        why = loop.run(session, pump, clock, stage, tell, told.second, attend)
         session.guard.restore()
         result = live.result(pump, stage, clock.now_us(), why)
         told.publish(result)
@@ -157,8 +165,9 @@ def record_accesses(
             for line in session.take_settings():
                 tell(line)
             clock.start()
-            pump = Pump(session.sources, session.targets, machine, clock.start_ns)
-            why = loop.run(session, pump, clock, log, tell, lambda _us: None)
+            pump = Pump(session.sources, session.targets, machine, clock.start_ns, session.scans)
+            attend = Attending(clock, pacer(session, pump))
+            why = loop.run(session, pump, clock, log, tell, lambda _us: None, attend)
             session.guard.restore()
             pump.drain()
             log.write(pump.until(clock.now_us()))
@@ -197,8 +206,11 @@ class _Live:
             dry_run=options.dry_run,
             clock=clock.now_ns,
             tally=tally,
+            promoted=self._note_promoted,
         )
         self.machine = HostMachine(host, session.topology, self.mover, tape)
+        self.staying = Staying(self.machine, self.mover.pagemap, session.targets)
+        self.pacer: Pacer | None = None
         self.mover.of(self.machine)
         owners.grow(self.machine.lower_tier_pages)
         self.facts = Facts(self.machine, self._kpages, owners, tally)
@@ -253,7 +265,12 @@ class _Live:
             memcg_names=self._memcg_names() if why else {},
             why=why,
             losses=self._losses,
+            staying=self.staying,
+            pacer=self.pacer,
         )
+
+    def _note_promoted(self, pid: int, vaddr: U64Array) -> None:
+        self.staying.promoted(self._clock.now_us(), pid, vaddr)
 
     def _memcg_names(self) -> dict[int, str]:
         promoted = {memcg for memcg, pages in self.engine.memcg_promoted.items() if pages}
@@ -273,7 +290,7 @@ class _Live:
             hz=self.machine.form.content["hz"],
             fidelity=self.options.fidelity,
         )
-        enabled = sum(1 << SOURCES[name] for name in self.session.choice.names)
+        enabled = sum(1 << SOURCES[source.name] for source in self.session.sources)
         tunables = {
             "enabled_sources": str(enabled & ALL_SOURCES),
             "target_nid": str(self.session.topology.fast[0]),

@@ -14,9 +14,12 @@ from pghot.linux.processes import Cgroup, Everything, Pids, Targets
 from pghot.linux.settings import SCAN
 from pghot.linux.topology import Topology, read_topology
 from pghot.live.options import Options
-from pghot.sources import hardware, hint_faults
+from pghot.live.scan_pace import SIZE
+from pghot.sources import hint_faults
 from pghot.sources.choose import Choice, choose
 from pghot.sources.live_source import LiveSource
+from pghot.sources.prot_none import ProtNone
+from pghot.sources.registry import find
 
 OpenSource = Callable[[str, Host], LiveSource]
 
@@ -33,6 +36,8 @@ class Session:
     targets: Targets
     guard: SettingsGuard
     launched: Launched | None
+    scans: ProtNone | None = None
+    lacking: Sequence[str] = ()
 
     def take_settings(self) -> list[str]:
         """Set what the sources need of the host; give what a person should know, a line each.
@@ -52,6 +57,11 @@ class Session:
         lacks = f"{SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
         return [Caution(f"{lacks}: the kernel's own pace, so hot pages are known later")]
 
+    @property
+    def paced(self) -> bool:
+        """Whether the size of the scan's steps can be set here."""
+        return self.host.exists(SIZE)
+
     def launch(self) -> None:
         """Fork the command, watch it, and let it go; nothing where there is none."""
         if self.launched is not None and isinstance(self.targets, Pids):
@@ -62,7 +72,8 @@ class Session:
     @property
     def notes(self) -> list[str]:
         """What the sources and the targets have to say, a line each."""
-        return [note for source in self.sources for note in source.notes] + self.targets.notes
+        of_sources = [note for source in self.sources for note in source.notes]
+        return [*self.lacking, *of_sources, *self.targets.notes]
 
 
 @contextmanager
@@ -91,7 +102,12 @@ def open_session(
         for name in choice.names:
             sources.append((open_source or _open)(name, host))
             stack.callback(sources[-1].close)
-        yield Session(host, options, topology, choice, sources, targets, guard, launched)
+        scans, notes = _open_scans(host, choice)
+        if scans is not None:
+            stack.callback(scans.close)
+        yield Session(
+            host, options, topology, choice, sources, targets, guard, launched, scans, notes
+        )
 
 
 def _need_two_tiers(topology: Topology) -> None:
@@ -108,7 +124,15 @@ def _targets(options: Options) -> Targets:
     return Everything() if options.everything else Pids(options.pids)
 
 
+def _open_scans(host: Host, choice: Choice) -> tuple[ProtNone | None, list[str]]:
+    """Open the probe that tells hint faults' latencies; None, and why, where there is none."""
+    if hint_faults.NAME not in choice.names:
+        return None, []
+    try:
+        return ProtNone(host), []
+    except PghotError as error:
+        return None, [f"{error}: hint faults are judged by how often they come, not how soon"]
+
+
 def _open(name: str, host: Host) -> LiveSource:
-    module = {hint_faults.NAME: hint_faults, hardware.NAME: hardware}[name]
-    source: LiveSource = module.open_source(host, follow=True)
-    return source
+    return find(name).open_source(host, follow=True)

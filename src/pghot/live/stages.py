@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.units import usecs_to_jiffies
 from pghot.linux.topology import Topology
 from pghot.live.beside import Beside
@@ -175,7 +175,9 @@ class EngineStage:
             if self._watch is not None:
                 self._watch.live_rows(instant, rows)
             jiffies = jiffies_of(rows["time_us"], engine.hz)
-            engine.record_many(rows["pfn"], rows["nid"], rows["source"], jiffies)
+            engine.record_many(
+                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_us"]
+            )
         self._machine.look_again()
         for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
             self._batches(instant, batch)
@@ -196,6 +198,11 @@ class EngineStage:
         engine = self._engine
         engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
         self._machine.tape.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
+
+    def stayed(self, looked_at: int, demoted: int) -> None:
+        """Tell the engine, between two wake-ups, how many promoted pages did not stay."""
+        self._engine.fault_latency.undone(looked_at, demoted)
+        self._machine.tape.note(Kind.STAYED, self.instant + self.step_us, (looked_at, demoted))
 
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""

@@ -7,12 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from pghot.engine import reasons
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.latency import LatencyHistogram
-from pghot.linux.moves import MOVED, REASONS
 from pghot.linux.procstat import read_stat
-from pghot.live.mover import BEFORE
-from pghot.live.refusals import ENGINE_REFUSALS
 from pghot.live.result import LiveResult
 from pghot.live.session import Session
 from pghot.live.tally import REGION_SHIFT, Tally
@@ -22,13 +20,6 @@ VERSION = 1
 
 SHOWN = 32
 """Processes, regions and targets that a state holds at the most."""
-
-REFUSALS: Mapping[str, str] = {
-    **ENGINE_REFUSALS,
-    **BEFORE,
-    **{name: words for name, words in REASONS.items() if name != MOVED},
-}
-"""Every reason that a hot folio may not move for, and what it means."""
 
 _NS_PER_S = 10**9
 
@@ -42,7 +33,7 @@ class States:
         self._started = time.time()
 
     def of(self, result: LiveResult) -> dict[str, Any]:
-        """Give the state: the run's `figures()`, and what is of the moment."""
+        """The state: the run's `figures()`, and what is of the moment."""
         summary = result.figures()
         refused = {name: count for name, (count, _words) in result.refusals().items()}
         return summary | {
@@ -53,7 +44,7 @@ class States:
             "page_size": result.machine.topology.page_size,
             "targets": self._targets(),
             "nodes": _nodes(result, summary["nodes"]),
-            "refused": {name: refused.get(name, 0) for name in REFUSALS},
+            "refused": {name: refused.get(name, 0) for name in reasons.LIVE},
             "batch_seconds": _seconds(result.mover.budget.latencies),
             "processes": self._processes(),
             "regions": [
@@ -90,7 +81,7 @@ class States:
         ]
 
     def _name(self, pid: int) -> str:
-        """Give a process's name, empty where it has gone."""
+        """A process's name, empty where it has gone."""
         stat = read_stat(self._session.host, pid)
         return "" if stat is None else stat.comm
 

@@ -82,7 +82,7 @@ class Tally:
             self._accesses -= self._last_pids.popleft()
 
     def regions(self, count: int) -> Sequence[tuple[int, int, int]]:
-        """Give (pid, start address, accesses) of the regions accessed most, most first."""
+        """(pid, start address, accesses) of the regions accessed most, most first."""
         self._count()
         mask = (1 << _REGION_BITS) - 1
         return [
@@ -91,7 +91,7 @@ class Tally:
         ]
 
     def processes(self, count: int) -> Sequence[tuple[int, int, Asked]]:
-        """Give (pid, accesses, folios) of the processes with most accesses, most first."""
+        """(pid, accesses, folios) of the processes with most accesses, most first."""
         self._count()
         accesses = self._accesses.copy()
         for pid, _hot in self._hot.most_common(count):

@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.observer import Judged, Recorded
-from pghot.linux.moves import REASONS
+from pghot.engine.reasons import DRY_RUN, MOVE_PAGES, NOT_ASKED
 from pghot.live.beside import Beside
 from pghot.live.machine import HostMachine
-from pghot.live.mover import BEFORE, DRY_RUN, HostMover
+from pghot.live.mover import HostMover
 from pghot.live.owners import Owners
 from pghot.log.events import EventLog, Events, Told
 
 P = ParamSpec("P")
 
-STATUSES = BEFORE | REASONS | {DRY_RUN: "would have been asked for (dry run)"}
+STATUSES = NOT_ASKED | MOVE_PAGES | {DRY_RUN: "would have been asked for (dry run)"}
 
 
 class Sheltered:

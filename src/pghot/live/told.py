@@ -29,13 +29,13 @@ class Told:
         write: Callable[[str, str], None],
         now_us: Callable[[], int],
     ) -> None:
-        """Tell a desk as well, from now on, and do the writes that come there."""
+        """Publish to a desk as well, from now on, and do the writes that come there."""
         self._desk, self._states = desk, states
         self._tunable, self._now_us = write, now_us
         self.publish(self._result(0))
 
     def second(self, us: int) -> None:
-        """Tell how things are, `us` after the start."""
+        """Publish the state, `us` after the start."""
         result = self._result(us)
         self._status(result)
         self.publish(result)

@@ -45,12 +45,12 @@ class Watch:
             self._host_due = self._next(now_us, HOST_US)
 
     def notes(self) -> None:
-        """Tell what the sources have to say."""
+        """Report the notes of the sources."""
         for note in self._session.notes:
             self.say(note)
 
     def say(self, line: str) -> None:
-        """Tell a line, once: whatever is noticed here is amiss."""
+        """Report a caution, once."""
         if line not in self._told:
             self._told.add(line)
             self._tell(Caution(line))
@@ -58,6 +58,8 @@ class Watch:
     def _look_at_host(self) -> Topology | None:
         for source in self._session.sources:
             source.follow_cpus()
+        if self._session.scans is not None:
+            self._session.scans.follow_cpus()
         for changed in self._session.guard.changed_by_others():
             now = "gone" if changed.now is None else changed.now
             self.say(f"{changed.path} was set to {now} by somebody else; it was {changed.ours}")
@@ -69,5 +71,5 @@ class Watch:
             return None
 
     def _next(self, began_us: int, least_us: int) -> int:
-        """Give when to look again after a look that began then and ends now."""
+        """When to look again after a look that began then and ends now."""
         return began_us + max(least_us, SHARE * (self._clock.now_us() - began_us))

@@ -8,7 +8,7 @@ from pghot.log.schema import DTYPES, Metadata
 
 
 def arrow_schema(columns: tuple[str, ...], metadata: Metadata | None = None) -> pa.Schema:
-    """Give the Arrow schema of a log with these columns, in the contract's order."""
+    """The Arrow schema of a log with these columns, in the contract's order."""
     fields = [
         pa.field(name, pa.from_numpy_dtype(dtype), nullable=False)
         for name, dtype in DTYPES.items()

@@ -1,14 +1,16 @@
-"""What makes a row of a log unusable on a machine (replay.md, "Rejected")."""
+"""What makes a row of a log unusable on a machine (R7.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import cython
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.pfn_ranges import merge, subtract, whole_sections
 from pghot.engine.units import NID_MAX
 from pghot.errors import InputError
 from pghot.log.machine import Machine
@@ -30,6 +32,12 @@ _NO_NODE = cython.declare(cython.int, NO_NODE)
 _NO_SOURCE = cython.declare(cython.int, NO_SOURCE)
 _UNREADABLE = cython.declare(cython.int, UNREADABLE)
 
+ABSENT, WHOLE, PARTLY = range(3)
+"""What a machine has of a section: none of its pages, all, or some."""
+
+_ABSENT = cython.declare(cython.uchar, ABSENT)
+_PARTLY = cython.declare(cython.uchar, PARTLY)
+
 _KINDS = {
     BACKWARDS: ("time_us", "time goes backwards"),
     OUTSIDE: ("pfn", "no such PFN on this machine"),
@@ -38,30 +46,42 @@ _KINDS = {
 }
 
 
+class Places(NamedTuple):
+    """Where a machine has memory.
+
+    `sections` by number (ABSENT, WHOLE, PARTLY); `edges`: the first PFN of each range, and
+    the one after its last, ascending; `nodes` by id, 1 where there is such a node.
+    """
+
+    sections: npt.NDArray[np.uint8]
+    edges: npt.NDArray[np.uint64]
+    nodes: npt.NDArray[np.uint8]
+
+
 def first_bad(
     columns: Columns,
     unreadable: npt.NDArray[np.bool_],
     start: int,
     last_time: int,
-    present: npt.NDArray[np.uint8],
-    nodes: npt.NDArray[np.uint8],
+    places: Places,
 ) -> tuple[int, int, int]:
     """Find the first bad row from `start` on: its index, its kind, the time before it.
 
-    `unreadable` marks rows that have a value of no use; it may be empty.  `present` is by
-    section number, `nodes` by node id.
+    `unreadable` marks rows that have a value of no use; it may be empty.
     """
     time: cython.p_ulong = u64(columns["time_us"])
     pfn: cython.p_ulong = u64(columns["pfn"])
     nid: cython.p_short = i16(columns["nid"])
     source: cython.p_schar = i8(columns["source"])
     no_use: cython.p_uchar = u8(unreadable)
-    has_section: cython.p_uchar = u8(present)
-    has_node: cython.p_uchar = u8(nodes)
+    has_section: cython.p_uchar = u8(places.sections)
+    edge: cython.p_ulong = u64(places.edges)
+    has_node: cython.p_uchar = u8(places.nodes)
     rows: cython.long = len(columns["time_us"])
     marked: cython.bint = len(unreadable) > 0
-    sections: cython.ulong = len(present)
-    node_ids: cython.long = len(nodes)
+    sections: cython.ulong = len(places.sections)
+    edges: cython.long = len(places.edges)
+    node_ids: cython.long = len(places.nodes)
     sources: cython.long = len(SOURCES)
     last: cython.ulong = last_time
     section: cython.ulong
@@ -74,7 +94,11 @@ def first_bad(
                 kind = _UNREADABLE
             elif time[i] < last:
                 kind = _BACKWARDS
-            elif section >= sections or not has_section[section]:
+            elif (
+                section >= sections
+                or has_section[section] == _ABSENT
+                or (has_section[section] == _PARTLY and not _is_within(edge, edges, pfn[i]))
+            ):
                 kind = _OUTSIDE
             elif nid[i] != -1 and (nid[i] < 0 or nid[i] >= node_ids or not has_node[nid[i]]):
                 kind = _NO_NODE
@@ -85,6 +109,38 @@ def first_bad(
             last = time[i]
             i += 1
     return i, kind, last
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _is_within(edge: cython.p_ulong, edges: cython.long, pfn: cython.ulong) -> cython.bint:
+    """Whether a PFN is in one of the ranges: after an odd number of their edges."""
+    low: cython.long = 0
+    high: cython.long = edges
+    middle: cython.long
+    while low < high:
+        middle = (low + high) >> 1
+        if edge[middle] <= pfn:
+            low = middle + 1
+        else:
+            high = middle
+    return (low & 1) == 1
+
+
+def _places(machine: Machine) -> Places:
+    """Lay out where a machine has memory."""
+    ranges = merge(one for node in machine.nodes for one in node.ranges)
+    whole = whole_sections(ranges)
+    sections = np.zeros(whole[-1].end >> PFN_SECTION_SHIFT if whole else 0, np.uint8)
+    for one in whole:
+        first, end = (pfn >> PFN_SECTION_SHIFT for pfn in one)
+        sections[first:end] = WHOLE
+    partly = [hole.start >> PFN_SECTION_SHIFT for hole in subtract(whole, ranges)]
+    sections[partly] = PARTLY
+    nodes = np.zeros(NID_MAX + 1, np.uint8)
+    nodes[[node.id for node in machine.nodes]] = 1
+    return Places(sections, np.array(ranges, np.uint64).ravel(), nodes)
 
 
 class RowCheck:
@@ -108,16 +164,10 @@ class RowCheck:
         self._skip_bad = skip_bad
         self.skipped = 0
         self._last_time = 0
-        ends = [node.end_pfn >> PFN_SECTION_SHIFT for node in machine.nodes]
-        self._present = np.zeros(max(ends), np.uint8)
-        self._nodes = np.zeros(NID_MAX + 1, np.uint8)
-        for node in machine.nodes:
-            first, end = (pfn >> PFN_SECTION_SHIFT for pfn in (node.start_pfn, node.end_pfn))
-            self._present[first:end] = 1
-            self._nodes[node.id] = 1
+        self._places = _places(machine)
 
     def good_rows(self, chunk: Chunk) -> Columns:
-        """Give the chunk's columns without bad rows."""
+        """The chunk's columns without bad rows."""
         self.look_for_ragged()
         bad_at = list(self._bad_rows(chunk))
         if not bad_at:
@@ -146,7 +196,7 @@ class RowCheck:
         start = 0
         while start < len(chunk):
             at, kind, self._last_time = first_bad(
-                columns, unreadable, start, self._last_time, self._present, self._nodes
+                columns, unreadable, start, self._last_time, self._places
             )
             if kind == OK:
                 return

@@ -30,7 +30,7 @@ _UNFINISHED = ".unfinished"
 
 
 def file_name(table: str, number: int) -> str:
-    """Give the name of a part's file."""
+    """The name of a part's file."""
     return f"{table}-{number:06}.parquet"
 
 

@@ -44,7 +44,7 @@ class EventReader:
         self._numbers = _numbers(self.path)
 
     def parts(self, columns: Wanted = ALL) -> Iterator[Part]:
-        """Give every part that can be read, with these columns; InputError where none can."""
+        """Every part that can be read, with these columns; InputError where none can."""
         self.said = None
         self.damaged = []
         for number in self._numbers:
@@ -60,7 +60,7 @@ class EventReader:
             raise InputError(f"{self.path}: no part of this event log can be read")
 
     def part(self, number: int, columns: Wanted = ALL) -> Part | None:
-        """Give one part; None where it is gone or damaged."""
+        """One part; None where it is gone or damaged."""
         try:
             accesses, candidates = (
                 _table(self.path / file_name(name, number), list(columns[name]))
@@ -87,7 +87,7 @@ def _table(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _numbers(path: Path) -> list[int]:
-    """Give the numbers of the parts in a directory."""
+    """The numbers of the parts in a directory."""
     try:
         names = [PART.fullmatch(entry.name) for entry in path.iterdir()]
     except OSError as error:

@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pghot.engine.candidates import OUTCOMES
-from pghot.engine.fates import FATES
+from pghot.engine.reasons import ACCESS, CANDIDATE
 from pghot.log.schema import SOURCES
 
 ACCESSES, CANDIDATES = "accesses", "candidates"
-MOVED = "moved"
 KEY = b"pghot-events"
 VERSION = 1
 
 NAMED = {
     "source": (*SOURCES, "unknown"),
-    "fate": tuple(FATES[code] for code in range(len(FATES))),
-    "outcome": tuple(OUTCOMES.get(code, MOVED) for code in range(max(OUTCOMES) + 1)),
+    "fate": tuple(reason.name for reason in ACCESS),
+    "outcome": tuple(reason.name for reason in CANDIDATE),
 }
 """Columns of names: dictionaries in the files, their places in the arrays that fill them.
 
@@ -91,7 +89,7 @@ class Said:
     version: int = VERSION
 
     def to_json(self) -> bytes:
-        """Give the text that a part's files hold under `KEY`."""
+        """The text that a part's files hold under `KEY`."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
@@ -106,7 +104,7 @@ class Said:
 
 
 def arrow_table(name: str, columns: dict[str, npt.NDArray[Any]], said: Said) -> pa.Table:
-    """Give a table of a part, names in the place of their numbers."""
+    """A table of a part, names in the place of their numbers."""
     named = NAMED | {"status": ("", *said.statuses)}
     arrays = [
         pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int8)), list(named[column]))

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.engine.observer import Judged, Recorded
 from pghot.log.event_parts import DEFAULT_LIMIT, EventParts, event_parts
 from pghot.log.event_schema import (
@@ -69,7 +69,7 @@ class EventLog:
         self._pid, self._vaddr = np.zeros(0, np.int32), np.zeros(0, np.uint64)
 
     def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
-        """Say whose the accesses are that are recorded next, in their order."""
+        """Whose the accesses are that are recorded next, in their order."""
         self._pid, self._vaddr = pid, vaddr
 
     def recorded(self, recorded: Recorded) -> None:
@@ -143,7 +143,7 @@ class EventLog:
             self._end_part()
 
     def _batches_of(self, pfns: U64Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-        """Give the batch that each folio was in, -1 for none, and what the host said of it."""
+        """The batch that each folio was in, -1 for none, and what the host said of it."""
         batch, status = np.full(len(pfns), -1, np.int32), np.zeros(len(pfns), np.uint8)
         tried, self._tried = self._tried, []
         codes, self._codes = self._codes, []
@@ -201,7 +201,7 @@ class _Rows:
         return self.filled == self._rows
 
     def put(self, columns: Columns, first: int, end: int) -> int:
-        """Take rows from `first` on, as many as there is room for; give how many."""
+        """Take rows from `first` on, as many as there is room for; how many."""
         count = min(end - first, self._rows - self.filled)
         for name, waiting in self._columns.items():
             values = columns[name]

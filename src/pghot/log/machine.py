@@ -1,9 +1,9 @@
-"""The machine file (replay.md, "Machine file"): TOML in, nodes and folios out."""
+"""The machine file (R8): TOML in, nodes and folios out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ import msgspec
 
 from pghot.engine.lists import format_list, parse_list
 from pghot.engine.memory import Folio, Node
+from pghot.engine.pfn_ranges import PfnRange
 from pghot.engine.sizes import parse_size
 from pghot.engine.units import HZ_RANGE, NID_MAX, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
@@ -25,9 +26,10 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_PFN)]
 
 class _NodeTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     id: Annotated[int, msgspec.Meta(ge=0, le=NID_MAX)]
-    start_pfn: _Count
+    start_pfn: _Count | None = None
     pages: _Count | None = None
     size: str | None = None
+    ranges: list[tuple[_Count, _Count]] | None = None
     toptier: bool | None = None
     tier: int | None = None
     cpus: str = ""
@@ -79,6 +81,9 @@ class Machine:
     def _checked(cls, parsed: _MachineFile) -> Machine:
         if parsed.hz not in HZ_RANGE:
             raise ValueError(f"hz = {parsed.hz}: wants {HZ_RANGE.start} to {HZ_RANGE.stop - 1}")
+        for number, table in enumerate(parsed.node, 1):
+            if table.start_pfn is None and table.ranges is None:
+                raise ValueError(f"[[node]] no. {number}: missing key 'start_pfn'")
         toptier = _top_tier(parsed.node)
         nodes = sorted(
             (_node(table, toptier[table.id]) for table in parsed.node), key=lambda node: node.id
@@ -92,14 +97,13 @@ class Machine:
         return cls(tuple(nodes), tuple(folios), parsed.hz, latency_ns)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the content of a machine file that reads back as this machine."""
+        """The content of a machine file that reads back as this machine."""
         return {
             "hz": self.hz,
             "node": [
                 {
                     "id": node.id,
-                    "start_pfn": node.start_pfn,
-                    "pages": node.pages,
+                    **_where(node),
                     "toptier": node.toptier,
                     "cpus": format_list(node.cpus),
                     "free_pages": node.free_pages,
@@ -120,7 +124,7 @@ class Machine:
 
 
 def _top_tier(tables: list[_NodeTable]) -> dict[int, bool]:
-    """Say of each node whether it is top tier.
+    """Of each node whether it is top tier.
 
     As the kernel's node_is_toptier(): every tier at or above the slowest one that has CPUs
     (mm/memory-tiers.c); where no node has CPUs, the fastest tier.
@@ -138,31 +142,58 @@ def _top_tier(tables: list[_NodeTable]) -> dict[int, bool]:
 
 def _node(table: _NodeTable, toptier: bool) -> Node:
     where = f"node {table.id}"
+    ranges = [_one_range(table)] if table.ranges is None else _any_ranges(table)
+    try:
+        cpus = parse_list(table.cpus)
+    except ValueError as error:
+        raise ValueError(f"{where}: cpus {error}") from error
+    more: dict[str, Any] = {"toptier": toptier, "cpus": cpus, "promo_wmark": table.promo_wmark}
+    if table.ranges is None:
+        node = Node(table.id, ranges[0].start, ranges[0].pages, **more)
+    else:
+        node = Node.of_ranges(table.id, ranges, **more)
+    if table.free_pages > node.pages:
+        raise ValueError(f"{where}: free_pages {table.free_pages} of {node.pages} pages")
+    return replace(node, free_pages=table.free_pages)
+
+
+def _one_range(table: _NodeTable) -> PfnRange:
+    """The whole sections of `start_pfn` and `pages` or `size`."""
+    where, start = f"node {table.id}", table.start_pfn or 0
     if (table.pages is None) == (table.size is None):
         raise ValueError(f"{where}: give pages or size, one of them")
     try:
         size = parse_size(table.size) if table.size is not None else 0
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    try:
-        cpus = parse_list(table.cpus)
-    except ValueError as error:
-        raise ValueError(f"{where}: cpus {error}") from error
     pages = size >> PAGE_SHIFT if table.pages is None else table.pages
-    for what, value in ("start_pfn", table.start_pfn), ("pages", pages):
+    for what, value in ("start_pfn", start), ("pages", pages):
         if value % PAGES_PER_SECTION:
             raise ValueError(
                 f"{where}: {what} {value} is no multiple of a section ({PAGES_PER_SECTION} pages)"
             )
     if table.size is not None and pages << PAGE_SHIFT != size:
         raise ValueError(f"{where}: size {table.size} is no whole number of sections (128 MiB)")
-    if table.start_pfn + pages > MAX_PFN:
+    if start + pages > MAX_PFN:
         raise ValueError(f"{where}: ends above PFN {MAX_PFN}, the most that hardware addresses")
-    if table.free_pages > pages:
-        raise ValueError(f"{where}: free_pages {table.free_pages} of {pages} pages")
-    return Node(
-        table.id, table.start_pfn, pages, toptier, cpus, table.free_pages, table.promo_wmark
-    )
+    return PfnRange(start, start + pages)
+
+
+def _any_ranges(table: _NodeTable) -> list[PfnRange]:
+    """The ranges of `ranges`, whose order `Node` checks."""
+    where = f"node {table.id}"
+    if (table.start_pfn, table.pages, table.size) != (None, None, None):
+        raise ValueError(f"{where}: give ranges, or start_pfn with pages or size, not both")
+    if not table.ranges:
+        raise ValueError(f"{where}: ranges has none; a node without memory has pages = 0")
+    return [PfnRange(*one) for one in table.ranges]
+
+
+def _where(node: Node) -> dict[str, Any]:
+    """The keys that say which PFNs are a node's: those of old where they can."""
+    if len(node.ranges) > 1 or (node.start_pfn | node.pages) % PAGES_PER_SECTION:
+        return {"ranges": [[*one] for one in node.ranges]}
+    return {"start_pfn": node.start_pfn, "pages": node.pages}
 
 
 def _check_nodes(nodes: list[Node]) -> None:
@@ -174,10 +205,24 @@ def _check_nodes(nodes: list[Node]) -> None:
     if len(set(cpus)) < len(cpus):
         twice = next(cpu for cpu in cpus if cpus.count(cpu) > 1)
         raise ValueError(f"CPU {twice} is on two nodes")
-    by_pfn = sorted((node for node in nodes if node.pages), key=lambda node: node.start_pfn)
-    for low, high in pairwise(by_pfn):
-        if high.start_pfn < low.end_pfn:
-            raise ValueError(f"nodes {low.id} and {high.id} overlap from PFN {high.start_pfn} on")
+    by_pfn = _by_pfn(nodes)
+    for (low, one), (high, other) in pairwise(by_pfn):
+        if other.start < one.end:
+            raise ValueError(
+                f"nodes {low} and {high} overlap from PFN {other.start} on: {one} and {other}"
+            )
+        section = other.start // PAGES_PER_SECTION
+        if low != high and (one.end - 1) // PAGES_PER_SECTION == section:
+            raise ValueError(
+                f"nodes {low} and {high}: {one} and {other} share the section at PFN "
+                f"{section * PAGES_PER_SECTION}; a section is one node's"
+            )
+
+
+def _by_pfn(nodes: list[Node]) -> list[tuple[int, PfnRange]]:
+    """Every range with its node's id, the lowest in memory first."""
+    pairs = [(node.id, one) for node in nodes for one in node.ranges]
+    return sorted(pairs, key=lambda pair: pair[1])
 
 
 def _folio(table: _FolioTable) -> Folio:
@@ -185,14 +230,14 @@ def _folio(table: _FolioTable) -> Folio:
 
 
 def _check_folios(folios: list[Folio], nodes: list[Node]) -> None:
-    by_pfn = sorted(nodes, key=lambda node: node.start_pfn)
+    ranges = [one for _nid, one in _by_pfn(nodes)]
     at = 0
     last_end = 0
     for folio in folios:
         end = folio.pfn + folio.pages
-        while at < len(by_pfn) and by_pfn[at].end_pfn <= folio.pfn:
+        while at < len(ranges) and ranges[at].end <= folio.pfn:
             at += 1
-        if at == len(by_pfn) or folio.pfn < by_pfn[at].start_pfn or end > by_pfn[at].end_pfn:
+        if at == len(ranges) or folio.pfn < ranges[at].start or end > ranges[at].end:
             raise ValueError(f"folio at PFN {folio.pfn}: not within one node")
         if folio.pfn < last_end:
             raise ValueError(f"folio at PFN {folio.pfn}: overlaps the folio before it")

@@ -195,7 +195,7 @@ def _finish(writer: PartsWriter, place: _Place, *, force: bool, progress: Progre
 
 
 def _give_up(writer: PartsWriter, place: _Place) -> NoReturn:
-    """Raise the failure that ended a recording before its time, and say what is left of it."""
+    """Raise the failure that ended a recording early, and name what is left of it."""
     if writer.rows_in_parts:
         raise _left(place, str(writer.failure)) from writer.failure
     place.remove()

@@ -1,4 +1,4 @@
-"""Reading an access log in chunks: Parquet, CSV or CSV.zst (replay.md, "Access log").
+"""Reading an access log in chunks: Parquet, CSV or CSV.zst (R7).
 
 Columns come out with the types of `schema`, and with a mark for every row in which some
 value is missing or cannot be one; `check` turns marks into errors or counts them.
@@ -88,7 +88,7 @@ class Log:
                 yield chunk
 
     def last_us(self) -> int | None:
-        """Give the time of the last row, by the least reading; None where it says none.
+        """The time of the last row, by the least reading; None where it says none.
 
         InputError where the log turns out to be truncated or corrupt.
         """
@@ -175,7 +175,7 @@ def _form_of(path: Path, stream: BinaryIO) -> _Form:
 
 
 def _parts_in(path: Path) -> _Form | None:
-    """Give the log that a directory's parts make; None for what is no directory of parts."""
+    """The log that a directory's parts make; None for what is no directory of parts."""
     if not path.is_dir():
         return None
     parts = {int(name.stem): name for name in path.iterdir() if PART.fullmatch(name.name)}
@@ -190,7 +190,7 @@ def _parts_in(path: Path) -> _Form | None:
 
 
 def part_name(number: int) -> str:
-    """Give the name of a recording's part; the first has number 1."""
+    """The name of a recording's part; the first has number 1."""
     return f"{number:06}.parquet"
 
 
@@ -291,7 +291,7 @@ class _Parquet:
 
 
 def _footer_limit(stream: BinaryIO) -> int:
-    """Give the bytes that a text of the footer may have: a long recording's tape is long.
+    """The bytes that a text of the footer may have: a long recording's tape is long.
 
     Arrow's own limit is 100 MB; what a corrupt length claims beyond the file is no text.
     """
@@ -346,7 +346,7 @@ class _Csv:
         return None
 
     def _lines(self) -> Iterator[bytes]:
-        """Give the file in blocks of whole lines."""
+        """The file in blocks of whole lines."""
         compression = "zstd" if self._path.name.endswith(".zst") else None
         rest = b""
         with (
@@ -398,7 +398,7 @@ class _Csv:
 def _values(
     name: str, column: pa.Array[Any]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-    """Give a column as its contract type, and which of its values cannot be one.
+    """A column as its contract type, and which of its values cannot be one.
 
     TypeError where the column as a whole is of a kind that cannot hold such values.
     """
@@ -423,7 +423,7 @@ def _values(
 
 
 def _without_nulls(column: pa.Array[Any], value: int) -> pa.Array[Any]:
-    """Give the column with `value` for its nulls; without any, it takes no compute functions."""
+    """The column with `value` for its nulls; without any, it takes no compute functions."""
     return column.fill_null(value) if column.null_count else column
 
 
@@ -497,6 +497,6 @@ def _from_words(
 
 
 def one_line(error: BaseException) -> str:
-    """Give an error's message as one short line."""
+    """An error's message as one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."

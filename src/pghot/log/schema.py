@@ -1,4 +1,4 @@
-"""The columns and the metadata of an access log (replay.md, "Access log")."""
+"""The columns and the metadata of an access log (R7)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ OPTIONAL: dict[str, npt.DTypeLike] = {
     "write": np.bool_,
     "weight": np.uint32,
     "memcg": np.uint32,
+    "latency_us": np.int32,
 }
 DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL
 
@@ -44,8 +45,8 @@ class Metadata:
     """What a log says of itself, under the Parquet metadata key `pghot`.
 
     `taken` says how the log was taken, in words.  `hz` is the jiffies a second of the
-    machine.  `machine` is the machine file's content as plain data (replay.md, "Machine
-    file"), or empty where it is not known.  `extra` keeps what this version does not know.
+    machine.  `machine` is the machine file's content as plain data (R8), or empty where it is
+    not known.  `extra` keeps what this version does not know.
     """
 
     taken: str = ""
@@ -79,12 +80,12 @@ class Metadata:
         return list(self.extra.get(_TAPE, ()))
 
     def with_tape(self, tape: list[str]) -> Metadata:
-        """Give this metadata with these pieces of tape and no others."""
+        """The same metadata with these pieces of tape and no others."""
         extra = {key: value for key, value in self.extra.items() if key != _TAPE}
         return replace(self, extra=extra | {_TAPE: tape} if tape else extra)
 
     def to_json(self) -> str:
-        """Give the JSON text that is stored in the file."""
+        """The JSON text that is stored in the file."""
         known: dict[str, Any] = {
             "version": self.version,
             "taken": self.taken,

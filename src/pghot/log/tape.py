@@ -37,6 +37,8 @@ class Kind(IntEnum):
     between the wake-up before `about` and the rows of `about` (`as_write`).  END: the last
     wake-up of a run that ended in good order; no values.  LATE: the one wake-up that came after
     that at `about`, where it was not the next one: those between were slept through.
+    STAYED: before the rows of the wake-up at `about` so many pages were looked at a minute after
+    they had been promoted, and so many of them had been demoted again.
     """
 
     ZONES = 1
@@ -48,6 +50,7 @@ class Kind(IntEnum):
     END = 7
     LATE = 8
     WRITE = 9
+    STAYED = 10
 
 
 class Tape:
@@ -73,7 +76,7 @@ class Tape:
         self._pieces = []
 
     def take(self) -> str:
-        """Give the new entries as text, empty where there are none."""
+        """The new entries as text, empty where there are none."""
         if not self._pieces:
             return ""
         raw = np.concatenate(self._pieces).astype("<i8").tobytes()
@@ -82,7 +85,7 @@ class Tape:
 
 
 class TapeReader:
-    """Gives the entries of a tape back, in order.
+    """Reads the entries of a tape, in order.
 
     `pieces` are texts of `Tape.take`; InputError where they are something else.
     """
@@ -98,7 +101,7 @@ class TapeReader:
         """The last wake-up of the run; None where it did not end in good order."""
 
     def next_about(self, kind: Kind) -> int | None:
-        """Give what the next entry is about where it is of this kind, else None."""
+        """What the next entry is about where it is of this kind, else None."""
         if self._at >= len(self._values) or self._values[self._at] != kind:
             return None
         return int(self._values[self._at + 1])
@@ -133,7 +136,7 @@ class TapeReader:
         return self._at >= len(self._values) or self._values[self._at] == Kind.END
 
     def _look_through(self) -> int | None:
-        """See that entries follow each other to the end; give what the END is about."""
+        """See that entries follow each other to the end; what the END is about."""
         at, end_us = 0, None
         while at < len(self._values):
             head = self._values[at : at + 3].tolist()
@@ -161,13 +164,13 @@ def _inflated(pieces: Iterable[bytes]) -> bytes:
 
 
 def as_write(name: str, text: str) -> Values:
-    """Give the values of a WRITE: the tunable's place among all, then the bytes of its text."""
+    """The values of a WRITE: the tunable's place among all, then the bytes of its text."""
     raw = text.encode("utf-8", "surrogatepass")
     return np.array([list(TUNABLES).index(name), *raw], np.int64)
 
 
 def of_write(values: Values) -> tuple[str, str]:
-    """Give the name and the text of a WRITE; InputError where it is none."""
+    """The name and the text of a WRITE; InputError where it is none."""
     try:
         names = dict(enumerate(TUNABLES))
         return names[int(values[0])], bytes(values[1:].tolist()).decode("utf-8", "surrogatepass")
@@ -176,12 +179,12 @@ def of_write(values: Values) -> tuple[str, str]:
 
 
 def damaged(why: str) -> InputError:
-    """Give the error for a tape that is none."""
+    """The error for a tape that is none."""
     return InputError(f"the log's tape of a live run is damaged: {why}")
 
 
 def texts(pieces: object) -> Sequence[str]:
-    """Give the tape that a log's metadata holds; none where it holds none."""
+    """The tape that a log's metadata holds; none where it holds none."""
     if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
         return ()
     return pieces

@@ -68,7 +68,7 @@ class RowWriter(ABC):
         """Hand on what waits."""
 
     def _batch(self) -> pa.RecordBatch:
-        """Give the rows that wait; they go on waiting."""
+        """The rows that wait; they go on waiting."""
         arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
@@ -119,7 +119,7 @@ def create_log(
 
 
 def log_columns(path: Path, optional: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the columns of a log with these optional ones; InputError where one is unknown."""
+    """The columns of a log with these optional ones; InputError where one is unknown."""
     unknown = set(optional) - set(DTYPES)
     if unknown:
         raise InputError(f"{path}: no such log column: {', '.join(sorted(unknown))}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pghot.policies.policy import Figures
+from pghot.policies.policy import Policy
 from pghot.simulated.groups import Group
 from pghot.simulated.world import World
 
 
-class Everywhere:
+class Everywhere(Policy):
     """Serves every access from the nearest node of one tier, whatever room it has."""
 
     def __init__(self, *, toptier: bool) -> None:
         self._toptier = toptier
 
-    def prepare(self, world: World) -> None:
+    def start(self, world: World) -> None:
         """Have each group's accesses go to the node that is fastest for its CPUs."""
         nids = [node.id for node in world.memory.all.values() if node.toptier == self._toptier]
 
@@ -25,7 +25,3 @@ class Everywhere:
 
         if nids:
             world.served_by = nearest
-
-    def figures(self) -> Figures:
-        """Give zeros: nothing moves."""
-        return Figures()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pghot.policies.policy import Figures
+from pghot.policies.policy import Policy
 from pghot.simulated.world import World
 
 
-class Interleave:
+class Interleave(Policy):
     """Places once, and moves nothing."""
 
-    def prepare(self, world: World) -> None:
-        """Have every region spread over the nodes that are there."""
-        world.place_of = lambda _region, _place: (tuple(world.memory.nodes()), True)
+    def start(self, world: World) -> None:
+        """Keep the machine, whose nodes are known when a region is allocated."""
+        self._memory = world.memory
 
-    def figures(self) -> Figures:
-        """Give zeros."""
-        return Figures()
+    def place(self, region: str, nodes: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
+        """Every region over all nodes that are there, a page each in turn."""
+        del region, nodes
+        return tuple(self._memory.nodes()), True

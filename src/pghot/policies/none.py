@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from pghot.policies.policy import Figures
-from pghot.simulated.world import World
+from pghot.policies.policy import Policy
 
 
-class NoPromotion:
-    """Does nothing."""
-
-    def prepare(self, world: World) -> None:
-        """Leave the world as it is."""
-
-    def figures(self) -> Figures:
-        """Give zeros."""
-        return Figures()
+class NoPromotion(Policy):
+    """Has no verb, so nothing moves."""

@@ -17,10 +17,11 @@ from pghot.engine import throttle
 from pghot.engine.fidelity import V7
 from pghot.engine.layout import DEFAULT
 from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
+from pghot.engine.reasons import COLD, FAULT, FIXED, FULL, LIMITED, NOT_SLOW, PROMOTED
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
-from pghot.policies.policy import Figures
+from pghot.policies.policy import Figures, Policy
 from pghot.simulated.scanning import Scanning
 from pghot.simulated.scenario import EventTable
 from pghot.simulated.units import Units
@@ -44,28 +45,21 @@ else:
 HOT_THRESHOLD_MS = 1000
 """debugfs hot_threshold_ms: a fault within it of the scan is of a hot page."""
 
-PROMOTED, NOT_SLOW, COLD, LIMITED, NO_ROOM, REFUSED = range(6)
 _PROMOTED = cython.declare(cython.schar, PROMOTED)
 _NOT_SLOW = cython.declare(cython.schar, NOT_SLOW)
 _COLD = cython.declare(cython.schar, COLD)
 _LIMITED = cython.declare(cython.schar, LIMITED)
-_NO_ROOM = cython.declare(cython.schar, NO_ROOM)
-_REFUSED = cython.declare(cython.schar, REFUSED)
+_FULL = cython.declare(cython.schar, FULL)
+_FIXED = cython.declare(cython.schar, FIXED)
 RATE_LIMIT = "numa_balancing_promote_rate_limit_MBps"
 _ITS_TUNABLES = ("numa_balancing", RATE_LIMIT, "pghot_promote_rate_limit_MBps")
 """Those that the kernel had before the series; the last is the limit's name since."""
 
-REASONS = {
-    COLD: "over the threshold",
-    LIMITED: "rate limited",
-    NO_ROOM: "no room on the target",
-    REFUSED: "cannot be isolated",
-}
 _STUCK = UNMOVABLE | OFF_LRU
 
 
 class FaultedUnits(NamedTuple):
-    """Facts of units by their number.
+    """Metadata of units by their number.
 
     When each was last marked prot_none (ms), whether it must stay where it is, its node and
     pages.
@@ -137,19 +131,19 @@ def judge_faults(
             elif verdict == RATE_LIMITED:
                 found[i] = _LIMITED
             elif fixed[unit]:
-                found[i] = _REFUSED
+                found[i] = _FIXED
             elif free[nid] <= high[nid] + size:
-                found[i] = _NO_ROOM
+                found[i] = _FULL
             else:
                 found[i] = _PROMOTED
                 free[nid] -= size
     return verdicts
 
 
-class NumaBalancing:
+class NumaBalancing(Policy):
     """`kernel.numa_balancing=2` of a kernel without the series."""
 
-    def prepare(self, world: World) -> None:
+    def start(self, world: World) -> None:
         """Start the scanner."""
         self._world = world
         self._pgdat = throttle.make_pgdat()
@@ -167,15 +161,14 @@ class NumaBalancing:
         for name, text in (written | world.scenario.tunables).items():
             self._write(name, text)
         self._scanning = Scanning(world, self._scanned, self._tiering)
-        world.on_faults = self._hint_faults
-        world.on_event.append(self._event)
 
     def figures(self) -> Figures:
-        """Give what was counted."""
+        """The counters of the kernel, and refusals by name."""
         self._figures.counters = self._vmstat.as_dict()
         return self._figures
 
-    def _event(self, event: EventTable) -> None:
+    def event(self, event: EventTable) -> None:
+        """Take a write to a tunable."""
         if event.do == "write" and event.name and event.value is not None:
             self._write(event.name, event.value)
 
@@ -193,7 +186,8 @@ class NumaBalancing:
         self._scan_ms[units] = int(self._world.now * MSEC_PER_SEC)
         self._vmstat.add("numa_pte_updates", pages)
 
-    def _hint_faults(self, faults: Faults) -> None:
+    def hint_faults(self, faults: Faults) -> None:
+        """Promote what was faulted on soon after its scan, in the threads that fault."""
         self._vmstat.add("numa_hint_faults", len(faults.units))
         if not self._tiering():  # of pages marked before; without tiering they stay
             return
@@ -206,11 +200,11 @@ class NumaBalancing:
             self._pgdat,
             mb_to_pages(self._tunables[RATE_LIMIT]),
         )
-        for reason, name in REASONS.items():
-            if count := int(np.count_nonzero(verdicts == reason)):
-                self._figures.refused[name] += count
+        for reason in FAULT[COLD:]:
+            if count := int(np.count_nonzero(verdicts == reason.code)):
+                self._figures.refused[reason.name] += count
         for nid in np.unique(faults.nids).tolist():
-            if np.any((verdicts == NO_ROOM) & (faults.nids == nid)):
+            if np.any((verdicts == FULL) & (faults.nids == nid)):
                 memory.short.add(nid)
             chosen = faults.units[(verdicts == PROMOTED) & (faults.nids == nid)]
             if len(chosen):

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.policies.best_places import NOWHERE, best_places
-from pghot.policies.policy import Figures
+from pghot.policies.policy import Policy
 from pghot.simulated.frames import NONE
 from pghot.simulated.world import World
 
@@ -14,23 +14,20 @@ Floats = npt.NDArray[np.float64]
 Nids = npt.NDArray[np.int64]
 
 
-class Oracle:
+class Oracle(Policy):
     """Has each folio where its accesses take least time, as far as there is room.
 
     Placed from the start of each phase, by idle latencies of the links.  Top-tier nodes are
     filled to their min watermark: further than any policy fills them.
     """
 
-    def prepare(self, world: World) -> None:
-        """Place anew whenever the heat of pages changes."""
+    def start(self, world: World) -> None:
+        """Keep the world, whose heat it knows.  Its moves count in no vmstat counter."""
         self._world = world
-        world.on_new_heat.append(self._place)
 
-    def figures(self) -> Figures:
-        """Give zeros: these moves are nobody's."""
-        return Figures()
-
-    def _place(self, _now: float) -> None:
+    def new_heat(self, now: float) -> None:
+        """Place all folios anew: who accesses what has changed."""
+        del now
         memory = self._world.memory
         units = memory.units
         tops = [nid for nid in memory.nodes() if memory.node_is_toptier(nid)]

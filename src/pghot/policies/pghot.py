@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,8 +14,8 @@ from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.recording import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
-from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION
-from pghot.policies.policy import Figures
+from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
+from pghot.policies.policy import Figures, Policy
 from pghot.simulated.mprof import Recorded
 from pghot.simulated.sampling import Sampling
 from pghot.simulated.scanning import Scanning
@@ -22,11 +24,14 @@ from pghot.simulated.units import Units
 from pghot.simulated.world import Faults, World
 
 
-class Pghot:
-    """One mode, one fidelity, one source or both.  `sources`: bits of `enabled_sources`."""
+class Pghot(Policy):
+    """The engine and its kmigrated, in one mode and fidelity; `source` is what feeds it."""
 
-    def __init__(self, sources: int, layout: Layout = DEFAULT, fidelity: Fidelity = V7) -> None:
-        self._sources = sources
+    source: ClassVar[int]
+    tiering = 0
+    """What `numa_balancing` is at the start."""
+
+    def __init__(self, layout: Layout = DEFAULT, fidelity: Fidelity = V7) -> None:
         self._layout = layout
         self._fidelity = fidelity
         self._busy_s = 0.0
@@ -34,10 +39,9 @@ class Pghot:
         self._notes: list[str] = []
         self._sizes = PowersOfTwo()
         self._pass_us = PowersOfTwo()
-        self._sampling: Sampling | None = None
 
-    def prepare(self, world: World) -> None:
-        """Start the engine, its sources, and kmigrated."""
+    def start(self, world: World) -> None:
+        """Start the engine, its source, and kmigrated."""
         self._world = world
         self.engine = Engine(
             world.memory,
@@ -49,23 +53,16 @@ class Pghot:
         self._write_tunables()
         self.engine.start()
         world.memory.tell(self._moved)
-        if self._sources & 1 << PGHOT_HINTFAULTS:
-            Scanning(world, self._updates, self._tiering)
-            world.on_faults = self._hint_faults
-        if self._sources & 1 << PGHOT_HWHINTS:
-            (rng,) = world.rng.spawn(1)
-            self._sampling = Sampling(world, self.engine.vmstat, self._record_samples, rng)
-            self._notes += self._sampling.driver.notes
-        world.on_event.append(self._event)
+        self._start_source(world)
         world.agenda.at(self.engine.sleep_ms / MSEC_PER_SEC, self._wake)
 
     @property
     def dropped(self) -> int:
-        """Samples that were lost to a full ring."""
-        return self._sampling.driver.dropped if self._sampling else 0
+        """Samples that were lost to a full ring; 0 where the source has none."""
+        return 0
 
     def figures(self) -> Figures:
-        """Give what the engine counted."""
+        """What the engine counted."""
         return Figures(
             self.engine.vmstat.as_dict(),
             self.engine.refused,
@@ -88,13 +85,17 @@ class Pghot:
             tunables=self.engine.tunables.as_dict(),
         )
 
+    def _start_source(self, world: World) -> None:
+        """Start what reports accesses to the engine."""
+        raise NotImplementedError
+
     def _write_tunables(self) -> None:
-        tiering = NUMA_BALANCING_MEMORY_TIERING if self._sources & 1 << PGHOT_HINTFAULTS else 0
-        tunables = {"enabled_sources": str(self._sources), "numa_balancing": str(tiering)}
+        tunables = {"enabled_sources": str(1 << self.source), "numa_balancing": str(self.tiering)}
         for name, text in (tunables | self._world.scenario.tunables).items():
             self.engine.write(name, text)
 
-    def _event(self, event: EventTable) -> None:
+    def event(self, event: EventTable) -> None:
+        """Hotplug and writes to tunables reach the engine as they would the kernel."""
         if event.do == "add_node" and event.node is not None:
             node = self._world.memory.all[event.node]
             self.engine.memory_going_online(node.start_pfn, node.frames)
@@ -104,24 +105,6 @@ class Pghot:
     @property
     def _jiffies(self) -> int:
         return int(self._world.now * self.engine.hz)
-
-    def _tiering(self) -> bool:
-        mode = self.engine.tunables["numa_balancing"]
-        return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
-
-    def _updates(self, _units: Units, pages: int) -> None:
-        self.engine.vmstat.add("numa_pte_updates", pages)
-
-    def _hint_faults(self, faults: Faults) -> None:
-        self.engine.vmstat.add("numa_hint_faults", len(faults.units))
-        if not self._tiering():  # folio_is_promo_candidate(): of pages marked before
-            return
-        pfns = self._world.memory.units.pfn[faults.units]
-        now = (faults.times * self.engine.hz).astype(np.uint64)
-        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now)
-
-    def _record_samples(self, samples: Recorded) -> None:
-        self.engine.record_many(samples.pfn, samples.nid, PGHOT_HWHINTS, samples.time)
 
     def _wake(self, time: float) -> None:
         """Have kmigrated look; it sleeps again when its batches are copied."""
@@ -135,7 +118,7 @@ class Pghot:
                 self._batches += 1
                 self._sizes.add([len(batch.pfns)])
         if self.engine.refused["isolation"] == refused:
-            memory.short &= short  # a batch has taken the last room, and nobody wanted more
+            memory.short &= short  # a batch took the last free pages, and no folio was refused
         wakes = len(self.engine.kmigrated)
         took_us = wakes * costs.kmigrated_wake_us + costs.walk_us(folios, self._batches)
         self._busy_s += took_us * 1e-6
@@ -165,3 +148,52 @@ class Pghot:
         self._world.unreachable(units, seconds, self._batches)
         self._pass_us.add([round(seconds * 1e6)])
         self._busy_s += seconds
+
+
+class HintFaults(Pghot):
+    """The series fed by hint faults, which its scanner provokes."""
+
+    source = PGHOT_HINTFAULTS
+    tiering = NUMA_BALANCING_MEMORY_TIERING
+
+    def _start_source(self, world: World) -> None:
+        self._scan_s = np.zeros(len(world.memory.units.pfn))
+        Scanning(world, self._updates, self._tiering)
+
+    def hint_faults(self, faults: Faults) -> None:
+        """Record the pages that faulted; the fault promotes nothing (R6.1)."""
+        self.engine.vmstat.add("numa_hint_faults", len(faults.units))
+        if not self._tiering():  # folio_is_promo_candidate(): of pages marked before
+            return
+        pfns = self._world.memory.units.pfn[faults.units]
+        now = (faults.times * self.engine.hz).astype(np.uint64)
+        since = np.maximum(faults.times - self._scan_s[faults.units], 0) * USEC_PER_SEC
+        latency_us = np.minimum(since, np.iinfo(np.int32).max).astype(np.int32)
+        self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now, latency_us)
+
+    def _tiering(self) -> bool:
+        mode = self.engine.tunables["numa_balancing"]
+        return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
+
+    def _updates(self, units: Units, pages: int) -> None:
+        self._scan_s[units] = self._world.now
+        self.engine.vmstat.add("numa_pte_updates", pages)
+
+
+class HardwareHints(Pghot):
+    """The series fed by AMD's IBS Memory Profiler."""
+
+    source = PGHOT_HWHINTS
+
+    @property
+    def dropped(self) -> int:
+        """Samples that were lost to a full ring."""
+        return self._sampling.driver.dropped
+
+    def _start_source(self, world: World) -> None:
+        (rng,) = world.rng.spawn(1)
+        self._sampling = Sampling(world, self.engine.vmstat, self._record_samples, rng)
+        self._notes += self._sampling.driver.notes
+
+    def _record_samples(self, samples: Recorded) -> None:
+        self.engine.record_many(samples.pfn, samples.nid, PGHOT_HWHINTS, samples.time)

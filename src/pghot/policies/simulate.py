@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from pghot.binning.forms import Binned
 from pghot.engine.engine import Engine
-from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.policies.pghot import Pghot
-from pghot.policies.policy import Figures, Policy
-from pghot.policies.registry import ENTRIES
+from pghot.policies.policy import Figures, Policy, attach
+from pghot.policies.registry import ENTRIES, POLICIES, make
 from pghot.simulated.kswapd import Kswapd
 from pghot.simulated.region_heat import RegionHeat
 from pghot.simulated.result import Outcome
+from pghot.simulated.scaling import scaled
 from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario_file import load_scenario
 from pghot.simulated.world import World
 
 
 def simulate(
-    scenario: Scenario,
+    scenario: Scenario | Path | str,
     policy: str,
     *,
     seed: int | None = None,
+    scale: float = 1.0,
     progress: Callable[[float, float], None] | None = None,
     observe: Callable[[Engine], object] | None = None,
 ) -> Outcome:
     """Run a scenario with the policy of this name; the same seed gives the same outcome.
 
+    `scenario`: one, the path of its file, or the name of a preset (`pghot sim --list`);
+    `scale` below 1 runs a slice of it.
     `progress` is told the virtual time done and the end to be expected, in seconds.
     `observe` may put an observer into the policy's engine; policies without one are refused.
     InputError for a policy that is not there, or a scenario that cannot run.
+
+    >>> import pghot
+    >>> outcome = pghot.simulate("gups", "none", scale=0.001)
+    >>> outcome.promoted
+    0
     """
-    simulation = Simulation(scenario, policy, seed=seed)
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(str(scenario), POLICIES)
+    simulation = Simulation(scaled(scenario, scale), policy, seed=seed)
     if observe is not None:
         observe(simulation.engine())
     simulation.world.run(progress)
@@ -49,26 +61,24 @@ class Simulation:
     """
 
     def __init__(self, scenario: Scenario, policy: str, *, seed: int | None = None) -> None:
-        if policy not in ENTRIES:
-            near = perhaps(policy, ENTRIES)
-            raise InputError(f"no policy {policy}; {near}there are: {', '.join(ENTRIES)}")
+        self.policy: Policy = make(policy)
         rng = np.random.Generator(np.random.PCG64(scenario.seed if seed is None else seed))
         self.name = policy
         self.world = World(scenario, rng)
         self._heat = RegionHeat(self.world)
-        self.policy: Policy = ENTRIES[policy].make()
-        self.policy.prepare(self.world)
-        if scenario.demotion and not ENTRIES[policy].bound:
+        attach(self.policy, self.world)
+        bound = policy in ENTRIES and ENTRIES[policy].bound
+        if scenario.demotion and not bound:
             self.world.after_step.append(Kswapd(self.world).check)
 
     def engine(self) -> Engine:
-        """Give the policy's engine; InputError where it has none."""
+        """The policy's engine; InputError where it has none."""
         if not isinstance(self.policy, Pghot):
             raise InputError(f"the policy {self.name} has no engine that events could be told of")
         return self.policy.engine
 
     def outcome(self) -> Outcome:
-        """Give what came of it so far."""
+        """What came of it so far."""
         world, figures, account = self.world, self.policy.figures(), self.world.account
         return Outcome(
             policy=self.name,
@@ -99,7 +109,7 @@ class Simulation:
         )
 
     def _binned(self, figures: Figures) -> Binned:
-        """Give what a report needs beside the figures: of the engine, if any, and heat."""
+        """What a report needs beside the figures: of the engine, if any, and heat."""
         own = figures.binned or Binned(kind="simulation", name="", fidelity="")
         refused = dict(sorted(figures.refused.items()))
         heat = self._heat.maps()

@@ -1,1 +1,1 @@
-"""Replaying an access log on a machine of arrays (replay.md)."""
+"""Replaying an access log on a machine of arrays (R9)."""

@@ -37,25 +37,27 @@ class TapedMemory(ArrayMemory):
 
     def before(self, instant: int, engine: Engine) -> None:
         """Take in what was told before the rows of this wake-up were recorded."""
-        while self._take_in(Kind.ONLINE, instant, engine) or self._take_in(
-            Kind.WRITE, instant, engine
-        ):
+        told = (Kind.ONLINE, Kind.WRITE, Kind.STAYED)
+        while any(self._take_in(kind, instant, engine) for kind in told):
             pass
         if self._tape.next_about(Kind.FOLIOS) == instant:
             self._learn(self._tape.take_rows(Kind.FOLIOS, instant, 3))
 
     def woken_at(self, instant: int, engine: Engine) -> int:
-        """Give the wake-up that took the rows of this instant: a later one where it was late.
+        """The wake-up that took the rows of this instant: a later one where it was late.
 
         And take in what was written since the wake-up before.
         """
-        while self._take_in(Kind.WRITE, instant, engine) or self._was_late(instant):
+        told = (Kind.WRITE, Kind.STAYED)
+        while any(self._take_in(kind, instant, engine) for kind in told) or self._was_late(
+            instant
+        ):
             pass
         return max(instant, self._late)
 
     def after(self, engine: Engine) -> None:
         """Take in what was written after the last wake-up."""
-        while self._take_in(Kind.WRITE, None, engine):
+        while any(self._take_in(kind, None, engine) for kind in (Kind.WRITE, Kind.STAYED)):
             pass
 
     def present_pages(self, nid: int) -> int:
@@ -65,18 +67,18 @@ class TapedMemory(ArrayMemory):
         return super().present_pages(nid)
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's zones as they were."""
+        """The node's zones as they were."""
         values = self._tape.take_rows(Kind.ZONES, nid, 2)
         zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
         self._frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
 
     def room(self, nid: int) -> int:
-        """Give the room as it was."""
+        """The room as it was."""
         return int(self._tape.take(Kind.ROOM, nid, 1)[0])
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
-        """Say which folios moved then."""
+        """Which folios moved then."""
         moved: BoolArray = self._tape.take(Kind.MOVED, nid, len(pfns)) != 0
         return moved
 
@@ -102,6 +104,9 @@ class TapedMemory(ArrayMemory):
         about = self._tape.next_about(kind)
         if about is None or (instant is not None and about > instant):
             return False
+        if kind == Kind.STAYED:
+            engine.fault_latency.undone(*self._tape.take(kind, about, 2).tolist())
+            return True
         if kind == Kind.WRITE:
             self._write(*of_write(self._tape.take(kind, about)), about, engine)
             return True
@@ -139,7 +144,7 @@ class TapedMemory(ArrayMemory):
 
 
 def taped(metadata: Metadata | None, engine: Engine) -> TapedMemory | None:
-    """Give the machine of the live run that a log was taken on; None where that was none.
+    """The machine of the live run that a log was taken on; None where that was none.
 
     And None where the run had another mode, fidelity or tunable than `engine`, or a source
     that `engine` has not: the log holds what those gave that the run had.

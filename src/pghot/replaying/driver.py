@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -11,20 +12,24 @@ import numpy as np
 from pghot.baselines.shares import Baselines
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import Node, U64Array
+from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.units import usecs_to_jiffies
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import REQUIRED, SOURCES, Columns, Metadata
+from pghot.replaying.ahead import ahead
 from pghot.replaying.as_live import TapedMemory, taped
 from pghot.replaying.result import BusyBatch, Result
 from pghot.replaying.served import Served, touches_of
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import LOGGED, Renamed, place
 from pghot.sources.access_log import Rows, cut
+
+JUDGED = ("latency_us",)
+"""Optional columns that the engine goes by where a log has them."""
 
 BUSIEST = 5
 """Batches that the result remembers, by pages moved."""
@@ -74,9 +79,6 @@ class Follower(Protocol):
 class _Nobody:
     columns: tuple[str, ...] = ()
 
-    def add(self, time_us: int, number: int, batch: Batch) -> None:
-        """Take no notice."""
-
     def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
         """Take no notice."""
 
@@ -88,7 +90,7 @@ class _Nobody:
 
 
 def replay(
-    log_path: Path | str,
+    log_path: Path | str | Log,
     machine: Machine | Path | str | None = None,
     settings: Settings | None = None,
     *,
@@ -100,6 +102,7 @@ def replay(
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
+    `log_path`: its path, or a log that is open already.
     `machine` is a `Machine`, a machine file's path, or None for the one in the log's
     metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
     rows done so far; `observe` may put an observer into the engine before it takes the first,
@@ -107,17 +110,19 @@ def replay(
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
-    with open_log(log_path) as log:
+    with nullcontext(log_path) if isinstance(log_path, Log) else open_log(log_path) as log:
         known = machine_of(log, machine)
         own = log.metadata if machine is None and settings.start == LOGGED else None
-        nobody = _Nobody()
-        follower = follower or nobody
-        run = _Replay(known, settings, promotions or nobody, watch, progress, follower, own)
+        follower = follower or _Nobody()
+        run = _Replay(known, settings, promotions, watch, progress, follower, own)
         if observe is not None:
             observe(run.engine)
         run.begin(log)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
-        run.through(check.good_rows(c) for c in log.chunks((*REQUIRED, *follower.columns)))
+        columns = (*REQUIRED, *JUDGED, *follower.columns)
+        good_rows = (check.good_rows(c) for c in log.chunks(columns))
+        with closing(ahead(good_rows)) as chunks:
+            run.through(chunks)
         check.look_for_ragged()
         return run.result(log, skipped=check.skipped, machine_name=name_of(machine, log))
 
@@ -151,7 +156,7 @@ class _Replay:
         self,
         machine: Machine,
         settings: Settings,
-        promotions: Promotions,
+        promotions: Promotions | None,
         watch: Watch | None,
         progress: Callable[[int], None] | None,
         follower: Follower,
@@ -318,39 +323,44 @@ class _Replay:
         self._follower.reaches(self._instant, self._rows, self._batches)
         if self._live is not None:
             self._live.before(self._instant, self.engine)
-        for batch in self.engine.look(usecs_to_jiffies(self._instant, self._hz)):
-            self._promotions.add(self._instant, self._batches, batch)
-            self._remember(batch)
-            self._batches += 1
+        for migrated in self.engine.migrations(usecs_to_jiffies(self._instant, self._hz)):
+            if self._promotions is not None:
+                for number, batch in enumerate(migrated, self._batches):
+                    self._promotions.add(self._instant, number, batch)
+            self._remember(migrated)
+            self._batches += len(migrated)
         if self._watch is not None:
             self._watch.looked(self._instant, self._rows, self.engine, self.memory.free_pages)
         if self._progress:
             self._progress(self._rows)
 
-    def _remember(self, batch: Batch) -> None:
-        moved = batch.pages_moved
-        if len(self._busiest) == BUSIEST and moved <= self._busiest[-1].pages:
-            return
-        self._busiest.append(
-            BusyBatch(
-                number=self._batches,
-                time_us=self._instant,
-                from_nid=batch.from_nid,
-                to_nid=batch.to_nid,
-                memcg=batch.memcg,
-                folios=len(batch.pfns),
-                pages=moved,
+    def _remember(self, migrated: Migrated) -> None:
+        """Keep the busiest batches; of equals, those that came first."""
+        pages = migrated.batches["pages_moved"]
+        least = self._busiest[-1].pages if len(self._busiest) == BUSIEST else -1
+        for at in np.flatnonzero(pages > least).tolist():
+            if len(self._busiest) == BUSIEST and pages[at] <= self._busiest[-1].pages:
+                continue
+            folios, nid, memcg, moved = migrated.batches[at].tolist()
+            self._busiest.append(
+                BusyBatch(
+                    number=self._batches + at,
+                    time_us=self._instant,
+                    from_nid=migrated.from_nid,
+                    to_nid=nid,
+                    memcg=memcg,
+                    folios=folios,
+                    pages=moved,
+                )
             )
-        )
-        self._busiest.sort(key=lambda busy: -busy.pages)
-        del self._busiest[BUSIEST:]
+            self._busiest.sort(key=lambda busy: -busy.pages)
+            del self._busiest[BUSIEST:]
 
     def _record(self, rows: Rows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies)
+        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
         self._rows += len(rows.pfn)
         if self._watch is not None:
             self._watch.rows(rows.instant, rows.pfn)
         if self._sources_by_log and self._sources_seen != (1 << len(SOURCES)) - 1:
-            for number in SOURCES.values():
-                if np.any(rows.source == number):
-                    self._sources_seen |= 1 << number
+            for number in {int(rows.source.min()), int(rows.source.max())}:  # there are but two
+                self._sources_seen |= 1 << number

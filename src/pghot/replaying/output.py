@@ -1,4 +1,4 @@
-"""The files of a replay (replay.md, "What it writes"): all of them at once, or none."""
+"""The files of a replay (R10): all of them at once, or none."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pyarrow.parquet
 
 from pghot.binning.forms import BINNED, Binned, binned_file
 from pghot.binning.run_binner import RunBinner
-from pghot.engine.kmigrated import Batch
 from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
 from pghot.files.whole import Staging, whole_directory
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"

@@ -1,4 +1,4 @@
-"""What a replay ends with, and its summary as replay.md writes it."""
+"""What a replay ends with, and its summary (R10.4)."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Result:
         return self.engine.accesses_born_on_toptier / self.accesses if self.accesses else 0.0
 
     def summary(self) -> dict[str, Any]:
-        """Give the content of summary.json."""
+        """The content of summary.json."""
         said = {"taken_by": self.taken_by} if self.taken_by else {}
         common = summary.summary(
             self.engine,
@@ -158,11 +158,11 @@ class Result:
         return said | common | self._provenance() | self._outcome()
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays of records.npz."""
+        """The arrays of records.npz."""
         return summary.records(self.engine)
 
     def binned(self, binner: RunBinner) -> Binned:
-        """Give what was binned of it."""
+        """What was binned of it."""
         return binner.binned(
             "replay",
             self.engine,

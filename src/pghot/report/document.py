@@ -50,7 +50,7 @@ def print_topics(commands: Mapping[str, str], topics: Mapping[str, str]) -> None
 
 
 def _table(text: str) -> Table:
-    """Give a table whose first column, the names, is never cut."""
+    """A table whose first column, the names, is never cut."""
     head, _rule, *rows = ([_plain(cell) for cell in _CELL.split(line)[1:-1]]
                           for line in text.splitlines())  # fmt: skip
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_header=any(head))
@@ -62,7 +62,7 @@ def _table(text: str) -> Table:
 
 
 def _plain(cell: str) -> str:
-    """Give a cell's words without the marks of code and links."""
+    """A cell's words without the marks of code and links."""
     return _LINK.sub(r"\1", cell).replace("`", "").replace("\\|", "|").strip()
 
 

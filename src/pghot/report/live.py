@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def status_line(result: LiveResult) -> str:
-    """Give the state of things in one line."""
+    """The state of things in one line."""
     seen = sum(source.counts.seen for source in result.sources)
     lost = sum(source.counts.lost for source in result.sources)
     refused = sum(count for count, _ in result.refusals().values())

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.units import USEC_PER_SEC
+from pghot.live.scan_pace import FAULT_NS
 from pghot.report.plain import plain
 from pghot.report.sizes import size
 
@@ -39,6 +40,7 @@ def print_live(result: LiveResult) -> None:
         table.add_row("promoted by the kernel itself", f"{result.kernel_promoted:,}", "pages")
     if result.pump.late:
         table.add_row("samples that came late", f"{result.pump.late:,}", "taken as of just then")
+    _add_heat(table, result)
     table.add_row("our CPU time", f"{result.cpu_s:,.2f} s", f"{result.cpu_share:.1%} of one CPU")
     console.print(table)
     console.print(_sources(result))
@@ -50,6 +52,24 @@ def print_live(result: LiveResult) -> None:
         console.print(_memcgs(result))
     for line in _advice(result):
         console.print(line, soft_wrap=True)
+
+
+def _add_heat(table: Table, result: LiveResult) -> None:
+    """What was learnt from latencies, what stayed, and what the faults cost."""
+    faults, staying, pacer = result.engine.fault_latency, result.staying, result.pacer
+    if faults.passed + faults.over:
+        words = "no page is hotter than others" if faults.flat else f"{faults.threshold_us:,} us"
+        table.add_row(
+            "hot by their latency",
+            f"{faults.passed:,}",
+            f"faults; now below {words}" if not faults.flat else words,
+        )
+    if staying is not None and staying.looked_at:
+        share = staying.demoted / staying.looked_at
+        table.add_row("demoted within a minute", f"{share:.0%}", "of the pages looked at again")
+    if pacer is not None and pacer.targets_ns:
+        words = f"of the targets' CPU time, at {FAULT_NS:,} ns each"
+        table.add_row("hint faults cost", f"{pacer.targets_share:.2%}", words)
 
 
 _COUNTS = {
@@ -113,7 +133,7 @@ def _memcgs(result: LiveResult) -> Table:
 
 
 def _advice(result: LiveResult) -> list[str]:
-    """Say where to look when nothing was promoted."""
+    """Where to look when nothing was promoted."""
     if result.promoted:
         return []
     if not any(source.counts.seen for source in result.sources):

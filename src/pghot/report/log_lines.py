@@ -59,7 +59,7 @@ class JsonLines:
 
 
 def figures(result: LiveResult) -> dict[str, Any]:
-    """Give the figures of a run that a log wants."""
+    """The figures of a run that a log wants."""
     return {
         "elapsed_s": result.elapsed_us / USEC_PER_SEC,
         "samples": sum(source.counts.seen for source in result.sources),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def plain(name: str) -> str:
-    r"""Give a name with each character that cannot be printed as its escape, such as `\x1b`.
+    r"""A name with each character that cannot be printed as its escape, such as `\x1b`.
 
     What is no character (a byte that is not UTF-8) becomes `?`.
     """

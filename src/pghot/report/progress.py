@@ -12,7 +12,7 @@ Progressed = Callable[[float, float], None]
 
 
 @contextmanager
-def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
+def rows_progress(log: Path, what: str = "replaying") -> Iterator[Callable[[int], None] | None]:
     """Give a function that takes the rows done so far, or None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
@@ -30,7 +30,7 @@ def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
     except InputError:
         pass  # the replay itself will say it
     with Progress(
-        TextColumn("replaying"),
+        TextColumn(what),
         BarColumn(),
         TextColumn("{task.completed:,} rows"),
         TimeElapsedColumn(),
@@ -39,6 +39,40 @@ def rows_progress(log: Path) -> Iterator[Callable[[int], None] | None]:
     ) as bar:
         task = bar.add_task("", total=total)
         yield lambda rows: bar.update(task, completed=rows)
+
+
+@contextmanager
+def points_progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Give a function that takes the points that have ended and all; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("points"),
+        BarColumn(),
+        TextColumn("{task.completed:,} of {task.total:,}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=1)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def lines_progress() -> Iterator[Callable[[str], None] | None]:
+    """Give a function that takes what is under way; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
 
 
 @contextmanager

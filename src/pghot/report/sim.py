@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.engine.reasons import by_words
 from pghot.policies.registry import ENTRIES
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.plain import plain
 from pghot.report.sim_facts import BASE, start_of, verdict_against
 from pghot.report.sizes import size
-from pghot.report.table import WHY
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13
@@ -104,9 +104,10 @@ def _outcomes(comparison: Comparison, outcomes: Sequence[Outcome]) -> Table:
         table.add_row(
             f"  {what}", *(_seconds(outcome.overhead_s.get(what)) for outcome in outcomes)
         )
-    for reason in _names(outcome.refused for outcome in outcomes):
-        label = f"refused: {WHY.get(reason, reason)}"
-        table.add_row(_fold(label), *(f"{o.refused.get(reason, 0):,}" for o in outcomes))
+    refused = [by_words(outcome.refused) for outcome in outcomes]
+    for reason in _names(refused):
+        counts = (f"{by_reason.get(reason, 0):,}" for by_reason in refused)
+        table.add_row(_fold(f"refused: {reason}"), *counts)
     return table
 
 

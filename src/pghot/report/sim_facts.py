@@ -28,7 +28,7 @@ def policy_facts(
     *,
     log: LogFacts | None = None,
 ) -> dict[str, Any]:
-    """Give where the result of a policy comes from, and what came of it beside the `others`."""
+    """Where the result of a policy comes from, and what came of it beside the `others`."""
     by_policy = {other.policy: other for other in others}
     engine = result.binned if result.binned and result.binned.tunables else None
     start = start_of(scenario)
@@ -56,7 +56,7 @@ def policy_facts(
 
 
 def start_of(scenario: Scenario) -> str:
-    """Say where a scenario's memory is at first, in a replay's words.
+    """Where a scenario's memory is at first, in a replay's words.
 
     Its regions' `place` says it: the top tier as far as it has room, or a lower one; `mixed`
     where regions differ.
@@ -73,7 +73,7 @@ def start_of(scenario: Scenario) -> str:
 
 
 def share_of(result: Outcome) -> Share:
-    """Give the share of accesses that the top tier served, in all and in the second half."""
+    """The share of accesses that the top tier served, in all and in the second half."""
     timeline = result.timeline
     late = timeline.time_s > result.run_s / 2
     accesses = float(timeline.accesses[late].sum())
@@ -113,7 +113,7 @@ def _mode(result: Outcome) -> str:
 
 
 def _nodes(scenario: Scenario) -> list[dict[str, Any]]:
-    """Give the nodes, all of whose pages are free before anything is allocated."""
+    """The nodes, all of whose pages are free before anything is allocated."""
     sizes = [parse_size(node.size) >> PAGE_SHIFT for node in scenario.node]
     return [
         node_facts(node.id, pages, pages, toptier=node.toptier)

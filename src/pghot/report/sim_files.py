@@ -44,7 +44,7 @@ class SimOutput:
 
 
 def timeline_table(outcome: Outcome) -> pa.Table:
-    """Give a timeline as a table: its policy, its columns, the free pages of each node."""
+    """A timeline as a table: its policy, its columns, the free pages of each node."""
     timeline = outcome.timeline
     columns = {"policy": pa.array([outcome.policy] * len(timeline.time_s), pa.string())}
     for name in _FLOATS:
@@ -58,6 +58,6 @@ def timeline_table(outcome: Outcome) -> pa.Table:
 
 @contextmanager
 def sim_directory(path: Path, *, force: bool = False) -> Iterator[SimOutput]:
-    """Give a `SimOutput` whose files appear in `path` at a clean end, and only then."""
+    """A `SimOutput` whose files appear in `path` at a clean end, and only then."""
     with whole_directory(path, FILES, force=force) as staging:
         yield SimOutput(staging)

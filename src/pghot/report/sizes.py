@@ -6,7 +6,7 @@ from pghot.engine.units import PAGE_SHIFT
 
 
 def size(pages: int) -> str:
-    """Give pages as a size that a person reads."""
+    """Pages as a size that a person reads."""
     amount = float(pages << PAGE_SHIFT)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if amount < 1024:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pghot.engine import reasons
 from pghot.engine.units import USEC_PER_SEC
 from pghot.report.plain import plain
 from pghot.report.sizes import size
@@ -16,15 +17,6 @@ from pghot.report.verdict import verdict_lines
 
 if TYPE_CHECKING:
     from pghot.replaying.result import Result
-
-WHY = {
-    "threshold": "touched too long ago (threshold)",
-    "rate_limit": "rate limit reached",
-    "already_there": "already on the target node",
-    "no_target": "target is no online top-tier node",
-    "isolation": "no room on the target (isolation)",
-    "migration": "no room on the target when the batch moved",
-}
 
 
 BASELINES = {
@@ -79,14 +71,14 @@ def _outcome(result: Result) -> Table:
             "as it went live", "", "with the free pages, folios and refusals of the host"
         )
     for reason, count in sorted(result.engine.refused.items()):
-        table.add_row("refusals of ready folios", f"{count:,}", WHY[reason])
+        table.add_row("refusals of ready folios", f"{count:,}", reasons.words(reason))
     if result.skipped:
         table.add_row("bad rows skipped", f"{result.skipped:,}", "")
     return table
 
 
 def _said(result: Result) -> list[str]:
-    """Give the verdict and what it rests on, where the log can tell."""
+    """The verdict and what it rests on, where the log can tell."""
     if result.time is None:
         return []
     verdict, *basis = verdict_lines(result.time.to_dict())
@@ -165,7 +157,7 @@ def _busiest(result: Result) -> Table:
 
 
 def _hints(result: Result) -> list[str]:
-    """Say what to look at: a machine without a top tier, or nothing that moved."""
+    """What to look at: a machine without a top tier, or nothing that moved."""
     if not any(result.memory.node_is_toptier(nid) for nid in result.memory.node_ids()):
         return ["no node is top tier: pages went from one slow node to another, if anywhere"]
     if result.pages_promoted or not result.accesses:

@@ -44,7 +44,7 @@ def _nodes(topology: Topology) -> Table:
 
 
 def _speeds(topology: Topology) -> Table:
-    """Give the firmware's figures: class 0 from the nearest node, 1 from the nearest CPUs."""
+    """The firmware's figures: class 0 from the nearest node, 1 from the nearest CPUs."""
     table = Table("node", "from", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("read", "write", "read", "write"):
         table.add_column(f"{name}\n{'ns' if len(table.columns) < 4 else 'MB/s'}", justify="right")

@@ -9,7 +9,7 @@ MS = 1e3
 
 
 def verdict_lines(time: Mapping[str, Any]) -> list[str]:
-    """Give the verdict, and what it rests on; `time` is as in summary.json."""
+    """The verdict, and what it rests on; `time` is as in summary.json."""
     if why := time.get("why"):
         return [f"Promotion: {time['verdict']} ({why})."]
     low, high = time["saved_s"]
@@ -22,7 +22,7 @@ def verdict_lines(time: Mapping[str, Any]) -> list[str]:
 
 
 def basis_lines(time: Mapping[str, Any]) -> list[str]:
-    """Give the prices that a verdict rests on, and what it leaves out, if there are any."""
+    """The prices that a verdict rests on, and what it leaves out, if there are any."""
     prices = time.get("prices")
     if not prices:
         return []

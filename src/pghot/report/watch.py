@@ -15,7 +15,7 @@ class WatchLine:
         self._before: Mapping[str, float] = {"time": 0.0}
 
     def of(self, state: Mapping[str, Any]) -> str:
-        """Give the line of a state."""
+        """The line of a state."""
         now = _figures(state)
         before = self._before
         if not before["time"]:
@@ -32,7 +32,7 @@ class WatchLine:
 
 
 def _figures(state: Mapping[str, Any]) -> dict[str, float]:
-    """Give what rates are made of: the time in seconds, and counts since the start."""
+    """What rates are made of: the time in seconds, and counts since the start."""
     live = state["live"]
     return {
         "time": state["time"],
@@ -45,7 +45,7 @@ def _figures(state: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _full(state: Mapping[str, Any]) -> str:
-    """Give how full the top tier is."""
+    """How full the top tier is."""
     nodes = [node for node in state["nodes"].values() if node["toptier"]]
     pages = sum(node["pages"] for node in nodes)
     free = sum(node["free_pages"] for node in nodes)

@@ -8,18 +8,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pghot.log.event_schema import MOVED
+from pghot.engine.reasons import MOVED, refusal, words
 from pghot.why.advice import advice, opening
 from pghot.why.life import IGNORED, RECORDED, Life, Step
 from pghot.why.refused import Refusals
-from pghot.why.words import FATES, refusal
 
 MOST_STEPS = 40
 """Steps that are shown; the ones in the middle of a longer life are counted."""
 
 
 def life_dict(life: Life) -> dict[str, Any]:
-    """Give a life as `pghot why --json` prints it."""
+    """A life as `pghot why --json` prints it."""
     said = life.said
     return {
         "page": str(life.page),
@@ -85,7 +84,7 @@ def print_refusals(refusals: Refusals) -> None:
     _print_rows(console, table)
     table = _table("accesses", "count")
     for fate, count in refusals.fates.items():
-        table.add_row(FATES.get(fate, fate), f"{count:,}")
+        table.add_row(words(fate), f"{count:,}")
     _print_rows(console, table)
     _print_gaps(console, refusals.complete_from_s, refusals.damaged)
 
@@ -103,7 +102,7 @@ def _print_rows(console: Console, table: Table) -> None:
 
 
 def _print_gaps(console: Console, complete_from_s: float, damaged: list[int]) -> None:
-    """Say what the log cannot know."""
+    """What the log cannot know."""
     if complete_from_s:
         console.print(f"The log is complete from {complete_from_s:,.1f} s on.", style="dim")
     for number in damaged:
@@ -130,14 +129,14 @@ def _what(step: Step) -> str:
     if step.what in {RECORDED, IGNORED}:
         sources = ", ".join(sorted(step.sources))
         line = f"{count:,} access{'es' if count > 1 else ''} ({sources})"
-        return f"{line}, ignored: {FATES[step.why]}" if step.what == IGNORED else line
+        return f"{line}, ignored: {words(step.why)}" if step.what == IGNORED else line
     if step.what == MOVED:
         how = f" ({step.status})" if step.status else ""
         return f"moved from node {step.from_nid} to node {step.to_nid} in batch {step.batch}{how}"
     times = f" {count:,} times" if count > 1 else ""
-    words = refusal(step.why, step.status, movable=step.movable)
+    why = refusal(step.why, step.status, movable=step.movable)
     batch = f" in batch {step.batch}" if step.batch >= 0 else ""
-    return f"refused{times}{batch}: {words}"
+    return f"refused{times}{batch}: {why}"
 
 
 def _heat(step: Step) -> str:

@@ -33,16 +33,16 @@ class Prices:
     move_source: str = MOVES
 
     def moves_s(self, pages: int, batches: int) -> float:
-        """Give the seconds that moving so many pages in so many batches takes."""
+        """The seconds that moving so many pages in so many batches takes."""
         return (pages * self.page_us + batches * self.batch_us) * 1e-6
 
     def to_dict(self) -> dict[str, Any]:
-        """Give them as plain data."""
+        """As plain data."""
         return asdict(self)
 
 
 def prices_on(machine: Machine | None) -> Prices:
-    """Give the prices on a machine: its own latencies where every node has one.
+    """The prices on a machine: its own latencies where every node has one.
 
     The mean of a tier's nodes stands for it.
     """

@@ -25,7 +25,7 @@ class LogFacts:
     taken_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Give them as plain data."""
+        """As plain data."""
         return {
             "name": self.name,
             "sha256": self.sha256,
@@ -52,7 +52,7 @@ def provenance(
     machine: dict[str, Any],
     start: str | None,
 ) -> dict[str, Any]:
-    """Give where a result comes from; what a kind of result does not have is None."""
+    """Where a result comes from; what a kind of result does not have is None."""
     return {
         "version": made.version if made else None,
         "command": made.command if made else None,
@@ -73,7 +73,7 @@ def outcome(
     refused: Mapping[str, int],
     time: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Give what came of it: shares of accesses that the top tier served, and moves."""
+    """What came of it: shares of accesses that the top tier served, and moves."""
     known = baselines if isinstance(baselines, Mapping) else _by_name(baselines)
     unknown = Share(None, None)
     return {
@@ -87,17 +87,17 @@ def outcome(
 
 
 def machine_facts(name: str | None, nodes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give what a result says of its machine, whose nodes are from `node_facts`."""
+    """What a result says of its machine, whose nodes are from `node_facts`."""
     return {"name": name, "nodes": nodes}
 
 
 def node_facts(nid: int, pages: int, free_pages: int, *, toptier: bool) -> dict[str, Any]:
-    """Give what a result says of a node."""
+    """What a result says of a node."""
     return {"id": nid, "toptier": toptier, "pages": pages, "free_pages": free_pages}
 
 
 def digest(path: Path) -> str | None:
-    """Give the SHA-256 of a log; None where it is gone.
+    """The SHA-256 of a log; None where it is gone.
 
     Of a recording in parts: that of the text that their own make in order.
     """

@@ -46,7 +46,7 @@ class Verdict:
     not_in_it: tuple[str, ...] = NOT_IN_IT
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """As plain data."""
         return {
             "verdict": self.verdict,
             "against": self.against,
@@ -103,12 +103,12 @@ def run_time_verdict(base_s: float, run_s: float, against: str) -> dict[str, Any
 
 
 def untold(why: str) -> dict[str, Any]:
-    """Give what a result says where time cannot be estimated, as plain data."""
+    """What a result says where time cannot be estimated, as plain data."""
     return {"verdict": CANNOT_BE_TOLD, "against": None, "saved_s": [None, None], "why": why}
 
 
 def _seconds(if_one: float, accesses_a_row: float | None, *, least: bool) -> float | None:
-    """Give a bound of the seconds saved, from what it is where a row is one access.
+    """A bound of the seconds saved, from what it is where a row is one access.
 
     A row of an unknown number of accesses is one at least.
     """

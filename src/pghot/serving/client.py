@@ -47,7 +47,7 @@ class Client:
         self._socket.close()
 
     def get(self, names: Sequence[str] = ()) -> dict[str, int]:
-        """Give tunables and counters by name; all tunables where none is named."""
+        """Tunables and counters by name; all tunables where none is named."""
         values: dict[str, int] = self._ask({"do": "get", "names": list(names)})["values"]
         return values
 
@@ -56,12 +56,12 @@ class Client:
         self._ask({"do": "set", "name": name, "value": text})
 
     def state(self) -> dict[str, Any]:
-        """Give the run's last state."""
+        """The run's last state."""
         state: dict[str, Any] = self._ask({"do": "state"})["state"]
         return state
 
     def watch(self) -> Iterator[dict[str, Any]]:
-        """Give a state a second, and one after each write, until the run is over."""
+        """A state a second, and one after each write, until the run is over."""
         self._send({"do": "watch"})
         while "state" in (answer := self._answer()):
             yield answer["state"]
@@ -105,7 +105,7 @@ class Client:
 
 
 def find_run(directory: Path, *, pid: int | None = None, hint: str = "") -> Path:
-    """Give the socket of the only run in a directory, or of the run with a pid.
+    """The socket of the only run in a directory, or of the run with a pid.
 
     PghotError, one line, where there is none (`hint` ends it), or where there are several: it
     lists them.

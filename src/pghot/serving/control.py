@@ -1,4 +1,4 @@
-"""The control socket of a run: reads, writes and states for whoever owns it."""
+"""The control socket of a run: reads, writes and states for its owner."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class _Server:
         self._accepting.start()
 
     def close(self) -> None:
-        """Take nobody in any more, and let the others go once they have had their last."""
+        """Accept no client any more; close the others once their answers are sent."""
         self._closing = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -126,7 +126,7 @@ class _Server:
                     raw = requests.readline(protocol.LONGEST)
 
     def _why_not(self, client: socket.socket) -> str:
-        """Say why a client is not served; empty where it is."""
+        """Why a client is not served; empty where it is."""
         raw = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         _pid, uid, _gid = _UCRED.unpack(raw)
         if uid not in {0, self._owner}:
@@ -160,7 +160,7 @@ class _Server:
         return verbs[verb](request)
 
     def _get(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give values by name: tunables and counters; all tunables where none is named."""
+        """Values by name: tunables and counters; all tunables where none is named."""
         names = request.get("names", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError("get: wants names, a list of texts")
@@ -193,7 +193,7 @@ class _Server:
         yield {"ok": {"over": True}}
 
     def _state(self) -> dict[str, Any]:
-        """Give the last state, or the first once there is one."""
+        """The last state, or the first once there is one."""
         self._desk.next_state(0, FIRST_S)
         state = self._desk.state()
         if not state:

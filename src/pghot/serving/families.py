@@ -52,12 +52,12 @@ def _one(value: Callable[[State], float]) -> Callable[[State], Iterable[Sample]]
 
 
 def _nodes(key: str, unit: float = 1) -> Callable[[State], Iterable[Sample]]:
-    """Give a figure of each node."""
+    """A figure of each node."""
     return lambda state: [((nid,), node[key] * unit) for nid, node in state["nodes"].items()]
 
 
 def _memory(key: str) -> Callable[[State], Iterable[Sample]]:
-    """Give pages of each node in bytes, by node and tier."""
+    """Pages of each node in bytes, by node and tier."""
     return lambda state: [
         ((nid, "top" if node["toptier"] else "lower"), node[key] * _PAGE)
         for nid, node in state["nodes"].items()
@@ -97,7 +97,7 @@ def _run(state: State) -> Iterable[Sample]:
 
 
 def kernel_name(counter: str) -> str:
-    """Give the metric's name of a kernel counter, without `_total`."""
+    """The metric's name of a kernel counter, without `_total`."""
     return f"pghot_{counter.removeprefix('pghot_')}"
 
 

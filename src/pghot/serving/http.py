@@ -1,4 +1,4 @@
-"""A page over HTTP, from one thread, for as many as come: whoever they are, the run goes on.
+"""A page over HTTP, from one thread; no client can hold up the run.
 
 Any user of the machine may connect to a port of the loopback.  There are `MOST` connections
 at a time, the one that has waited longest makes room for a new one, and each has `PATIENCE_S`
@@ -23,7 +23,7 @@ LONGEST = 8192
 
 _LOOK_S = 0.2
 _REST_S = 1.0
-"""How long nobody is let in where the system has no descriptor or no memory left."""
+"""Seconds without accept(2) where the system has no descriptor or no memory left."""
 
 _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PIECE = 1 << 16
@@ -69,7 +69,7 @@ class PageServer:
         self._worker.start()
 
     def close(self) -> None:
-        """Serve nobody any more."""
+        """Stop serving."""
         self._closing = True
         self._worker.end(10 * _LOOK_S)
         self._server.close()

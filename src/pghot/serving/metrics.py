@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def metrics(desk: Desk, address: str, version: str, tell: Tell = nobody) -> Iterator[str]:
-    """Serve metrics at ADDRESS:PORT until the end; give the URL.
+    """Serve metrics at ADDRESS:PORT until the end; the URL.
 
     InputError where that is no address, PghotError where it cannot be listened at or
     prometheus-client is not installed.  `tell` hears what goes wrong meanwhile.
@@ -98,7 +98,7 @@ class Collector:
         self._most: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def collect(self) -> Iterator[Metric]:
-        """Give every family with its samples."""
+        """Every family with its samples."""
         from prometheus_client.core import (  # noqa: PLC0415
             CounterMetricFamily,
             GaugeMetricFamily,

@@ -113,7 +113,7 @@ def _check(directory: Path) -> None:
 
 
 def _library() -> ModuleType:
-    """Give mfusepy; PghotError that says what to install."""
+    """mfusepy; PghotError that says what to install."""
     if not DEVICE.exists():
         raise PghotError(f"--mount: no {DEVICE} here; modprobe fuse makes it")
     try:

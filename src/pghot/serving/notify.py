@@ -22,7 +22,7 @@ _LOOK_S = 1.0
 
 
 class Notifier:
-    """Sends to the manager that started us; to nobody where there is none."""
+    """Sends to the service manager that started us, if any."""
 
     def __init__(self, environ: MutableMapping[str, str] | None = None) -> None:
         """Take the manager's variables out of `environ`: a command that we start is not us."""
@@ -38,23 +38,23 @@ class Notifier:
 
     @property
     def listens(self) -> bool:
-        """Whether there is somebody to tell."""
+        """Whether a service manager listens."""
         return bool(self._address)
 
     def ready(self, status: str = "") -> None:
-        """Say that the run goes on, for the first time or after a reload."""
+        """READY=1: the run goes on, for the first time or after a reload."""
         self._send("READY=1", *([f"STATUS={status}"] if status else []))
 
     def status(self, line: str) -> None:
-        """Say how it goes, and that it does where that is watched."""
+        """STATUS=, and WATCHDOG=1 where the manager asks for it."""
         self._send(f"STATUS={line}", *(["WATCHDOG=1"] if self.watched else []))
 
     def reloading(self) -> None:
-        """Say that the configuration is read again; `ready` ends it."""
+        """RELOADING=1: the configuration is read again; `ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        """Say that it ends."""
+        """STOPPING=1: the run ends."""
         self._send("STOPPING=1")
 
     def _send(self, *lines: str) -> None:
@@ -68,7 +68,7 @@ class Notifier:
 
 @contextmanager
 def announced(desk: Desk, notifier: Notifier, tell: Tell = nobody) -> Iterator[None]:
-    """Tell the manager of a run as long as this lasts, by the states at its desk.
+    """Notify the manager of a run as long as this lasts, by the states at its desk.
 
     A state comes each second from the run's own thread: while one comes, the run is alive.
     """
@@ -86,7 +86,7 @@ def announced(desk: Desk, notifier: Notifier, tell: Tell = nobody) -> Iterator[N
 
 
 def status_text(state: dict[str, Any]) -> str:
-    """Give a state in one line."""
+    """A state in one line."""
     live = state["live"]
     size = live["promoted_pages"] << PAGE_SHIFT
     return (
@@ -112,14 +112,14 @@ def _announce(desk: Desk, notifier: Notifier, over: Callable[[], bool]) -> None:
 
 
 def _address(name: str) -> str:
-    """Give the socket's address; a leading @ is the abstract name space."""
+    """The socket's address; a leading @ is the abstract name space."""
     if name.startswith("@"):
         return "\0" + name[1:]
     return name if name.startswith("/") else ""
 
 
 def _watched(environ: MutableMapping[str, str]) -> bool:
-    """Tell whether the manager wants signs of life from this process (sd_watchdog_enabled(3))."""
+    """Whether the manager wants signs of life from this process (sd_watchdog_enabled(3))."""
     microseconds = environ.pop("WATCHDOG_USEC", "")
     pid = environ.pop("WATCHDOG_PID", "")
     return microseconds.isdecimal() and int(microseconds) > 0 and pid in {"", str(os.getpid())}

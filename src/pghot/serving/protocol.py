@@ -31,7 +31,7 @@ class ControlError(PghotError):
 
 
 def line(values: dict[str, Any]) -> bytes:
-    """Give a line of the protocol."""
+    """A line of the protocol."""
     return json.dumps(values).encode() + b"\n"
 
 
@@ -47,7 +47,7 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 
 def failure(error: Exception) -> dict[str, Any]:
-    """Give the answer to a request that was refused."""
+    """The answer to a request that was refused."""
     number = getattr(error, "errno", None)
     message = str(error)
     if number is not None and (name := errno.errorcode.get(number)) and name not in message:
@@ -57,7 +57,7 @@ def failure(error: Exception) -> dict[str, Any]:
 
 
 def success(answer: dict[str, Any]) -> dict[str, Any]:
-    """Give what an answer holds; ControlError where that is a refusal."""
+    """What an answer holds; ControlError where that is a refusal."""
     if "error" in answer:
         error = answer["error"]
         raise ControlError(error["message"], error["errno"], error["status"])

@@ -21,7 +21,7 @@ _LONGEST = 107
 
 
 def socket_of(directory: Path, pid: int) -> Path:
-    """Give where the run with this pid listens."""
+    """Where the run with this pid listens."""
     return directory / f"{pid}.sock"
 
 
@@ -91,7 +91,7 @@ def _by_descriptor(directory: Directory, name: str) -> bytes:
 
 
 def live_sockets(directory: Path) -> list[Path]:
-    """Give the sockets of runs in a directory, by pid; those that nobody listens at go."""
+    """The sockets of runs in a directory, by pid; sockets without a listener are removed."""
     try:
         with open_directory(directory) as held:
             found = sorted(
@@ -103,7 +103,7 @@ def live_sockets(directory: Path) -> list[Path]:
 
 
 def connected(path: Path) -> socket.socket:
-    """Connect to `path`; OSError where nobody listens or we may not."""
+    """Connect to `path`; OSError without a listener or permission."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         client.connect(os.fsencode(path))
@@ -128,7 +128,7 @@ def _make_way(directory: Directory, path: Path) -> None:
 
 
 def _stale(directory: Directory, name: str) -> bool:
-    """Remove a socket that nobody listens at; say whether it was one."""
+    """Remove a socket without a listener; whether it was one."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         client.connect(_by_descriptor(directory, name))

@@ -59,7 +59,7 @@ FILES = {
 
 
 def _directories() -> dict[str, list[str]]:
-    """Give every directory's entries, by its path."""
+    """Every directory's entries, by its path."""
     entries: dict[str, list[str]] = {}
     for path in FILES:
         while path != "/":
@@ -89,11 +89,11 @@ class Tree:
         self._texts: dict[int, bytes] = {}
 
     def init(self, _path: str) -> None:
-        """Say that it is mounted."""
+        """Print that it is mounted."""
         self._started()
 
     def getattr(self, path: str, _handle: int | None = None) -> dict[str, Any]:
-        """Give what stat shows.  Sizes are 0, as in proc and debugfs."""
+        """What stat shows.  Sizes are 0, as in proc and debugfs."""
         if path in DIRECTORIES:
             below = sum(_join(path, name) in DIRECTORIES for name in DIRECTORIES[path])
             mode, links = DIRECTORY_MODE, 2 + below
@@ -104,7 +104,7 @@ class Tree:
         return {"st_mode": mode, "st_nlink": links, "st_size": 0, **owner, **times}
 
     def readdir(self, path: str, _handle: int) -> list[str]:
-        """Give a directory's entries."""
+        """A directory's entries."""
         if path not in DIRECTORIES:
             raise OSError(ENOTDIR if path in FILES else ENOENT, path)
         return [".", "..", *DIRECTORIES[path]]
@@ -117,7 +117,7 @@ class Tree:
         return next(self._numbers)
 
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
-        """Give the file's text as it was at the read of its start."""
+        """The file's text as it was at the read of its start."""
         if offset and _kind(path).whole:
             return b""
         if not offset or handle not in self._texts:
@@ -125,7 +125,7 @@ class Tree:
         return self._texts[handle][offset : offset + size]
 
     def write(self, path: str, data: bytes, offset: int, _handle: int) -> int:
-        """Write a tunable; give how many bytes of it were taken."""
+        """Write a tunable; how many bytes of it were taken."""
         kind = _kind(path)
         if path == "/vmstat":
             raise OSError(EIO, path)

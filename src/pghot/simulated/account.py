@@ -106,7 +106,7 @@ class Account:
         return self.total["promoted_hot"] / promoted if promoted else None
 
     def timeline(self) -> Timeline:
-        """Give all rows."""
+        """All rows."""
         columns = np.array(self._rows, np.float64).reshape(-1, len(ROW) + 2).T
         time_s, accesses, fast, *counts, hot_fast = columns
         promoted, demoted, hint_faults, samples = (c.astype(np.int64) for c in counts)

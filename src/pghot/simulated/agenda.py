@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Callable
 
 Happening = Callable[[float], None]
-"""Called with the time it was put down for."""
+"""Called with the time it was scheduled for."""
 
 
 class Agenda:
-    """Happenings by time; those of one time in the order they were put down."""
+    """Calls by time; those of one time in the order in which they were scheduled."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Happening]] = []

@@ -68,7 +68,7 @@ class Costs:
                 raise InputError(f"cost {field.name} must be {least}, not {value}")
 
     def move_us(self, order: int) -> float:
-        """Give the microseconds that one thread takes to move a folio of this order.
+        """The microseconds that one thread takes to move a folio of this order.
 
         The folio cannot be touched meanwhile.
         """
@@ -83,17 +83,17 @@ class Costs:
         return self.sample_us + self.drain_sample_ns / NS_PER_US
 
     def scan_us(self, looked_at: int, marked: int) -> float:
-        """Give the CPU time of a scanner step, by entries looked at and entries marked."""
+        """The CPU time of a scanner step, by entries looked at and entries marked."""
         entries_ns = looked_at * self.scanner_pte_ns + marked * self.scanner_mark_ns
         return self.scanner_step_us + entries_ns / NS_PER_US
 
     def walk_us(self, folios: int, batches: int) -> float:
-        """Give the CPU time of a kmigrated walk, without the moves themselves."""
+        """The CPU time of a kmigrated walk, without the moves themselves."""
         return folios * self.kmigrated_pfn_ns / NS_PER_US + batches * self.kmigrated_batch_us
 
 
 def with_costs(changes: dict[str, float]) -> Costs:
-    """Give the default costs with some changed.
+    """The default costs with some changed.
 
     Raises `InputError` for a name that is no cost, and for a value that none can have.
     """

@@ -64,7 +64,7 @@ def free_lists(pfns: int) -> FreeLists:
 
 
 def add_frames(lists: FreeLists, nid: int, start_pfn: int, frames: int, free: int) -> None:
-    """Give a node its frames, of which `free` may be used: whole blocks from `start_pfn`."""
+    """A node its frames, of which `free` may be used: whole blocks from `start_pfn`."""
     lists.fresh[nid] = start_pfn
     lists.end[nid] = start_pfn + frames // HUGE_PAGES * HUGE_PAGES
     lists.free[nid] = free
@@ -141,7 +141,7 @@ def take(lists: Lists, nid: cython.long, pages: cython.long) -> cython.long:
 @cython.nogil
 @cython.exceptval(check=False)
 def give_back(lists: Lists, nid: cython.long, pfn: cython.long, pages: cython.long) -> cython.void:
-    """Give back a folio that `take` gave."""
+    """Free a folio that `take` allocated."""
     if pages == 1:
         lists.next[pfn] = lists.single[nid]
         lists.single[nid] = pfn

@@ -11,7 +11,7 @@ from pghot.simulated.scenario import ThreadsTable
 
 @dataclass(slots=True)
 class Group:
-    """Threads that do the same.
+    """A group of identical threads.
 
     `left`: accesses that all of them together still have to make, infinite where they have
     no number.  `debt_s`: thread time taken by faults, interrupts and waiting, and not paid
@@ -46,7 +46,7 @@ class Group:
         return (self.left * self.cost_ns * 1e-9 + self.debt_s) / len(self.cpus)
 
     def work(self, seconds: float, most: float = inf) -> float:
-        """Let time pass; give the accesses made, `most` at the most."""
+        """Let time pass; the accesses made, `most` at the most."""
         time = self.threads * seconds
         paid = min(self.debt_s, time)
         self.debt_s -= paid

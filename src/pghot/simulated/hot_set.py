@@ -20,7 +20,7 @@ Folios as hot as the coolest of them belong to it: under uniform accesses all do
 def heat(
     regions: Iterable[Region], groups: Sequence[Group], units: int
 ) -> npt.NDArray[np.float64]:
-    """Give each unit's share of the accesses to come, were every thread as fast."""
+    """Each unit's share of the accesses to come, were every thread as fast."""
     total = np.zeros(units)
     for region in regions:
         for flow in region.flows:

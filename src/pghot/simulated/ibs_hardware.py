@@ -156,7 +156,7 @@ class TimePacer:
 
 
 def pace(left: Floats, steps: Floats, cpus: npt.NDArray[np.int32], fractions: Floats) -> int:
-    """Write CPU and fraction of each sample due, give how many; `left` is what is left then."""
+    """Write CPU and fraction of each sample due, and count them; `left` is what is left then."""
     still: cython.p_double = f64(left)
     length: cython.p_double = f64(steps)
     cpu_of: cython.p_int = i32(cpus)
@@ -193,7 +193,7 @@ def draw_valid(count: int, invalid_share: float, rng: np.random.Generator) -> Bo
 def sample_registers(
     pfn: U64, *, extended: Bools, remote: Bools, store: Bools, valid: Bools
 ) -> Registers:
-    """Give what the registers say of accesses that missed all caches.
+    """What the registers say of accesses that missed all caches.
 
     extended: the page is in extended memory (CXL), not DRAM.  remote: on another node than
     the CPU.  store: a store, else a load.  valid: both addresses are.

@@ -156,17 +156,17 @@ PERIODS = range(16, 1 << 27)
 
 
 def field(word: int, mask: int) -> int:
-    """Give the field under the mask, moved down to bit 0."""
+    """The field under the mask, moved down to bit 0."""
     return (word & mask) >> ((mask & -mask).bit_length() - 1)
 
 
 def decode(word: int, fields: Mapping[str, int]) -> dict[str, int]:
-    """Give every field of the table by its name, a single bit as 0 or 1."""
+    """Every field of the table by its name, a single bit as 0 or 1."""
     return {name: field(word, mask) for name, mask in fields.items()}
 
 
 def decode_caps(eax: int) -> list[str]:
-    """Give the names of the bits that are set in CPUID 0x8000001B EAX.
+    """The names of the bits that are set in CPUID 0x8000001B EAX.
 
     A bit without a name is given as `bit N`.
     """
@@ -176,7 +176,7 @@ def decode_caps(eax: int) -> list[str]:
 
 
 def encode_period(period: int) -> int:
-    """Give the two fields of the count in MPROF_CTL, as patch 7 puts them together.
+    """The two fields of the count in MPROF_CTL, as patch 7 puts them together.
 
     Bits 4-19 of the period go to bits 0-15, bits 20-26 stay where they are, and the low four
     are lost: the hardware takes them to be 0.  10,000 is 625 times 16, so nothing is lost of
@@ -190,28 +190,28 @@ def encode_period(period: int) -> int:
 
 
 def programmed_period(ctl: int) -> int:
-    """Give the ops that the count in MPROF_CTL stands for, a multiple of 16."""
+    """The ops that the count in MPROF_CTL stands for, a multiple of 16."""
     return (ctl & MAXCNT_MASK) << 4 | ctl & MAXCNT_EXT_MASK
 
 
 def profiling_ctl(period: int = IBS_MPROF_SAMPLE_PERIOD) -> int:
-    """Give the MPROF_CTL that starts profiling: ops are counted, L3 misses alone taken."""
+    """The MPROF_CTL that starts profiling: ops are counted, L3 misses alone taken."""
     return encode_period(period) | CTL_CNT_CTL | CTL_ENABLE | CTL_L3MISSONLY
 
 
 def data_source(data2: int) -> int:
-    """Give the data source of MPROF_DATA2: bits 0-2, and bits 6-7 above them."""
+    """The data source of MPROF_DATA2: bits 0-2, and bits 6-7 above them."""
     return data2 & DATASRC_MASK | (data2 & DATASRC_MASK_HIGH) >> DATASRC_MASK_HIGH_SHIFT
 
 
 def encode_source(source: int) -> int:
-    """Give the MPROF_DATA2 of a data source."""
+    """The MPROF_DATA2 of a data source."""
     high = source << DATASRC_MASK_HIGH_SHIFT & DATASRC_MASK_HIGH
     return source & DATASRC_MASK | high
 
 
 def mprof_lvt_offset(ibsctl: int) -> int | None:
-    """Give the profiler's entry in the APIC's extended table, None where it is not valid."""
+    """The profiler's entry in the APIC's extended table, None where it is not valid."""
     if not ibsctl & IBSCTL_LVT["IBSCTL_MPROF_LVT_OFFSET_VALID"]:
         return None
     return field(ibsctl, IBSCTL_LVT["IBSCTL_MPROF_LVT_OFFSET_MASK"])

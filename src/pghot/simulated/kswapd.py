@@ -30,7 +30,7 @@ _STUCK = UNMOVABLE | OFF_LRU
 
 
 class Kswapd:
-    """One for all top-tier nodes, each with a time of its own."""
+    """kswapd of every top-tier node, each with its own time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -60,7 +60,7 @@ class Kswapd:
         short.clear()
 
     def _balance(self, nid: int, now: float, time_s: float) -> tuple[int, float]:
-        """Demote for `time_s`; give the pages still wanted and the seconds left, or overrun."""
+        """Demote for `time_s`; the pages still wanted and the seconds left, or overrun."""
         memory, lru = self._world.memory, self._lru[nid]
         pages = memory.units.pages
         # Woken for a large folio, it wants a block free above the mark (pgdat_balanced()).
@@ -84,7 +84,7 @@ class Kswapd:
         return need, left_s
 
     def _look(self, nid: int, pages: int) -> tuple[Units, npt.NDArray[np.bool_]]:
-        """Take folios off the tail until so many pages are unused; say which were used.
+        """Take folios off the tail until so many pages are unused; which were used.
 
         It takes many together where the last ones were all in use.
         """
@@ -97,7 +97,7 @@ class Kswapd:
         return tail[:enough], used[:enough]
 
     def _used(self, nid: int, units: Units) -> npt.NDArray[np.bool_]:
-        """Tell which folios were accessed since their bit was cleared, or cannot move."""
+        """Which folios were accessed since their bit was cleared, or cannot move."""
         used = (self._world.memory.units.flags[units] & _STUCK) > 0
         since = self._lru[nid].since[units]
         for region, places in self._world.by_region(units):
@@ -124,7 +124,7 @@ class Kswapd:
         return count, seconds
 
     def _lower(self, nid: int) -> list[int]:
-        """Give the lower-tier nodes, nearest first (mm/memory-tiers.c, demotion targets)."""
+        """The lower-tier nodes, nearest first (mm/memory-tiers.c, demotion targets)."""
         memory, distance = self._world.memory, self._world.traffic.distance
         lower = [low for low in memory.nodes() if not memory.node_is_toptier(low)]
         return sorted(lower, key=lambda low: (distance(nid, low), low))

@@ -15,7 +15,7 @@ from pghot.simulated.watermarks import Watermarks, watermarks
 
 
 def lay_out(scenario: Scenario) -> SimulatedMemory:
-    """Give the memory of a scenario, its regions not yet in it."""
+    """The memory of a scenario, its regions not yet in it."""
     tables = sorted(scenario.node, key=lambda table: table.id)
     sizes = [parse_size(table.size) >> PAGE_SHIFT for table in tables]
     wanted = sum(count * pages for count, pages in map(units_of, scenario.region))
@@ -37,13 +37,13 @@ def lay_out(scenario: Scenario) -> SimulatedMemory:
 
 
 def units_of(table: RegionTable) -> tuple[int, int]:
-    """Give the folios of a region and the pages of each."""
+    """The folios of a region and the pages of each."""
     pages = 1 << table.order
     return max((parse_size(table.size) >> PAGE_SHIFT) // pages, 1), pages
 
 
 def unit_flags(table: RegionTable, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Give the flags of a region's folios; which ones are special is drawn."""
+    """The flags of a region's folios; which ones are special is drawn."""
     flags = np.zeros(count, np.uint8)
     for share, flag in ((table.unmovable, UNMOVABLE), (table.off_lru, OFF_LRU)):
         if share:

@@ -9,7 +9,7 @@ from pghot.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class LinkKind:
-    """What a link does, whatever it connects.
+    """Bandwidth and loaded latency of a kind of link.
 
     Latencies in ns when idle; caps in GB/s (bytes a ns) of what is read, what is written, and
     both together.  Under load the latency is L0 * (1 + a * sqrt(u) / (1 - c * u)), with u
@@ -122,7 +122,7 @@ KINDS = {
 
 
 def kind(name: str) -> LinkKind:
-    """Give a known kind; raises `InputError` for a name that is none."""
+    """A known kind; raises `InputError` for a name that is none."""
     if name not in KINDS:
         raise InputError(f"no link kind is named {name!r}; known: {', '.join(KINDS)}")
     return KINDS[name]

@@ -66,7 +66,7 @@ class Load(NamedTuple):
 
 
 class LinkSolver:
-    """Finds the balance for given links, from the one that was found before."""
+    """Solves the loaded latencies of given links, starting from the last solution."""
 
     def __init__(self, kinds: Sequence[LinkKind]) -> None:
         columns = [[getattr(kind, name) for kind in kinds] for name in _COLUMNS]
@@ -74,7 +74,7 @@ class LinkSolver:
         self._links = _Links(np.array(columns, np.float64).reshape(7, len(kinds)))
 
     def solve(self, groups: Floats, shares: Floats, extra: Floats) -> Load:
-        """Give the balance of groups of threads and extra traffic.
+        """The balance of groups of threads and extra traffic.
 
         groups: shape (groups, 4): threads running (a real number, >= 0), think time between
             accesses in ns, accesses under way at once (> 0), share of stores.

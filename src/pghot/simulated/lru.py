@@ -84,7 +84,7 @@ class Lru:
         self._stamp[units] = 0
 
     def age(self, now: float) -> int:
-        """Deactivate the oldest active folios until enough are inactive; give how many."""
+        """Deactivate the oldest active folios until enough are inactive; how many."""
         wanted = self.total // (1 + inactive_ratio(self.total))
         units = self._take(ACTIVE, wanted - self.count[INACTIVE])
         self.since[units] = now
@@ -133,6 +133,6 @@ class Lru:
 
 
 def inactive_ratio(pages: int) -> int:
-    """Give how many active pages there are to an inactive one (inactive_is_low())."""
+    """How many active pages there are to an inactive one (inactive_is_low())."""
     gib = pages << PAGE_SHIFT >> 30
     return isqrt(10 * gib) if gib else 1

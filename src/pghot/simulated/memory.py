@@ -86,7 +86,7 @@ class SimulatedMemory:
         return node
 
     def add_units(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
-        """Add folios that have no frames yet; give the number of the first."""
+        """Add folios that have no frames yet; the number of the first."""
         first = len(self.units.pfn)
         rows, which = np.unique(flags, return_inverse=True)
         large = COMPOUND if pages > 1 else 0
@@ -105,11 +105,11 @@ class SimulatedMemory:
         return first
 
     def allocate(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
-        """Give units their first frames on a node, as long as `reserve` frames stay free."""
+        """Allocate the first frames of units on a node while more than `reserve` stay free."""
         return self._move(units, nid, reserve)
 
     def move(self, units: Units, nid: int) -> npt.NDArray[np.bool_]:
-        """Move units to a node as far as it has frames above its min mark; say which moved."""
+        """Move units to a node as far as it has frames above its min mark; which moved."""
         before = self.units.nid[units]
         moved = self._move(units, nid, self.all[nid].wmark.min)
         self._moves.setdefault(nid, []).append((units[moved], before[moved]))
@@ -119,7 +119,7 @@ class SimulatedMemory:
 
     @contextmanager
     def gathering(self) -> Iterator[None]:
-        """Tell of the moves made inside at its end, all of a target at once."""
+        """Report the moves made inside at its end, all of a target at once."""
         self._gathering = True
         try:
             yield
@@ -128,7 +128,7 @@ class SimulatedMemory:
             self._tell()
 
     def units_at(self, pfns: U64Array) -> Units:
-        """Give the units whose folios start at these PFNs."""
+        """The units whose folios start at these PFNs."""
         return self.unit_of[pfns.astype(np.int64)].astype(np.int64)
 
     @property
@@ -141,11 +141,11 @@ class SimulatedMemory:
         return sorted(nid for nid, node in self._online.items() if node.pages)
 
     def node_online(self, nid: int) -> bool:
-        """Tell whether the node is there and online."""
+        """Whether the node is there and online."""
         return nid in self._online
 
     def node_is_toptier(self, nid: int) -> bool:
-        """Tell whether the node is there and in the top tier."""
+        """Whether the node is there and in the top tier."""
         return nid in self._online and self.all[nid].toptier
 
     def present_pages(self, nid: int) -> int:
@@ -157,7 +157,7 @@ class SimulatedMemory:
         return int(self.lists.free[nid])
 
     def zones(self, nid: int) -> Iterable[Zone]:
-        """Give the node's one zone."""
+        """The node's one zone."""
         if nid not in self._online:
             return ()
         return (Zone(self.free_pages(nid), self.all[nid].wmark.promo),)
@@ -176,7 +176,7 @@ class SimulatedMemory:
         return max(room, 0)
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
-        """Move the folios that start at `pfns` to the node; say which moved."""
+        """Move the folios that start at `pfns` to the node; which moved."""
         return self.move(self.units_at(pfns), nid)
 
     def _tell(self) -> None:
@@ -201,7 +201,7 @@ class SimulatedMemory:
 
 
 def frames_needed(pages: int, wanted: int) -> int:
-    """Give the frames to lay out of a node of `pages`, where folios of `wanted` pages exist.
+    """The frames to lay out of a node of `pages`, where folios of `wanted` pages exist.
 
     Whole sections; one more than the folios could ever fill, for blocks split in part.
     """

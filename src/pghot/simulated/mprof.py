@@ -1,4 +1,4 @@
-"""The driver of the IBS Memory Profiler (patch 7; behaviour.md 6).
+"""The driver of the IBS Memory Profiler (patch 7; R6).
 
 At an overflow the CPU's handler stops profiling, counts and checks the sample, puts it into
 the CPU's ring, has the ring drained soon, and starts profiling anew.  The drain hands all
@@ -139,7 +139,7 @@ class MemoryProfiler:
         self._state.enabled[cpu] = True
 
     def teardown(self, cpu: int) -> int:
-        """Stop profiling on a CPU that goes offline; give the samples that are lost by it.
+        """Stop profiling on a CPU that goes offline; the samples that are lost by it.
 
         The series says of itself that pending samples may be lost.  Here they are: the drain
         under way runs on another CPU, where it looks at that CPU's ring.  This one's ring
@@ -152,7 +152,7 @@ class MemoryProfiler:
         return int(state.head[cpu] - state.tail[cpu]) % IBS_NR_SAMPLES
 
     def pending_us(self) -> float:
-        """Give the time of the next drain, NEVER where none is under way."""
+        """The time of the next drain, NEVER where none is under way."""
         return float(self._state.due_us.min(initial=NEVER))
 
     def run(self, samples: Samples, until_us: float, vmstat: Vmstat) -> Recorded:
@@ -178,7 +178,7 @@ class MemoryProfiler:
 
 
 def _by_time(time: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
-    """Give the stable order of times; NumPy sorts 16-bit numbers in linear time."""
+    """The stable order of times; NumPy sorts 16-bit numbers in linear time."""
     span = time - time.min(initial=_LAST)
     short = span.astype(np.uint16) if span.max(initial=0) < 1 << 16 else span
     return np.argsort(short, kind="stable")

@@ -55,7 +55,7 @@ HUGE_PAGES = 512
 """Pages of 2 MiB: the ends of what is looked at in one go are multiples of it."""
 
 VIRTUAL_PAGES = 8
-"""Times the budget that a step looks at, at most, whether or not there was aught to mark."""
+"""A step looks at no more than so many times its budget: task_numa_work(), virtpages."""
 
 CAREFUL_SHARE = 32
 """A thread runs this many times what a step took before its next turn."""
@@ -120,11 +120,11 @@ class NumaScanner:
         self._vmas.append(_Vma(first, units, order))
 
     def limits(self) -> PeriodLimits:
-        """Give the limits of the period at the present size, all regions being resident."""
+        """The limits of the period at the present size, all regions being resident."""
         return period_limits(self.tunables, sum(vma.pages for vma in self._vmas))
 
     def due_ms(self, now_ms: float, cpu_ms: float, pace: float = 1.0) -> float:
-        """Give the time of the next step, on a tick, if threads run on at `pace`.
+        """The time of the next step, on a tick, if threads run on at `pace`.
 
         pace: ms of CPU time in a ms; with 0 the time is infinity where CPU time is lacking.
         """
@@ -245,7 +245,7 @@ class NumaScanner:
         return np.concatenate(found), updates, looked_at
 
     def _start(self) -> tuple[int, int]:
-        """Give the region and page to go on at; past the last, the sequence rises."""
+        """The region and page to go on at; past the last, the sequence rises."""
         at, page = self._at
         if at < len(self._vmas) and page >= self._vmas[at].pages:
             at, page = at + 1, 0
@@ -259,7 +259,7 @@ class NumaScanner:
         self._at = (0, 0)
 
     def _too_new(self, vma: _Vma, now_ms: float) -> bool:
-        """Tell whether to leave out a region that was first met too short a time ago."""
+        """Whether to leave out a region that was first met too short a time ago."""
         if vma.next_scan_ms is None:
             vma.next_scan_ms = now_ms + self.tunables.scan_delay_ms
         return self.sequence > 0 and now_ms < vma.next_scan_ms
@@ -272,7 +272,7 @@ def to_mark(
     first: cython.long,
     last: cython.long,
 ) -> npt.NDArray[np.int64]:
-    """Give the units in [first, last) that are on a lower tier and not marked yet."""
+    """The units in [first, last) that are on a lower tier and not marked yet."""
     found = np.empty(last - first, np.int64)
     node_of: cython.p_short = i16(nid)
     is_marked: cython.p_uchar = u8(marked)

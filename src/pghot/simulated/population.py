@@ -21,7 +21,7 @@ from pghot.workloads.make import make_stream
 def make_regions(
     scenario: Scenario, memory: SimulatedMemory, rng: np.random.Generator
 ) -> dict[str, Region]:
-    """Give the regions by name, in the order of their folios; none has frames yet."""
+    """The regions by name, in the order of their folios; none has frames yet."""
     regions = {}
     for table in scenario.region:
         count, pages = units_of(table)
@@ -38,7 +38,7 @@ def make_groups(
     regions: Mapping[str, Region],
     rngs: Sequence[np.random.Generator],
 ) -> list[Group]:
-    """Give the groups of threads, each thread on the next free CPU of its node."""
+    """The groups of threads, each thread on the next free CPU of its node."""
     flows: dict[str, Flow] = {}
     taken: dict[int, int] = {}
     groups = []
@@ -63,7 +63,7 @@ def make_groups(
 def allocate(
     memory: SimulatedMemory, region: Region, place: Sequence[int], *, interleave: bool
 ) -> None:
-    """Give a region its frames on the nodes of `place`, or InputError where they are full.
+    """A region its frames on the nodes of `place`, or InputError where they are full.
 
     As the page allocator does: each node down to its low mark, in their order or dealt out
     in turn; where all are there, kswapd is woken, and each gives down to its min mark.

@@ -36,7 +36,7 @@ class RegionHeat:
         world.after_step.append(self._take)
 
     def maps(self) -> list[HeatMap]:
-        """Give the maps, of the region with most accesses first."""
+        """The maps, of the region with most accesses first."""
         places = [self._place(region) for region in self._world.regions.values()]
         places.sort(key=lambda place: -place.accesses)
         return [heat for place in places[:PLACES] for heat in place.maps()]

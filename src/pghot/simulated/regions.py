@@ -14,7 +14,7 @@ from pghot.workloads.stream import Clocks, Stream
 
 
 class Flow:
-    """A stream under way: its clock, and what the clock was at earlier times."""
+    """A stream's cursor: its clock, and what the clock was at earlier times."""
 
     def __init__(self, name: str, stream: Stream, schedule: Schedule | None = None) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Flow:
         return self.clock >= self.stream.end_clock * (1 - 1e-12)
 
     def clock_at(self, times: npt.NDArray[np.float64]) -> Clocks:
-        """Give what the clock was at earlier times, in seconds."""
+        """What the clock was at earlier times, in seconds."""
         return np.interp(times, self._times[: self._rows], self._clocks[: self._rows])
 
 
@@ -88,7 +88,7 @@ class Region:
 def seen_since(
     region: Region, units: Units, times: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Tell which units of a region anybody accessed since the time of each."""
+    """Which units of a region were accessed since the time of each."""
     seen = np.zeros(len(units), np.bool_)
     for flow in region.flows:
         seen |= flow.stream.seen(units - region.first, flow.clock_at(times), flow.clock)

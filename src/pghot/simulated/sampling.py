@@ -103,7 +103,7 @@ class Sampling:
         return self._hardware.advance(ops)
 
     def _samples(self, step: Step, fired: Fired, start: float, end: float) -> Samples:
-        """Give the overflows of a group's CPUs, and have its threads pay for them."""
+        """The overflows of a group's CPUs, and have its threads pay for them."""
         world, group = self._world, step.group
         rows = self._rows(group)
         mine = slice(*np.searchsorted(fired.cpu, [rows.start, rows.stop]).tolist())
@@ -128,7 +128,7 @@ class Sampling:
     def _pages(
         self, group: Group, units: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-        """Give a PFN in each unit, any of the folio's, and its node."""
+        """A PFN in each unit, any of the folio's, and its node."""
         arrays = self._world.memory.units
         units = units + group.region.first
         pfn = arrays.pfn[units]

@@ -43,7 +43,7 @@ _Table = TypeVar("_Table", bound=msgspec.Struct)
 
 
 def scaled(scenario: Scenario, scale: float) -> Scenario:
-    """Give a slice of the scenario; 1 gives it back.  InputError where nothing is left.
+    """A slice of the scenario; 1 gives it back.  InputError where nothing is left.
 
     Published counters are scaled as well: they are compared with what the slice gives.
     """
@@ -68,7 +68,7 @@ def scaled(scenario: Scenario, scale: float) -> Scenario:
 
 
 def _nodes(nodes: list[NodeTable], scale: float) -> list[NodeTable]:
-    """Give nodes whose marks are those of the whole machine, scaled.
+    """Nodes whose marks are those of the whole machine, scaled.
 
     The kernel's own marks would not do: they grow with the root of the memory.
     """

@@ -58,12 +58,12 @@ class PeriodLimits:
 
 
 def nr_scan_windows(tunables: ScanTunables, rss_pages: int) -> int:
-    """Give the steps that it takes to pass over `rss_pages`: task_nr_scan_windows()."""
+    """The steps that it takes to pass over `rss_pages`: task_nr_scan_windows()."""
     return max(1, -(-rss_pages // tunables.scan_pages))
 
 
 def period_limits(tunables: ScanTunables, rss_pages: int) -> PeriodLimits:
-    """Give the limits of the period for a process of so many resident pages.
+    """The limits of the period for a process of so many resident pages.
 
     The more steps a pass takes, the shorter both; 100 ms is the floor at 256 MiB a step.
     """
@@ -92,7 +92,7 @@ class FaultCounts:
 
 
 def adapt(period_ms: int, limits: PeriodLimits, faults: FaultCounts) -> int:
-    """Give the period after a pass with such faults; clears what the kernel clears.
+    """The period after a pass with such faults; clears what the kernel clears.
 
     update_task_scan_period(): with no fault that is local or shared, or with migrations that
     failed, the period doubles, to the longest at most, and the counts of locality stay,

@@ -101,7 +101,7 @@ class ThreadsTable(_Table, frozen=True):
 
 
 class EventTable(_Table, frozen=True):
-    """Something that happens at `at_s`.
+    """An event at `at_s` seconds.
 
     `add_node`: node `node`, so far absent, comes online.  `offline_cpu`, `online_cpu`:
     CPU `cpu`.  `write`: `value` goes to tunable `name`.
@@ -154,7 +154,7 @@ class PublishedTable(_Table, frozen=True):
 
 
 class Scenario(_Table, frozen=True):
-    """All of it.  `policies` are those that run unless others are named.
+    """A scenario file.  `policies` are those that run unless others are named.
 
     `seconds` ends the run at the latest; needed where no threads have `accesses`.
     `demotion` lets kswapd of a top-tier node demote.  `absent`: nodes that come later.

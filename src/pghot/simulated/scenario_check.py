@@ -77,7 +77,7 @@ def _check_nodes(scenario: Scenario) -> None:
 
 
 def _check_size(where: str, table: NodeTable | RegionTable) -> int:
-    """Give the bytes of a size that is some whole number of pages."""
+    """The bytes of a size that is some whole number of pages."""
     size = _size(where, table.size)
     if not size or size % (1 << PAGE_SHIFT):
         raise ValueError(f"{where}: {table.size!r} is no number of 4 KiB pages")

@@ -19,7 +19,7 @@ PRESETS = Path(str(files("pghot"))) / "presets"
 
 
 def presets() -> list[str]:
-    """Give the names of the shipped scenarios, in order."""
+    """The names of the shipped scenarios, in order."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
@@ -55,7 +55,7 @@ def from_dict(data: dict[str, Any], name: str, policies: Collection[str]) -> Sce
 
 
 def checked(scenario: Scenario, name: str, policies: Collection[str]) -> Scenario:
-    """Give the scenario back where all of it fits together; InputError otherwise."""
+    """The scenario back where all of it fits together; InputError otherwise."""
     try:
         check(scenario, policies)
     except (ValueError, InputError) as error:

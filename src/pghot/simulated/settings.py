@@ -25,7 +25,7 @@ _TABLES: dict[str, Collection[str]] = {
 def with_settings(
     scenario: Scenario, settings: Sequence[str], policies: Collection[str]
 ) -> Scenario:
-    """Give the scenario with `NAME=VALUE` settings; the last of a name wins.
+    """The scenario with `NAME=VALUE` settings; the last of a name wins.
 
     NAME is a tunable or a setting of the scanner by its kernel name, `sampler.KEY`,
     `scanner.KEY`, `costs.KEY`, or one of `seconds`, `hz`, `demotion`, `tiering`, `tick_ms`.

@@ -58,7 +58,7 @@ class Traffic:
     def costs(
         self, groups: Sequence[Group], shares: Sequence[npt.NDArray[np.float64]], seconds: float
     ) -> list[float]:
-        """Give the ns of an access of each group; `shares` of its accesses by node.
+        """The ns of an access of each group; `shares` of its accesses by node.
 
         `seconds`: how long that is about to hold.  Bytes that are still to be copied go
         over the links meanwhile, as far as these let them.
@@ -96,7 +96,7 @@ class Traffic:
             self._waiting[self._link[near, to_nid], 1] += size
 
     def _copies(self, seconds: float) -> npt.NDArray[np.float64]:
-        """Give the bytes a second that are copied for a while."""
+        """The bytes a second that are copied for a while."""
         if seconds <= 0 or not self._waits:
             return self._nothing
         return np.minimum(self._waiting / seconds, self._most)
@@ -109,7 +109,7 @@ class Traffic:
 
 
 def link_kind(table: LinkTable) -> LinkKind:
-    """Give what a link does: its kind, with the values that the table has of its own."""
+    """What a link does: its kind, with the values that the table has of its own."""
     own = {name: getattr(table, name) for name in _FIGURES if getattr(table, name) is not None}
     if table.kind is not None:
         return replace(kind(table.kind), **own)

@@ -21,7 +21,7 @@ Units = npt.NDArray[np.int64]
 
 
 class UnitArrays(NamedTuple):
-    """Facts of units, by their number in the whole machine.
+    """Metadata of units, by their number in the whole machine.
 
     `pfn`: first PFN, -1 before allocation.  `nid`: node, -1 before.  `pages` of the folio.
     `memcg`.  `flags`: of `page_flags`, that go with the folio wherever it moves.  `row`: the
@@ -72,7 +72,7 @@ def move_units(
     unit_of: npt.NDArray[np.int32],
     rows: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.bool_]:
-    """Give units frames of node `nid`, in this order; says which found room.
+    """Allocate frames of node `nid` for units, in this order; which found room.
 
     The old frames, if any, are free then.  `reserve`: frames that must stay free there.
     `rows`: of a free frame, and of the frames of a large folio after its first.
@@ -138,7 +138,7 @@ def _set_frames(
 @cython.nogil
 @cython.exceptval(check=False)
 def _clear_frames(frames: _Frames, pfn: cython.long, size: cython.long) -> cython.void:
-    """Make frames free ones: nobody holds a reference."""
+    """Make frames free: unreferenced."""
     head: cython.long = place_of(frames.pages, pfn)
     i: cython.long
     for i in range(size):

@@ -26,13 +26,13 @@ class Watermarks(NamedTuple):
 
 
 def min_free_pages(all_pages: int) -> int:
-    """Give vm.min_free_kbytes of a machine of so many pages, in pages."""
+    """vm.min_free_kbytes of a machine of so many pages, in pages."""
     kbytes = isqrt((all_pages << _KIB_SHIFT) * 16)
     return min(max(kbytes, MIN_FREE_KBYTES.start), MIN_FREE_KBYTES.stop - 1) >> _KIB_SHIFT
 
 
 def watermarks(pages: int, all_pages: int) -> Watermarks:
-    """Give the marks of a node's one zone of `pages`, on a machine of `all_pages`."""
+    """The marks of a node's one zone of `pages`, on a machine of `all_pages`."""
     least = min_free_pages(all_pages) * pages // max(all_pages, 1)
     step = max(least >> 2, pages * WATERMARK_SCALE_FACTOR // 10_000)
     return Watermarks(least, least + step, least + 2 * step, least + 3 * step)

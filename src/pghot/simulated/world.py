@@ -51,14 +51,14 @@ class Step(NamedTuple):
 
 
 class Watcher(Protocol):
-    """Somebody who wants to know what happens in each step; a source of accesses."""
+    """A source of accesses: it is shown each step."""
 
     def watch(self, steps: Sequence[Step], start: float, end: float) -> None:
         """Look at what was done from `start` to `end`, in seconds."""
 
 
 class World:
-    """A scenario under way.  A policy adds what it needs (`policies`), then it runs."""
+    """A scenario under way: `policies.policy.attach` adds a policy, then it runs."""
 
     def __init__(self, scenario: Scenario, rng: np.random.Generator) -> None:
         self.scenario = scenario
@@ -95,7 +95,7 @@ class World:
     # What policies and sources use.
 
     def heat(self) -> npt.NDArray[np.float64]:
-        """Give each unit's share of the accesses of the threads that run, in their phases."""
+        """Each unit's share of the accesses of the threads that run, in their phases."""
         units = len(self.memory.units.pfn)
         return heat(self.regions.values(), [g for g in self.groups if g.running], units)
 
@@ -126,7 +126,7 @@ class World:
             group.debt_s += seconds * group.threads / threads
 
     def copying(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> float:
-        """Give the seconds that it takes to copy units, and put it on the links."""
+        """The seconds that it takes to copy units, and put it on the links."""
         pages = self.memory.units.pages[units]
         for nid, size in zip(*_sums(from_nid, pages), strict=True):
             self.traffic.copied(nid, to_nid, size * PAGE_BYTES)
@@ -221,7 +221,7 @@ class World:
                 self._end(group)
 
     def _set_costs(self, running: list[Group], length: float) -> float:
-        """Find what an access of each group costs now; give how long that holds."""
+        """Find what an access of each group costs now; how long that holds."""
         if not all(group.cost_ns for group in running):
             self._solve(running, length)  # only now is it known how far they come
         self._solve(running, length)
@@ -341,7 +341,7 @@ class World:
         return bool(self.watchers) or self.on_faults is not None
 
     def _allocate(self, group: Group) -> None:
-        """Give a group's region its frames, where the scenario or the policy wants them."""
+        """A group's region its frames, where the scenario or the policy wants them."""
         region = group.region
         table = next(t for t in self.scenario.region if t.name == region.name)
         place, interleave = tuple(table.place), table.interleave
@@ -355,13 +355,13 @@ class World:
 
 
 def _pace(flow: Flow, running: list[Group]) -> float:
-    """Give the accesses a second of a flow, all its threads together; 0 where not known."""
+    """The accesses a second of a flow, all its threads together; 0 where not known."""
     groups = [group for group in running if group.flow is flow and group.cost_ns]
     return sum(group.threads / (group.cost_ns * 1e-9) for group in groups)
 
 
 def _waited(hits: float) -> float:
-    """Give the share of a time span that a thread waits, if it hits `hits` times in it.
+    """The share of a time span that a thread waits, if it hits `hits` times in it.
 
     The first hit of a Poisson process blocks until the end: 1 - (1 - exp(-h)) / h.
     """

@@ -21,10 +21,11 @@ class Rows:
     nid: npt.NDArray[np.int16]
     source: npt.NDArray[np.int8]
     jiffies: npt.NDArray[np.uint64]
+    latency_us: npt.NDArray[np.int32] | None = None
 
 
 def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint64]:
-    """Give floor(time_us * hz / 1,000,000), also where that product has over 64 bits."""
+    """floor(time_us * hz / 1,000,000), also where that product has over 64 bits."""
     second = np.uint64(USEC_PER_SEC)
     rate = np.uint64(hz)
     if USEC_PER_SEC % hz == 0:
@@ -35,7 +36,7 @@ def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint6
 def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
     """Cut rows at the multiples of `step_us`, from 1 on.
 
-    A row at an instant is recorded before that instant's wake-up (replay.md).  The rows of
+    A row at an instant is recorded before that instant's wake-up (R9.3).  The rows of
     one instant may come in several pieces.
     """
     for columns in chunks:
@@ -43,6 +44,7 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
         if not len(time):
             continue
         jiffies = jiffies_of(time, hz)
+        latency_us = columns.get("latency_us")
         at = 0
         while at < len(time):
             instant = max(-(-int(time[at]) // step_us), 1) * step_us
@@ -56,5 +58,6 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
                 columns["nid"][rows],
                 columns["source"][rows],
                 jiffies[rows],
+                None if latency_us is None else latency_us[rows],
             )
             at = end

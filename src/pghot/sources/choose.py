@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
-from pghot.linux.mem_events import find_mem_events
-from pghot.sources import hardware, hint_faults
+from pghot.sources.registry import MODULES, SourceModule, find
 
 
 class Choice(NamedTuple):
@@ -19,32 +18,41 @@ class Choice(NamedTuple):
 
 
 def choose(host: Host, wanted: Sequence[str] = ()) -> Choice:
-    """Take the sources that are `wanted`, or all that the host has where none is named.
+    """Take the sources that are `wanted`, or all of this package's that the host has.
 
-    InputError for a name that is none; PghotError where a wanted one is not there, or
-    where the host has none.  Whether the kernel lets us open them shows when it is done.
+    Another package's is looked for only where it is wanted.  InputError for a name that is
+    none; PghotError where a wanted one is not there, or where the host has none.  Whether
+    the kernel lets us open them shows when it is done.
     """
-    missing = {hint_faults.NAME: hint_faults.why_not(host), hardware.NAME: hardware.why_not(host)}
+    modules = MODULES | {name: find(name) for name in wanted}
+    missing = {name: module.why_not(host) for name, module in modules.items()}
     for name in wanted:
-        if name not in missing:
-            raise InputError(f"{name!r}: no source; there are {', '.join(missing)}")
         if missing[name]:
             raise PghotError(f"source {name}: {missing[name]}")
-    names = tuple(name for name in missing if not missing[name] and (not wanted or name in wanted))
+    names = tuple(name for name in modules if not missing[name] and (not wanted or name in wanted))
     if not names:
-        raise PghotError(
-            f"nothing shows accesses here: no hint faults: {missing[hint_faults.NAME]}; "
-            f"no hardware sampling: {missing[hardware.NAME]}"
-        )
-    return Choice(names, "; ".join(_say(host, name, names, missing[name]) for name in missing))
+        reasons = (f"no {modules[name].TITLE}: {why}" for name, why in missing.items())
+        raise PghotError(f"nothing shows accesses here: {'; '.join(reasons)}")
+    _check_reports([modules[name] for name in names])
+    return Choice(
+        names,
+        "; ".join(_say(host, modules[name], names, missing[name]) for name in modules),
+    )
 
 
-def _say(host: Host, name: str, names: Sequence[str], missing: str | None) -> str:
-    title = {hint_faults.NAME: "hint faults", hardware.NAME: "hardware sampling"}[name]
+def _check_reports(modules: Sequence[SourceModule]) -> None:
+    """InputError where two sources would be one in a log and in the counters."""
+    by_report: dict[str, str] = {}
+    for module in modules:
+        other = by_report.setdefault(module.REPORTS_AS, module.NAME)
+        if other != module.NAME:
+            both = f"{other} and {module.NAME}"
+            raise InputError(f"--source: {both} both report as {module.REPORTS_AS}; name one")
+
+
+def _say(host: Host, module: SourceModule, names: Sequence[str], missing: str | None) -> str:
     if missing:
-        return f"no {title}: {missing}"
-    if name not in names:
-        return f"no {title}: not asked for"
-    if name == hint_faults.NAME:
-        return f"{title}: NUMA balancing in tiering mode"
-    return f"{title}: " + " and ".join(events.what for events in find_mem_events(host))
+        return f"no {module.TITLE}: {missing}"
+    if module.NAME not in names:
+        return f"no {module.TITLE}: not asked for"
+    return f"{module.TITLE}: {module.uses(host)}"

@@ -28,13 +28,13 @@ _LVLNUM_SHIFT, _LVLNUM_MASK = 33, 0xF
 
 
 def is_write(data_src: _U64Array) -> _BoolArray:
-    """Tell which stored."""
+    """Which stored."""
     stored: _BoolArray = data_src & np.uint64(OP_STORE) != 0
     return stored
 
 
 def is_memory(data_src: _U64Array) -> _BoolArray:
-    """Tell which are loads or stores that memory served, or may have.
+    """Which are loads or stores that memory served, or may have.
 
     Newer processors give the level as a number, older ones as bits; where the number is
     unknown, the bits decide, and where they are too, it counts as memory.  A miss of any

@@ -25,15 +25,22 @@ from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 
 NAME = "hwhint"
+TITLE = "hardware sampling"
+REPORTS_AS = "hwhint"
 
 
 def why_not(host: Host) -> str | None:
-    """Say why there are no hardware samples here; None where there are, as sysfs shows it."""
+    """Why there are no hardware samples here; None where there are, as sysfs shows it."""
     if find_mem_events(host):
         return None
     if any(name.startswith("arm_spe") for name in pmu_names(host)):
         return "only Arm SPE, which is not read yet"
     return "no PMU with memory events (a virtual machine usually has none)"
+
+
+def uses(host: Host) -> str:
+    """The PMUs that sample memory."""
+    return " and ".join(events.what for events in find_mem_events(host))
 
 
 def open_source(

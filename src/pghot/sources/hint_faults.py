@@ -26,6 +26,8 @@ from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 
 NAME = "hintfault"
+TITLE = "hint faults"
+REPORTS_AS = "hintfault"
 SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
 
 _TIERING = "2"
@@ -47,7 +49,7 @@ def settings(pace: Pace | None = None) -> list[tuple[str, str]]:
 
 
 def event(pages: int = RING_PAGES, page_size: int = 4096, *, user_only: bool = True) -> EventAttr:
-    """Give the event: every minor fault, one sample each; readable at half a ring.
+    """The event: every minor fault, one sample each; readable at half a ring.
 
     `user_only` leaves out faults that the kernel takes for a process, in read(2) say.
     """
@@ -63,12 +65,18 @@ def event(pages: int = RING_PAGES, page_size: int = 4096, *, user_only: bool = T
 
 
 def why_not(host: Host) -> str | None:
-    """Say why hint faults cannot be had here; None where they can, as far as files show."""
+    """Why hint faults cannot be had here; None where they can, as far as files show."""
     if not host.exists(NUMA_BALANCING):
         return "this kernel has no NUMA balancing (CONFIG_NUMA_BALANCING)"
     if not host.exists(RATE_LIMIT):
         return "this kernel's NUMA balancing has no tiering mode with a rate limit"
     return None
+
+
+def uses(host: Host) -> str:
+    """What of a host hint faults come from."""
+    del host
+    return "NUMA balancing in tiering mode"
 
 
 def open_source(

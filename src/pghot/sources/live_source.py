@@ -1,4 +1,4 @@
-"""What a source of accesses on a live host gives, whichever it is."""
+"""What a live source of accesses does, whichever it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.linux.perf_arrays import TaskColumns
+
+NO_TASKS = TaskColumns(
+    time_ns=np.zeros(0, np.uint64),
+    kind=np.zeros(0, np.uint8),
+    pid=np.zeros(0, np.int32),
+    ppid=np.zeros(0, np.int32),
+    tid=np.zeros(0, np.int32),
+)
 
 
 class Samples(NamedTuple):
@@ -48,7 +56,11 @@ class Counts:
 
 
 class LiveSource(Protocol):
-    """A source of accesses: opened stopped, drained whenever one likes."""
+    """A source of accesses: opened stopped, then enabled, and drained at any time.
+
+    A class that inherits from it needs `name`, `counts` and `drain`; all else does nothing
+    until it says otherwise.
+    """
 
     name: str
     """As in an access log: `hintfault` or `hwhint`."""
@@ -58,10 +70,12 @@ class LiveSource(Protocol):
     @property
     def notes(self) -> list[str]:
         """What a person should know, a line each; it grows, and no line comes twice."""
+        return []
 
     @property
     def descriptors(self) -> list[int]:
         """Files for poll(2): readable when there is much to drain."""
+        return []
 
     def enable(self) -> None:
         """Start."""
@@ -70,16 +84,19 @@ class LiveSource(Protocol):
         """Stop; what was seen until now can still be drained."""
 
     def drain(self) -> Samples:
-        """Give the accesses since the last drain; arrays that stay good."""
+        """The accesses since the last drain; arrays that stay good."""
+        ...
 
     def take_tasks(self) -> TaskColumns:
-        """Give what became of tasks up to the last drain, once, in time order.
+        """What became of tasks up to the last drain, once, in time order.
 
         Empty unless the source was opened with `follow`.
         """
+        return NO_TASKS
 
     def follow_cpus(self) -> bool:
-        """See to CPUs that came or went; say whether any did."""
+        """See to CPUs that came or went; whether any did."""
+        return False
 
     def close(self) -> None:
-        """Give everything back."""
+        """Close what was opened."""

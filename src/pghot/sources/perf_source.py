@@ -76,7 +76,7 @@ class PerfSource:
         self._rings.disable()
 
     def drain(self) -> Samples:
-        """Give the accesses that the rings hold, in time order; arrays of their own."""
+        """The accesses that the rings hold, in time order; arrays of their own."""
         drained = self._drained
         drained.reset()
         self._rings.drain(drained)
@@ -86,7 +86,7 @@ class PerfSource:
         return self._samples(drained.samples)
 
     def take_tasks(self) -> TaskColumns:
-        """Give the task events of the drains since the last call, in time order."""
+        """The task events of the drains since the last call, in time order."""
         pieces = self._tasks or [Drained(0, 0).tasks]
         self._tasks = []
         columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
@@ -94,7 +94,7 @@ class PerfSource:
         return TaskColumns(*(column[order] for column in columns))
 
     def follow_cpus(self) -> bool:
-        """Open CPUs that came online and close those that went; say whether any did.
+        """Open CPUs that came online and close those that went; whether any did.
 
         Drain first: what the ring of a CPU that went still held is gone.
         """

@@ -151,7 +151,7 @@ class TopApp(App[None]):
         self._draw_tabs()
 
     def _message(self) -> str:
-        """Say the answer to the last key, else what is to be known of the feed."""
+        """Show the answer to the last key, else what is to be known of the feed."""
         ended = self._state.ended if self._state else ""
         last = f"{ended}; this is its last state" if ended else ""
         return self._answer or "; ".join(filter(None, [last, self._said]))
@@ -295,7 +295,7 @@ class TopApp(App[None]):
 
 
 def refusal(error: Exception) -> str:
-    """Give why a write was refused, in a line that opens with the kernel's name for it."""
+    """Why a write was refused, in a line that opens with the kernel's name for it."""
     name = errorcode.get(getattr(error, "errno", 0) or 0, "")
     line = " ".join(str(error).split())
     return f"{name}: {line.removesuffix(f' ({name})')}" if name else line

@@ -15,7 +15,7 @@ NAME = "pghot top"
 
 
 def title(state: State | None, feed: Feed, width: int, *, paused: bool) -> Text:
-    """Say what is watched; at the right how fast, and whether it is paused."""
+    """What is watched; at the right how fast, and whether it is paused."""
     right = " ".join(_marks(feed, paused))
     left = f"{NAME}  {'waiting for the first state' if state is None else lines.title(state)}"
     room = max(width - len(right) - 1, 1)

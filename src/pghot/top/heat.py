@@ -13,7 +13,7 @@ from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.top.state import WINDOW_S, ProcessState, RegionState
 
 if TYPE_CHECKING:
-    from pghot.engine.kmigrated import Batch
+    from pghot.engine.migrated import Batch
     from pghot.log.schema import Columns
 
 REGION_SHIFT = 21
@@ -97,7 +97,7 @@ class Heat:
                     self._moved_of[place[0]] += 1
 
     def processes(self) -> list[ProcessState]:
-        """Give the hottest processes; none where the log has no pids."""
+        """The hottest processes; none where the log has no pids."""
         sums: Counter[int] = Counter()
         for (pid, _), accesses in self._window.sums.items():
             sums[pid] += accesses
@@ -108,7 +108,7 @@ class Heat:
         ]
 
     def regions(self) -> list[RegionState]:
-        """Give the hottest regions."""
+        """The hottest regions."""
         order = sorted(self._window.sums.items(), key=lambda item: (-item[1], item[0]))
         return [
             RegionState(
@@ -136,11 +136,10 @@ class Heat:
         else:
             places = rows["vaddr"] >> np.uint64(REGION_SHIFT)
         self._own(pfns, pids, places)
-        seconds = (rows["time_us"] // np.uint64(USEC_PER_SEC)).astype(np.int64)
-        starts = [0, *(np.flatnonzero(np.diff(seconds)) + 1).tolist(), len(seconds)]
-        for start, end in pairwise(starts):
-            piece = slice(start, end)
-            self._window.add(int(seconds[start]), _counted(pids[piece], places[piece]))
+        seconds = rows["time_us"] // np.uint64(USEC_PER_SEC)  # ascending; a pause may be long
+        starts = np.flatnonzero(np.diff(seconds, prepend=np.uint64(1 << 63))).tolist()
+        for start, end in pairwise([*starts, len(seconds)]):
+            self._window.add(int(seconds[start]), _counted(pids[start:end], places[start:end]))
 
     def _own(
         self,
@@ -155,7 +154,7 @@ class Heat:
 
 
 def address_range(start: int, end: int | None = None) -> str:
-    """Give the addresses of a region as /proc/PID/maps has them."""
+    """The addresses of a region as /proc/PID/maps has them."""
     end = start + (1 << REGION_SHIFT) if end is None else end
     return f"{start:x}-{end:x}"
 

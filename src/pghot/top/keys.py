@@ -44,5 +44,5 @@ FOOT = (
 
 
 def help_lines() -> list[str]:
-    """Give a line a key."""
+    """A line a key."""
     return [f"{key.shown:<11}{key.does}" for key in KEYS]

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.engine.reasons import CANDIDATE
 from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.rates import Rates
 from pghot.top.state import State
+
+_SHORT = {reason.name: reason.short for reason in CANDIDATE if reason.short}
 
 REASONS = 4
 """Reasons of refusal that have a line each; the others share one."""
@@ -32,7 +34,7 @@ class Line(NamedTuple):
 
 
 def title(state: State) -> str:
-    """Say what is watched, and how far it is."""
+    """What is watched, and how far it is."""
     pid = "" if state.pid is None else f" {state.pid}"
     engine = ", ".join(filter(None, [state.mode and f"{state.mode} mode", state.fidelity]))
     parts = [f"{state.kind}{pid}", figures.clock(state.time_s), engine, state.name]
@@ -40,7 +42,7 @@ def title(state: State) -> str:
 
 
 def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
-    """Give a line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
+    """A line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
     text = Text().append("node  tier        size        free  used", DIM)
     wide = max(min(width - 50, 60), 10)
     over = len(state.nodes) > most
@@ -57,7 +59,7 @@ def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
 
 
 def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
-    """Give accesses, pages found, promoted and refused, a second and in all.
+    """Accesses, pages found, promoted and refused, a second and in all.
 
     `wide` has room for what the pages come to.
     """
@@ -71,7 +73,7 @@ def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
 
 
 def sources(state: State, rate: Rates) -> Text:
-    """Give what each source saw and lost, and the batches with how long they took."""
+    """What each source saw and lost, and the batches with how long they took."""
     text = _head("source", "a second", "total", "lost")
     for source in state.sources:
         text.append(
@@ -110,7 +112,7 @@ def _fast(state: State) -> list[Line]:
 
 
 def _reasons(state: State, rate: Rates) -> list[Line]:
-    """Give the reasons of refusal, most frequent first; what is left over in one line."""
+    """The reasons of refusal, most frequent first; what is left over in one line."""
     known = rate.accesses is not None
     counts = sorted(state.refused.items(), key=lambda item: (-item[1], item[0]))
     counts = [(name, count) for name, count in counts if count]
@@ -132,19 +134,8 @@ def _reasons(state: State, rate: Rates) -> list[Line]:
 
 
 def reason(name: str) -> str:
-    """Give a reason by a name that a line has room for."""
-    return _REASONS.get(name, name.replace("_", " "))[:20]
-
-
-_REASONS = {
-    "threshold": "touched long ago",
-    "rate_limit": "rate limit",
-    "already_there": "already there",
-    "no_target": "no target",
-    "isolation": "no room, isolation",
-    "migration": "no room, migration",
-}
-assert set(_REASONS) >= set(ENGINE_REFUSALS)  # noqa: S101 - one name more is one line more here
+    """A reason by a name that a line has room for."""
+    return _SHORT.get(name, name.replace("_", " "))[:20]
 
 
 def _batches(state: State, rate: Rates) -> Text:

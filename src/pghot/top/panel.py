@@ -48,7 +48,7 @@ class Panel(DataTable[Text]):
         self._make_columns()
 
     def on_resize(self) -> None:
-        """Give the room there is to the names."""
+        """The room there is to the names."""
         fitting = tables.widened(self.table.columns, self.size.width)
         if fitting != self._columns:
             self._columns = fitting

@@ -66,7 +66,7 @@ def _state(plain: Mapping[str, Any]) -> State:
 
 
 def _targets(targets: Mapping[str, Any]) -> str:
-    """Say what the run watches."""
+    """What the run watches."""
     if targets["everything"]:
         return "every process"
     if targets["cgroup"] is not None:

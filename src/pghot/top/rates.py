@@ -28,7 +28,7 @@ class Rates:
 
 
 def same_run(before: State, after: State) -> bool:
-    """Tell whether two states are of one run."""
+    """Whether two states are of one run."""
     return (before.kind, before.name, before.pid, before.started) == (
         after.kind,
         after.name,
@@ -38,7 +38,7 @@ def same_run(before: State, after: State) -> bool:
 
 
 def rates_between(before: State | None, after: State) -> Rates:
-    """Give the rates; none where there is no state of the same run before."""
+    """The rates; none where there is no state of the same run before."""
     if before is None or not same_run(before, after) or after.time_s <= before.time_s:
         return Rates()
     seconds = after.time_s - before.time_s

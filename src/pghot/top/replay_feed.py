@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.kmigrated import Batch
+from pghot.engine.migrated import Batch
 from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
 from pghot.log.schema import SOURCES, Columns

@@ -29,7 +29,7 @@ class _Recent:
         self._seen: deque[tuple[float, Mapping[str, float]]] = deque([(0.0, {})])
 
     def per_s(self, now_s: float, counts: Mapping[str, float]) -> dict[str, float]:
-        """Give the counts a second, as of `now_s`."""
+        """The counts a second, as of `now_s`."""
         while len(self._seen) > 1 and self._seen[1][0] <= now_s - WINDOW_S:
             self._seen.popleft()
         since_s, before = self._seen[0]

@@ -22,7 +22,7 @@ class Connection(Protocol):
     """A connection to a run (`serving.client.Client`)."""
 
     def watch(self) -> Iterator[dict[str, Any]]:
-        """Give states as they come, until the run is over; PghotError where it was cut off."""
+        """States as they come, until the run is over; PghotError where it was cut off."""
 
     def set(self, name: str, text: str) -> None:
         """Write a tunable."""
@@ -82,7 +82,7 @@ class SocketFeed:
             connection.close()
 
     def hold(self, held: bool) -> None:
-        """Do nothing: a run waits for nobody."""
+        """Does nothing: a live run cannot be paused."""
 
     def step(self) -> None:
         """Do nothing."""

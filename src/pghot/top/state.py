@@ -1,4 +1,4 @@
-"""What the live view knows of a run at one time, whoever tells it."""
+"""The state of a run at one time as the live view shows it, whatever its source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class SourceState(msgspec.Struct, frozen=True):
-    """A source of accesses: samples seen, and lost on the way; None where nobody counts."""
+    """A source of accesses: samples seen, and lost; None where they are not counted."""
 
     name: str
     seen: int
@@ -69,7 +69,7 @@ class RegionState(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """All of it.  Counts are since the start, in pages where nothing else is said.
+    """A run at one time.  Counts are since the start, in pages where nothing else is said.
 
     `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
     run from another, `time_s` is the run's own time.  `dry_run`: nothing really moves.
@@ -103,7 +103,7 @@ class State(msgspec.Struct, frozen=True):
     fast_share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values: the content of `pghot top --json`."""
+        """As plain values: the content of `pghot top --json`."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 

@@ -51,7 +51,7 @@ class Table:
     sort: int = 0
 
     def shown(self, state: State, order: Order, filter_text: str = "") -> list[Row]:
-        """Give the rows that match the filter, in order."""
+        """The rows that match the filter, in order."""
         wanted = filter_text.casefold()
         rows = [row for row in self.rows(state) if wanted in " ".join(row.cells).casefold()]
         return sorted(rows, key=lambda row: row.ranks[order.column], reverse=order.down)
@@ -73,25 +73,25 @@ class Order(NamedTuple):
 
 
 def first_order(table: Table) -> Order:
-    """Give the order that a table starts with: numbers from the largest, names from A."""
+    """The order that a table starts with: numbers from the largest, names from A."""
     return Order(table.sort, table.columns[table.sort].right)
 
 
 def next_order(table: Table, order: Order) -> Order:
-    """Give the order by the next column."""
+    """The order by the next column."""
     column = (order.column + 1) % len(table.columns)
     return Order(column, table.columns[column].right)
 
 
 def head(column: Column, place: int, order: Order) -> str:
-    """Give a column's head, marked where the table is sorted by it."""
+    """A column's head, marked where the table is sorted by it."""
     mark = ("v" if order.down else "^") if place == order.column else ""
     parts = [mark, column.head] if column.right else [column.head, mark]
     return cell(column, " ".join(filter(None, parts)))
 
 
 def cell(column: Column, text: str) -> str:
-    """Give a cell as wide as its column and the gap after; what is cut ends in `>`."""
+    """A cell as wide as its column and the gap after; what is cut ends in `>`."""
     width = column.width - GAP
     if len(text) > width:
         text = text[: width - 1] + ">"
@@ -100,7 +100,7 @@ def cell(column: Column, text: str) -> str:
 
 
 def widened(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:
-    """Give the columns as wide as there is room: what is over goes to the widest name."""
+    """The columns as wide as there is room: what is over goes to the widest name."""
     names = [column for column in columns if not column.right]
     widest = max(names, key=lambda column: column.width)
     over = width - sum(column.width for column in columns)

@@ -16,7 +16,7 @@ ROWS = 20
 
 
 def as_text(state: State, rate: Rates) -> str:
-    """Give everything that the view shows, one part below the other."""
+    """Everything that the view shows, one part below the other."""
     return "\n".join(line.rstrip() for line in _lines(state, rate)) + "\n"
 
 

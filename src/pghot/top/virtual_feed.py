@@ -33,7 +33,7 @@ class VirtualFeed(ABC):
 
     @abstractmethod
     def _work(self) -> State:
-        """Do the work, `reach` by `reach`, and give the last state."""
+        """Do the work, `reach` by `reach`, the last state."""
 
     @property
     def said(self) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 
 from pghot.engine.fidelity import FIDELITIES
-from pghot.log.event_schema import MOVED, Said
+from pghot.engine.reasons import MOVED, words
+from pghot.log.event_schema import Said
 from pghot.why.life import IGNORED, RECORDED, REFUSED, Life, Step
-from pghot.why.words import FATES
 
 _WINDOW = "pghot_promote_freq_window_ms"
 _LIMIT = "pghot_promote_rate_limit_MBps"
 
 
 def opening(life: Life) -> str:
-    """Say what `advice` is: what came of the page, what it lacked, or why nothing helps."""
+    """What `advice` is: what came of the page, what it lacked, or why nothing helps."""
     if life.of(MOVED):
         return "What came of it"
     ready = any(step.ready for step in life.of(RECORDED))
@@ -23,7 +23,7 @@ def opening(life: Life) -> str:
 
 
 def advice(life: Life) -> str:
-    """Say what came of the page, and what would have let it move where it did not."""
+    """What came of the page, and what would have let it move where it did not."""
     judged = life.of(REFUSED, MOVED)
     if not judged:
         return _never_judged(life)
@@ -37,7 +37,7 @@ def advice(life: Life) -> str:
 
 
 def _sooner(life: Life) -> str:
-    """Say what would have let it move at the first refusal, where there was one."""
+    """What would have let it move at the first refusal, where there was one."""
     refused = life.of(REFUSED)
     if not refused:
         return ""
@@ -52,7 +52,7 @@ def _never_judged(life: Life) -> str:
     recorded, tunables = life.of(RECORDED), life.said.tunables
     if not recorded:
         fates = Counter({step.why: len(step.times) for step in life.of(IGNORED)})
-        return f"no access was recorded: {FATES[fates.most_common(1)[0][0]]}"
+        return f"no access was recorded: {words(fates.most_common(1)[0][0])}"
     if any(step.ready for step in recorded):
         at = next(step.times[0] for step in recorded if step.became_ready or step.ready)
         return (

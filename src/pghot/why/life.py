@@ -10,10 +10,11 @@ from typing import Any
 
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS, Layout
+from pghot.engine.reasons import MOVED
 from pghot.engine.units import MSEC_PER_SEC, jiffies_to_msecs
 from pghot.errors import InputError, PghotError
 from pghot.log.event_read import EventReader
-from pghot.log.event_schema import MOVED, Said
+from pghot.log.event_schema import Said
 from pghot.why.page import Page
 
 RECORDED, IGNORED, REFUSED = "recorded", "ignored", "refused"
@@ -60,7 +61,7 @@ class Step:
                 self.from_nid, self.to_nid, self.batch)  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """As plain data."""
         data: dict[str, Any] = {
             "what": self.what,
             "first_s": self.times[0],
@@ -93,7 +94,7 @@ class Life:
     damaged: list[int]
 
     def of(self, *kinds: str) -> list[Step]:
-        """Give the steps of these kinds."""
+        """The steps of these kinds."""
         return [step for step in self.steps if step.what in kinds]
 
 

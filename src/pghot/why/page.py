@@ -49,7 +49,7 @@ class Page:
         return f"PFN {self.at:#x}" if self.pid is None else f"{self.pid}:{self.at:#x}"
 
     def rows(self, reader: EventReader) -> list[dict[str, Any]]:
-        """Give the rows of the folios that the page was in, of both tables, by `seq`."""
+        """The rows of the folios that the page was in, of both tables, by `seq`."""
         seen = _rows(reader, self._of_part)
         if self.pid is None or not seen:
             return seen
@@ -104,7 +104,7 @@ class _Span(NamedTuple):
 
 
 def _rows(reader: EventReader, masks_of: Callable[[Part], Masks]) -> list[dict[str, Any]]:
-    """Give the rows that masks choose; whole parts are read only where some are chosen."""
+    """The rows that masks choose; whole parts are read only where some are chosen."""
     found: list[dict[str, Any]] = []
     for narrow in reader.parts(_SOUGHT):
         masks = masks_of(narrow)
@@ -116,7 +116,7 @@ def _rows(reader: EventReader, masks_of: Callable[[Part], Masks]) -> list[dict[s
 
 
 def _spans(seen: list[dict[str, Any]]) -> list[_Span]:
-    """Give which folio the page was in, and from when to when it was seen there."""
+    """Which folio the page was in, and from when to when it was seen there."""
     spans: list[_Span] = []
     for row in seen:
         folio, seq = row["pfn"] - row.get("tail", 0), row["seq"]

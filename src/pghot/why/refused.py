@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pghot.engine.reasons import MOVED, refusal
 from pghot.log.event_read import EventReader
-from pghot.log.event_schema import ACCESSES, CANDIDATES, MOVED
-from pghot.why.words import refusal
+from pghot.log.event_schema import ACCESSES, CANDIDATES
 
 MOST = 10
 """Pages and processes that are named."""
@@ -46,7 +46,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """All of it.  `judged` candidates, `moved` of them; `fates` counts accesses by fate."""
+    """Refusals of a run: `judged` candidates, `moved` of them; `fates` counts accesses."""
 
     judged: int
     moved: int
@@ -58,7 +58,7 @@ class Refusals:
     damaged: list[int]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data."""
+        """As plain data."""
         return {
             "judged": self.judged,
             "moved": self.moved,

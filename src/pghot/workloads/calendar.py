@@ -126,7 +126,7 @@ def _room_for(entries: int) -> Entries:
 
 
 def _longer(entries: Entries, room: int) -> Entries:
-    """Give the entries in arrays with more room; what is not filled takes no memory yet."""
+    """The entries in arrays with more room; what is not filled takes no memory yet."""
     longer = _room_for(room)
     longer.clocks[: len(entries.clocks)] = entries.clocks
     longer.units[: len(entries.units)] = entries.units

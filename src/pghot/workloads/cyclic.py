@@ -62,7 +62,7 @@ class CyclicStream:
         self._calendar.put(units, self._next(units, clock))
 
     def _next(self, units: Units, clocks: Clocks | float) -> Clocks:
-        """Give the clock of the first access of each unit after a clock."""
+        """The clock of the first access of each unit after a clock."""
         at = np.floor(clocks).astype(np.int64)  # accesses made; the next has this number
         in_lap = at % self._lap
         first = self._turn_of(units) * self._run
@@ -76,25 +76,25 @@ class CyclicStream:
         self._calendar.remove(units)
 
     def advance(self, _start: float, end: float) -> Touched:
-        """Give the marked units whose turn comes by `end` (`Stream`)."""
+        """The marked units whose turn comes by `end` (`Stream`)."""
         return self._calendar.take(end)
 
     def draw(self, clocks: Clocks) -> Units:
-        """Give the unit whose access takes each clock (`Stream`)."""
+        """The unit whose access takes each clock (`Stream`)."""
         number = np.maximum(np.ceil(clocks).astype(np.int64) - 1, 0)
         turn = number // self._run % self.units
         return turn if self._order is None else self._order[turn]
 
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Tell which units had an access after `since`, up to `clock` (`Stream`)."""
+        """Which units had an access after `since`, up to `clock` (`Stream`)."""
         return self._next(units, since) <= clock
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Give the share of each unit in a whole round: all the same (`Stream`)."""
+        """The share of each unit in a whole round: all the same (`Stream`)."""
         return np.full(self.units, 1 / self.units)
 
     def next_change(self) -> float:
-        """Give NEVER: all rounds are alike (`Stream`)."""
+        """NEVER: all rounds are alike (`Stream`)."""
         return NEVER
 
     def change(self, clock: float) -> None:

@@ -42,7 +42,7 @@ class RandomOptions(Options, frozen=True):
     """What a random kind takes."""
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         raise NotImplementedError
 
     def stream(self, units: int, rng: Rng) -> Stream:
@@ -54,7 +54,7 @@ class Uniform(RandomOptions, frozen=True):
     """Every unit as often as any other.  No options."""
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:  # noqa: ARG002
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         return shapes.steady(shapes.uniform(units))
 
 
@@ -65,7 +65,7 @@ class Zipf(RandomOptions, frozen=True):
     permuted: bool = True
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         return shapes.steady(shapes.zipf(units, self.s, rng if self.permuted else None))
 
 
@@ -85,7 +85,7 @@ class HotCold(RandomOptions, frozen=True):
     _everywhere: ClassVar[bool] = False
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         order = rng.permutation(units) if self.scattered else shapes.once_around(units, rng)
         table = shapes.hot_cold(
             units, self.hot_share, self.hot_accesses, everywhere=self._everywhere, order=order
@@ -113,7 +113,7 @@ class KeyValue(RandomOptions, frozen=True):
     unit_bytes: Bytes = Store().unit_bytes
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         store = Store(**msgspec.structs.asdict(self))
         return shapes.steady(key_value(units, store, rng))
 
@@ -129,7 +129,7 @@ class GraphTraversal(RandomOptions, frozen=True):
     sorted_by_degree: bool = Graph().sorted_by_degree
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         graph = Graph(**msgspec.structs.asdict(self))
         return shapes.steady(traversal(units, graph, rng))
 
@@ -176,7 +176,7 @@ class Phases(RandomOptions, frozen=True):
     repeat: bool = False
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
-        """Give the weights, phase after phase; the last goes on for good."""
+        """The weights, phase after phase; the last goes on for good."""
         made: list[Phase] = []
         for number, table in enumerate(self.phase, 1):
             accesses, inner = _part(number, table)
@@ -222,7 +222,7 @@ KINDS: dict[str, type[Options]] = {
 
 
 def parse(kind: object, options: Mapping[str, Any]) -> Options:
-    """Give a kind's options, checked; InputError, one line, where they are none of its."""
+    """A kind's options, checked; InputError, one line, where they are none of its."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"stream kind {kind!r}: there are {', '.join(KINDS)}")
     try:

@@ -83,7 +83,7 @@ class LoggedStream:
             self._marks -= _clear_marks(self._marked, np.ascontiguousarray(units))
 
     def advance(self, start: float, end: float) -> Touched:
-        """Give the marked units that the rows up to `end` take (`Stream`)."""
+        """The marked units that the rows up to `end` take (`Stream`)."""
         self._window.forget(min(floor(start), self._noted))
         self._note(floor(end))
         pieces = self._touched or [_NONE]
@@ -104,7 +104,7 @@ class LoggedStream:
             self._touched.append(Touched(touched.units[:found], touched.clocks[:found]))
 
     def draw(self, clocks: Clocks) -> Units:
-        """Give the unit of the row that takes each clock (`Stream`)."""
+        """The unit of the row that takes each clock (`Stream`)."""
         number = np.ceil(np.clip(clocks, 1, self.end_clock)).astype(np.int64)
         if not len(number):
             return number
@@ -113,16 +113,16 @@ class LoggedStream:
         return rows[number - first].astype(np.int64)
 
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Tell which units had a row after `since`, up to `clock` (`Stream`)."""
+        """Which units had a row after `since`, up to `clock` (`Stream`)."""
         self._note(floor(clock))
         return self._last[units] > since
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Give the share of each unit in the whole log (`Stream`)."""
+        """The share of each unit in the whole log (`Stream`)."""
         return self._share.copy()
 
     def next_change(self) -> float:
-        """Give NEVER: a log is one phase (`Stream`)."""
+        """NEVER: a log is one phase (`Stream`)."""
         return NEVER
 
     def change(self, clock: float) -> None:

@@ -33,7 +33,7 @@ def make_stream(
 
 
 def scaled(options: Mapping[str, Any], scale: float) -> dict[str, Any]:
-    """Give options for a slice of the machine: numbers of accesses shrink with it."""
+    """Options for a slice of the machine: numbers of accesses shrink with it."""
     made = dict(options)
     for name in _COUNTS_OF_ACCESSES:
         if isinstance(made.get(name), int | float):

@@ -45,7 +45,7 @@ class NodeCounts:
         self.total = self._blocks.sum(axis=0)
 
     def at(self, place: int) -> int:
-        """Give the node of a place."""
+        """The node of a place."""
         return int(self._nid[place])
 
     def between(self, first: int, end: int) -> Counts:

@@ -35,7 +35,7 @@ class PageUnits:
         self._table = _empty(_LEAST)
 
     def of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-        """Give the unit of each key; one not met before gets the next number."""
+        """The unit of each key; one not met before gets the next number."""
         found = np.empty(len(keys), np.int32)
         done = 0
         while True:
@@ -51,7 +51,7 @@ class PageUnits:
         _insert(self._table, keys, units)
 
     def keys(self) -> npt.NDArray[np.uint64]:
-        """Give the key of every unit."""
+        """The key of every unit."""
         used = self._table.units != _EMPTY
         keys = np.empty(self.count, np.uint64)
         keys[self._table.units[used]] = self._table.keys[used]

@@ -48,7 +48,7 @@ class Store(NamedTuple):
 
 
 def key_value(units: int, store: Store, rng: np.random.Generator) -> Table:
-    """Give the weights of a store with as many keys as fit; InputError where none does."""
+    """The weights of a store with as many keys as fit; InputError where none does."""
     keys = units * store.unit_bytes // (store.index_bytes + store.value_bytes)
     index = _units_for(keys * store.index_bytes, store.unit_bytes)
     keys = min(keys, (units - index) * store.unit_bytes // store.value_bytes)
@@ -85,7 +85,7 @@ class Graph(NamedTuple):
 
 
 def traversal(units: int, graph: Graph, rng: np.random.Generator) -> Table:
-    """Give the weights of a traversal of a graph with as many vertices as fit.
+    """The weights of a traversal of a graph with as many vertices as fit.
 
     It comes to a vertex along an edge, so in proportion to degree.  A visit reads the
     vertex's record, its edge list (a cache line an access), and the record of each vertex

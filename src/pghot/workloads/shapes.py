@@ -19,7 +19,7 @@ def uniform(units: int) -> Table:
 
 
 def zipf_weights(count: int, s: float, first: int = 1) -> Weights:
-    """Give rank**-s for `count` ranks from `first` on."""
+    """rank**-s for `count` ranks from `first` on."""
     weights: Weights = np.arange(first, first + count, dtype=np.float64) ** -s
     return weights
 
@@ -30,7 +30,7 @@ def zipf(units: int, s: float, rng: np.random.Generator | None = None) -> Table:
 
 
 def hot_units(units: int, hot_share: float) -> int:
-    """Give how many units are hot: one at the least."""
+    """How many units are hot: one at the least."""
     return min(max(round(units * hot_share), 1), units)
 
 
@@ -73,5 +73,5 @@ def steady(table: Table) -> Iterator[Phase]:
 
 
 def once_around(units: int, rng: np.random.Generator) -> Units:
-    """Give the units in order, from one drawn at random: where a set in one piece begins."""
+    """The units in order, from one drawn at random: where a set in one piece begins."""
     return np.roll(np.arange(units), -int(rng.integers(units)))

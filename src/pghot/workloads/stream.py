@@ -58,10 +58,10 @@ class Stream(Protocol):
         """Let the clock go from `start` to `end`; give, and unmark, marked units touched."""
 
     def draw(self, clocks: Clocks) -> Units:
-        """Give the unit that the access at each clock takes (what a sampler sees)."""
+        """The unit that the access at each clock takes (what a sampler sees)."""
 
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Tell which units were accessed between the clock `since` of each and `clock`."""
+        """Which units were accessed between the clock `since` of each and `clock`."""
 
     def weights(self) -> npt.NDArray[np.float64]:
         """Share of each unit in the accesses to come, as far as the present phase goes."""

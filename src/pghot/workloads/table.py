@@ -71,12 +71,12 @@ class Table:
         return alias_table(self.weights)
 
     def by_unit(self, shift: int = 0) -> Weights:
-        """Give the weight of every unit; an array of the caller's."""
+        """The weight of every unit; an array of the caller's."""
         shifted = np.roll(self.weights, shift)
         return shifted if self._place is None else shifted[self._place]
 
     def of(self, units: Units, shift: int = 0) -> Weights:
-        """Give the weight of some units."""
+        """The weight of some units."""
         place = units if self._place is None else self._place[units]
         return self.weights[(place - shift) % self.units]
 
@@ -118,7 +118,7 @@ def alias_table(weights: Weights) -> tuple[Weights, Units]:
 
 
 def choose(keep: Weights, other: Units, places: Units, chances: npt.NDArray[np.float64]) -> Units:
-    """Give each drawn place, or the other one that it stands in for."""
+    """Each drawn place, or the other one that it stands in for."""
     chosen = np.empty(len(places), np.int64)
     _choose(keep, other, places, chances, chosen)
     return chosen

@@ -83,7 +83,7 @@ class RandomStream:
         self._nid[units] = to_nid
 
     def shares(self, _start: float, _end: float) -> npt.NDArray[np.float64]:
-        """Give the weights by node, exact multiples of `table.QUANTUM` (`Stream`)."""
+        """The weights by node, exact multiples of `table.QUANTUM` (`Stream`)."""
         return self._by_node.copy()
 
     def mark(self, units: Units, clock: float) -> None:
@@ -106,7 +106,7 @@ class RandomStream:
             self._marks.marked_at[units] = NEVER
 
     def advance(self, _start: float, end: float) -> Touched:
-        """Give the marked units that are due by `end` (`Stream`)."""
+        """The marked units that are due by `end` (`Stream`)."""
         if self._marks is None:
             return Touched(np.empty(0, np.int64), np.empty(0))
         touched = self._marks.calendar.take(end)
@@ -115,11 +115,11 @@ class RandomStream:
         return touched
 
     def draw(self, clocks: Clocks) -> Units:
-        """Give a unit by weight for each clock (`Stream`)."""
+        """A unit by weight for each clock (`Stream`)."""
         return self._phase.table.draw(len(clocks), self._rng, self._phase.shift)
 
     def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Tell which units were accessed after `since`, up to `clock` (`Stream`)."""
+        """Which units were accessed after `since`, up to `clock` (`Stream`)."""
         marks = self._marks
         until: Clocks | float = clock
         if marks is not None:
@@ -135,11 +135,11 @@ class RandomStream:
         return seen if marks is None else seen | (marks.touched_at[units] > since)
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Give the weight of each unit in the present phase (`Stream`)."""
+        """The weight of each unit in the present phase (`Stream`)."""
         return self._weight.copy()
 
     def next_change(self) -> float:
-        """Give the clock at which the present phase ends (`Stream`)."""
+        """The clock at which the present phase ends (`Stream`)."""
         return NEVER if self._next is None else self._phase_start + self._phase.length
 
     def change(self, clock: float) -> None:
@@ -157,5 +157,5 @@ class RandomStream:
 
 
 def _overlap(since: Clocks, until: Clocks | float, start: float, end: float) -> Clocks:
-    """Give how much of (since, until] lies in (start, end], item by item."""
+    """How much of (since, until] lies in (start, end], item by item."""
     return np.maximum(np.minimum(until, end) - np.maximum(since, start), 0)

@@ -122,6 +122,27 @@ def test_virtual_pages_go_to_the_first_lower_tier_node_of_the_machine(pairs, out
     assert Machine.from_dict(metadata(out).machine) == machine()
 
 
+def test_virtual_pages_fill_the_ranges_of_a_node_in_order(pairs, out):
+    ranges = [[4 * SECTION, 4 * SECTION + 2], [8 * SECTION, 9 * SECTION]]
+    nodes = [
+        {"id": 0, "ranges": [[7, 8], [11, 16]], "toptier": True, "free_pages": 3},
+        {"id": 1, "ranges": ranges, "toptier": False},
+    ]
+    given = Machine.from_dict({"node": nodes})
+    pages = [page << 12 for page in range(1, 5)]
+    _report, log = converted(pairs(pages), out, machine=given, start="slow")
+    assert log["pfn"] == [4 * SECTION, 4 * SECTION + 1, 8 * SECTION, 8 * SECTION + 1]
+    _report, log = converted(pairs(pages), out, machine=given)
+    assert log["pfn"] == [7, 11, 12, 4 * SECTION]
+    assert Machine.from_dict(metadata(out).machine).nodes[1] == given.nodes[1]
+
+
+def test_a_physical_address_in_a_hole_is_in_no_node(pairs, out):
+    given = Machine.from_dict({"node": [{"id": 0, "ranges": [[0, 5], [7, 9]]}]})
+    with pytest.raises(InputError, match=r"\(PFN 6\) is in no node of the machine file"):
+        convert(pairs([0x4000, 0x7000, 0x6000]), out, machine=given, addresses="physical")
+
+
 def test_a_machine_file_is_read(tmp_path, pairs, out):
     text = '[[node]]\nid = 0\nstart_pfn = 0\nsize = "128MiB"\ntoptier = false\n'
     file = write(tmp_path / "machine.toml", text)

@@ -15,7 +15,7 @@ __all__ = ["run"]
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a directory with results: `free` promoted all, `full` had no room for half."""
+    """A directory with results: `free` promoted all, `full` had no room for half."""
     path = tmp_path_factory.mktemp("results")
     log = write_log(path / "log.parquet", log_rows(pages=200, rounds=30))
     for name, free in (("free", 30000), ("full", 100)):

@@ -53,7 +53,7 @@ def test_it_says_what_was_refused_and_why_the_most_frequent_first() -> None:
     line = summary([a_run(refused={"isolation": 2, "rate_limit": 40, "threshold": 0})])[4]
     assert line == (
         "A page that was found hot was refused 42 times: 40 times rate limit reached; "
-        "2 times no room on the target (isolation)."
+        "2 times not isolated: unmovable, or no room on the target."
     )
 
 

@@ -45,7 +45,7 @@ def test_a_run_is_ready_within_three_imports_of_numpy_and_holds_at_most_80_megab
 
 
 def held_by(pid: int) -> int:
-    """Give the bytes of memory that a process holds."""
+    """The bytes of memory that a process holds."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

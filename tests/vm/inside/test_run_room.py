@@ -52,7 +52,7 @@ def test_a_nearly_full_fast_node_takes_what_it_has_room_for_and_the_rest_is_told
 
 
 def _at_min() -> str:
-    """Tell whether everybody who allocates has to wait; below low kswapd is at work for them."""
+    """Whether everybody who allocates has to wait; below low kswapd is at work for them."""
     zone = room.main_zone(FAST)
     return "" if zone.free > zone.min else f"no more than min is free: {zone}"
 

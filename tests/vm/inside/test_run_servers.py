@@ -120,7 +120,7 @@ def launched(
 
 
 def _python_of_anybody() -> str:
-    """Give an interpreter that any user may run: ours may lie in root's home."""
+    """An interpreter that any user may run: ours may lie in root's home."""
     for path in (sys.executable, *Path("/usr/bin").glob("python3"), "/usr/local/bin/python3"):
         try:
             subprocess.run([path, "-c", ""], check=True, user=NOBODY, group=NOBODY)

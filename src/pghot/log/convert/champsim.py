@@ -35,7 +35,7 @@ _USER = 1 << 57
 
 
 def looks_like_champsim(head: bytes) -> bool:
-    """Tell whether bytes can be instructions: there is no mark, so all of them must make sense."""
+    """Whether bytes can be instructions: there is no mark, so all of them must make sense."""
     count = min(len(head) // _INSTRUCTION.itemsize, _LOOKED_AT)
     if count < 2:
         return False

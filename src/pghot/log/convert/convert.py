@@ -1,4 +1,4 @@
-"""Foreign traces become access logs (replay.md, "Access log")."""
+"""Foreign traces become access logs (R7)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from pghot.log.convert.samples import (
 from pghot.log.convert.source import Progress, open_source
 from pghot.log.convert.spool import open_spool
 from pghot.log.machine import Machine
+from pghot.log.regions import to_extra
 from pghot.log.schema import PAGE_SIZE, REQUIRED, SOURCES, Columns, Metadata
 from pghot.log.write import LogWriter, create_log
 
@@ -184,7 +185,9 @@ def _check_placement(
 def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
     taken = opened.taken + (f"; one access in {sample} kept" if sample > 1 else "")
     # A simulator's trace lists every access; how many a sample of others stands for, none says.
-    extra = {"accesses_a_row": sample} if opened.every_access else {}
+    extra = to_extra(opened.regions)
+    if opened.every_access:
+        extra |= {"accesses_a_row": sample}
     if machine is None:
         return Metadata(taken=taken, extra=extra)
     return Metadata(taken=taken, hz=machine.hz, machine=machine.to_dict(), extra=extra)
@@ -193,7 +196,7 @@ def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
 def _rows(
     opened: Opened, placement: Placement, sample: int, source: str | None, tally: Tally
 ) -> Iterator[Columns]:
-    """Give the rows of the log; time starts at the first of them."""
+    """The rows of the log; time starts at the first of them."""
     zero: np.uint64 | None = None
     skip = 0  # rows to leave out before the next one that is kept
     for fresh in opened.chunks:
@@ -259,7 +262,7 @@ def _taken_by(opened: Opened, tally: Tally) -> str:
 
 
 def _remark_on_length(opened: Opened, options: Options, lasts_us: int, tally: Tally) -> None:
-    """Tell of a log that is over before kmigrated has woken up a few times."""
+    """Warn of a log that ends before kmigrated has woken a few times."""
     if not opened.virtual_clock or lasts_us >= _FEW_WAKE_UPS_US:
         return
     rate = options.ips if opened.virtual_clock == "--ips" else options.order_as_time or 1

@@ -49,7 +49,7 @@ _TEXT = re.compile(rb"[^,;|\t\n]*[,;|\t]|[ \t]*[-+0-9A-Za-z:]+[ \t]+[^\n]*[0-9]"
 
 
 def _up_to(most: bytes) -> bytes:
-    """Give a pattern of the decimal numbers up to `most`, none with more digits than it."""
+    """A pattern of the decimal numbers up to `most`, none with more digits than it."""
     ways = [most, rb"[0-9]{1,%d}" % (len(most) - 1)]
     for at, digit in enumerate(most):
         if digit > ord("0"):
@@ -82,7 +82,7 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 
 
 def looks_like_csv(line: bytes, options: Options) -> bool:
-    """Tell whether a line may be a row of columns, or a header."""
+    """Whether a line may be a row of columns, or a header."""
     mark = options.delimiter.encode()[:1] or b","
     return mark in line or bool(_TEXT.match(line))
 

@@ -74,12 +74,12 @@ class _Region(NamedTuple):
 
 
 def looks_like_damon(line: bytes) -> bool:
-    """Tell whether a line is of the tracepoint or of damo's raw report."""
+    """Whether a line is of the tracepoint or of damo's raw report."""
     return bool(_TRACEPOINT.match(line) or _RAW_BASE.match(line))
 
 
 def looks_like_damon_data(head: bytes) -> bool:
-    """Tell whether bytes open as a damon.data does."""
+    """Whether bytes open as a damon.data does."""
     if head[:1] == b"\x78" and len(head) > 2 and int.from_bytes(head[:2], "big") % 31 == 0:
         try:
             head = zlib.decompressobj().decompress(head, 4096)

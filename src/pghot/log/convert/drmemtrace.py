@@ -41,7 +41,7 @@ _OPERATION, _ADDRESS, _TIME, _CORE = range(1, 5)
 
 
 def looks_like_drmemtrace(line: bytes) -> bool:
-    """Tell whether a line is a record that nothing else prints."""
+    """Whether a line is a record that nothing else prints."""
     if line.startswith(b"<--record#->"):
         return True
     return any(mark in line for mark in _MARKS) and bool(_CHATTER.match(line))

@@ -59,7 +59,7 @@ def open_format(source: Source, name: str | None, options: Options, tally: Tally
 
 
 def sniff(source: Source, options: Options) -> str:
-    """Give the name of the format that the first bytes show; InputError where none does."""
+    """The name of the format that the first bytes show; InputError where none does."""
     if not source.head:
         raise InputError(f"{source.name}: is empty")
     if perf_data.looks_like_perf_data(source.head):

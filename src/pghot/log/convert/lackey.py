@@ -88,7 +88,7 @@ _DIGITS = _digit_values()
 
 
 def looks_like_lackey(line: bytes) -> bool:
-    """Tell whether a line is an event, or the chatter that valgrind opens with."""
+    """Whether a line is an event, or the chatter that valgrind opens with."""
     return bool(_LINE.match(line) or _CHATTER.match(line))
 
 
@@ -170,7 +170,7 @@ def _filtered(
     ways: int,
     shift: int,
 ) -> Iterator[tuple[U64Array, U64Array, BoolArray]]:
-    """Give the misses of a block: their moments, address, whether written."""
+    """The misses of a block: their moments, address, whether written."""
     text = np.frombuffer(block, dtype=np.uint8)
     at = 0
     while at < len(text):

@@ -53,7 +53,7 @@ _WRITE = 2
 
 
 def looks_like_page_fault(line: bytes) -> bool:
-    """Tell whether a line is a page fault."""
+    """Whether a line is a page fault."""
     return b"page_fault_" in line and bool(_SAMPLE.match(line))
 
 

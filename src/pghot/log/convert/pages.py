@@ -37,7 +37,7 @@ class PageTable:
         self._resize(_FIRST_SLOTS)
 
     def place(self, pids: npt.NDArray[np.int32] | None, vaddrs: U64Array) -> U64Array:
-        """Give each row's page number; pages of the kernel's half are common to all pids."""
+        """Each row's page number; pages of the kernel's half are common to all pids."""
         pages = vaddrs >> np.uint64(PAGE_SHIFT)
         owners = np.zeros(len(pages), np.int32) if pids is None else pids
         owners = np.where(vaddrs >> np.uint64(_KERNEL_HALF) == 0, owners, np.int32(-1))

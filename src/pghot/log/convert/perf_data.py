@@ -15,6 +15,7 @@ from pghot.errors import InputError
 from pghot.log.convert import perf_layout as layout
 from pghot.log.convert import perf_samples, perf_spe
 from pghot.log.convert.perf_file import MAGIC, Attr, PerfFile, is_fault, open_perf_file
+from pghot.log.convert.perf_maps import mappings
 from pghot.log.convert.perf_samples import Layouts
 from pghot.log.convert.samples import Opened, Options, Tally, use_physical, with_address
 from pghot.log.convert.source import Source
@@ -33,7 +34,7 @@ _AGAIN = "record again with perf record -e EVENT -d --phys-data --sample-cpu -o 
 
 
 def looks_like_perf_data(head: bytes) -> bool:
-    """Tell whether a file opens as any perf.data does, readable here or not."""
+    """Whether a file opens as any perf.data does, readable here or not."""
     return head.startswith((MAGIC, _SWAPPED, _OLD_MAGIC))
 
 
@@ -65,6 +66,7 @@ def open_perf_data(source: Source, options: Options, tally: Tally) -> Opened:
         _chunks(rows, order, columns, tally, file.attrs, physical),
         "converted from perf.data",
         tool="perf",
+        regions=tuple(mappings(file)),
     )
 
 
@@ -172,7 +174,7 @@ def _id_offset_of(attr: Attr) -> int:
 
 
 def _remark_on_hidden(file: PerfFile, rows: Columns, options: Options, tally: Tally) -> None:
-    """Say why there is no physical address where they were asked for."""
+    """Why there is no physical address where they were asked for."""
     asked = any(attr.has(layout.PHYS_ADDR) for attr in file.attrs)
     if not asked or options.addresses == "virtual" or not len(rows["phys"]) or rows["phys"].any():
         return

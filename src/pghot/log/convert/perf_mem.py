@@ -29,7 +29,7 @@ _NO_FRAME = b"0"
 
 
 def looks_like_perf_mem(line: bytes) -> bool:
-    """Tell whether a line is the header."""
+    """Whether a line is the header."""
     return bool(_HEADER.match(line))
 
 

@@ -103,12 +103,12 @@ _SAMPLE = _sample(Head())
 
 
 def looks_like_perf_script(line: bytes) -> bool:
-    """Tell whether a line is a sample."""
+    """Whether a line is a sample."""
     return bool(_SAMPLE.match(line))
 
 
 def lacks_time(line: bytes) -> bool:
-    """Tell whether a line is a sample that was printed without its time."""
+    """Whether a line is a sample that was printed without its time."""
     return bool(_NO_TIME.match(line))
 
 

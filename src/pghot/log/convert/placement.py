@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import Node
+from pghot.engine.pfn_arrays import contained, nth_pfns
+from pghot.engine.pfn_ranges import merge
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.log.convert.pages import PageTable
@@ -38,7 +40,7 @@ def two_tier(fast: int, slow: int, *, full: bool) -> Machine:
 
 @dataclass(slots=True)
 class Placement:
-    """Gives rows their `pfn` and `nid`.  Made by `plan`.
+    """Assigns rows their `pfn` and `nid`.  Made by `plan`.
 
     Where `machine` is None and addresses are virtual, PFNs count from 0 in the order of
     first touch; `placed` makes them those of the machine that `made` makes, once the last
@@ -103,10 +105,11 @@ class Placement:
             if self.slow:
                 fast = np.uint64(self.fast_pages)
                 self._check_room(self.slow)
-                start = np.uint64(self.fast.start_pfn if self.fast else 0)
-                pfn = np.where(
-                    pfn < fast, pfn + start, pfn - fast + np.uint64(self.slow.start_pfn)
-                )
+                on_fast = pfn < fast
+                placed = nth_pfns(self.slow.ranges, np.where(on_fast, 0, pfn - fast))
+                if self.fast:
+                    placed[on_fast] = nth_pfns(self.fast.ranges, pfn[on_fast])
+                pfn = placed
             return {**rows, "pfn": pfn}
         pfn = self._whole_pages(rows["address"]) >> np.uint64(PAGE_SHIFT)
         rows = self._inside({**rows, "pfn": pfn})
@@ -121,7 +124,7 @@ class Placement:
         return addresses >> shift << shift
 
     def remark(self) -> None:
-        """Tell the user where pages were put."""
+        """A note that says where pages were put."""
         if self.physical:
             if self.machine is None:
                 self.tally.note(
@@ -146,7 +149,7 @@ class Placement:
             )
 
     def nids(self, rows: Columns) -> npt.NDArray[np.int16]:
-        """Give the node of each row's CPU, or the one to take where it is not known."""
+        """The node of each row's CPU, or the one to take where it is not known."""
         count = len(rows["address"])
         if "nid" in rows:
             self._check_nids(rows["nid"])
@@ -181,9 +184,7 @@ class Placement:
         """Leave only PFNs that the machine has; InputError at others unless they are skipped."""
         pfn = rows["pfn"]
         nodes = self.machine.nodes if self.machine else (Node(0, 0, MAX_PFN, toptier=True),)
-        inside = np.zeros(len(pfn), dtype=np.bool_)
-        for node in nodes:
-            inside |= (pfn >= node.start_pfn) & (pfn < node.end_pfn)
+        inside = contained(merge(one for node in nodes for one in node.ranges), pfn)
         if inside.all():
             return rows
         if not self.skip_bad:
@@ -255,7 +256,7 @@ def _fast_node(machine: Machine) -> Node | None:
 
 
 def _nodes_of_cpus(machine: Machine | None) -> npt.NDArray[np.int16]:
-    """Give the node of every CPU that the machine lists, -1 for those between."""
+    """The node of every CPU that the machine lists, -1 for those between."""
     # A log holds CPUs as 16 bits; a machine file may name more.
     pairs = [
         (cpu, node.id)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
+from pghot.log.regions import Region
 from pghot.log.schema import PAGE_SIZE, SOURCES, Columns
 
 U64Array = npt.NDArray[np.uint64]
@@ -114,10 +115,12 @@ class Opened:
     """Option that sets how long the log lasts, where its time is none of a clock."""
     every_access: bool = False
     """Whether the trace lists all accesses, so that each row is one."""
+    regions: tuple[Region, ...] = ()
+    """Mappings of the processes, in the order in which they were made."""
 
 
 def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remedy: str) -> bool:
-    """Decide for a whole file which addresses count; say which kinds it has.
+    """Which addresses count, for the whole file; which kinds it has.
 
     InputError where the wanted kind is missing; `remedy` ends that line.
     """

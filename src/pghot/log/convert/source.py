@@ -54,7 +54,7 @@ class Source:
         self._progress(done, self.size)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Give whole lines: the number of the first one, and bytes that end in a newline."""
+        """Whole lines: the number of the first one, and bytes that end in a newline."""
         line = 1
         rest = b""
         fresh = self.head

@@ -33,7 +33,7 @@ class Spool:
         self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def read(self) -> Iterator[Columns]:
-        """Give all rows back, once, in order."""
+        """All rows, once, in order."""
         self._writer.close()
         self._stream.seek(0)
         with pa.ipc.open_stream(self._stream) as reader:

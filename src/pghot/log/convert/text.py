@@ -40,7 +40,7 @@ class LineKind:
 def match_block(
     source: Source, first_line: int, block: bytes, kind: LineKind, tally: Tally, *, skip_bad: bool
 ) -> list[Fields]:
-    """Give the fields of every sample line of a block.
+    """The fields of every sample line of a block.
 
     InputError names the first line that is neither sample nor chatter; with `skip_bad`
     such lines are counted.
@@ -99,7 +99,7 @@ class TimeOrder:
         self._last = np.uint64(0)
 
     def keep(self, first_line: int, block: bytes, times: U64Array) -> BoolArray | None:
-        """Tell which rows to keep; None for all.
+        """Which rows to keep; None for all.
 
         InputError names the line where time falls; with `skip_bad` rows earlier than one
         before them are counted and left out.

@@ -13,7 +13,7 @@ from pghot.report.page.model import Run
 
 
 def batch_section(runs: Sequence[Run]) -> Section:
-    """Give batch sizes and latencies."""
+    """Batch sizes and latencies."""
     views = []
     lines = []
     for key, title, unit, least, known in (
@@ -66,7 +66,7 @@ def _histogram(
 
 
 def _coarse(histogram: Histogram, least: float) -> Histogram:
-    """Give a histogram by powers of two of its least value (1 folio, 1 us)."""
+    """A histogram by powers of two of its least value (1 folio, 1 us)."""
     counts: dict[int, int] = {}
     for bound, count in zip(histogram.upto, histogram.counts, strict=True):
         exponent = max(ceil(log2(max(bound, least) / least) - 1e-9), 0)

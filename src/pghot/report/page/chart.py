@@ -60,7 +60,7 @@ class Section:
 
 
 def line_scales(names: Sequence[str], order: Sequence[str]) -> Spec:
-    """Give the encodings that tell lines apart: colour, then dash; those of a bar without."""
+    """The encodings that tell lines apart: colour, then dash; those of a bar without."""
     places = _places(names, order)
     dashes = [DASHES[place // SERIES % len(DASHES)] for place in places]
     colour = bar_colour(names, order)
@@ -72,7 +72,7 @@ def line_scales(names: Sequence[str], order: Sequence[str]) -> Spec:
 
 
 def bar_colour(names: Sequence[str], order: Sequence[str]) -> Spec:
-    """Give the colours of runs, each the same in every chart: by its place in `order`."""
+    """The colours of runs, each the same in every chart: by its place in `order`."""
     legend = {"title": None, "orient": "top", "labelLimit": 190}
     colours = [f"var(--s{place % SERIES})" for place in _places(names, order)]
     return {
@@ -82,13 +82,13 @@ def bar_colour(names: Sequence[str], order: Sequence[str]) -> Spec:
 
 
 def _places(names: Sequence[str], order: Sequence[str]) -> list[int]:
-    """Give the place of each name; names that are none of a run come after all runs."""
+    """The place of each name; names that are none of a run come after all runs."""
     known = {name: place for place, name in enumerate(order)}
     return [known.setdefault(name, len(known)) for name in names]
 
 
 def time_axis() -> Spec:
-    """Give the x axis of charts over time; its domain starts with the run."""
+    """The x axis of charts over time; its domain starts with the run."""
     return {
         "field": "t", "type": "quantitative", "title": "time, s",
         "scale": {"domainMin": 0, "nice": False},
@@ -96,7 +96,7 @@ def time_axis() -> Spec:
 
 
 def base(words: str, height: int = 290) -> Spec:
-    """Give what all specifications have."""
+    """What all specifications have."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "description": words,

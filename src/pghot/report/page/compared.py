@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pghot.engine.reasons import by_words
 from pghot.report.page.chart import COUNT_AXIS, Section, Table, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
-from pghot.report.page.words import OLD, percent, reason
+from pghot.report.page.words import OLD, percent
 from pghot.report.table import BASELINES
 
 
 def refused_section(runs: Sequence[Run]) -> Section:
-    """Give refusals by reason."""
+    """Refusals by reason."""
     lines = why(runs, "refused", {run.name for run in runs if run.refused is not None})
     found: list[dict[str, Any]] = [
-        {"run": run.name, "reason": reason(name), "n": count}
+        {"run": run.name, "reason": reason, "n": count}
         for run in runs
-        for name, count in (run.refused or {}).items()
+        for reason, count in by_words(run.refused or {}).items()
         if count
     ]
     if not found:
@@ -48,7 +49,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
 
 
 def compared_section(runs: Sequence[Run]) -> Section:
-    """Give the runs side by side: run time, or the share of fast accesses."""
+    """The runs side by side: run time, or the share of fast accesses."""
     names = order = [run.name for run in runs]
     timed = all(run.run_s is not None for run in runs)
     title = "run time, s" if timed else "accesses served fast, %"
@@ -99,10 +100,10 @@ def _figures(runs: Sequence[Run]) -> Table:
         ["promoted, pages", *(run.promoted for run in runs)],
         ["demoted, pages", *(run.demoted for run in runs)],
     ]
-    names = dict.fromkeys(name for run in runs for name in run.refused or {})
+    refused = [by_words(run.refused or {}) for run in runs]
     rows += [
-        [f"refused: {reason(name)}", *((run.refused or {}).get(name, 0) for run in runs)]
-        for name in names
+        [f"refused: {reason}", *(counts.get(reason, 0) for counts in refused)]
+        for reason in dict.fromkeys(reason for counts in refused for reason in counts)
     ]
     more = dict.fromkeys(name for run in runs for name in run.figures)
     rows += [[name, *(run.figures.get(name) for run in runs)] for name in more]

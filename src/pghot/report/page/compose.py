@@ -17,7 +17,7 @@ from pghot.report.page.records_chart import heat_section
 
 
 def sections(runs: Sequence[Run]) -> list[Section]:
-    """Give the sections; of more runs than a chart can tell apart, a table and small charts."""
+    """The sections; of more runs than a chart can tell apart, a table and small charts."""
     if len(runs) > LINES:
         return [many_section(runs), made_section(runs), compared_section(runs)]
     return [

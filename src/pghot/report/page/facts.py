@@ -85,14 +85,14 @@ class Facts(msgspec.Struct, kw_only=True):
     time: Time | None = None
 
     def told_time(self) -> dict[str, Any] | None:
-        """Give the verdict as plain data; None where an older pghot wrote the result."""
+        """The verdict as plain data; None where an older pghot wrote the result."""
         if self.time is None:
             return None
         plain: dict[str, Any] = msgspec.to_builtins(self.time)
         return plain
 
     def shares(self) -> dict[str, tuple[float | None, float | None]]:
-        """Give the baselines that are known: of the whole, of the second half."""
+        """The baselines that are known: of the whole, of the second half."""
         return {
             name: (placed.fast_share, placed.steady_fast_share)
             for name, placed in self.baselines.items()

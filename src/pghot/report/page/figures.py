@@ -9,7 +9,7 @@ from pghot.report.page.model import Run
 
 
 def figures_section(runs: Sequence[Run]) -> Section:
-    """Give tunables, vmstat counters and nodes."""
+    """Tunables, vmstat counters and nodes."""
     names = [run.name for run in runs]
     tables = [
         Table(caption, ["name", *names], rows)

@@ -41,7 +41,7 @@ _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 
 
 def map_section(runs: Sequence[Run]) -> Section:
-    """Give the maps of all runs, the hottest part of each place before the whole.
+    """The maps of all runs, the hottest part of each place before the whole.
 
     Runs that promoted something come before those that did not.
     """
@@ -70,7 +70,7 @@ def _solid(heat: HeatMap) -> bool:
 
 
 def _fitting(maps: list[tuple[Run, HeatMap]]) -> list[tuple[Run, HeatMap]]:
-    """Give maps of which all together have no more than CELLS."""
+    """Maps of which all together have no more than CELLS."""
     while sum(heat.rows * heat.columns for _, heat in maps) > CELLS:
         if all(heat.columns <= FEWEST for _, heat in maps):
             maps = maps[:-1]
@@ -80,7 +80,7 @@ def _fitting(maps: list[tuple[Run, HeatMap]]) -> list[tuple[Run, HeatMap]]:
 
 
 def _joined(heat: HeatMap) -> HeatMap:
-    """Give the map with two columns made one, unless it has few."""
+    """The map with two columns made one, unless it has few."""
     if heat.columns <= FEWEST:
         return heat
     table = np.array(heat.counts, np.int64).reshape(heat.rows, heat.columns)
@@ -163,7 +163,7 @@ def _spec(words: str, title: str, unit: str, bounds: list[int], heat: HeatMap) -
 
 
 def _axis(heat: HeatMap) -> tuple[str, str, int]:
-    """Give what addresses count from, their unit, and its bytes."""
+    """What addresses count from, their unit, and its bytes."""
     span = heat.rows * heat.pages_a_row << PAGE_SHIFT
     scale, unit = next(((factor, name) for factor, name in _UNITS if span >= factor * 2), (1, "B"))
     if heat.unit == "PFN":
@@ -176,7 +176,7 @@ def _axis(heat: HeatMap) -> tuple[str, str, int]:
 
 
 def _bounds(table: npt.NDArray[np.float64]) -> list[int]:
-    """Give the counts that shades begin with, the lightest but for what is below all.
+    """The counts that shades begin with, the lightest but for what is below all.
 
     Evenly spread from few accesses to many: by their logarithm, or as they are where all
     cells are about as hot.
@@ -189,7 +189,7 @@ def _bounds(table: npt.NDArray[np.float64]) -> list[int]:
 
 
 def _unit_of_counts(most: float) -> int:
-    """Give the power of ten that counts are written in: four digits, so that a map is small."""
+    """The power of ten that counts are written in: four digits, so that a map is small."""
     unit = 1
     while most >= unit * DIGITS:
         unit *= 10
@@ -197,12 +197,12 @@ def _unit_of_counts(most: float) -> int:
 
 
 def _rounded(bound: float) -> int:
-    """Give two digits of a count."""
+    """Two digits of a count."""
     return int(float(f"{bound:.1e}"))
 
 
 def _labels(bounds: Sequence[int]) -> list[str]:
-    """Say from where to where a shade goes."""
+    """From where to where a shade goes."""
     between = [
         f"{low:,}" if high - low == 1 else f"{low:,} to {high - 1:,}"
         for low, high in pairwise(bounds)
@@ -215,7 +215,7 @@ def _shades(count: int) -> list[int]:
 
 
 def _table(table: npt.NDArray[np.float64], heat: HeatMap, title: str) -> Table:
-    """Give the map in coarser cells."""
+    """The map in coarser cells."""
     rows, columns = (-(-length // TABLE) for length in table.shape)
     coarse = np.add.reduceat(table, np.arange(0, heat.rows, rows), axis=0)
     coarse = np.add.reduceat(coarse, np.arange(0, heat.columns, columns), axis=1)

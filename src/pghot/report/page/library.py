@@ -17,7 +17,7 @@ VEGA_LITE = "6.1"
 
 
 def script() -> str:
-    """Give the library; PghotError, one line, where the package is missing.
+    """The library; PghotError, one line, where the package is missing.
 
     To put it together takes seconds, so it is kept in the user's cache directory.
     """

@@ -23,7 +23,7 @@ _NO_LABEL = ("command line", "result", "log, SHA-256", "log, rows", "log, from f
 
 
 def made_of(facts: Facts, mode: str | None) -> dict[str, str]:
-    """Give what a result says it is of, by its words."""
+    """What a result says it is of, by its words."""
     rows = {
         "version of pghot": facts.version,
         "command line": facts.command,
@@ -45,7 +45,7 @@ def made_of(facts: Facts, mode: str | None) -> dict[str, str]:
 
 
 def made_section(runs: Sequence[Run]) -> Section:
-    """Give what each run is of, beside each other."""
+    """What each run is of, beside each other."""
     rows = [[_mark(runs, name), *cells] for name, cells in _rows(runs).items()]
     rows.sort(key=lambda row: not row[0].startswith(DIFFERS))
     lines = [f"{DIFFERS}: not the same in all of them."] if len(runs) > 1 else []
@@ -54,7 +54,7 @@ def made_section(runs: Sequence[Run]) -> Section:
 
 
 def labelled(runs: Sequence[Run]) -> list[Run]:
-    """Give runs whose names end with what sets each apart from the others, if it is little."""
+    """Runs whose names end with what sets each apart from the others, if it is little."""
     differing = [
         (name, cells)
         for name, cells in _rows(runs).items()
@@ -78,7 +78,7 @@ def _mark(runs: Sequence[Run], name: str) -> str:
 
 
 def _rows(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Give the cells of each row, a run each; of tunables those alone that differ."""
+    """The cells of each row, a run each; of tunables those alone that differ."""
     tables = [run.made_of for run in runs]
     rows = {
         name: [table.get(name, UNKNOWN) for table in tables]

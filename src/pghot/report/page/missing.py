@@ -19,7 +19,7 @@ _WHAT = {
 
 
 def why(runs: Sequence[Run], key: str, shown: Container[str]) -> list[str]:
-    """Give a line a reason on the runs that a section has nothing to show of."""
+    """A line a reason on the runs that a section has nothing to show of."""
     reasons: dict[str, list[str]] = {}
     for run in runs:
         if run.name not in shown:

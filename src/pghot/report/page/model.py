@@ -32,7 +32,7 @@ class Timeline:
     refused: dict[str, Values] = field(default_factory=dict)
 
     def share(self, fast: Values | None) -> Values | None:
-        """Give the share of the accesses that were fast; NaN in columns without any."""
+        """The share of the accesses that were fast; NaN in columns without any."""
         if fast is None or self.accesses is None:
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -80,7 +80,7 @@ class Run:
 
 
 def binned_sum(values: npt.ArrayLike, group: int) -> Values:
-    """Give the sums of `group` values each; the last may have fewer."""
+    """The sums of `group` values each; the last may have fewer."""
     array = np.asarray(values, np.float64)
     if not len(array):
         return array
@@ -88,5 +88,5 @@ def binned_sum(values: npt.ArrayLike, group: int) -> Values:
 
 
 def group_of(columns: int, most: int = COLUMNS) -> int:
-    """Give how many columns make one, so that there are at most `most`."""
+    """How many columns make one, so that there are at most `most`."""
     return max(-(-columns // most), 1)

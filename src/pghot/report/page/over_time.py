@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import combinations
 from math import isfinite
@@ -28,7 +29,7 @@ POINTS = 1600
 
 
 def fast_section(runs: Sequence[Run]) -> Section:
-    """Give the share of accesses served fast."""
+    """The share of accesses served fast."""
     lines: dict[str, tuple[float, Values]] = {}
     names = [run.name for run in runs]
     for run in runs:
@@ -48,7 +49,7 @@ def fast_section(runs: Sequence[Run]) -> Section:
 
 
 def _without(runs: Sequence[Run]) -> dict[str, tuple[float, Values]]:
-    """Give what would have been fast had nothing been promoted; of several alike, once."""
+    """What would have been fast had nothing been promoted; of several alike, once."""
     found: list[tuple[str, float, Values]] = []
     for run in runs:
         share = run.timeline.share(run.timeline.fast_without)
@@ -66,7 +67,7 @@ def _without(runs: Sequence[Run]) -> dict[str, tuple[float, Values]]:
 
 
 def moves_section(runs: Sequence[Run]) -> Section:
-    """Give promotions, with the rate limit, and demotions."""
+    """Promotions, with the rate limit, and demotions."""
     views = []
     lines: list[str] = []
     names = [run.name for run in runs]
@@ -104,7 +105,7 @@ def _draw_limits(
 
 
 def _limit(label: str, limit: int, reach: bool) -> list[Spec]:
-    """Give the rule of a limit and its words; above the upper edge where the axis ends before."""
+    """The rule of a limit and its words; above the upper edge where the axis ends before."""
     data = {"values": [{"limit": limit}]}
     y: Spec = {"field": "limit", "type": "quantitative"} if reach else {"value": 0}
     mark: Spec = {"color": "var(--limit)"}
@@ -167,12 +168,16 @@ def _widths(lines: dict[str, tuple[float, Values]]) -> Spec:
     if not _alike(lines):
         return {}
     widths = [2 + WIDER * at for at in range(len(lines))][::-1]
-    scale = {"domain": list(lines), "range": widths}
-    return {"strokeWidth": {"field": "run", "type": "nominal", "scale": scale, "legend": None}}
+    # A scale of its own would share the legend of the colours, which has another say in it.
+    each = [
+        {"test": f"datum.run === {json.dumps(run)}", "value": width}
+        for run, width in zip(lines, widths, strict=True)
+    ]
+    return {"strokeWidth": {"condition": each, "value": 2}}
 
 
 def _alike(lines: dict[str, tuple[float, Values]]) -> str:
-    """Say which lines coincide over most of their columns."""
+    """Which lines coincide over most of their columns."""
     pairs = [
         f"{one} and {other}"
         for (one, (step, values)), (other, (same, others)) in combinations(lines.items(), 2)
@@ -190,12 +195,12 @@ def _coincide(values: Values, others: Values) -> bool:
 
 
 def _rounded(values: Values) -> list[float | None]:
-    """Give values of five digits; None where nothing happened."""
+    """Values of five digits; None where nothing happened."""
     return [float(f"{value:.5g}") if isfinite(value) else None for value in values.tolist()]
 
 
 def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, Values]]:
-    """Give wider columns where the lines together have too many: the mean of what is known."""
+    """Wider columns where the lines together have too many: the mean of what is known."""
     most = max(POINTS // max(len(lines), 1), 20)
     found = {}
     for name, (step, values) in lines.items():
@@ -211,7 +216,7 @@ def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, V
 
 
 def _tables(lines: dict[str, tuple[float, Values]], title: str) -> list[Table]:
-    """Give one table where all lines have the same columns of time, else one each."""
+    """One table where all lines have the same columns of time, else one each."""
     if len({(step, len(values)) for step, values in lines.values()}) == 1:
         step = next(step for step, _ in lines.values())
         columns = [values.tolist() for _, values in lines.values()]

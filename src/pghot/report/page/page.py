@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 from pghot.report.page.chart import Cell, Section, Table, View
 from pghot.report.page.compose import sections
@@ -21,9 +22,22 @@ ROWS = 1700
 """Rows of a table at the most."""
 
 
+class Content(NamedTuple):
+    """What a report says: what it is of, the sentences that come first, its sections."""
+
+    about: str
+    summary: Sequence[str]
+    sections: Sequence[Section]
+
+
 def render(runs: Sequence[Run], title: str, library: str) -> str:
-    """Give the report as HTML; `library` is the charting script."""
-    parts = sections(runs)
+    """The report of runs as HTML; `library` is the charting script."""
+    return render_content(Content(_about(runs), summary(runs), sections(runs)), title, library)
+
+
+def render_content(content: Content, title: str, library: str) -> str:
+    """A report as HTML."""
+    parts = content.sections
     views = {f"{part.key}-{at}": view for part in parts for at, view in enumerate(part.views)}
     data = _json(
         {
@@ -45,7 +59,7 @@ def render(runs: Sequence[Run], title: str, library: str) -> str:
     )
     body = "\n".join(_section(part) for part in parts)
     contents = "".join(f'<li><a href="#{p.key}">{escape(p.title)}</a></li>' for p in parts)
-    sentences = "".join(f"<li>{escape(line)}</li>" for line in summary(runs))
+    sentences = "".join(f"<li>{escape(line)}</li>" for line in content.summary)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -65,7 +79,7 @@ def render(runs: Sequence[Run], title: str, library: str) -> str:
 <label><input type="radio" name="theme" value="light">light</label>
 <label><input type="radio" name="theme" value="dark">dark</label>
 </fieldset>
-<p class="about">{escape(_about(runs))}</p>
+<p class="about">{escape(content.about)}</p>
 <nav aria-label="Sections"><ul>{contents}</ul></nav>
 </header>
 <main>
@@ -180,7 +194,7 @@ def _about(runs: Sequence[Run]) -> str:
 
 
 def _json(value: object) -> str:
-    """Give JSON that ends no script, whatever its strings are."""
+    """JSON that ends no script, whatever its strings are."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -23,7 +23,7 @@ ROWS = 1 << 20
 def read_promotions(
     path: Path, step_us: int, columns: int
 ) -> tuple[Values | None, Histogram | None]:
-    """Give the pages promoted in each column of time, and the sizes of batches.
+    """The pages promoted in each column of time, and the sizes of batches.
 
     None, None where the directory has no such file.
     """

@@ -28,7 +28,7 @@ _Kind = TypeVar("_Kind", ReplaySummary, SimSummary)
 
 
 def read_results(paths: Sequence[Path]) -> list[Run]:
-    """Give the runs of all results, each name once; InputError where one cannot be used."""
+    """The runs of all results, each name once; InputError where one cannot be used."""
     runs = [run for path in paths for run in read_result(path)]
     if len(runs) > RUNS:
         raise InputError(f"{len(runs)} runs; a report compares {RUNS} at the most")
@@ -41,13 +41,13 @@ def read_results(paths: Sequence[Path]) -> list[Run]:
 
 
 def shortened(name: str) -> str:
-    """Give a name that fits a legend, of characters that a file can hold."""
+    """A name that fits a legend, of characters that a file can hold."""
     name = plain(name)
     return name if len(name) <= NAME else f"{name[: NAME - 1]}…"
 
 
 def read_result(path: Path) -> list[Run]:
-    """Give the runs of one result: one, or a simulation's policies."""
+    """The runs of one result: one, or a simulation's policies."""
     try:
         with bounded_memory(path):
             return _read_result(path)

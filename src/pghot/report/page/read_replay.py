@@ -1,4 +1,4 @@
-"""The result of a replay or of a live run (replay.md, "What it writes")."""
+"""The result of a replay or of a live run (R10)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReplaySummary(Facts, kw_only=True):
 
 
 def read_replay(path: Path, summary: ReplaySummary) -> Run:
-    """Give the run of a directory."""
+    """The run of a directory."""
     if summary.mode not in LAYOUTS:
         raise InputError(f"{path}: mode {summary.mode!r}; there are {', '.join(LAYOUTS)}")
     binned = _binned(path)
@@ -97,7 +97,7 @@ def _binned(path: Path) -> Binned | None:
 
 
 def _grid(summary: ReplaySummary, series: Series | None) -> tuple[int, int, int]:
-    """Give width (us) and number of the columns, and how many of the series' make one."""
+    """Width (us) and number of the columns, and how many of the series' make one."""
     if series is not None and series.accesses:
         group = group_of(len(series.accesses))
         return series.step_us * group, -(-len(series.accesses) // group), group
@@ -131,7 +131,7 @@ def _share(fast: list[int] | None, series: Series | None) -> float | None:
 
 
 def _without(summary: ReplaySummary, series: Series | None, *, live: bool) -> float | None:
-    """Give the share had nothing been promoted, as the result says or by its series."""
+    """The share had nothing been promoted, as the result says or by its series."""
     if "as_placed" in (known := summary.shares()):
         return known["as_placed"][0]
     return _share(series.fast_without if series and not live else None, series)

@@ -60,7 +60,7 @@ class SimSummary(msgspec.Struct):
 
 
 def read_sim(path: Path, summary: SimSummary) -> list[Run]:
-    """Give a run a policy."""
+    """A run a policy."""
     timelines = _timelines(path / TIMELINE)
     known = {run.name: run for run in read_binned(path / BINNED)} if _has_binned(path) else {}
     base = summary.policies.get("none")
@@ -133,7 +133,7 @@ def _why(binned: Binned | None) -> dict[str, str]:
 
 
 def _timelines(path: Path) -> dict[str, Timeline]:
-    """Give the timelines by policy, binned."""
+    """The timelines by policy, binned."""
     if not path.exists():
         return {}
     try:

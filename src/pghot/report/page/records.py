@@ -29,7 +29,7 @@ PIECE = 1 << 22
 
 
 def frequencies(path: Path, layout: Layout) -> list[int] | None:
-    """Give how many records have each frequency, from 0 on; None where there is no file."""
+    """How many records have each frequency, from 0 on; None where there is no file."""
     name = path / RECORDS
     if not name.exists():
         return None

@@ -12,7 +12,7 @@ from pghot.report.page.words import percent
 
 
 def heat_section(runs: Sequence[Run]) -> Section:
-    """Give the records by frequency, and where the threshold cuts them."""
+    """The records by frequency, and where the threshold cuts them."""
     shown = {run.name: run for run in runs if any((run.frequency or [])[1:])}
     values: list[dict[str, Any]] = []
     width = 0.8 / max(len(shown), 1)

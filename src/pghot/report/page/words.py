@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pghot.linux.moves import REASONS
-from pghot.live.mover import BEFORE
-from pghot.live.refusals import ENGINE_REFUSALS
+from pghot.engine import reasons
 from pghot.report.page.model import Run
 from pghot.report.sizes import size
-from pghot.report.table import BASELINES, WHY
+from pghot.report.table import BASELINES
 from pghot.report.verdict import verdict_lines
 
 OVER = (
@@ -28,7 +26,7 @@ OLD = {"verdict": "cannot be told", "why": "the result says nothing of time: an 
 
 
 def summary(runs: Sequence[Run]) -> list[str]:
-    """Give the sentences: whether promotion paid, how much, what was refused and why."""
+    """The sentences: whether promotion paid, how much, what was refused and why."""
     if len(runs) == 1:
         return _alone(runs[0])
     lines = _compared(runs)
@@ -36,12 +34,6 @@ def summary(runs: Sequence[Run]) -> list[str]:
         " ".join(filter(None, [f"{run.name}:", _against_none(run), _moved(run), _refused(run)]))
         for run in runs
     ]
-
-
-def reason(name: str) -> str:
-    """Give a reason for refusing in words; unknown ones as they are."""
-    known = (WHY, ENGINE_REFUSALS, BEFORE, REASONS)
-    return next((words[name] for words in known if name in words), name)
 
 
 def _alone(run: Run) -> list[str]:
@@ -54,7 +46,7 @@ def _alone(run: Run) -> list[str]:
 
 
 def _paid(run: Run) -> list[str]:
-    """Give the verdict, and the shares beside those without promotion."""
+    """The verdict, and the shares beside those without promotion."""
     what = f"{run.accesses:,.0f} accesses in {run.elapsed_s:,.1f} s"
     if run.kind == "run":
         what = f"{run.accesses:,.0f} accesses were seen in {run.elapsed_s:,.1f} s"
@@ -69,7 +61,7 @@ def _paid(run: Run) -> list[str]:
 
 
 def _beside(run: Run) -> list[str]:
-    """Say what would have been served fast without promotion."""
+    """What would have been served fast without promotion."""
     known = {
         BASELINES[name]: shares for name, shares in run.baselines.items() if name in BASELINES
     }
@@ -88,7 +80,7 @@ def _beside(run: Run) -> list[str]:
 
 
 def _against_none(run: Run) -> str | None:
-    """Give the verdict on a replay or run among several."""
+    """The verdict on a replay or run among several."""
     if run.run_s is not None or run.share is None:
         return None
     return verdict_lines(run.time or OLD)[0]
@@ -110,7 +102,7 @@ def _refused(run: Run) -> str:
     if not found:
         return "No page that was found hot was refused."
     parts = [
-        f"{count:,} times {reason(name).partition('; ')[0]}"
+        f"{count:,} times {reasons.words(name).partition('; ')[0]}"
         for name, count in sorted(found.items(), key=lambda item: -item[1])
     ]
     return (

@@ -1,0 +1,106 @@
+"""Which settings, and whether promotion pays: trials on one part, judged by another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from math import sqrt
+
+from pghot.baselines.shares import Baselines, Share
+from pghot.engine.units import USEC_PER_SEC
+from pghot.exploring.advice import PromoteAnswer, SettingsAnswer
+from pghot.exploring.candidates import DEFAULTS, FIRST_TOUCH, INTERLEAVE, candidates
+from pghot.exploring.case import Case
+from pghot.exploring.halving import halving
+from pghot.exploring.trials import Candidate, Trial, run_trials, shortened
+from pghot.results.verdict import ONE_SEED, TWO_SIGMA, run_time_verdict, verdict_of
+
+PARTS = (1 / 8, 1 / 4)
+"""Parts of the whole that all candidates run, and then the best quarter of them."""
+
+TRAINED = 1 / 2
+"""The part that the last ones run: of a log the first half, which judges nothing."""
+
+FINALISTS = 3
+STEP_ERROR = 0.005
+"""How far a share of a simulation is off by its step (`log_scenario.TICK_MS`)."""
+
+
+def settings_answer(case: Case, pages: int, pool: Executor) -> SettingsAnswer:
+    """Find the best settings at a size, and hold them against the defaults' best."""
+    scenario = case.at(pages)
+
+    def costs(some: Sequence[Candidate], part: float) -> list[float]:
+        trials = run_trials(shortened(scenario, part), some, pool, case.train_seed)
+        return [_cost(case, trial) for trial in trials]
+
+    tried = candidates()
+    short = halving(tried, PARTS, costs, finalists=FINALISTS)
+    defaults = [Candidate(policy) for policy in DEFAULTS]
+    finalists = list(dict.fromkeys([*defaults, *short]))
+    trained = halving(finalists, [TRAINED], costs, finalists=len(finalists))
+    default = next(candidate for candidate in trained if candidate in defaults)
+    judged = run_trials(scenario, list(dict.fromkeys([trained[0], default])), pool, case.test_seed)
+    best, base = judged[0], judged[-1]
+    if case.kind == "log":
+        gain = best.late - base.late
+        error = _error(base.late, case.rows / 2)
+    else:
+        gain, error = 1 - best.run_s / base.run_s, ONE_SEED
+    return SettingsAnswer(best, base, len(tried), gain, error)
+
+
+def promote_answer(
+    case: Case, pages: int, settings: SettingsAnswer, pool: Executor
+) -> PromoteAnswer:
+    """Hold promotion against what is done without it."""
+    without = [Candidate(FIRST_TOUCH), Candidate(INTERLEAVE)]
+    first_touch, interleave = run_trials(case.at(pages), without, pool, case.test_seed)
+    trials = {
+        "first touch": first_touch,
+        "interleave": interleave,
+        "defaults": settings.default,
+        "best settings": settings.best,
+    }
+    if case.kind != "log":
+        verdict = run_time_verdict(first_touch.run_s, settings.best.run_s, "first touch")
+        low, high = verdict["saved_s"]
+        return PromoteAnswer(trials, verdict["verdict"], (low, high))
+    found = verdict_of(
+        Share(settings.best.share, None),
+        _baselines(first_touch, interleave),
+        case.rows,
+        case.prices.moves_s(settings.best.moves, 0),
+        case.span_us / USEC_PER_SEC,
+        case.accesses_a_row,
+        case.prices,
+    )
+    return PromoteAnswer(trials, found.verdict, (found.low_s, found.high_s))
+
+
+def _baselines(first_touch: Trial, interleave: Trial) -> Baselines:
+    unknown = Share(None, None)
+    return Baselines(
+        unknown, Share(first_touch.share, None), Share(interleave.share, None), unknown
+    )
+
+
+def _cost(case: Case, trial: Trial) -> float:
+    """Give what a trial costs: its run time, or of a log the time of its accesses and moves.
+
+    Where nobody knows how many accesses a row stands for, moves are left out.
+    """
+    if trial.error is not None:
+        return float("inf")
+    if case.kind != "log":
+        return trial.run_s
+    slow_s = (1 - trial.share) * (case.prices.slow_ns - case.prices.fast_ns) * 1e-9
+    if case.accesses_a_row is None:
+        return slow_s
+    rows = case.rows * case.accesses_a_row
+    return slow_s * rows + case.prices.moves_s(trial.moves, 0)
+
+
+def _error(share: float, rows: float) -> float:
+    """Give the error of the difference of two shares of as many rows."""
+    return TWO_SIGMA * sqrt(2 * share * (1 - share) / max(rows, 1)) + STEP_ERROR

@@ -1,0 +1,52 @@
+"""A log that is decoded once and replayed many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pghot.log.read import Chunk, Log, open_log
+from pghot.log.schema import REQUIRED
+
+MOST_ROWS = 1 << 24
+"""Rows that are kept, 19 bytes each; a longer log is decoded for every replay."""
+
+
+class KeptLog(Log):
+    """The chunks of a log, in memory."""
+
+    def __init__(self, log: Log, chunks: list[Chunk]) -> None:
+        super().__init__(log.path, log._form)  # noqa: SLF001 - the same log, with its rows
+        self._chunks = chunks
+        self._last_us = log.last_us()
+
+    def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
+        """Go through the rows; only the required columns are kept (`Log`)."""
+        if set(columns) - set(REQUIRED):
+            raise ValueError("a kept log has the required columns alone")
+        yield from self._chunks
+
+    def last_us(self) -> int | None:
+        """The time of the last row (`Log`)."""
+        return self._last_us
+
+
+@contextmanager
+def kept_log(path: Path, replays: int) -> Iterator[Log | Path]:
+    """A log for so many replays: its rows decoded, or its path where they are too many.
+
+    InputError where it is no log.
+    """
+    with open_log(path) as log:
+        if replays < 2 or (log.rows or 0) > MOST_ROWS:
+            yield path
+            return
+        chunks: list[Chunk] = []
+        rows = 0
+        for chunk in log.chunks():
+            chunks.append(chunk)
+            rows += len(chunk)
+            if rows > MOST_ROWS:
+                break
+        yield path if rows > MOST_ROWS else KeptLog(log, chunks)

@@ -1,0 +1,95 @@
+"""How much fast memory a target needs, and what a step more or less changes."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+
+import numpy as np
+
+from pghot.exploring.advice import SizeAnswer
+from pghot.exploring.candidates import FIRST_TOUCH, ORACLE
+from pghot.exploring.case import Case
+from pghot.exploring.curve_result import Scope
+from pghot.exploring.tally import BOUND, LRU
+from pghot.exploring.tally import FIRST_TOUCH as FIRST_TOUCH_LINE
+from pghot.exploring.trials import Candidate, Trial, run_each
+
+STEP = 0.1
+"""A step, as a share of what is touched."""
+
+PROMOTION = "promotion"
+QUARTERS = (0.25, 0.5, 0.75, 1.0)
+
+Needed = tuple[int | None, int | None, int | None]
+
+
+def size_answer(
+    case: Case, target: float, chosen: int, best: Candidate | None, pool: Executor
+) -> SizeAnswer:
+    """Answer by a log's curve, or by simulations of a scenario at some sizes."""
+    step = max(round(STEP * case.footprint), 1)
+    sizes = sorted({max(chosen - step, 1), chosen, chosen + step})
+    if case.curve is None:
+        return _of_scenario(case, target, chosen, sizes, best, pool)
+    whole = case.curve.whole
+    trials: dict[int, float] = {}
+    if best is not None:
+        trials = _shares(case, best, sizes, pool)
+    steps = {
+        size: {name: whole.share(name, size) for name in (BOUND, LRU, FIRST_TOUCH_LINE)}
+        | ({PROMOTION: trials[size]} if size in trials else {})
+        for size in sizes
+    }
+    needed = {name: _needed(whole, name, target) for name in (BOUND, LRU, FIRST_TOUCH_LINE)}
+    if trials:
+        needed[PROMOTION] = _least(trials, target)
+    return SizeAnswer(target, case.footprint, chosen, needed, steps)
+
+
+def _of_scenario(
+    case: Case,
+    target: float,
+    chosen: int,
+    near: list[int],
+    best: Candidate | None,
+    pool: Executor,
+) -> SizeAnswer:
+    quarters = {max(round(part * case.footprint), 1) for part in QUARTERS}
+    sizes = sorted({*near, *quarters})
+    rules = {BOUND: Candidate(ORACLE), FIRST_TOUCH_LINE: Candidate(FIRST_TOUCH)}
+    if best is not None:
+        rules[PROMOTION] = best
+    found = {name: _shares(case, rule, sizes, pool) for name, rule in rules.items()}
+    steps = {
+        size: {name: shares[size] for name, shares in found.items() if size in shares}
+        for size in near
+    }
+    needed = {name: _least(shares, target) for name, shares in found.items()}
+    return SizeAnswer(target, case.footprint, chosen, needed, steps)
+
+
+def _shares(case: Case, rule: Candidate, sizes: list[int], pool: Executor) -> dict[int, float]:
+    cases = [(case.at(size), rule, case.test_seed) for size in sizes]
+    trials: list[Trial] = run_each(cases, pool)
+    return {
+        size: trial.share for size, trial in zip(sizes, trials, strict=True) if trial.error is None
+    }
+
+
+def _needed(whole: Scope, name: str, target: float) -> Needed:
+    """Give the least size, by the line, and by what its error allows to both sides."""
+    line = whole.line(name)
+    found = []
+    for share in (line.share + line.error, line.share, line.share - line.error):
+        enough = np.flatnonzero(share >= target)
+        found.append(int(whole.sizes[enough[0]]) if len(enough) else None)
+    return found[0], found[1], found[2]
+
+
+def _least(shares: dict[int, float], target: float) -> Needed:
+    """Give the least of the sizes that were simulated; between it and the one below is more."""
+    enough = [size for size in sorted(shares) if shares[size] >= target]
+    if not enough:
+        return None, None, None
+    below = [size for size in shares if size < enough[0]]
+    return max(below, default=enough[0]), enough[0], enough[0]

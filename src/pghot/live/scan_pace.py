@@ -1,0 +1,118 @@
+"""How fast the kernel scans for hint faults, so that they cost no more than they may.
+
+What faults and samples cost is counts times prices (docs/live.md, "What a run costs"), not a
+clock's reading: an emulator's or a busy machine's clock would tell of something else.
+
+The period of a task is fixed when its memory is first scanned and never adapted while what
+faults stays on its slow node (kernel/sched/fair.c: task_scan_start(), task_numa_fault()), but
+`scan_size_mb` is read at every step.  So that is what follows the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pghot.linux.processes import Targets
+from pghot.linux.settings import SCAN
+from pghot.live.clock import Clock
+from pghot.live.cost_budget import CostBudget
+
+SIZE = f"{SCAN}/scan_size_mb"
+
+FAULT_NS = 1000
+"""What a hint fault costs the task that takes it: the trap and the page tables' locks."""
+
+SAMPLE_NS = 2000
+"""What a sample costs a run: its record read, its page looked up, its heat counted."""
+
+SIZES = range(1, 257)
+"""MiB that a step of the scan may cover; the kernel's default is the most."""
+
+START_SIZE = 16
+"""MiB of a step before the cost is known: what comes of the first step of each task, whose
+size makes its period, is burst enough."""
+
+MOST_FASTER = 2.0
+LEAST_CHANGE = 1.25
+"""A pace that would change by less stays as it is."""
+
+INTERVAL_US = 1_000_000
+"""Microseconds between two looks at the cost."""
+
+PATIENCE = 50
+"""Looks at the targets' CPU time take no more than one part in so many of the time."""
+
+
+class ScanPace:
+    """The size of a step, in MiB: give it what an interval cost, and it says what to set."""
+
+    def __init__(self, budget: CostBudget) -> None:
+        self.budget = budget
+        self.size_mb = float(SIZES[-1])
+        self.spent = 0.0
+        """Of what may be spent, the share that was in the last interval."""
+
+    def spend(self, faults: int, targets_ns: int, elapsed_ns: int) -> bool:
+        """Take in an interval's faults and the targets' CPU time; say whether the size changes."""
+        by_targets = faults * FAULT_NS / max(self.budget.faults * targets_ns, 1)
+        by_us = faults * SAMPLE_NS / max(self.budget.samples * elapsed_ns, 1)
+        self.spent = max(by_targets, by_us)
+        wanted = self.size_mb * min(1 / max(self.spent, 1e-9), MOST_FASTER)
+        wanted = min(max(wanted, SIZES[0]), SIZES[-1])
+        if max(wanted / self.size_mb, self.size_mb / wanted) < LEAST_CHANGE:
+            return False
+        self.size_mb = wanted
+        return True
+
+
+class Pacer:
+    """Keeps the pace of a run's scan within its budget, by the clock of the run."""
+
+    def __init__(
+        self,
+        pace: ScanPace,
+        targets: Targets,
+        count: Callable[[], int],
+        set_: Callable[[str, str], None],
+    ) -> None:
+        """`count` gives the hint faults so far, lost ones too; `set_` changes a host setting."""
+        self.pace = pace
+        self.faults = 0
+        """Faults that were seen, lost ones too, up to the last look."""
+        self.targets_ns = 0
+        """CPU time of the targets from the first look to the last."""
+        self._targets, self._count, self._set = targets, count, set_
+        self._at_us = 0
+        self._due = 0
+        self._started = False
+        self._cpu_ns = targets.cpu_ns()
+
+    @property
+    def targets_share(self) -> float:
+        """What hint faults have cost of the targets' CPU time so far."""
+        return self.faults * FAULT_NS / self.targets_ns if self.targets_ns else 0.0
+
+    def attend(self, clock: Clock) -> None:
+        """Look at the cost where it is time."""
+        now_us = clock.now_us()
+        if now_us < self._due:
+            return
+        if not self._started:
+            self._start(now_us)
+            return
+        faults = self._count()
+        cpu_ns = self._targets.cpu_ns()
+        used = max(cpu_ns - self._cpu_ns, 0)  # of a target that ended, nothing is left to read
+        changed = self.pace.spend(faults - self.faults, used, (now_us - self._at_us) * 1000)
+        self.faults, self._cpu_ns, self._at_us = faults, cpu_ns, now_us
+        self.targets_ns += used
+        took_us = clock.now_us() - now_us
+        self._due = now_us + max(INTERVAL_US, PATIENCE * took_us)
+        if changed:
+            self._set(SIZE, str(int(self.pace.size_mb)))
+
+    def _start(self, now_us: int) -> None:
+        self._started = True
+        self._at_us, self._due = now_us, now_us + INTERVAL_US
+        self.pace.size_mb = float(START_SIZE)
+        self._set(SIZE, str(START_SIZE))

@@ -1,0 +1,113 @@
+"""The mappings of processes, as a log keeps them: which region an address is in, by name.
+
+They are stored under the extra key `regions` of a log's metadata: [pid, start, end, name] a
+mapping, in the order in which they were made, names as /proc/PID/maps has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.log.schema import Metadata
+
+KEY = "regions"
+MOST = 1 << 16
+"""Mappings that are kept; those made later are left out."""
+
+ELSEWHERE = "elsewhere"
+"""What is in no mapping that is known."""
+
+_U64 = 1 << 64
+
+
+class Region(NamedTuple):
+    """A mapping of a process: addresses from `start` up to `end`, and what is mapped."""
+
+    pid: int
+    start: int
+    end: int
+    name: str
+
+
+def to_extra(regions: Iterable[Region]) -> dict[str, Any]:
+    """Give what `Metadata.extra` keeps of them; nothing where there are none."""
+    kept = [list(region) for region, _ in zip(regions, range(MOST), strict=False)]
+    return {KEY: kept} if kept else {}
+
+
+def regions_of(metadata: Metadata | None) -> list[Region]:
+    """Give a log's mappings; what is none is passed over."""
+    found = metadata.extra.get(KEY, []) if metadata else []
+    return [
+        Region(*item)
+        for item in (found if isinstance(found, list) else [])[:MOST]
+        if isinstance(item, list)
+        and [type(value) for value in item] == [int, int, int, str]
+        and 0 <= item[1] < item[2] <= _U64
+    ]
+
+
+class RegionNames:
+    """Says in which region an address is; where mappings overlap, the later one counts."""
+
+    def __init__(self, regions: Sequence[Region]) -> None:
+        self.names = [ELSEWHERE]
+        """Names by the number that `of` gives."""
+        numbers = self._numbers(regions)
+        self._cells: dict[int, tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = {}
+        for pid in {region.pid for region in regions}:
+            own = [(r, n) for r, n in zip(regions, numbers, strict=True) if r.pid == pid]
+            edges = np.unique(
+                np.array([[r.start, min(r.end, _U64 - 1)] for r, _n in own], np.uint64)
+            )
+            owner = np.zeros(len(edges), np.int64)
+            for region, number in own:
+                first, last = np.searchsorted(
+                    edges, np.array([region.start, min(region.end, _U64 - 1)], np.uint64)
+                )
+                owner[first:last] = number
+            self._cells[pid] = edges, owner
+
+    def of(self, pids: npt.NDArray[Any], vaddrs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Give the number of the region of each address; 0 where there is none."""
+        found = np.zeros(len(vaddrs), np.int64)
+        for pid in np.unique(pids).tolist():
+            if pid in self._cells:
+                edges, owner = self._cells[pid]
+                mine = pids == pid
+                at = np.searchsorted(edges, vaddrs[mine], side="right") - 1
+                found[mine] = np.where(at >= 0, owner[np.maximum(at, 0)], 0)
+        return found
+
+    def _numbers(self, regions: Sequence[Region]) -> list[int]:
+        """Number regions; mappings of a process with one name are one, anonymous ones not."""
+        known: dict[tuple[int, str], int] = {}
+        anonymous: dict[int, int] = {}
+        numbers = []
+        for region in regions:
+            name = named(region.name)
+            if not name:
+                anonymous[region.pid] = anonymous.get(region.pid, 0) + 1
+                name = f"anonymous region {anonymous[region.pid]}"
+            key = region.pid, name
+            if key not in known:
+                known[key] = len(self.names)
+                self.names.append(f"{name} of process {region.pid}")
+            numbers.append(known[key])
+        return numbers
+
+
+def named(text: str) -> str:
+    """Give the name of a mapping from its name in maps; empty for anonymous memory."""
+    if text.startswith("[anon:"):
+        return text[6:].rstrip("]")
+    if text in {"[heap]", "[stack]"} or text.startswith("["):
+        return text.strip("[]")
+    if text in {"", "//anon", "anon_inode:"} or text.startswith("/dev/zero"):
+        return ""
+    name = text.removesuffix(" (deleted)").rpartition("/")[2]
+    return f"library {name}" if ".so" in name else f"file {name}"

@@ -1,0 +1,196 @@
+"""What the latency of a hint fault says of its page (fidelity `improved`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pghot.engine import fault_latency
+from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.engine import Engine
+from pghot.engine.fault_latency import (
+    HOT_THRESHOLD_US,
+    LEAST_HOTTER,
+    LEAST_PAIRS,
+    MOST_HOTTER,
+    PERIOD_MS,
+    FaultLatency,
+)
+from pghot.engine.fidelity import IMPROVED, V7, Fidelity
+from tests.rig import SECTION, node
+
+HZ = 1000
+HINTFAULT = 0
+USUAL, SHORT, LONG = 400_000, 20_000, 5_000_000
+OTHERS = np.arange(1000, 3000)
+"""Pages that are accessed as is usual."""
+
+
+def judged(faults: FaultLatency, latencies, *, places=(0,), now: int = 0) -> list[bool]:
+    """Judge faults of pages that all have these latencies, at one instant."""
+    place = np.array(places, np.int64)
+    latency = np.broadcast_to(np.asarray(latencies, np.int32), place.shape)
+    return faults.judge(place, latency, np.full(len(place), now, np.uint64)).tolist()
+
+
+@pytest.fixture
+def faults() -> FaultLatency:
+    return FaultLatency(HZ)
+
+
+@pytest.fixture
+def pressed(faults: FaultLatency) -> FaultLatency:
+    """Faults of a target without room, where USUAL is usual."""
+    faults.target(1 << 20, 0)
+    judged(faults, USUAL, places=OTHERS)
+    judged(faults, USUAL, places=(999,), now=PERIOD_MS)
+    return faults
+
+
+def test_with_room_one_latency_below_the_kernels_threshold_makes_a_page_ready(faults) -> None:
+    assert judged(faults, HOT_THRESHOLD_US // 2) == [True]
+    assert judged(faults, 2 * HOT_THRESHOLD_US) == [False]
+
+
+def test_with_plenty_of_room_any_fault_does(faults) -> None:
+    faults.target(1 << 20, 1 << 17)
+    assert judged(faults, LONG) == [True]
+
+
+def test_without_room_it_takes_two_in_a_row_that_are_16_times_shorter_than_usual(pressed) -> None:
+    latencies = (SHORT, USUAL // 8, SHORT, SHORT)
+    found = [judged(pressed, us, now=PERIOD_MS) for us in latencies]
+    assert found == [[False], [False], [False], [True]]
+
+
+def test_or_one_that_is_256_times_shorter(pressed) -> None:
+    assert judged(pressed, USUAL // 300, now=PERIOD_MS) == [True]
+
+
+def test_what_is_usual_is_measured_so_a_slower_machine_finds_the_same() -> None:
+    random = np.random.default_rng(5)
+    place = random.integers(0, 3000, 20_000)
+    latency = (random.exponential(1 + place) * 50).astype(np.int32)
+    now = np.sort(random.integers(0, 20 * PERIOD_MS, 20_000)).astype(np.uint64)
+    found = []
+    for slower in (1, 4):
+        one = FaultLatency(HZ)
+        one.target(1 << 20, 0)
+        found.append(one.judge(place, latency * np.int32(slower), now))
+    assert found[0].sum() > 100
+    assert (found[0] != found[1]).mean() < 0.01
+
+
+def test_a_page_that_moved_away_leaves_nothing_to_the_next_in_its_frame(pressed) -> None:
+    judged(pressed, SHORT, now=PERIOD_MS)
+    pressed.forget(np.array([0]))
+    assert judged(pressed, SHORT, now=PERIOD_MS) == [False]
+
+
+def test_where_what_was_promoted_does_not_stay_it_takes_more(pressed) -> None:
+    before = pressed.threshold_us
+    for _ in range(20):
+        pressed.undone(100, 26)
+    assert pressed.hotter == MOST_HOTTER
+    assert pressed.threshold_us < before
+    for _ in range(200):
+        pressed.undone(100, 25)
+    assert pressed.hotter == LEAST_HOTTER
+
+
+def rounds(faults: FaultLatency, draw, first: int = 2, count: int = 12) -> None:
+    """Let all of 2,000 pages fault a round; `draw` gives their latencies."""
+    for number in range(first, first + count):
+        judged(faults, draw(), places=OTHERS, now=number * PERIOD_MS)
+
+
+def test_where_as_many_pages_are_hot_as_by_chance_nothing_is_promoted(pressed) -> None:
+    random = np.random.default_rng(1)
+    rounds(pressed, lambda: random.exponential(USUAL, 2000))
+    assert pressed.flat
+    assert pressed.excess == pytest.approx(1, abs=0.7)
+    passed = pressed.passed
+    rounds(pressed, lambda: random.exponential(USUAL, 2000), first=14)
+    assert pressed.passed == passed
+
+
+def test_nor_where_most_of_slow_memory_is_hot(pressed) -> None:
+    random = np.random.default_rng(1)
+    mean = np.where(np.arange(2000) < 1600, SHORT, USUAL)
+    rounds(pressed, lambda: random.exponential(mean), count=60)
+    assert pressed.flat
+
+
+def test_where_few_pages_are_far_hotter_they_are_promoted(pressed) -> None:
+    random = np.random.default_rng(1)
+    hot = np.arange(2000) < 100
+    rounds(pressed, lambda: random.exponential(np.where(hot, SHORT / 10, USUAL)))
+    assert not pressed.flat
+    assert pressed.excess > 10
+
+
+def test_few_faults_tell_nothing(pressed) -> None:
+    few = range(LEAST_PAIRS - 1)
+    for _ in range(2):
+        judged(pressed, USUAL, places=few, now=PERIOD_MS)
+    assert pressed.excess == 0
+
+
+def test_a_flat_load_heats_up_again(pressed) -> None:
+    random = np.random.default_rng(1)
+    rounds(pressed, lambda: random.exponential(USUAL, 2000))
+    hot = np.arange(2000) < 300
+    rounds(pressed, lambda: random.exponential(np.where(hot, SHORT / 10, USUAL)), 14, 30)
+    assert not pressed.flat
+
+
+def test_what_is_found_does_not_depend_on_how_rows_are_cut() -> None:
+    random = np.random.default_rng(7)
+    place = random.integers(0, 500, 9000)
+    latency = (random.exponential(1 + place) * 5000).astype(np.int32)
+    now = np.sort(random.integers(0, 20 * PERIOD_MS, 9000)).astype(np.uint64)
+    whole, pieces = FaultLatency(HZ), FaultLatency(HZ)
+    for one in (whole, pieces):
+        one.target(1 << 14, 0)
+    together = whole.judge(place, latency, now)
+    cuts = [slice(at, at + 37) for at in range(0, 9000, 37)]
+    apart = [pieces.judge(place[cut], latency[cut], now[cut]) for cut in cuts]
+    assert np.array_equal(np.concatenate(apart), together)
+    assert 0 < together.sum() < 9000
+
+
+def engine(fidelity: Fidelity) -> Engine:
+    memory = ArrayMemory([node(0, 0, 1, top=True, free=8000), node(1, 4 * SECTION, 1, top=False)])
+    made = Engine(memory, fidelity=fidelity)
+    made.write("enabled_sources", "1")
+    made.start()
+    return made
+
+
+def record(made: Engine, latency: int) -> None:
+    made.record_many(4 * SECTION, 0, HINTFAULT, 5, np.array([latency], np.int32))
+
+
+@pytest.mark.parametrize("fidelity", [IMPROVED, V7])
+def test_improved_promotes_on_one_fault_that_came_soon_v7_on_the_second(fidelity) -> None:
+    made = engine(fidelity)
+    record(made, SHORT)
+    assert made.vmstat["pghot_recorded_hintfaults"] == 1
+    moved = sum(batch.pages_moved for batch in made.look(6))
+    assert moved == (1 if fidelity is IMPROVED else 0)
+
+
+def test_a_fault_that_came_late_is_counted_and_not_recorded() -> None:
+    made = engine(IMPROVED)
+    for _ in range(4):
+        record(made, LONG)
+    assert made.vmstat["pghot_recorded_hintfaults"] == 4
+    assert made.vmstat["pghot_recorded_accesses"] == 0
+    assert made.fault_latency.over == 4
+
+
+def test_without_a_latency_faults_are_counted_as_they_come() -> None:
+    made = engine(IMPROVED)
+    for _ in range(2):
+        record(made, fault_latency.UNKNOWN)
+    assert sum(batch.pages_moved for batch in made.look(6)) == 1

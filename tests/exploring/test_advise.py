@@ -1,0 +1,203 @@
+"""Advice says how much, which settings and whether at all, or why it cannot be told."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor, Future
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+import pghot
+from pghot.cli import main
+from pghot.cli.advise_live import seconds_of
+from pghot.cli.config_file import load_config
+from pghot.engine.tunables import TUNABLES
+from pghot.exploring import candidates as tried
+from pghot.exploring.advise import advise
+from pghot.exploring.candidates import candidates, config_text, kernel_text
+from pghot.exploring.halving import halving
+from pghot.exploring.sizes import parse_fast
+from pghot.exploring.trials import Candidate
+from pghot.report.advice import promote_lines, settings_lines, size_lines
+
+pytestmark = pytest.mark.compiled
+PAGES = 4000
+
+
+class Inline(Executor):
+    """Runs what is submitted at once."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@pytest.fixture(autouse=True)
+def few_candidates(monkeypatch):
+    monkeypatch.setattr(tried, "GRID", {"freq_threshold": (None, "1", "3")})
+
+
+def log_of(path, rows, *, seconds=20, hot_last=True, source=1, **extra):
+    """Nine in ten accesses to the tenth of the pages that was touched last, or first."""
+    rng = np.random.default_rng(1)
+    every = np.arange(PAGES)
+    hot = every[-PAGES // 10 :] if hot_last else every[: PAGES // 10]
+    later = np.where(rng.random(rows) < 0.9, rng.choice(hot, rows), rng.choice(every, rows))
+    pfn = np.concatenate([every, later])[:rows].astype(np.uint64)
+    with pghot.create_log(path, pghot.Metadata(extra=extra)) as writer:
+        writer.write(
+            {
+                "time_us": np.linspace(0, seconds * 1e6, len(pfn)).astype(np.uint64),
+                "pfn": pfn,
+                "nid": np.ones(len(pfn), np.int16),
+                "source": np.full(len(pfn), source, np.int8),
+            }
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return log_of(tmp_path_factory.mktemp("log") / "log.parquet", 60_000, accesses_a_row=1000)
+
+
+def test_pages_that_are_hot_late_are_worth_promoting(log):
+    advice = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline())
+    assert advice.promote.verdict == "pays"
+    trials = advice.promote.trials
+    assert trials["best settings"].share > trials["first touch"].share + 0.3
+    assert trials["first touch"].moves == 0 < trials["best settings"].moves
+    assert advice.promote.saved_s[0] > 0
+    assert "Promotion pays with 3.9 MiB of fast memory" in promote_lines(advice)[0]
+
+
+def test_pages_that_are_hot_from_the_first_are_not(tmp_path):
+    path = log_of(tmp_path / "log.parquet", 60_000, hot_last=False, accesses_a_row=1)
+    advice = advise(path, target=0.9, fast=parse_fast("25%"), executor=Inline())
+    assert advice.promote.verdict != "pays"
+    assert not advice.settings.told or advice.settings.gain < 0.05
+
+
+def test_the_size_is_that_of_the_curve_with_a_step_to_each_side(log):
+    advice = advise(log, target=0.9, executor=Inline())
+    size = advice.size
+    known = pghot.curve(log).whole
+    assert size.chosen == known.needed("bound", 0.9) == size.needed["bound"][1]
+    assert sorted(size.steps) == [size.chosen - 400, size.chosen, size.chosen + 400]
+    assert size.steps[size.chosen]["bound"] == known.share("bound", size.chosen)
+    assert any("first touch" in line for line in size_lines(advice))
+
+
+def test_settings_are_found_on_one_half_and_judged_by_the_other(log):
+    found = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline()).settings
+    assert found.tried == len(candidates())
+    assert found.gain == found.best.late - found.default.late
+    assert found.default.candidate.settings == ()
+    assert found.recommended == (found.best if found.gain > found.error else found.default)
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ({"rows": 9_000}, "the log has 9,000 rows; 10,000 are needed"),
+        ({"rows": 15_000}, "the log has 3.8 rows a page; 4 are needed"),
+        ({"rows": 40_000, "seconds": 5}, "the log is of 5.0 s; 10 s are needed"),
+        ({"rows": 40_000, "source": 0}, "hint faults, which see slow memory only"),
+    ],
+)
+def test_a_log_that_is_too_thin_gives_a_size_and_says_why_no_more(tmp_path, made, why):
+    path = log_of(tmp_path / "log.parquet", **made)
+    advice = advise(path, executor=Inline())
+    assert advice.size is not None
+    assert advice.settings is advice.promote is None
+    assert why in advice.untold["promote"]
+    assert settings_lines(advice) == [f"Cannot be told: {advice.untold['settings']}."]
+
+
+def test_a_scenario_is_judged_by_run_time():
+    advice = advise("gups", scale=0.001, fast=parse_fast("25%"), executor=Inline())
+    assert advice.kind == "scenario"
+    runs = advice.promote.trials
+    low, high = advice.promote.saved_s
+    assert repr(advice) == "<advice on gups: size, settings, promote>"
+    assert advice.to_arrow().num_rows == 4
+    assert low < runs["first touch"].run_s - runs["best settings"].run_s < high
+    assert set(advice.size.needed) == {"bound", "first_touch", "promotion"}
+
+
+def test_what_would_change_the_answer_has_its_figure(log):
+    advice = advise(
+        log, fast=parse_fast("25%"), price=pghot.Price(8, 2), executor=Inline(), target=0.9
+    )
+    words = " ".join(advice.changes)
+    for part in ("first touch alone reaches", "skew: the hottest tenth", "latency: ", "price: "):
+        assert part in words
+
+
+def test_the_best_of_many_is_found_on_longer_and_longer_parts():
+    asked = []
+
+    def costs(some, part):
+        asked.append((len(some), part))
+        return [abs(number - 11) for number in some]
+
+    assert halving(range(64), (0.1, 0.2), costs, finalists=2)[0] == 11
+    assert asked == [(64, 0.1), (16, 0.2)]
+
+
+@pytest.mark.parametrize("candidate", [Candidate("pghot-hwhint"), *candidates()[-4:]])
+def test_settings_are_a_configuration_and_writes_to_a_kernel(candidate, tmp_path):
+    path = tmp_path / "pghot.toml"
+    path.write_text(config_text(candidate))
+    values = load_config(path)
+    assert values.get("tunables", {}) == dict(candidate.settings)
+    assert values["mode"] == ("precise" if "precise" in candidate.policy else "default")
+    written = kernel_text(candidate)
+    for name, text in candidate.settings:
+        below = TUNABLES[name].where.split(" ")[1]
+        assert f"{below}{name}" in written
+        assert text in written
+
+
+def test_the_command_writes_all_of_it(log, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("pghot.exploring.advise.this_machine", lambda: nullcontext(Inline()))
+    out = tmp_path / "out"
+    words = ["advise", str(log), "--target", "90%", "--fast", "25%", "-o", str(out)]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for head in ("How much fast memory", "Which settings", "Whether to promote", "What would"):
+        assert head in said
+    advice = json.loads((out / "advice.json").read_text())
+    assert advice["promote"]["verdict"] == "pays"
+    assert (out / "pghot.toml").read_text().startswith("# ")
+    assert (out / "kernel.sh").read_text().startswith("#!/bin/sh\n")
+    assert main([*words, "--json", "--force"]) == 0
+    assert json.loads(capsys.readouterr().out) == advice
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["advise"], "advise: wants a LOG or a SCENARIO, or --live with -p PID"),
+        (["advise", "LOG", "--target", "most"], "--target most: wants a share such as 95%"),
+        (["advise", "LOG", "--target", "0"], "--target 0: wants a share above 0"),
+        (
+            ["advise", "LOG", "--latency", "fast=9,slow=3"],
+            "fast=NS,slow=NS, slow above fast",
+        ),
+        (["advise", "--live"], "advise --live: wants -p PID"),
+        (["advise", "--live", "-p", "1", "--for", "soon"], "--for soon: wants a time such as 90s"),
+    ],
+)
+def test_what_cannot_be_is_one_line(log, words, line, capsys):
+    assert main([str(log) if word == "LOG" else word for word in words]) == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_time_is_in_seconds_minutes_or_hours():
+    assert [seconds_of(text) for text in ("90", "90s", "1.5m", "2h")] == [90, 90, 90, 7200]

@@ -1,0 +1,87 @@
+"""The scan for hint faults is as fast as its cost, in counts times prices, may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from pghot.live.cost_budget import CostBudget
+from pghot.live.scan_pace import FAULT_NS, SAMPLE_NS, SIZE, SIZES, START_SIZE, Pacer, ScanPace
+
+SECOND_NS = 1_000_000_000
+
+
+@pytest.fixture
+def pace() -> ScanPace:
+    return ScanPace(CostBudget(faults=0.01, samples=1.0))
+
+
+def faults_for(share: float) -> int:
+    """As many as cost such a share of a CPU second."""
+    return int(share * SECOND_NS / FAULT_NS)
+
+
+def test_what_costs_ten_times_what_it_may_becomes_ten_times_slower_at_once(pace) -> None:
+    assert pace.spend(faults_for(0.1), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == pytest.approx(SIZES[-1] / 10)
+    assert pace.spent == pytest.approx(10)
+
+
+def test_what_costs_less_becomes_twice_as_fast_at_the_most(pace) -> None:
+    pace.size_mb = 16
+    assert pace.spend(0, SECOND_NS, SECOND_NS)
+    assert pace.size_mb == 32
+
+
+def test_small_differences_change_nothing(pace) -> None:
+    pace.size_mb = 100
+    assert not pace.spend(faults_for(0.009), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == 100
+
+
+def test_steps_stay_within_what_the_kernel_takes(pace) -> None:
+    for _ in range(20):
+        pace.spend(faults_for(1), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == SIZES[0]
+    for _ in range(20):
+        pace.spend(0, SECOND_NS, SECOND_NS)
+    assert pace.size_mb == SIZES[-1]
+
+
+def test_targets_that_use_no_cpu_leave_nothing_to_spend(pace) -> None:
+    pace.spend(10, 0, SECOND_NS)
+    assert pace.size_mb == SIZES[0]
+
+
+def test_our_own_cost_has_a_budget_too() -> None:
+    pace = ScanPace(CostBudget(faults=1.0, samples=0.03))
+    pace.spend(int(0.06 * SECOND_NS / SAMPLE_NS), 100 * SECOND_NS, SECOND_NS)
+    assert pace.spent == pytest.approx(2)
+
+
+class Clock:
+    us = 0
+
+    def now_us(self) -> int:
+        return self.us
+
+
+class Targets:
+    ns = 0
+
+    def cpu_ns(self) -> int:
+        return self.ns
+
+
+def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
+    clock, targets, told, counted = Clock(), Targets(), [], [0]
+    pacer = Pacer(pace, targets, lambda: counted[0], lambda *setting: told.append(setting))
+    pacer.attend(clock)
+    assert told == [(SIZE, str(START_SIZE))]
+    for second in range(1, 4):
+        clock.us = second * 1_000_000
+        targets.ns += SECOND_NS
+        counted[0] += faults_for(0.02)
+        for _ in range(3):
+            pacer.attend(clock)
+    assert told[1:] == [(SIZE, str(START_SIZE >> n)) for n in (1, 2, 3)]
+    assert pacer.targets_share == pytest.approx(0.02)
