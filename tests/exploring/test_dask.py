@@ -53,7 +53,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 def grid_of(source: str) -> Grid:
     return Grid.from_dict(
-        {"inputs": source, "fast": ["20%", "100%"], "set": {"freq_threshold": [1, 2, 3]}}
+        {"inputs": source, "fast": ["50%", "100%"], "set": {"freq_threshold": [1, 2, 3]}}
     )
 
 
@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_leaves_the_table_as_it_is_here(cluster, monkeyp
 
 
 def test_a_log_at_a_url_is_the_log(cluster, server, capsys, tmp_path):
-    words = ["sweep", server, "--fast", "20%,100%", "--set", "freq_threshold=1,2,3"]
+    words = ["sweep", server, "--fast", "50%,100%", "--set", "freq_threshold=1,2,3"]
     out = tmp_path / "out"
     assert main([*words, "-o", str(out), "--dask", cluster.scheduler_address]) == 0
     assert "6 points (6 ran now)" in capsys.readouterr().out

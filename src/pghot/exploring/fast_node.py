@@ -59,7 +59,8 @@ def machine_with(machine: Machine, pages: int, footprint: Footprint) -> Machine:
     if pages < footprint.on_fast:
         raise InputError(
             f"fast memory of {format_size(pages << PAGE_SHIFT)}: the log has "
-            f"{format_size(footprint.on_fast << PAGE_SHIFT)} on the top tier to begin with"
+            f"{format_size(footprint.on_fast << PAGE_SHIFT)} on the top tier to begin with; "
+            "take a larger size, or pghot advise, which places pages anew"
         )
     free = pages - footprint.on_fast
     target = _large_enough(machine, tops[0], free + footprint.on_fast)

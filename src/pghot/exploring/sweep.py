@@ -40,7 +40,7 @@ def sweep(
     fails is a row with its error.  InputError for a grid or an input that cannot be used.
 
     >>> import pghot
-    >>> grid = pghot.Grid(inputs=["examples/sqlite.parquet"], fast=["25%"],
+    >>> grid = pghot.Grid(inputs=["examples/sqlite.parquet"], fast=["50%"],
     ...                   set={"freq_threshold": [1, 2]})
     >>> table = pghot.sweep(grid).to_arrow()
     >>> table["set.freq_threshold"].to_pylist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from typing import Any, NamedTuple
 
 import msgspec
@@ -68,7 +68,12 @@ def run_each(
         executor.submit(_trial, msgspec.to_builtins(scenario), candidate, seed)
         for scenario, candidate, seed in cases
     ]
-    return [future.result() for future in futures]
+    try:
+        return [future.result() for future in futures]
+    except BrokenExecutor:
+        raise PghotError(
+            "a process that simulated died: it was killed, or there was not enough memory"
+        ) from None
 
 
 def shortened(scenario: Scenario, part: float) -> Scenario:
