@@ -27,8 +27,8 @@ _MACHINE = {
     "[[node]].start_pfn": "first PFN, a multiple of 32768 (a section of 128 MiB)",
     "[[node]].pages": "size in pages, a multiple of 32768; this or `size`",
     "[[node]].size": "size as `4GiB`, a multiple of 128 MiB; this or `pages`",
-    "[[node]].ranges": "or, instead of these: ranges in ascending order, each its first PFN and the "
-    "PFN after its last; other nodes may lie between",
+    "[[node]].ranges": "or, instead of these: ranges in ascending order, each its first PFN and "
+    "the PFN after its last; other nodes may lie between",
     "[[node]].toptier": "whether it is top tier; without it and `tier`, nodes with CPUs are",
     "[[node]].tier": "abstract distance (adistance), lower is faster: the slowest with CPUs and "
     "all faster ones are top tier; not beside `toptier`",
