@@ -8,9 +8,13 @@ from pathlib import Path
 
 from pghot.log.read import Chunk, Log, open_log
 from pghot.log.schema import REQUIRED
+from pghot.replaying.driver import JUDGED
 
 MOST_ROWS = 1 << 24
-"""Rows that are kept, 19 bytes each; a longer log is decoded for every replay."""
+"""Rows that are kept, at most 23 bytes each; a longer log is decoded for every replay."""
+
+KEPT = {*REQUIRED, *JUDGED}
+"""Columns that a replay reads."""
 
 
 class KeptLog(Log):
@@ -22,10 +26,9 @@ class KeptLog(Log):
         self._last_us = log.last_us()
 
     def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
-        """Go through the rows; only the required columns are kept (`Log`)."""
-        if set(columns) - set(REQUIRED):
-            raise ValueError("a kept log has the required columns alone")
-        yield from self._chunks
+        """Go through the rows; columns that are not kept are read anew (`Log`)."""
+        asked = set(columns) & set(self.columns)
+        yield from self._chunks if asked <= KEPT else super().chunks(columns)
 
     def last_us(self) -> int | None:
         """The time of the last row (`Log`)."""
@@ -44,7 +47,7 @@ def kept_log(path: Path, replays: int) -> Iterator[Log | Path]:
             return
         chunks: list[Chunk] = []
         rows = 0
-        for chunk in log.chunks():
+        for chunk in log.chunks(tuple(KEPT)):
             chunks.append(chunk)
             rows += len(chunk)
             if rows > MOST_ROWS:
