@@ -9,9 +9,11 @@ from pathlib import Path
 from pghot.log.read import Chunk, Log, open_log
 from pghot.log.schema import JUDGED, REQUIRED
 
-KEPT = (*REQUIRED, *JUDGED)
 MOST_ROWS = 1 << 24
-"""Rows that are kept, 19 bytes each; a longer log is decoded for every replay."""
+"""Rows that are kept, at most 23 bytes each; a longer log is decoded for every replay."""
+
+KEPT = (*REQUIRED, *JUDGED)
+"""Columns that a replay reads."""
 
 
 class KeptLog(Log):
@@ -23,10 +25,9 @@ class KeptLog(Log):
         self._last_us = log.last_us()
 
     def chunks(self, columns: tuple[str, ...] = tuple(REQUIRED)) -> Iterator[Chunk]:
-        """Go through the rows; only those columns are kept that a replay goes by (`Log`)."""
-        if set(columns) - set(KEPT):
-            raise ValueError("a kept log has the columns alone that a replay goes by")
-        yield from self._chunks
+        """Go through the rows; columns that are not kept are read anew (`Log`)."""
+        asked = set(columns) & set(self.columns)
+        yield from self._chunks if asked <= set(KEPT) else super().chunks(columns)
 
     def last_us(self) -> int | None:
         """The time of the last row (`Log`)."""
