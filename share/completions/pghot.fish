@@ -156,7 +156,7 @@ complete -c pghot -n '_shtab_pghot_using report' -s o -xka "(__fish_complete_pat
 complete -c pghot -n '_shtab_pghot_using report' -l title -x -d 'the report'"'"'s title (default: the results'"'"' names)'
 complete -c pghot -n '_shtab_pghot_using report' -l force -d 'write over FILE'
 complete -c pghot -n '_shtab_pghot_using report; and test $_shtab_pghot_npos -ge 0' -ka "(__fish_complete_directories)" -d 'directory that replay, run, sim, curve, sweep or advise wrote with -o'
-complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a convert -d 'Make an access log from another tool'"'"'s trace: perf, DAMON, lackey, CSV, others.'
+complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a convert -d 'make an access log from another tool'"'"'s trace: perf, DAMON, lackey, CSV, others'
 complete -c pghot -n '_shtab_pghot_using convert' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using convert' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the log to write'
 complete -c pghot -n '_shtab_pghot_using convert' -l format -xka "(_pghot_formats)" -d 'perf-data, perf-script, page-faults, perf-mem, damon, lackey, drmemtrace, champsim or csv (by the file'"'"'s content)'

@@ -25,7 +25,7 @@ COMMANDS = {
     "report": (
         "write a report of results as one HTML file that opens offline; several are compared"
     ),
-    "convert": "Make an access log from another tool's trace: perf, DAMON, lackey, CSV, others.",
+    "convert": "make an access log from another tool's trace: perf, DAMON, lackey, CSV, others",
     "run": "promote the hot pages of processes on this host (needs root, two tiers)",
     "ctl": "read and set the tunables of a running pghot run, and watch it",
     "top": "watch a running pghot run, or a replay or simulation, on the terminal",
