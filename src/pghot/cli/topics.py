@@ -22,7 +22,9 @@ class Topic(NamedTuple):
 TOPICS = {
     "tunables": Topic("names, ranges and what each does", "topics.md", "Tunables"),
     "counters": Topic("what is counted, as metrics name it", "metrics.md", "Counters"),
-    "capacity": Topic("how much fast memory, which settings, is it worth it", "capacity.md"),
+    "capacity": Topic(
+        "how much fast memory, which settings, is it worth it", "capacity.md", "Five questions"
+    ),
     "recipes": Topic("how to take a log with other tools", "recipes.md"),
     "sources": Topic("hint faults and hardware hints", "topics.md", "Sources"),
     "tiers": Topic("which node is top tier, and --tiers", "live.md", "Which memory is where"),
