@@ -296,8 +296,6 @@ def _why(tally: Tally) -> str:
     return f" ({reasons})" if reasons else ""
 
 
-def _remark_on_machine(opened: Opened, machine: Machine | None, out: Path, tally: Tally) -> None:
-    if machine is None and opened.physical:
-        tally.note("the log names no machine: replay it with --machine FILE")
-    elif out.name.endswith((".csv", ".csv.zst")):
+def _remark_on_machine(machine: Machine | None, out: Path, tally: Tally) -> None:
+    if machine is not None and out.name.endswith((".csv", ".csv.zst")):
         tally.note("CSV has no place for the machine: replay it with --machine FILE")
