@@ -133,7 +133,7 @@ def convert(
                     log.write(chunk)
             if not log.rows:
                 raise InputError(f"{stream.name}: {_NO_USABLE}{_why(tally)}")
-            _remark_on_machine(opened, machine, Path(out), tally)
+            _remark_on_machine(machine, Path(out), tally)
             _remark_on_length(opened, options, last.time_us, tally)
             placement.remark()
             if machine is not None and not opened.physical:
