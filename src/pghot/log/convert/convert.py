@@ -133,7 +133,7 @@ def convert(
                     log.write(chunk)
             if not log.rows:
                 raise InputError(f"{stream.name}: {_NO_USABLE}{_why(tally)}")
-            _remark_on_machine(machine, Path(out), tally)
+            _remark_on_machine(opened, machine, Path(out), tally)
             _remark_on_length(opened, options, last.time_us, tally)
             placement.remark()
             if machine is not None and not opened.physical:
@@ -296,6 +296,7 @@ def _why(tally: Tally) -> str:
     return f" ({reasons})" if reasons else ""
 
 
-def _remark_on_machine(machine: Machine | None, out: Path, tally: Tally) -> None:
-    if machine is not None and out.name.endswith((".csv", ".csv.zst")):
+def _remark_on_machine(opened: Opened, machine: Machine | None, out: Path, tally: Tally) -> None:
+    known = machine is not None or not opened.physical
+    if known and out.name.endswith((".csv", ".csv.zst")):
         tally.note("CSV has no place for the machine: replay it with --machine FILE")
