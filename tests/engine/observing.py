@@ -31,6 +31,9 @@ class Adding:
         """The record that each folio is to have, by its first PFN, until candidates are taken."""
         engine.observer = self
 
+    def chosen(self, rows) -> None:
+        self.rows = rows.tolist()
+
     def recorded(self, recorded) -> None:
         fates = recorded.fates
         assert len({len(column) for column in (*recorded.accesses, fates, recorded.records)}) == 1

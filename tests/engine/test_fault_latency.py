@@ -189,6 +189,24 @@ def test_a_fault_that_came_late_is_counted_and_not_recorded() -> None:
     assert made.fault_latency.over == 4
 
 
+def test_an_observer_is_told_which_accesses_are_recorded_and_how_often() -> None:
+    made = engine(IMPROVED)
+    told: list[list[int]] = []
+
+    class Observer:
+        def chosen(self, rows) -> None:
+            told.append(rows.tolist())
+
+        def recorded(self, recorded) -> None:
+            told.append(recorded.accesses.pfn.tolist())
+
+    made.observer = Observer()
+    pfns = 4 * SECTION + np.arange(3, dtype=np.uint64)
+    latency = np.array([LONG, SHORT, fault_latency.UNKNOWN], np.int32)
+    made.record_many(pfns, 0, HINTFAULT, 5, latency)
+    assert told == [[1, 1, 2], [4 * SECTION + 1, 4 * SECTION + 1, 4 * SECTION + 2]]
+
+
 def test_without_a_latency_faults_are_counted_as_they_come() -> None:
     made = engine(IMPROVED)
     for _ in range(2):

@@ -237,6 +237,8 @@ class Engine:
         times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
         self._recorder.count_apart(accesses, times)
         rows = np.repeat(np.arange(len(times)), times)
+        if self.observer is not None:
+            self.observer.chosen(rows)
         return _rows(accesses, rows)
 
     def _record_rows(self, accesses: recording.Accesses) -> None:

@@ -53,6 +53,12 @@ class Judged:
 class Observer(Protocol):
     """Is told of accesses, batches and candidates; it changes nothing and calls no engine."""
 
+    def chosen(self, rows: npt.NDArray[np.intp]) -> None:
+        """Take which of the accesses of a call are recorded, where not all are, each once.
+
+        `rows` counts the call's accesses; one that comes twice counts twice (`fault_latency`).
+        """
+
     def recorded(self, recorded: Recorded) -> None:
         """Take accesses that an engine that has started is about to record, or ignore."""
 

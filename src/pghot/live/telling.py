@@ -35,6 +35,10 @@ class Sheltered:
         """Say whose the accesses are that are recorded next, in their order."""
         self._do(self._log.accessed_by, pid, vaddr)
 
+    def chosen(self, rows: npt.NDArray[np.intp]) -> None:
+        """Take which accesses are recorded."""
+        self._do(self._log.chosen, rows)
+
     def recorded(self, recorded: Recorded) -> None:
         """Take accesses."""
         self._do(self._log.recorded, recorded)

@@ -72,6 +72,11 @@ class EventLog:
         """Whose the accesses are that are recorded next, in their order."""
         self._pid, self._vaddr = pid, vaddr
 
+    def chosen(self, rows: npt.NDArray[np.intp]) -> None:
+        """Take which of them are recorded, and how often each."""
+        if len(self._pid):
+            self._pid, self._vaddr = self._pid[rows], self._vaddr[rows]
+
     def recorded(self, recorded: Recorded) -> None:
         """Take accesses."""
         accesses = recorded.accesses
