@@ -22,6 +22,9 @@ START_S = 300
 PATIENT = ("--mode", "precise", "--set", "pghot_promote_freq_window_ms=15000")
 """Two accesses in 15 s, not 3, make a page hot: on a slow machine the kernel scans seldom."""
 
+UNBOUND = ("--fault-budget", "1000", "--sample-budget", "1000")
+"""A load that sleeps between its rounds leaves hint faults little to cost: tests do not wait."""
+
 SCAN = Path("/sys/kernel/debug/sched/numa_balancing")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 SETTINGS = (
@@ -98,7 +101,8 @@ def running(*words: str, environment: dict[str, str] | None = None) -> Iterator[
     """Start `pghot run --json WORDS`, and end it at the end if it still runs."""
     with tempfile.TemporaryDirectory() as scratch:
         out, err = Path(scratch, "out"), Path(scratch, "err")
-        with commands.running(("run", "--json", *words), out, err, environment) as command:
+        every = ("run", "--json", *UNBOUND, *words)
+        with commands.running(every, out, err, environment) as command:
             yield Daemon(command, out, err)
 
 
