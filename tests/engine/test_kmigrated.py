@@ -322,6 +322,7 @@ def test_a_machine_of_arrays_moves_a_pass_as_it_would_batch_by_batch(
     assert seen[0] == seen[1]
 
 
+@pytest.mark.compiled  # interpreted it takes half a minute
 def test_millions_of_pages_are_promoted_across_blocks_as_within_one(rig):
     sections = 12
     rig = rig(
