@@ -11,12 +11,10 @@ from tests.vm import kernels, session
 INSIDE = "tests/vm/inside/"
 
 ONCE = (
-    "test_run.py::test_of_two_control_groups",
     "test_run.py::test_what_kills_leave",
     "test_run.py::test_a_launched_command",
     "test_record.py::test_a_replay_of_a_run_makes_every_record_and_decision_the_same[precise]",
     "test_record.py::test_a_recording",
-    "test_run_servers.py",
     "test_run_tasks.py",
     "test_run_room.py",
 )
@@ -24,7 +22,8 @@ ONCE = (
 
 ALL_ONLY = (
     "test_how_soon.py",
-    "test_run_servers.py::test_the_hot_part_of_a_python_dict",
+    "test_run_servers.py",
+    "test_run.py::test_of_two_control_groups",
     "test_run_tasks.py::test_a_target_killed",
     "test_run_room.py::test_numa_balancing_switched_off",
     "test_run.py::test_a_run_is_ready_within_three_imports_of_numpy",
