@@ -1,7 +1,7 @@
 import pytest
 
 from pghot.linux.perf_attr import Sample
-from pghot.linux.sample_layout import SampleLayout, sample_layout
+from pghot.linux.sample_layout import SampleLayout, registers_layout, sample_layout
 
 
 def test_fields_stand_in_the_order_of_the_kernels_header():
@@ -43,3 +43,11 @@ def test_the_two_kinds_of_weight_take_the_same_place():
 def test_fields_of_no_fixed_length_are_refused(field):
     with pytest.raises(ValueError, match=field.name):
         sample_layout(Sample.TID | field)
+
+
+def test_registers_follow_a_word_for_their_abi_in_ascending_order():
+    plain = Sample.TID | Sample.TIME | Sample.CPU
+    layout = registers_layout(plain | Sample.REGS_INTR, 1 << 4 | 1 << 3, 4, 3)
+    # header, tid, time, cpu, abi, register 3, register 4
+    assert (layout.words, layout.tid, layout.time, layout.cpu) == (7, 1, 2, 3)
+    assert (layout.phys, layout.addr) == (5, 6)

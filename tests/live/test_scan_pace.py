@@ -74,7 +74,7 @@ class Targets:
 
 def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
     clock, targets, told, counted = Clock(), Targets(), [], [0]
-    pacer = Pacer(pace, targets, lambda: counted[0], lambda *setting: told.append(setting))
+    pacer = Pacer(pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True)
     pacer.attend(clock)
     assert told == [(SIZE, str(START_SIZE))]
     for second in range(1, 4):
@@ -85,3 +85,12 @@ def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
             pacer.attend(clock)
     assert told[1:] == [(SIZE, str(START_SIZE >> n)) for n in (1, 2, 3)]
     assert pacer.targets_share == pytest.approx(0.02)
+
+
+def test_once_a_size_could_not_be_set_the_pace_stays(pace) -> None:
+    clock, told = Clock(), []
+    pacer = Pacer(pace, Targets(), lambda: 10**6, lambda *setting: bool(told.append(setting)))
+    for second in range(4):
+        clock.us = second * 1_000_000
+        pacer.attend(clock)
+    assert len(told) == 1

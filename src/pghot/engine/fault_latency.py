@@ -18,11 +18,12 @@ there is nothing to win, and none is promoted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.growing import zeros
+from pghot.engine.growing import reaching, zeros
 
 U8Array = npt.NDArray[np.uint8]
 
@@ -146,11 +147,13 @@ class FaultLatency:
         A record of default mode has no room for it.  Beyond KEPT_NIDS pages the oldest go.
         """
         self._nids.update(zip(places.tolist(), nids.tolist(), strict=True))
-        for place in list(self._nids)[: max(len(self._nids) - KEPT_NIDS, 0)]:
+        for place in list(islice(self._nids, max(len(self._nids) - KEPT_NIDS, 0))):
             del self._nids[place]
 
     def nids(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The nodes that were remembered for pages, -1 where there is none."""
+        if not self._nids:
+            return np.full(len(places), -1)
         found = (self._nids.get(place, -1) for place in places.tolist())
         return np.fromiter(found, np.int64, len(places))
 
@@ -162,7 +165,7 @@ class FaultLatency:
                 self._nids.pop(place, None)
 
     def _judge(self, places: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
-        pages = self._at_least(int(places.max()) + 1)
+        pages = self._pages = reaching(self._pages, int(places.max()))
         before = pages[places]
         pages[places] = codes
         self._codes += np.bincount(codes, minlength=_CODES)
@@ -203,13 +206,6 @@ class FaultLatency:
             self.flat = excess < (STEEP if self.flat else FLAT)
         self._codes *= FORGETTING**periods
         self._chance.fade(FORGETTING**periods)
-
-    def _at_least(self, length: int) -> U8Array:
-        if length > len(self._pages):
-            larger = zeros(2 * length, np.uint8)
-            larger[: len(self._pages)] = self._pages
-            self._pages = larger
-        return self._pages
 
 
 class _Chance:

@@ -38,6 +38,15 @@ def zeros(items: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.frombuffer(memory, dtype, items, -_address(memory) % HUGE)
 
 
+def reaching(array: npt.NDArray[Any], place: int) -> npt.NDArray[Any]:
+    """An array of `zeros` that has an item at `place`: itself, or one twice as long, copied."""
+    if place < len(array):
+        return array
+    larger = zeros(2 * (place + 1), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
 def thicken(array: npt.NDArray[Any], start: int, end: int) -> None:
     """Ask for huge pages for whole ones among the items [start, end) of a `zeros` array."""
     room = _room_of(array)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pghot.engine.fault_latency import FaultLatency
+from pghot.errors import Caution, PghotError
+from pghot.linux.guard import SettingsGuard
 from pghot.live.clock import Clock
 from pghot.live.pump import Pump
 from pghot.live.scan_pace import Pacer, ScanPace
@@ -20,7 +23,7 @@ FLAT = (
 NOT_FLAT = "some pages of slow memory are accessed more often than others again: promoting"
 
 
-def pacer(session: Session, pump: Pump) -> Pacer | None:
+def pacer(session: Session, pump: Pump, tell: Callable[[str], None]) -> Pacer | None:
     """What keeps hint faults within their budget; None where there are none, or no budget."""
     budget = session.options.budget
     sources = [source for source in session.sources if source.name == hint_faults.NAME]
@@ -31,30 +34,27 @@ def pacer(session: Session, pump: Pump) -> Pacer | None:
         ScanPace(budget),
         session.targets,
         lambda: pump.hint_faults + counts.lost,
-        session.guard.set,
+        partial(_set, session.guard, tell),
     )
 
 
-class Attending:
-    """Does it all; call it as often as you like."""
+def _set(guard: SettingsGuard, tell: Callable[[str], None], path: str, value: str) -> bool:
+    """Change a setting during a run; whether that was done.
 
-    def __init__(
-        self,
-        clock: Clock,
-        pacer: Pacer | None,
-        *others: Callable[[], None],
-    ) -> None:
-        self._clock, self._pacer, self._others = clock, pacer, others
-
-    def __call__(self) -> None:
-        """Look after each of them."""
-        if self._pacer is not None:
-            self._pacer.attend(self._clock)
-        for other in self._others:
-            other()
+    Nothing that somebody else has set since is written over (`Watch` tells of it), and no
+    failure ends the run.
+    """
+    if any(changed.path == path for changed in guard.changed_by_others()):
+        return False
+    try:
+        guard.set(path, value)
+    except PghotError as error:
+        tell(Caution(f"{error}: the pace of the scan stays as it is"))
+        return False
+    return True
 
 
-class Verdict:
+class Followup:
     """Tells the engine what stayed of what it promoted, and a person when nothing can be won."""
 
     def __init__(

@@ -19,7 +19,7 @@ from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
 from pghot.linux.kpage import KPages
 from pghot.live import loop
-from pghot.live.attending import Attending, Verdict, pacer
+from pghot.live.attending import Followup, pacer
 from pghot.live.beside import FAILURES, Beside, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
@@ -118,10 +118,15 @@ def run_engine(
         told = Told(partial(live.result, pump, stage), status)
         if desk is not None and tally is not None:
             told.to(desk, States(session, tally), stage.write, clock.now_us)
-        live.pacer = pacer(session, pump)
-        verdict = Verdict(clock, stage, live.staying, tell)
-        look = partial(verdict.look, live.engine.fault_latency)
-        attend = Attending(clock, live.pacer, told.attend, look)
+        live.pacer = pacer(session, pump, tell)
+        followup = Followup(clock, stage, live.staying, tell)
+
+        def attend() -> None:
+            if live.pacer is not None:
+                live.pacer.attend(clock)
+            told.attend()
+            followup.look(live.engine.fault_latency)
+
         why = loop.run(session, pump, clock, stage, tell, told.second, attend)
         session.guard.restore()
         result = live.result(pump, stage, clock.now_us(), why)
@@ -166,7 +171,8 @@ def record_accesses(
                 tell(line)
             clock.start()
             pump = Pump(session.sources, session.targets, machine, clock.start_ns, session.scans)
-            attend = Attending(clock, pacer(session, pump))
+            paced = pacer(session, pump, tell)
+            attend = partial(paced.attend, clock) if paced is not None else lambda: None
             why = loop.run(session, pump, clock, log, tell, lambda _us: None, attend)
             session.guard.restore()
             pump.drain()

@@ -73,9 +73,12 @@ class Pacer:
         pace: ScanPace,
         targets: Targets,
         count: Callable[[], int],
-        set_: Callable[[str, str], None],
+        set_: Callable[[str, str], bool],
     ) -> None:
-        """`count` gives the hint faults so far, lost ones too; `set_` changes a host setting."""
+        """`count` gives the hint faults so far, lost ones too.
+
+        `set_` changes a host setting and says whether it did; the pace stays once it did not.
+        """
         self.pace = pace
         self.faults = 0
         """Faults that were seen, lost ones too, up to the last look."""
@@ -84,7 +87,7 @@ class Pacer:
         self._targets, self._count, self._set = targets, count, set_
         self._at_us = 0
         self._due = 0
-        self._started = False
+        self._started = self._over = False
         self._cpu_ns = targets.cpu_ns()
 
     @property
@@ -95,7 +98,7 @@ class Pacer:
     def attend(self, clock: Clock) -> None:
         """Look at the cost where it is time."""
         now_us = clock.now_us()
-        if now_us < self._due:
+        if self._over or now_us < self._due:
             return
         if not self._started:
             self._start(now_us)
@@ -109,10 +112,10 @@ class Pacer:
         took_us = clock.now_us() - now_us
         self._due = now_us + max(INTERVAL_US, PATIENCE * took_us)
         if changed:
-            self._set(SIZE, str(int(self.pace.size_mb)))
+            self._over = not self._set(SIZE, str(int(self.pace.size_mb)))
 
     def _start(self, now_us: int) -> None:
         self._started = True
         self._at_us, self._due = now_us, now_us + INTERVAL_US
         self.pace.size_mb = float(START_SIZE)
-        self._set(SIZE, str(START_SIZE))
+        self._over = not self._set(SIZE, str(START_SIZE))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.fault_latency import UNKNOWN
-from pghot.engine.growing import zeros
+from pghot.engine.growing import reaching, zeros
 from pghot.sources.prot_none import Ends, Ranges
 
 I64Array = npt.NDArray[np.int64]
@@ -112,6 +112,7 @@ class ScanTimes:
         if not len(known):
             return latency
         rows, places = rows[known], faults.place[known]
+        self._faulted_at = reaching(self._faulted_at, int(places.max()))
         times = faults.time_ns[known].astype(np.int64)
         newer = np.count_nonzero(self._times[rows] > times[:, None], axis=1)
         by_then = self._count[rows] - newer
@@ -127,7 +128,7 @@ class ScanTimes:
 
     def _caught_by(self, rows: I64Array, by_then: I64Array, places: I64Array) -> I64Array:
         """The number, from 0, of the scan that caught each page."""
-        faulted_at = self._at_least(int(places.max()) + 1)[places].astype(np.int64)
+        faulted_at = self._faulted_at[places].astype(np.int64)
         since = (by_then - (faulted_at - 1)) % _COUNTS  # scans since its last fault
         since = np.where(faulted_at == 0, by_then, since)
         oldest = np.maximum(self._count[rows] - KEPT, 0)
@@ -169,10 +170,3 @@ class ScanTimes:
 
     def _last(self, row: int) -> int:
         return int(self._times[row, (self._count[row] - 1) % KEPT])
-
-    def _at_least(self, length: int) -> npt.NDArray[np.uint8]:
-        if length > len(self._faulted_at):
-            larger = zeros(2 * length, np.uint8)
-            larger[: len(self._faulted_at)] = self._faulted_at
-            self._faulted_at = larger
-        return self._faulted_at
