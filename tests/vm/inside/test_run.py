@@ -65,6 +65,7 @@ def test_hot_pages_and_no_others_become_fast_intact_by_pghot_alone(tmp_path: Pat
     assert live["kernel_promoted_pages"] == 0
     assert daemon.kernel_promoted() == before
     assert live["promoted_pages"] >= 0.99 * len(hot)
+    assert live["fault_latency"]["ready"] > 0, "no probe tells latencies here"
     assert live["cpu_s"] > 0
     assert live["batch_latency"]["count"] > 0
     lost = live["sources"]["hintfault"]["lost"]
