@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from _measure import interleave, options, rows, show
-from pghot.linux.entries import ENTRY, EntryFile
+from pghot.linux.pages.entries import ENTRY, EntryFile
 
 LENGTH = 1 << 22
 

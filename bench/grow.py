@@ -16,7 +16,7 @@ from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import DEFAULT
 from pghot.engine.mem_map import MemMap
 from pghot.engine.units import PAGES_PER_SECTION
-from pghot.live.owners import Owners
+from pghot.live.rmap import Rmap
 
 ADDED = 8
 """Sections added at a time: 1 GiB."""
@@ -31,7 +31,7 @@ class Machine:
         self.mem_map.add_sections(0, sections * PAGES_PER_SECTION, 1)
         self.hot_map = HotMap(self.mem_map, DEFAULT)
         self.hot_map.follow()
-        self.owners = Owners(self.mem_map.slots)
+        self.owners = Rmap(self.mem_map.slots)
         touched = np.arange(0, sections, round(1 / share)) if share else np.zeros(0, np.int64)
         pfns = (touched[:, None] * PAGES_PER_SECTION + np.arange(0, 32768, 512)).ravel()
         pfns = pfns.astype(np.uint64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from _measure import MI, interleave, one_core, options, rows, show
-from pghot.live.owners import Owners
+from pghot.live.rmap import Rmap
 
 ACCESSES = MI
 APART = 32
@@ -26,7 +26,7 @@ def main() -> None:
         places = rng.integers(0, pages // APART, ACCESSES) * APART
         pids = np.ones(ACCESSES, np.int32)
         vaddrs = places.astype(np.uint64) << np.uint64(12)
-        owners = Owners(pages)
+        owners = Rmap(pages)
         pid, vaddr = np.zeros(pages, np.int32), np.zeros(pages, np.uint64)
 
         def write(places=places, pids=pids, vaddrs=vaddrs, pid=pid, vaddr=vaddr) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from _measure import DRAWS, MI, Row, interleave, jiffies, options, rows, show, sizes
 from _yardstick import read_sum, write_back
-from pghot.engine.fast_path import RecordRules, Rows, update
+from pghot.engine.fast_path import AccessArrays, RecordRules, update
 from pghot.engine.growing import thicken, zeros
 from pghot.engine.hotmap import MapArrays
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE, Layout, Rules
@@ -46,7 +46,9 @@ def measure(
     now = jiffies(count)
     nids = np.zeros(count, np.int16)
     record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
-    accesses = Rows(Accesses(places.astype(np.uint64), nids, np.zeros(count, np.int8), now))
+    accesses = AccessArrays(
+        Accesses(places.astype(np.uint64), nids, np.zeros(count, np.int8), now)
+    )
     flags = np.zeros((len(kept) >> BLOCK_SHIFT) + 1, np.uint8)
     maps = Maps(MapArrays(kept, flags, flags, flags, flags, flags.copy()))
     a_pass = np.uint64(now[-1] + 1)

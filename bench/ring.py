@@ -13,10 +13,10 @@ import numpy as np
 
 from _measure import interleave, options, rows, show
 from _yardstick import sequential_sum, spread
-from pghot.linux.perf_arrays import Drained
-from pghot.linux.perf_attr import Sample
-from pghot.linux.ring_decode import RingViews, decode
-from pghot.linux.sample_layout import sample_layout
+from pghot.linux.perf.arrays import Drained
+from pghot.linux.perf.attr import Sample
+from pghot.linux.perf.ring_decode import RingViews, decode
+from pghot.linux.perf.sample_layout import sample_layout
 
 KINDS = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
 CASES = {"hint fault": KINDS, "hardware sample": KINDS | Sample.DATA_SRC}

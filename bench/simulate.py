@@ -18,11 +18,11 @@ from _measure import MI, Row, cpu_seconds, one_core, options, show, uniform
 from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import load_scenario
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.file import load_scenario
+from pghot.simulated.scenario.scaling import scaled
+from pghot.simulated.scenario.scenario import Scenario
 
 SECONDS_A_POLICY = 10.0
 ACCESSES_A_SECOND = 10e6

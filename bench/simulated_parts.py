@@ -15,13 +15,13 @@ import numpy.typing as npt
 from _measure import Row, interleave, one_core, options, rows, show
 from pghot.engine.throttle import make_pgdat
 from pghot.engine.vmstat import Vmstat
-from pghot.simulated import ibs_registers as ibs
-from pghot.simulated.ibs_hardware import Fired, OpCounter, TimePacer, sample_registers
-from pghot.simulated.link_kinds import kind
-from pghot.simulated.links import LinkSolver
-from pghot.simulated.mprof import MemoryProfiler, Samples
-from pghot.simulated.numa_scanner import NumaScanner
-from pghot.simulated.scan_period import ScanTunables
+from pghot.simulated.ibs import registers as ibs
+from pghot.simulated.ibs.hardware import Fired, OpCounter, TimePacer, sample_registers
+from pghot.simulated.ibs.mprof import MemoryProfiler, Overflows
+from pghot.simulated.machine.link_kinds import kind
+from pghot.simulated.machine.links import LinkSolver
+from pghot.simulated.numa.scan_period import ScanTunables
+from pghot.simulated.numa.scanner import NumaScanner
 
 CPUS = 64
 STEP_US = 10_000.0
@@ -100,14 +100,14 @@ class Profiled:
             self.profiler.run(self.told(fired), self.now + STEP_US, self.vmstat)
             self.now += STEP_US
 
-    def told(self, fired: Fired) -> Samples:
+    def told(self, fired: Fired) -> Overflows:
         time_us = self.now + fired.fraction * STEP_US
         yes, no = (np.full(len(time_us), value) for value in (True, False))
         registers = sample_registers(
             np.arange(len(time_us), dtype=np.uint64), extended=yes, remote=yes, store=no, valid=yes
         )
         jiffies = (time_us // 1000).astype(np.uint64)
-        return Samples(fired.cpu, time_us, jiffies, *registers, yes)
+        return Overflows(fired.cpu, time_us, jiffies, *registers, yes)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pghot.cli.parser import COMMANDS, build_parser, subparsers_of
 from pghot.cli.topics import TOPICS
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import presets
 
 SHARE = Path(__file__).resolve().parents[1] / "share" / "completions"
 

@@ -15,7 +15,7 @@ import msgspec
 from scripts.reference_words import EXAMPLES, HEADS, WORDS
 
 from pghot.log import machine
-from pghot.simulated import scenario
+from pghot.simulated.scenario import scenario
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES: dict[str, dict[str, type[msgspec.Struct]]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pghot.top.app import TopApp
 from pghot.top.replay_feed import ReplayFeed
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 EXAMPLES = Path("examples")
 SIZE = (100, 40)
@@ -31,7 +31,7 @@ class Still(ReplayFeed):
 
     over = False
 
-    def next_state(self, timeout_s: float) -> State | None:
+    def next_state(self, timeout_s: float) -> TopState | None:
         """The next one; none where both are given."""
         if not hasattr(self, "states"):
             return super().next_state(timeout_s)

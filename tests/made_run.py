@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pghot.linux.guard
+import pghot.linux.guard.lock
+import pghot.linux.guard.settings_guard
 import pghot.linux.host
-import pghot.linux.lock
 from pghot.cli import main
 from tests.cli.live_host import LiveHost
 
@@ -30,8 +30,8 @@ def run(directory: Path, words: list[str]) -> int:
     host = made(directory)
     state = directory / "state"
     pghot.linux.host.Host = lambda: host
-    pghot.linux.lock.STATE_DIR = state
-    for room in (pghot.linux.lock, pghot.linux.guard):
+    pghot.linux.guard.lock.STATE_DIR = state
+    for room in (pghot.linux.guard.lock, pghot.linux.guard.settings_guard):
         room.default_state_dir = lambda: state
     return main(words)
 

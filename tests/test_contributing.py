@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pghot.log.convert.formats import FORMATS
-from pghot.policies.registry import ENTRIES
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.policies.registry import ENTRIES
+from pghot.simulated.scenario.file import presets
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()

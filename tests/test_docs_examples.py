@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.mounts import end_mount
+from pghot.linux.guard.mounts import end_mount
 from pghot.serving.mount import mounted
 from tests.serving.rig import answering, fuse_is_missing
 
@@ -62,6 +62,6 @@ def test_the_page_of_the_service(tmp_path: Path, command: str) -> None:
 def test_the_page_of_the_mount(tmp_path: Path) -> None:
     shown = examples("mount.md")
     assert len(shown) == 5
-    with answering() as run, mounted(run.desk, tmp_path, end_mount):
+    with answering() as run, mounted(run.mailbox, tmp_path, end_mount):
         for words, output in shown:
             assert printed(words, tmp_path) == output

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pghot.simulated.costs import Costs
-from pghot.simulated.link_kinds import KINDS
-from pghot.simulated.scenario import SamplerTable, ScannerTable, Scenario
+from pghot.simulated.machine.costs import Costs
+from pghot.simulated.machine.link_kinds import KINDS
+from pghot.simulated.scenario.scenario import SamplerTable, ScannerTable, Scenario
 
 TEXT = (Path(__file__).resolve().parents[1] / "docs" / "model.md").read_text()
 

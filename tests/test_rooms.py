@@ -51,7 +51,6 @@ ROOMS = {
     "why": {"engine", "errors", "log", "why"},
     "workloads": {"engine", "errors", "log", "workloads"},
     "simulated": {"binning", "engine", "errors", "tables", "workloads", "simulated"},
-    "policies": {"binning", "engine", "errors", "simulated", "workloads", "policies"},
     "exploring": {
         "baselines",
         "engine",
@@ -59,7 +58,6 @@ ROOMS = {
         "exploring",
         "files",
         "log",
-        "policies",
         "replaying",
         "results",
         "simulated",
@@ -82,7 +80,6 @@ ROOMS = {
         "results",
         "simulated",
         "workloads",
-        "policies",
         "why",
         "report",
     },
@@ -92,7 +89,6 @@ ROOMS = {
         "errors",
         "live",
         "log",
-        "policies",
         "replaying",
         "report",
         "simulated",
@@ -112,7 +108,6 @@ ROOMS = {
         "results",
         "simulated",
         "workloads",
-        "policies",
         "why",
         "report",
         "tables",
@@ -129,7 +124,6 @@ ROOMS = {
         "errors",
         "exploring",
         "log",
-        "policies",
         "replaying",
         "report",
         "simulated",
@@ -171,10 +165,10 @@ def test_a_module_imports_only_rooms_before_its_own(module: str) -> None:
     assert {room(name) for name in ours} <= ROOMS[room(module)]
 
 
-def test_who_serves_a_run_meets_it_at_the_desk_alone() -> None:
+def test_who_serves_a_run_meets_it_at_the_mailbox_alone() -> None:
     serving = [module for module in MODULES if room(module) == "serving"]
     met = {name for module in serving for name in imports(module) if room(name) == "live"}
-    assert met == {"pghot.live.desk"}
+    assert met == {"pghot.live.mailbox"}
 
 
 def test_every_room_is_known() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pghot.linux.topology import read_topology
+from pghot.linux.nodes.topology import read_topology
 from tests.cli.conftest import at, live, run
 from tests.cli.live_host import LiveHost
 from tests.cli.test_ctl_command import first, here

@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
-    from pghot.policies.simulate import simulate as simulate
     from pghot.replaying.driver import replay as replay
     from pghot.replaying.result import Result as Result
     from pghot.replaying.settings import Settings as Settings
+    from pghot.simulated.policies.simulate import simulate as simulate
     from pghot.simulated.result import Outcome as Outcome
-    from pghot.simulated.scenario import Scenario as Scenario
+    from pghot.simulated.scenario.scenario import Scenario as Scenario
 
 __version__ = "0.1.0"
 
@@ -76,7 +76,7 @@ _HOME = {
     "PghotError": "pghot.errors",
     "Price": "pghot.exploring.price",
     "Result": "pghot.replaying.result",
-    "Scenario": "pghot.simulated.scenario",
+    "Scenario": "pghot.simulated.scenario.scenario",
     "Scope": "pghot.exploring.curve_result",
     "Settings": "pghot.replaying.settings",
     "Sweep": "pghot.exploring.sweep_result",
@@ -88,7 +88,7 @@ _HOME = {
     "curve": "pghot.exploring.curve",
     "open_log": "pghot.log.read",
     "replay": "pghot.replaying.driver",
-    "simulate": "pghot.policies.simulate",
+    "simulate": "pghot.simulated.policies.simulate",
     "sweep": "pghot.exploring.sweep",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.baselines.folios import Room, Touched
+from pghot.baselines.folios import FirstTouches, Room
 from pghot.baselines.placements import filled, first_touch, hottest, interleaved, slow_first
 from pghot.baselines.shares import baselines
 
@@ -20,7 +20,7 @@ PLACES = {"first touch": first_touch, "slow first": slow_first, "interleaved": i
 
 def touched_of(folios):
     pages, early, late = (np.array(column, np.int64) for column in zip(*folios, strict=True))
-    return Touched(np.arange(len(pages), dtype=np.uint64) * 64, pages, early, late)
+    return FirstTouches(np.arange(len(pages), dtype=np.uint64) * 64, pages, early, late)
 
 
 def plain_filled(pages, room):
@@ -89,6 +89,6 @@ def test_shares_are_of_the_whole_and_of_the_second_half():
 
 
 def test_without_accesses_there_is_no_share():
-    touched = Touched(*(np.zeros(0, dtype) for dtype in (np.uint64, np.int64, np.int64)))
+    touched = FirstTouches(*(np.zeros(0, dtype) for dtype in (np.uint64, np.int64, np.int64)))
     found = baselines(touched, Room(1, 2), np.zeros(0, np.bool_))
     assert found.to_dict()["bound"] == {"fast_share": None, "steady_fast_share": None}

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.binning.columns import Columns, added, latest, summed
+from pghot.binning.columns import TimeColumns, added, latest, summed
 
 TIMES = st.lists(st.integers(1, 1 << 62), max_size=60).map(sorted)
 
 
-def binned(times: list[int], most: int = 8, step_us: int = 10) -> tuple[Columns, np.ndarray]:
-    columns = Columns(step_us, most)
+def binned(times: list[int], most: int = 8, step_us: int = 10) -> tuple[TimeColumns, np.ndarray]:
+    columns = TimeColumns(step_us, most)
     counts = np.zeros(most, np.int64)
     columns.keep(counts, summed)
     for time_us in times:
@@ -38,12 +38,12 @@ def test_columns_are_no_wider_than_they_must_be(times: list[int]) -> None:
 
 
 def test_the_time_of_a_wake_up_belongs_to_the_column_that_ends_with_it() -> None:
-    columns = Columns(100, 8)
+    columns = TimeColumns(100, 8)
     assert [columns.at(t) for t in (0, 1, 100, 101, 200)] == [0, 0, 0, 1, 1]
 
 
 def test_a_level_of_two_columns_is_the_later_one() -> None:
-    columns = Columns(1, 4)
+    columns = TimeColumns(1, 4)
     levels = np.zeros(4, np.int64)
     columns.keep(levels, latest)
     for time_us in (1, 2, 3, 4):
@@ -53,7 +53,7 @@ def test_a_level_of_two_columns_is_the_later_one() -> None:
 
 
 def test_counts_stop_at_what_their_type_holds() -> None:
-    columns = Columns(1, 2)
+    columns = TimeColumns(1, 2)
     counts = np.full(2, 0xFFFF_FFFF, np.uint32)
     columns.keep(counts, added)
     columns.at(2)

@@ -22,7 +22,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Host], Host
         return host
 
     state_in(tmp_path / "state", monkeypatch)
-    monkeypatch.setattr("pghot.linux.lock.STATE_DIR", tmp_path / "state")
+    monkeypatch.setattr("pghot.linux.guard.lock.STATE_DIR", tmp_path / "state")
     monkeypatch.setenv("COLUMNS", "80")
     return at
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pghot.linux.open_events import PERF_EVENT_IOC_ENABLE
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.perf.open_events import PERF_EVENT_IOC_ENABLE
+from pghot.linux.perf.ring import RING_PAGES
 from tests.linux.perf_rig import MadeRing, sample
 from tests.live.world import PAGE, World
 

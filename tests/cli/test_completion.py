@@ -12,8 +12,8 @@ from scripts.completions import SHARE, completion
 
 from pghot.cli.parser import COMMANDS
 from pghot.engine.tunables import TUNABLES
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import presets
 from tests.log.made import Run
 
 SHELLS = ("bash", "zsh", "fish")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pghot.cli import run as run_command
-from pghot.cli.config_file import ARGUMENTS, UNSET, load_config, settle
+from pghot.cli.config_file import ARGUMENTS, UNSET, load_config, merge_options
 from pghot.cli.run_file import RunFile
 from tests.log.made import Run
 
@@ -34,8 +34,8 @@ def arguments(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def settled(path: Path, *words: str):
-    return settle(arguments(*words), load_config(path), "FILE")
+def merged(path: Path, *words: str):
+    return merge_options(arguments(*words), load_config(path), "FILE")
 
 
 def test_every_option_of_run_has_its_key():
@@ -74,7 +74,7 @@ NAMES = {
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(file):
     path = file('pids = [1, 2]\nmode = "precise"\nlatency_budget = 5\nduration = 9\n')
-    now = settled(path, "--latency-budget", "20", "-d", "3")
+    now = merged(path, "--latency-budget", "20", "-d", "3")
     assert (now.args.pids, now.args.mode) == ("1,2", "precise")
     assert (now.args.latency_budget, now.args.duration) == (20, 3)
     assert now.args.fidelity == "improved"
@@ -85,20 +85,20 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_defaults(file
 
 @pytest.mark.parametrize("words", [("-a",), ("-p", "7"), ("-G", "other"), ("--", "true")])
 def test_targets_of_the_command_line_replace_those_of_the_file(file, words):
-    now = settled(file('cgroup = "workload.slice"\n'), *words)
+    now = merged(file('cgroup = "workload.slice"\n'), *words)
     given = [now.args.pids is not None, now.args.everything, bool(now.args.words)]
     assert sum(given) + (now.args.cgroup is not None) == 1
     assert now.args.cgroup in (None, "other")
 
 
 def test_a_wish_for_no_control_socket_and_a_place_for_it_are_one_choice(file):
-    now = settled(file("all = true\nno_control = true\n"), "--control", "/run/x")
+    now = merged(file("all = true\nno_control = true\n"), "--control", "/run/x")
     assert (now.args.no_control, str(now.args.control)) == (False, "/run/x")
 
 
 def test_tunables_of_both_are_put_together_by_name(file):
     path = file("all = true\n[tunables]\nfreq_threshold = 3\nkmigrated_batch_nr = '0x10'\n")
-    now = settled(path, "--set", "freq_threshold=1", "--set", "kmigrated_sleep_ms=50")
+    now = merged(path, "--set", "freq_threshold=1", "--set", "kmigrated_sleep_ms=50")
     assert now.tunables == {
         "freq_threshold": "1", "kmigrated_batch_nr": "0x10", "kmigrated_sleep_ms": "50",
     }  # fmt: skip
@@ -194,7 +194,7 @@ def test_what_show_prints_is_a_file_that_does_the_same(file, run: Run, tmp_path)
     shown = run("config", "show", path).out
     again = tmp_path / "again.toml"
     again.write_text(shown)
-    old, new = settled(path), settled(again)
+    old, new = merged(path), merged(again)
     assert vars(new.args) | {"tunables": 0} == vars(old.args) | {"tunables": 0}
     assert new.tunables.items() >= old.tunables.items()
     assert tomllib.loads(shown)["cgroup"] == 'a "b"'

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.lock import default_state_dir
-from pghot.linux.topology import Topology
+from pghot.linux.guard.lock import default_state_dir
+from pghot.linux.nodes.topology import Topology
 from pghot.log.machine import Machine
 from tests.linux import host_trees as trees
 from tests.linux.test_guard import left, line
@@ -27,10 +27,10 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> On:
     def on(make: Callable[[Path], None]) -> trees.RecordedHost:
         host = trees.host(make, tmp_path / "host")
         monkeypatch.setattr("pghot.linux.host.Host", lambda: host)
-        monkeypatch.setattr("pghot.linux.lock.STATE_DIR", tmp_path / "state")
-        for room in ("lock", "guard"):
+        monkeypatch.setattr("pghot.linux.guard.lock.STATE_DIR", tmp_path / "state")
+        for module in ("lock", "settings_guard"):
             monkeypatch.setattr(
-                f"pghot.linux.{room}.default_state_dir", lambda: tmp_path / "state"
+                f"pghot.linux.guard.{module}.default_state_dir", lambda: tmp_path / "state"
             )
         return host
 
@@ -40,7 +40,7 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> On:
 
 def become_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr("pghot.linux.lock.default_state_dir", default_state_dir)
+    monkeypatch.setattr("pghot.linux.guard.lock.default_state_dir", default_state_dir)
 
 
 def words(text: str) -> str:

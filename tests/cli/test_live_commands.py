@@ -122,13 +122,13 @@ def test_it_ends_with_its_targets(loaded: LiveHost, run: Run) -> None:
 
 ELSEWHERE = """
 from pathlib import Path
-import pghot.linux.guard, pghot.linux.host, pghot.linux.lock
+import pghot.linux.guard.settings_guard, pghot.linux.host, pghot.linux.guard.lock
 from tests.cli.live_host import LiveHost
 host = LiveHost(Path({root!r}))
 host.process(40)
 pghot.linux.host.Host = lambda: host
-pghot.linux.guard.default_state_dir = lambda: Path({state!r})
-pghot.linux.lock.default_state_dir = lambda: Path({state!r})
+pghot.linux.guard.settings_guard.default_state_dir = lambda: Path({state!r})
+pghot.linux.guard.lock.default_state_dir = lambda: Path({state!r})
 """
 
 

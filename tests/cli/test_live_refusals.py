@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.guard import SettingsGuard
+from pghot.linux.guard.lock import default_state_dir
+from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
-from pghot.linux.lock import default_state_dir
 from tests.cli.live_host import LiveHost, files
 from tests.linux import host_trees
 from tests.live.world import SCAN
@@ -252,8 +252,8 @@ def test_a_user_without_a_session_is_told_to_be_root(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    for room in ("lock", "guard"):
-        monkeypatch.setattr(f"pghot.linux.{room}.default_state_dir", default_state_dir)
+    for module in ("lock", "settings_guard"):
+        monkeypatch.setattr(f"pghot.linux.guard.{module}.default_state_dir", default_state_dir)
     assert refused(*command, *WHO, status=1).endswith("run as root (sudo)")
 
 

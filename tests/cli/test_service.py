@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.mounts import end_mount
+from pghot.linux.guard.mounts import end_mount
 from tests.cli.live_host import LiveHost
 from tests.cli.test_live_commands import ELSEWHERE, value, wait_for
 from tests.live.world import FAST
@@ -234,7 +234,7 @@ def test_a_dead_mount_that_may_not_be_taken_away_is_told_and_keeps_no_run_from_s
     def clear(*_: object) -> tuple[list[str], dict[str, str]]:
         return [], {"/mnt": "Operation not permitted"}
 
-    monkeypatch.setattr("pghot.linux.guard.clear_dead_mounts", clear)
+    monkeypatch.setattr("pghot.linux.guard.settings_guard.clear_dead_mounts", clear)
     line = "/mnt: not unmounted: Operation not permitted"
     done = run("run", "-p", "40", "-d", "0.3")
     assert (done.status, loaded.writes != []) == (0, True)

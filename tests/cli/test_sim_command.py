@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import presets
 from tests.log.made import Run, entries, pghot
 from tests.simulated.test_scenario_file import SMALL
 

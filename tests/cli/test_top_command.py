@@ -11,7 +11,7 @@ import pytest
 
 from pghot.cli import main
 from pghot.cli.shipped import shipped
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 REPLAY = (
     "top",
@@ -34,10 +34,10 @@ def test_once_prints_a_state_as_text_with_rates(capsys: pytest.CaptureFixture[st
 def test_json_prints_the_state_that_the_schema_says(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*REPLAY, "--json", "--at", "5", "--set", "freq_threshold=1"]) == 0
     plain = json.loads(capsys.readouterr().out)
-    state = msgspec.convert(plain, State)
+    state = msgspec.convert(plain, TopState)
     assert state.time_s == 5.0
     assert state.tunables["freq_threshold"] == 1
-    assert set(plain) == set(State.__struct_fields__)
+    assert set(plain) == set(TopState.__struct_fields__)
 
 
 @pytest.mark.parametrize(

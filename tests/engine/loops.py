@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pghot.engine.fast_path import RecordRules, Rows
+from pghot.engine.fast_path import AccessArrays, RecordRules
 from pghot.engine.fast_path import update as update_rows
 from pghot.engine.hotmap import MapArrays
 from pghot.engine.layout import Layout, Rules
@@ -29,4 +29,4 @@ def update(
     """Update records at places, one access each at its time for its node."""
     accesses = Accesses(places.astype(np.uint64), nids, np.zeros(len(places), np.int8), now)
     record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
-    update_rows(maps_of(records), record_rules, Rows(accesses))
+    update_rows(maps_of(records), record_rules, AccessArrays(accesses))

@@ -23,7 +23,7 @@ class Adding:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.fates: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.by_source = [0, 0]
         self.pages_moved = self.batches = self.candidates = 0
@@ -35,14 +35,16 @@ class Adding:
         self.rows = rows.tolist()
 
     def recorded(self, recorded) -> None:
-        fates = recorded.fates
-        assert len({len(column) for column in (*recorded.accesses, fates, recorded.records)}) == 1
+        outcomes = recorded.outcomes
+        assert (
+            len({len(column) for column in (*recorded.accesses, outcomes, recorded.records)}) == 1
+        )
         for reason in ACCESS:
-            self.fates[reason.name] += int(np.count_nonzero(fates == reason.code))
-        taken = ~np.isin(fates, [BAD_NODE, BAD_SOURCE, DISABLED])
+            self.outcomes[reason.name] += int(np.count_nonzero(outcomes == reason.code))
+        taken = ~np.isin(outcomes, [BAD_NODE, BAD_SOURCE, DISABLED])
         for source in (0, 1):
             self.by_source[source] += int(np.sum(recorded.accesses.source[taken] == source))
-        kept = fates == RECORDED
+        kept = outcomes == RECORDED
         folios, records = recorded.folios[kept], recorded.records[kept]
         self.foreseen |= dict(zip(folios.tolist(), records.tolist(), strict=True))
 
@@ -69,13 +71,13 @@ class Adding:
         """See that what was told is what was counted."""
         engine = self.engine
         counted = engine.vmstat.as_dict()
-        assert self.fates["recorded"] == counted["pghot_recorded_accesses"]
+        assert self.outcomes["recorded"] == counted["pghot_recorded_accesses"]
         assert self.by_source == [
             counted["pghot_recorded_hintfaults"],
             counted["pghot_recorded_hwhints"],
         ]
-        refused = self.fates["bad_node"] + self.fates["bad_source"]
+        refused = self.outcomes["bad_node"] + self.outcomes["bad_source"]
         assert refused == engine._recorder.refused
-        assert self.fates["on_top_tier"] <= engine.accesses_on_toptier
+        assert self.outcomes["on_top_tier"] <= engine.accesses_on_toptier
         assert self.pages_moved == counted["pgpromote_success"] == counted["numa_pages_migrated"]
         assert {n: self.outcomes[n] for n in ENGINE} == {n: engine.refused[n] for n in ENGINE}

@@ -75,7 +75,7 @@ def fate_of(here, pfn, nid=FAST, source=1):
     told = []
     here.engine.observer = type("Ear", (), {"recorded": lambda _self, what: told.append(what)})()
     here.engine.record_many(pfn, nid, source, 10)
-    reason = ACCESS[int(told[0].fates[0])]
+    reason = ACCESS[int(told[0].outcomes[0])]
     return reason.name, reason.rule
 
 

@@ -11,7 +11,7 @@ import pytest
 import pghot
 
 ROOT = Path(pghot.__file__).parents[2]
-MODULES = ("exploring.advise", "exploring.curve", "exploring.sweep", "policies.simulate")
+MODULES = ("exploring.advise", "exploring.curve", "exploring.sweep", "simulated.policies.simulate")
 
 
 @pytest.mark.compiled

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.baselines.folios import Room, Touched
+from pghot.baselines.folios import FirstTouches, Room
 from pghot.baselines.shares import baselines
-from pghot.exploring.counts import Counts
+from pghot.exploring.counts import PageCounts
 from pghot.exploring.placed import held_out_shares
 from pghot.exploring.tally import STEADY, WHOLE, placed_lines
 
@@ -21,7 +21,7 @@ FOLIOS = st.lists(
 
 def touched_of(folios):
     pages, early, late = (np.array(column, np.int64) for column in zip(*folios, strict=True))
-    return Touched(np.arange(len(pages), dtype=np.uint64) * 64, pages, early, late)
+    return FirstTouches(np.arange(len(pages), dtype=np.uint64) * 64, pages, early, late)
 
 
 @settings(deadline=None)
@@ -29,7 +29,7 @@ def touched_of(folios):
 def test_every_size_gives_the_baselines_of_that_room(folios, slow):
     touched = touched_of(folios)
     sizes = np.arange(touched.footprint + 3)
-    counted = Counts().sampled()._replace(touched=touched, odd=touched.early)
+    counted = PageCounts().sampled()._replace(touched=touched, odd=touched.early)
     lines = {
         (line.name, line.part): line.share
         for line in placed_lines(counted, sizes, slow, None, halves=True)
@@ -45,7 +45,7 @@ def test_every_size_gives_the_baselines_of_that_room(folios, slow):
 
 
 def counted(pfns, most, pieces=3):
-    counts = Counts(most)
+    counts = PageCounts(most)
     odd = (np.arange(len(pfns)) & 1).astype(np.bool_)
     half = len(pfns) // 2
     for part, rows in enumerate((slice(0, half), slice(half, None))):

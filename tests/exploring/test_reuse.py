@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.exploring.lru import PAGES, Lru
+from pghot.exploring.lru import PAGES, LruShares
 from pghot.exploring.reuse import ReuseSample, hashed
 
 WHOLE, STEADY = slice(0, 2), slice(1, 2)
@@ -32,7 +32,7 @@ def zipf(rows, pages, exponent, seed=1):
 
 
 def lru_of(rows, pages, piece=1 << 14):
-    lru = Lru(pages)
+    lru = LruShares(pages)
     for start in range(0, len(rows), piece):
         lru.add(rows[start : start + piece], int(start >= len(rows) // 2))
     return lru

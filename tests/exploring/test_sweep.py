@@ -21,7 +21,7 @@ from pghot.exploring.fast_node import Footprint, machine_with
 from pghot.exploring.grid import Grid, points_of
 from pghot.exploring.pareto import front
 from pghot.exploring.run_point import run_points
-from pghot.exploring.store import POINTS, TABLE, Store, read_rows
+from pghot.exploring.store import POINTS, TABLE, PointStore, read_rows
 from pghot.exploring.sweep import merge, sweep
 from pghot.log.machine import Machine
 
@@ -238,7 +238,7 @@ class Full:
 
 
 def test_a_full_disk_keeps_the_points_that_have_ended(log, tmp_path):
-    store = Store(None, Full())
+    store = PointStore(None, Full())
     store.path = tmp_path
     rows = iter(sweep(grid_of(log)).rows)
     store.add(next(rows))

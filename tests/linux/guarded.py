@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from pghot.cli import _stop
-from pghot.linux.guard import SettingsGuard
+from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
+from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
-from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
 from tests.linux.host_trees import two_tier
 from tests.linux.host_trees import write as write_file
 

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from pghot.linux.host import Host
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.perf.ring import RING_PAGES
 
 DATA = Path(__file__).parent / "data"
 DEVICES = "/sys/bus/event_source/devices"

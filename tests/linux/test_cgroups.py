@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import InputError
-from pghot.linux import cgroups
-from pghot.linux.cgroups import cgroup_inodes, cgroup_pids, cgroup_root, find_cgroup
 from pghot.linux.host import Host
-from pghot.linux.processes import Cgroup
+from pghot.linux.processes import cgroups
+from pghot.linux.processes.cgroups import cgroup_inodes, cgroup_pids, cgroup_root, find_cgroup
+from pghot.linux.processes.targets import Cgroup
 
 GROUPS = {"": "1\n", "web": "", "web/front": "41\n40\n", "web/back": "42\n0\n", "webber": "50\n"}
 

@@ -1,5 +1,5 @@
-from pghot.linux.cpus import nodes_of_cpus, online_cpus
 from pghot.linux.host import Host
+from pghot.linux.nodes.cpus import nodes_of_cpus, online_cpus
 from tests.linux.perf_rig import machine, put
 
 

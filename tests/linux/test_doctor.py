@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import InputError
-from pghot.linux.capabilities import read_rights
-from pghot.linux.checks import SUDO, Check
-from pghot.linux.doctor import Diagnosis, diagnose
+from pghot.linux.doctor.checks import SUDO, Check
+from pghot.linux.doctor.doctor import Diagnosis, diagnose
 from pghot.linux.host import Host
+from pghot.linux.processes.capabilities import read_rights
 from tests.linux import host_trees as trees
 from tests.linux.host_trees import RecordedHost
 

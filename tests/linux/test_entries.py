@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.linux import entries
-from pghot.linux.entries import EntryFile
+from pghot.linux.pages import entries
+from pghot.linux.pages.entries import EntryFile
 
 LENGTH = 1000
 

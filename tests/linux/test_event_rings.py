@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.event_rings import EventRings, Wanted
 from pghot.linux.host import Host
-from pghot.linux.mem_events import find_mem_events
-from pghot.linux.open_events import (
+from pghot.linux.perf.arrays import FORK, Drained
+from pghot.linux.perf.attr import EventAttr, Flag, Sample
+from pghot.linux.perf.event_rings import EventRings, Wanted
+from pghot.linux.perf.mem_events import find_mem_events
+from pghot.linux.perf.open_events import (
     PERF_EVENT_IOC_DISABLE,
     PERF_EVENT_IOC_ENABLE,
     PERF_EVENT_IOC_SET_OUTPUT,
 )
-from pghot.linux.perf_arrays import FORK, Drained
-from pghot.linux.perf_attr import EventAttr, Flag, Sample
 from pghot.sources.hint_faults import event
 from tests.linux.perf_rig import PerfHost, machine, put, sample
 

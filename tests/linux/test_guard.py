@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import PghotError
-from pghot.linux import guard as guard_module
-from pghot.linux.guard import Changed, SettingsGuard, recover
-from pghot.linux.journal import Journal
-from pghot.linux.restoring import Restored
-from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
+from pghot.linux.guard import settings_guard as guard_module
+from pghot.linux.guard.journal import Journal
+from pghot.linux.guard.restoring import Restored
+from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
+from pghot.linux.guard.settings_guard import Changed, SettingsGuard, recover
 from tests.linux import host_trees as trees
 from tests.linux.guarded import CHANGES, FLAG, OLD, KernelHost, made_host, values
 
@@ -191,7 +191,7 @@ def test_a_forked_child_restores_nothing(root: Path, state: Path) -> None:
 def test_the_interpreters_exit_restores_where_nobody_else_did(root: Path, state: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from pghot.linux.guard import SettingsGuard\n"
+        "from pghot.linux.guard.settings_guard import SettingsGuard\n"
         "from tests.linux.guarded import KernelHost\n"
         "guard = SettingsGuard(KernelHost(sys.argv[1]), Path(sys.argv[2])); guard.acquire()\n"
         "guard.set('/proc/sys/kernel/numa_balancing', '2')\n"

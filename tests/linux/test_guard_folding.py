@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.guard import SettingsGuard, recover
+from pghot.linux.guard.settings import SCAN
+from pghot.linux.guard.settings_guard import SettingsGuard, recover
 from pghot.linux.host import Host
-from pghot.linux.settings import SCAN
 from tests.linux.guarded import KernelHost, made_host
 
 SIZE = f"{SCAN}/scan_size_mb"

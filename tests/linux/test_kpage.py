@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.linux import kpf
-from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
-from pghot.linux.kpage import KPages
-from pghot.linux.pagemap import Pagemap
+from pghot.linux.pages import kpf
+from pghot.linux.pages.kpage import KPages
+from pghot.linux.pages.pagemap import Pagemap
+from pghot.linux.processes.cgroups import cgroup_inodes
 from tests.linux.proc_tree import write_entries
 
 ANON = 1 << kpf.KPF_ANON | 1 << kpf.KPF_MMAP | 1 << kpf.KPF_UPTODATE | 1 << kpf.KPF_SWAPBACKED

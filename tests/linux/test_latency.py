@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.latency import BOUNDS_NS, LatencyHistogram
+from pghot.linux.pages.move_latency import BOUNDS_NS, LatencyHistogram
 
 MS = 1_000_000
 DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=100)

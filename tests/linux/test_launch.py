@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import InputError
-from pghot.linux.account import sudo_account
-from pghot.linux.launch import CommandError, Launched, find_program
+from pghot.linux.processes.launch import CommandError, Launched, find_program
+from pghot.linux.processes.sudo_user import sudo_account
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 PATH = os.environ.get("PATH", os.defpath)
@@ -176,7 +176,7 @@ def test_when_we_die_before_the_start_the_command_never_runs(tmp_path: Path) -> 
     out = tmp_path / "out"
     code = textwrap.dedent(f"""
         import os
-        from pghot.linux.launch import Launched
+        from pghot.linux.processes.launch import Launched
         launched = Launched(["touch", {str(out)!r}])
         launched.fork()
         print(launched.pid, flush=True)

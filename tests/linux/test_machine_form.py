@@ -11,8 +11,8 @@ import pytest
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.pfn_ranges import PfnRange
 from pghot.errors import PghotError
-from pghot.linux.machine_form import machine_form
-from pghot.linux.topology import NumaNode, Topology, read_topology
+from pghot.linux.nodes.machine_form import machine_form
+from pghot.linux.nodes.topology import NumaNode, Topology, read_topology
 from pghot.log.machine import Machine
 from tests.linux import host_trees as trees
 

@@ -4,7 +4,7 @@ import pytest
 
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.mem_events import Periods, find_mem_events
+from pghot.linux.perf.mem_events import Periods, find_mem_events
 from tests.linux.perf_rig import machine
 
 SAMPLE_TYPE = "8e800800 00000000"  # TID TIME ADDR CPU DATA_SRC PHYS_ADDR

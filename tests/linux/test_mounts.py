@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pghot.linux.guard.mounts import clear_dead_mounts, dead_mounts
 from pghot.linux.host import Host
-from pghot.linux.mounts import clear_dead_mounts, dead_mounts
 
 ROOT = Path(__file__).parents[2]
 LINE = "9 1 0:9 / {point} rw - {kind} pghot rw,user_id={user},group_id=0\n"
@@ -95,7 +95,7 @@ def test_what_is_written_in_another_form_counts_for_nothing(host: Host, state: P
 SCRIPT = """
 import subprocess, sys
 from pathlib import Path
-from pghot.linux import mounts
+from pghot.linux.guard import mounts
 from pghot.linux.host import Host
 place = Path(sys.argv[1])
 (place / "tree").mkdir()

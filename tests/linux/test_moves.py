@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pghot.engine.reasons import MOVE_PAGES
-from pghot.linux import moves
 from pghot.linux.host import Host
-from pghot.linux.moves import Batch, Outcome, move_batch
+from pghot.linux.pages import moves
+from pghot.linux.pages.moves import MoveCounts, MovedPages, move_batch
 
 PAGE = 4096
 FAST, SLOW = 0, 1
@@ -116,24 +116,24 @@ def test_a_pinned_page_holds_back_neither_its_run_nor_those_behind() -> None:
 
 
 @given(
-    fates=st.lists(
+    outcomes=st.lists(
         st.sampled_from(["moves", "there", "absent", "pinned", errno.EBUSY, errno.EACCES]),
         max_size=40,
     )
 )
 def test_every_page_that_can_move_does_and_every_other_has_its_reason(
-    fates: list[str | int],
+    outcomes: list[str | int],
 ) -> None:
-    kernel = Kernel({n: SLOW for n, fate in enumerate(fates) if fate != "absent"})
-    kernel.pages.update({n: FAST for n, fate in enumerate(fates) if fate == "there"})
-    kernel.pinned = {n for n, fate in enumerate(fates) if fate == "pinned"}
-    kernel.isolate = {n: fate for n, fate in enumerate(fates) if isinstance(fate, int)}
+    kernel = Kernel({n: SLOW for n, fate in enumerate(outcomes) if fate != "absent"})
+    kernel.pages.update({n: FAST for n, fate in enumerate(outcomes) if fate == "there"})
+    kernel.pinned = {n for n, fate in enumerate(outcomes) if fate == "pinned"}
+    kernel.isolate = {n: fate for n, fate in enumerate(outcomes) if isinstance(fate, int)}
     expected = {"moves": FAST, "there": FAST, "absent": -errno.ENOENT, "pinned": -errno.EBUSY}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moves, "PASSES", 100)
-        batch = move_batch(kernel, 40, at(*range(len(fates))), FAST)
+        batch = move_batch(kernel, 40, at(*range(len(outcomes))), FAST)
     assert batch.statuses.tolist() == [
-        -fate if isinstance(fate, int) else expected[fate] for fate in fates
+        -fate if isinstance(fate, int) else expected[fate] for fate in outcomes
     ]
 
 
@@ -183,9 +183,9 @@ def test_a_kernel_without_the_call_is_an_error() -> None:
 
 
 def test_outcomes_are_counted_by_name_and_told_in_plain_words() -> None:
-    outcome = Outcome()
-    outcome.add(Batch(np.array([0, 0, 1, -errno.EBUSY, -errno.EPIPE], np.int32), 0))
-    outcome.add(Batch(np.array([0, -errno.EBUSY], np.int32), 0))
+    outcome = MoveCounts()
+    outcome.add(MovedPages(np.array([0, 0, 1, -errno.EBUSY, -errno.EPIPE], np.int32), 0))
+    outcome.add(MovedPages(np.array([0, -errno.EBUSY], np.int32), 0))
     assert outcome.counts == {"moved": 3, "elsewhere": 1, "EBUSY": 2, "other": 1}
     assert outcome.refused == 4
     assert outcome.lines() == [
@@ -201,7 +201,7 @@ def test_outcomes_are_counted_by_name_and_told_in_plain_words() -> None:
 )
 def test_every_reason_is_named_as_the_kernel_names_it(name: str) -> None:
     status = -getattr(errno, name)
-    assert Batch(np.array([status], np.int32), 0).names() == {name: 1}
+    assert MovedPages(np.array([status], np.int32), 0).names() == {name: 1}
 
 
 def own_pages(pages: int) -> tuple[mmap.mmap, np.ndarray]:
@@ -211,7 +211,7 @@ def own_pages(pages: int) -> tuple[mmap.mmap, np.ndarray]:
     return memory, np.uint64(address) + np.arange(pages, dtype=np.uint64) * np.uint64(size)
 
 
-def answer(pid: int, addresses: np.ndarray, nid: int) -> Batch:
+def answer(pid: int, addresses: np.ndarray, nid: int) -> MovedPages:
     try:
         return move_batch(Host(), pid, addresses, nid)
     except OSError as error:

@@ -16,7 +16,7 @@ import pytest
 
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.pagemap import Pagemap
+from pghot.linux.pages.pagemap import Pagemap
 from tests.linux.proc_tree import PAGE, ProcTree
 
 PRESENT = 1 << 63
@@ -175,7 +175,7 @@ def test_on_this_kernel_a_user_without_rights_is_told_which_are_missing() -> Non
         import numpy as np
         from pghot.errors import InputError
         from pghot.linux.host import Host
-        from pghot.linux.pagemap import Pagemap
+        from pghot.linux.pages.pagemap import Pagemap
         Pagemap(Host()).lookup(os.getpid(), np.zeros(1, np.uint64))  # and load it all
         os.setgroups([])
         os.setgid(65534)

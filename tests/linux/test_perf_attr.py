@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.perf_attr import (
+from pghot.linux.perf.attr import (
     CLOCK_MONOTONIC,
     PERF_ATTR_SIZES,
     PERF_COUNT_SW_PAGE_FAULTS_MIN,

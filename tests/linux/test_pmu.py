@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
-from pghot.linux.pmu import Bits, Config, Pmu, encode, parse_event, parse_format, read_pmu
+from pghot.linux.perf.pmu import Bits, Config, Pmu, encode, parse_event, parse_format, read_pmu
 from tests.linux.perf_rig import DEVICES, machine, put
 
 

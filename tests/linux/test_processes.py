@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.processes import Cgroup, Everything, Pids, Targets, parse_pids
-from pghot.linux.procstat import parse_stat, read_stat
+from pghot.linux.processes.procstat import parse_stat, read_stat
+from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets, parse_pids
 from tests.linux.proc_tree import STAT, ProcTree
 
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import PghotError
-from pghot.linux import ring as ring_module
-from pghot.linux.perf_arrays import EXEC, EXIT, FORK, TALLIES, Drained
-from pghot.linux.perf_attr import Sample
-from pghot.linux.ring import Ring
-from pghot.linux.sample_layout import sample_layout
+from pghot.linux.perf import ring as ring_module
+from pghot.linux.perf.arrays import EXEC, EXIT, FORK, TALLIES, Drained
+from pghot.linux.perf.attr import Sample
+from pghot.linux.perf.ring import Ring
+from pghot.linux.perf.sample_layout import sample_layout
 from tests.linux import perf_rig as rig
 from tests.linux.perf_rig import MadeRing, comm, fork, lost, lost_samples, record, sample, throttle
 

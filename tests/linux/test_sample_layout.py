@@ -1,7 +1,7 @@
 import pytest
 
-from pghot.linux.perf_attr import Sample
-from pghot.linux.sample_layout import SampleLayout, registers_layout, sample_layout
+from pghot.linux.perf.attr import Sample
+from pghot.linux.perf.sample_layout import SampleLayout, registers_layout, sample_layout
 
 
 def test_fields_stand_in_the_order_of_the_kernels_header():

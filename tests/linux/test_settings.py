@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pghot.linux.settings import CHANGED, check_allowed, same_value
+from pghot.linux.guard.settings import CHANGED, check_allowed, same_value
 from pghot.sources.hint_faults import Pace, settings
 
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.launch import Launched
+from pghot.linux.processes.launch import Launched
 from tests.linux.test_launch import PATH, needs_root, sudo, written
 
 ROOT = Path(__file__).parents[2]
 OURS = """
 import os, sys, termios
-from pghot.linux.launch import Launched
+from pghot.linux.processes.launch import Launched
 print("ours", os.getsid(0), os.ttyname(0), flush=True)
 before = termios.tcgetattr(0)
 with Launched(sys.argv[1:], dict(os.environ)) as launched:
@@ -147,7 +147,7 @@ def test_what_is_no_terminal_stays_what_it_is(shell, tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         import os
         os.dup2(os.open({str(out)!r}, os.O_WRONLY | os.O_CREAT), 1)
-        from pghot.linux.launch import Launched
+        from pghot.linux.processes.launch import Launched
         with Launched(["sh", "-c", "test -t 0 && test ! -t 1 && echo so"]) as launched:
             launched.start()
             status = launched.wait()
@@ -160,7 +160,7 @@ def test_what_is_no_terminal_stays_what_it_is(shell, tmp_path: Path) -> None:
 def test_without_a_terminal_it_has_none() -> None:
     code = textwrap.dedent("""
         import os, sys
-        from pghot.linux.launch import Launched
+        from pghot.linux.processes.launch import Launched
         with Launched(["sh", "-c", "echo $$; cut -d' ' -f6,7 /proc/$$/stat"]) as launched:
             launched.start()
             sys.exit(launched.wait())

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from pghot.errors import InputError
-from pghot.linux.tiers import (
-    Place,
+from pghot.linux.nodes.tiers import (
+    NodeTier,
     check_tiers,
     parse_tiers,
     places_by_cpus,
@@ -59,7 +59,7 @@ def test_tiers_down_to_the_slowest_with_cpus_are_top() -> None:
 
 def test_a_node_without_cpus_in_a_tier_with_cpus_is_top_and_it_is_told() -> None:
     place = places_by_tier({4: (0, 1)}, {0}, [0, 1])[1]
-    assert place == Place(
+    assert place == NodeTier(
         0, True, "no CPUs, but the kernel has it in memory_tier4 with nodes that have some"
     )
 
@@ -67,7 +67,7 @@ def test_a_node_without_cpus_in_a_tier_with_cpus_is_top_and_it_is_told() -> None
 def test_where_no_tier_has_cpus_the_fastest_is_top() -> None:
     places = places_by_tier({4: (1,), 9: (2,)}, {0}, [0, 1, 2])
     assert [place.toptier for place in places.values()] == [True, True, False]
-    assert places[0] == Place(None, True, "in no memory tier")
+    assert places[0] == NodeTier(None, True, "in no memory tier")
     assert places[2].why == "memory_tier9, below memory_tier4, the fastest (no tier has CPUs)"
 
 

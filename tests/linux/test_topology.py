@@ -10,8 +10,8 @@ import pytest
 
 from pghot.engine.pfn_ranges import PfnRange
 from pghot.errors import InputError, PghotError
-from pghot.linux.hmat import Access
-from pghot.linux.topology import Topology, read_topology
+from pghot.linux.nodes.hmat import Access
+from pghot.linux.nodes.topology import Topology, read_topology
 from tests.linux import host_trees as trees
 
 Make = Callable[[Path], None]

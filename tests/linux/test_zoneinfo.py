@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.zoneinfo import ZoneInfo, parse_zoneinfo, read_zoneinfo
+from pghot.linux.nodes.zoneinfo import ZoneInfo, parse_zoneinfo, read_zoneinfo
 from tests.linux import host_trees as trees
 
 

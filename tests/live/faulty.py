@@ -26,10 +26,11 @@ import pyarrow.parquet
 
 import pghot.live.run as live_run
 from pghot.cli import main
-from pghot.linux import guard, host, lock
-from pghot.linux.guard import recover
+from pghot.linux import host
+from pghot.linux.guard import lock, settings_guard
+from pghot.linux.guard.settings import CHANGED
+from pghot.linux.guard.settings_guard import recover
 from pghot.linux.host import Host
-from pghot.linux.settings import CHANGED
 from pghot.live.session import open_session
 from pghot.log.read import open_log
 from tests.live.world import World
@@ -126,7 +127,7 @@ def one(place: Path, fault: Fault) -> None:
     world = world_in(place)
     state = place / "state"
     host.Host = lambda: world  # type: ignore[misc,assignment]
-    guard.default_state_dir = lock.default_state_dir = lambda: state
+    settings_guard.default_state_dir = lock.default_state_dir = lambda: state
     live_run.run_engine = partial(
         live_run.run_engine,
         opened=partial(open_session, open_source=world.open_source),

@@ -7,12 +7,12 @@ import pytest
 
 from pghot.engine.fault_latency import FaultLatency
 from pghot.errors import PghotError
-from pghot.linux.guard import Changed
-from pghot.linux.pagemap import Mapped
+from pghot.linux.guard.settings_guard import Changed
+from pghot.linux.pages.pagemap import Mapped
 from pghot.live import attending
 from pghot.live.attending import FLAT, NOT_FLAT, Followup
+from pghot.live.demoted_again import A_CALL, AFTER_US, DemotedAgain
 from pghot.live.scan_pace import SIZE
-from pghot.live.staying import A_CALL, AFTER_US, Staying
 
 FAST, SLOW = 0, 1
 
@@ -73,8 +73,8 @@ class Targets:
 
 
 @pytest.fixture
-def staying() -> Staying:
-    return Staying(Machine(), Pagemap(), Targets())
+def staying() -> DemotedAgain:
+    return DemotedAgain(Machine(), Pagemap(), Targets())
 
 
 def pages(*numbers: int):
@@ -111,8 +111,8 @@ class Stage:
 
 
 def test_what_stayed_goes_to_the_engine_and_that_nothing_can_be_won_to_a_person(staying) -> None:
-    clock, stage, told, faults = Clock(), Stage(), [], FaultLatency(1000)
-    followup = Followup(clock, stage, staying, told.append)
+    clock, sink, told, faults = Clock(), Stage(), [], FaultLatency(1000)
+    followup = Followup(clock, sink, staying, told.append)
     staying.promoted(0, 40, pages(1, 200))
     for clock.us, faults.flat in (
         (0, False),
@@ -121,5 +121,5 @@ def test_what_stayed_goes_to_the_engine_and_that_nothing_can_be_won_to_a_person(
         (AFTER_US, False),
     ):
         followup.look(faults)
-    assert stage.told == [(2, 1)]
+    assert sink.told == [(2, 1)]
     assert told == [FLAT, NOT_FLAT]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pghot.linux.topology import DEMOTION, read_topology
+from pghot.linux.nodes.topology import DEMOTION, read_topology
 from pghot.live.cautions import cautions
 from pghot.sources.choose import Choice
 from tests.linux import host_trees

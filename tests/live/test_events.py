@@ -6,7 +6,7 @@ import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.errors import PghotError
-from pghot.live.options import Options
+from pghot.live.options import LiveOptions
 from pghot.log.events import create_events
 from pghot.why.advice import advice
 from pghot.why.life import life_of
@@ -20,7 +20,7 @@ both = pytest.mark.parametrize("fidelity", [V7, IMPROVED], ids=["v7", "improved"
 
 def logged(world, directory, *, seconds=1, **engine):
     with create_events(directory, force=True) as events:
-        return run(world, Options(pids=(40,), duration=seconds), events=events, **engine)[0]
+        return run(world, LiveOptions(pids=(40,), duration=seconds), events=events, **engine)[0]
 
 
 def life(directory, pid, page):

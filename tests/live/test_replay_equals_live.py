@@ -1,4 +1,4 @@
-"""A replay of a run, with its settings, is the run (log.tape, replaying.as_live)."""
+"""A replay of a run, with its settings, is the run (log.answers, replaying.as_live)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pghot
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.errors import InputError
-from pghot.live.options import Options
-from pghot.live.stages import Log
+from pghot.live.options import LiveOptions
+from pghot.live.sinks import LogSink
+from pghot.log.answer_log import AnswerLog, AnswerReader, Kind
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
-from pghot.log.tape import Kind, Tape, TapeReader
 from pghot.log.write import create_log
 from pghot.replaying.driver import replay
 from tests.live.world import FAST, HUGE, MS, Asker, Heard, World, run, state_in
@@ -112,12 +112,12 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
         asker.at(world, ms, *write)
     live, heard, _status = run(
         world,
-        Options(pids=(40,), duration=2),
+        LiveOptions(pids=(40,), duration=2),
         record=log,
         layout=LAYOUTS[layout],
         fidelity=FIDELITIES[fidelity],
         tunables=tunables,
-        desk=asker.desk,
+        mailbox=asker.mailbox,
     )
     if not live.rows:
         return
@@ -147,7 +147,7 @@ def test_a_write_in_the_middle_takes_effect_there_live_and_in_the_replay(worlds,
     world.heat(40, *range(100, 120), start_ms=10, times=1)
     asker.at(world, 350, "freq_threshold", "1\n")
     world.heat(40, *range(120, 140), start_ms=410, times=1)
-    live, heard, _status = run(world, record=log, desk=asker.desk)
+    live, heard, _status = run(world, record=log, mailbox=asker.mailbox)
     assert {page for page in range(100, 140) if world.nid_of(40, page) == FAST} == {
         *range(120, 140)
     }
@@ -167,7 +167,7 @@ def test_after_a_pause_longer_than_a_record_can_tell_they_go_on_alike(worlds, tm
     if writes:
         asker.at(world, 6000, "pghot_promote_freq_window_ms", "1500")
     live, _heard, _status = run(
-        world, Options(pids=(40,), duration=60), record=log, desk=asker.desk
+        world, LiveOptions(pids=(40,), duration=60), record=log, mailbox=asker.mailbox
     )
     result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
     mine, theirs = live.records(), result.records()
@@ -182,7 +182,7 @@ def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds,
     world.free[FAST] = 0  # the folio is looked at again and again
     world.heat(40, 100)
     asker.at(world, 1000, "freq_threshold", "1")
-    live, _heard, _status = run(world, record=log, desk=asker.desk)
+    live, _heard, _status = run(world, record=log, mailbox=asker.mailbox)
     result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity))
     assert result.engine.tunables["freq_threshold"] == 1
     assert result.summary()["vmstat"] == live.summary()["vmstat"]
@@ -191,7 +191,7 @@ def test_a_write_after_the_last_wake_up_is_among_what_a_replay_ends_with(worlds,
 def test_a_log_that_tells_no_end_replays_with_its_writes_all_the_same(
     worlds, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(Log, "end", lambda log, _instant: log._end_part())  # as after a crash
+    monkeypatch.setattr(LogSink, "end", lambda log, _instant: log._end_part())  # as after a crash
     log, world, asker = tmp_path / "log.parquet", worlds(), Asker()
     for page in range(100, 120):
         world.map(40, page)
@@ -199,7 +199,7 @@ def test_a_log_that_tells_no_end_replays_with_its_writes_all_the_same(
     world.heat(40, *range(100, 120))
     for ms, text in ((350, "1"), (930, "3")):
         asker.at(world, ms, "freq_threshold", text)
-    live, heard, _status = run(world, record=log, desk=asker.desk)
+    live, heard, _status = run(world, record=log, mailbox=asker.mailbox)
     again = Heard()
     result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
     assert again.batches == heard.batches
@@ -210,7 +210,7 @@ def test_while_a_log_is_recorded_the_sleep_cannot_change_and_without_one_it_can(
     for record in (tmp_path / "log.parquet", None):
         world, asker = worlds(), Asker()
         asker.at(world, 300, "kmigrated_sleep_ms", "200")
-        live, _heard, _status = run(world, record=record, desk=asker.desk)
+        live, _heard, _status = run(world, record=record, mailbox=asker.mailbox)
         if record is None:
             assert live.engine.tunables["kmigrated_sleep_ms"] == 200
             assert not asker.answered().refused
@@ -233,22 +233,22 @@ def test_with_other_tunables_it_is_a_replay_as_any_other(worlds, tmp_path):
 
 
 def test_a_tape_gives_back_what_it_took_in_pieces():
-    tape = Tape()
-    tape.note(Kind.ROOM, 0, 7)
-    first = tape.take()
-    tape.note(Kind.MOVED, 1, np.array([True, False]))
-    reader = TapeReader([first, tape.take()])
-    assert tape.take() == ""
+    answers = AnswerLog()
+    answers.note(Kind.ROOM, 0, 7)
+    first = answers.take()
+    answers.note(Kind.MOVED, 1, np.array([True, False]))
+    reader = AnswerReader([first, answers.take()])
+    assert answers.take() == ""
     assert reader.take(Kind.ROOM, 0, 1).tolist() == [7]
     assert reader.take(Kind.MOVED, 1, 2).tolist() == [1, 0]
     assert reader.ended
 
 
 def test_a_tape_that_does_not_fit_is_one_line():
-    tape = Tape()
-    tape.note(Kind.ROOM, 0, 7)
+    answers = AnswerLog()
+    answers.note(Kind.ROOM, 0, 7)
     with pytest.raises(InputError, match="the replay asks for MOVED of 0"):
-        TapeReader([tape.take()]).take(Kind.MOVED, 0)
+        AnswerReader([answers.take()]).take(Kind.MOVED, 0)
 
 
 @pytest.mark.parametrize("values", [[99, 49], [-1, 49], [], [2, 300], [2, 0xFF], [2, 57]])
@@ -257,20 +257,20 @@ def test_a_write_that_nobody_can_have_made_is_one_line(worlds, tmp_path, values)
     world.map(40, 100)
     world.heat(40, 100)
     live, _heard, _status = run(world, record=log)
-    tape = Tape()
-    tape.note(Kind.WRITE, 100_000, values)
-    with pytest.raises(InputError, match="tape of a live run is damaged"):
+    answers = AnswerLog()
+    answers.note(Kind.WRITE, 100_000, values)
+    with pytest.raises(InputError, match="answers of its live run are damaged"):
         replay(
-            retaped(log, tape, tmp_path / "other.parquet"),
+            retaped(log, answers, tmp_path / "other.parquet"),
             settings=pghot.Settings(fidelity=live.engine.fidelity),
         )
 
 
-def retaped(log, tape, path):
-    """Write a log again, with another tape."""
+def retaped(log, answers, path):
+    """Write a log again, with another answers."""
     with open_log(log) as opened:
         said, columns = opened.metadata, next(opened.chunks()).columns
-    extra = said.extra | {"tape": [tape.take()]}
+    extra = said.extra | {"tape": [answers.take()]}
     with create_log(path, Metadata(said.taken, said.hz, said.machine, extra=extra)) as writer:
         writer.write(columns)
     return path
@@ -288,5 +288,5 @@ def test_a_damaged_tape_is_one_line(worlds, tmp_path):
     with create_log(damaged, metadata) as writer:
         writer.write(columns)
     same = pghot.Settings(fidelity=live.engine.fidelity)
-    with pytest.raises(InputError, match="tape of a live run is damaged"):
+    with pytest.raises(InputError, match="answers of its live run are damaged"):
         replay(damaged, settings=same)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pghot.linux.topology import read_topology
+from pghot.linux.nodes.topology import read_topology
 from pghot.live import machine
 from pghot.live.machine import HostMachine
-from pghot.log.tape import Tape
+from pghot.log.answer_log import AnswerLog
 from tests.live.world import FAST, SLOW
 
 MIN = 100
@@ -48,7 +48,7 @@ def moves():
 @pytest.fixture
 def host(world, moves, readings):
     world.free[FAST] = MIN + 8000
-    made = HostMachine(world, read_topology(world), moves, Tape())
+    made = HostMachine(world, read_topology(world), moves, AnswerLog())
     readings.clear()
     return made
 

@@ -11,9 +11,9 @@ import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.errors import PghotError
-from pghot.linux.processes import Pids
+from pghot.linux.processes.targets import Pids
 from pghot.live.machine import HostMachine
-from pghot.live.options import Options
+from pghot.live.options import LiveOptions
 from pghot.log.read import open_log
 from pghot.replaying.driver import replay
 from pghot.replaying.settings import Settings
@@ -135,7 +135,7 @@ def test_a_process_that_vanishes_in_the_middle_ends_the_run(world):
     fill(world, HOT)
     world.heat(40, *HOT, times=1)
     world.clock.at(400 * MS, lambda: world.exit(40))
-    result, _heard, status = run(world, Options(pids=(40,)))
+    result, _heard, status = run(world, LiveOptions(pids=(40,)))
     assert (result.why, status) == ("the targets ended", 0)
 
 
@@ -251,7 +251,7 @@ def test_hot_added_memory_is_followed_by_improved_alone(world, fidelity, moves):
     world.clock.at(1000 * MS, world.grow)
     world.clock.at(6000 * MS, lambda: world.map(40, 900, ADDED))
     world.heat(40, 900, start_ms=6100)
-    run(world, Options(pids=(40,), duration=7), fidelity=fidelity)
+    run(world, LiveOptions(pids=(40,), duration=7), fidelity=fidelity)
     assert (world.nid_of(40, 900) == FAST) is moves
 
 
@@ -281,7 +281,7 @@ def test_memory_that_comes_below_a_nodes_first_range_is_recorded_and_replayed(
     world.clock.at(6000 * MS, lambda: world.map(40, 900))
     world.heat(40, 900, start_ms=6100)
     log = tmp_path / "log.parquet"
-    options = Options(pids=(40,), duration=7)
+    options = LiveOptions(pids=(40,), duration=7)
     result, heard, _status = run(world, options, record=log, fidelity=fidelity)
     assert result.machine.mem_map.slots_of_node(SLOW).size == 9
     assert world.nid_of(40, 900) == FAST
@@ -293,7 +293,7 @@ def test_memory_that_comes_below_a_nodes_first_range_is_recorded_and_replayed(
 
 def test_a_setting_that_somebody_else_changes_is_told_once(world):
     world.clock.at(100 * MS, lambda: world.write("/proc/sys/kernel/numa_balancing", "0"))
-    _result, heard, _status = run(world, Options(pids=(40,), duration=12))
+    _result, heard, _status = run(world, LiveOptions(pids=(40,), duration=12))
     assert len(heard.said("numa_balancing was set to 0 by somebody else")) == 1
 
 
@@ -340,14 +340,14 @@ def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
 
 def test_a_host_without_a_slow_node_is_one_line_that_says_what_may_help(world):
     with pytest.raises(PghotError, match=r"no slow node .*: try --tiers 0/1$"):
-        run(world, Options(pids=(40,), tiers="0,1"))
+        run(world, LiveOptions(pids=(40,), tiers="0,1"))
 
 
 def test_who_falls_behind_sleeps_through_the_wake_ups_that_went_by(world):
     fill(world, HOT)
     world.heat(40, *HOT)
     world.ns_a_page = 50_000_000
-    result, _heard, _status = run(world, Options(pids=(40,), duration=3))
+    result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=3))
     assert result.promoted == len(HOT)
     assert 0 <= result.elapsed_us - result.instant < 2 * 100 * MS
 
@@ -364,7 +364,7 @@ def test_looking_for_processes_takes_a_twentieth_of_the_time_at_the_most(world):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pids, "refresh", slowly)
-        run(world, Options(pids=(40,), duration=13))
+        run(world, LiveOptions(pids=(40,), duration=13))
     looks = looks[1:]  # the first is before the start
     assert len(looks) >= 3
     assert min(np.diff(looks)) >= 20 * 200 * MS
@@ -380,9 +380,9 @@ def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch)
     assert words.startswith("whose it is was let go")
     assert 0 < result.promoted < result.found
     assert result.found == result.promoted + count
-    assert result.owners.kept <= 64
-    assert result.owners.let_go >= len(many) - 64
-    assert result.summary()["live"]["owners"]["let_go"] == result.owners.let_go
+    assert result.rmap.kept <= 64
+    assert result.rmap.let_go >= len(many) - 64
+    assert result.summary()["live"]["owners"]["let_go"] == result.rmap.let_go
 
 
 def test_owners_are_kept_of_lower_tiers_alone(world):
@@ -390,4 +390,4 @@ def test_owners_are_kept_of_lower_tiers_alone(world):
     fill(world, COLD, nid=FAST)
     world.heat(40, *HOT, *COLD)
     result, _heard, _status = run(world)
-    assert result.owners.kept == len(HOT)
+    assert result.rmap.kept == len(HOT)

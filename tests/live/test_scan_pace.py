@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pghot.live.cost_budget import CostBudget
-from pghot.live.scan_pace import FAULT_NS, SAMPLE_NS, SIZE, SIZES, START_SIZE, Pacer, ScanPace
+from pghot.live.scan_pace import FAULT_NS, SAMPLE_NS, SIZE, SIZES, START_SIZE, ScanPace, ScanPacer
 
 SECOND_NS = 1_000_000_000
 
@@ -74,7 +74,9 @@ class Targets:
 
 def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
     clock, targets, told, counted = Clock(), Targets(), [], [0]
-    pacer = Pacer(pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True)
+    pacer = ScanPacer(
+        pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True
+    )
     pacer.attend(clock)
     assert told == [(SIZE, str(START_SIZE))]
     for second in range(1, 4):
@@ -89,7 +91,7 @@ def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
 
 def test_once_a_size_could_not_be_set_the_pace_stays(pace) -> None:
     clock, told = Clock(), []
-    pacer = Pacer(pace, Targets(), lambda: 10**6, lambda *setting: bool(told.append(setting)))
+    pacer = ScanPacer(pace, Targets(), lambda: 10**6, lambda *setting: bool(told.append(setting)))
     for second in range(4):
         clock.us = second * 1_000_000
         pacer.attend(clock)

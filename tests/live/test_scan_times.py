@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pghot.engine.fault_latency import UNKNOWN
-from pghot.live.scan_times import FORGET_NS, KEPT, Faults, ScanTimes
+from pghot.live.scan_times import FORGET_NS, KEPT, ScannedFaults, ScanTimes
 from pghot.sources.prot_none import Ends, Ranges
 
 MS = 1_000_000
@@ -31,7 +31,7 @@ def scan(times: ScanTimes, at_ms: int, start: int = BASE, size: int = CHUNK, *, 
 
 def latency(times: ScanTimes, at_ms: int, vaddr: int = BASE, *, place: int = 9, pid=PID) -> int:
     """The latency of a fault at `at_ms`, in ms."""
-    faults = Faults(
+    faults = ScannedFaults(
         np.array([pid], np.int32),
         np.array([vaddr], np.uint64),
         np.array([at_ms * MS], np.uint64),

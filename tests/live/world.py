@@ -21,7 +21,7 @@ import numpy as np
 
 from pghot.errors import PghotError
 from pghot.linux.host import Host
-from pghot.linux.kpf import (
+from pghot.linux.pages.kpf import (
     KPF_ANON,
     KPF_BUDDY,
     KPF_COMPOUND_HEAD,
@@ -30,15 +30,15 @@ from pghot.linux.kpf import (
     KPF_MMAP,
     KPF_THP,
 )
-from pghot.linux.perf_arrays import EXEC, EXIT, FORK, TaskColumns
+from pghot.linux.perf.arrays import EXEC, EXIT, FORK, TaskColumns
 from pghot.live.clock import Clock
-from pghot.live.desk import Desk
-from pghot.live.options import EngineOptions, Options
+from pghot.live.mailbox import Mailbox
+from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.result import LiveResult
 from pghot.live.run import Promotions, run_engine
 from pghot.live.session import open_session
-from pghot.live.stages import Watch
-from pghot.sources.live_source import Counts, Samples
+from pghot.live.sinks import Watch
+from pghot.sources.live_source import Samples, SourceCounts
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
 
@@ -94,7 +94,7 @@ class Source:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.counts = Counts()
+        self.counts = SourceCounts()
         self.notes: list[str] = []
         self.enabled = self.closed = False
         self._rows: list[tuple[int, int, int, int, int]] = []
@@ -412,14 +412,14 @@ class Heard:
 
 def run(
     world: World,
-    options: Options | None = None,
+    options: LiveOptions | None = None,
     *,
     record: Path | None = None,
     watch: Watch | None = None,
     promotions: Promotions | None = None,
     status: Callable[[LiveResult], None] = lambda _: None,
     events: Events | None = None,
-    desk: Desk | None = None,
+    mailbox: Mailbox | None = None,
     **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
@@ -431,7 +431,7 @@ def run(
 
     result, code = run_engine(
         world,
-        options or Options(pids=(40,), duration=1),
+        options or LiveOptions(pids=(40,), duration=1),
         EngineOptions(**engine),
         tell=heard.lines.append,
         status=show,
@@ -441,7 +441,7 @@ def run(
         events=events,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
-        desk=desk,
+        mailbox=mailbox,
     )
     return result, heard, code
 
@@ -450,7 +450,7 @@ def run(
 class Asker:
     """Somebody in another thread who writes tunables of a run; `refused` by (name, text)."""
 
-    desk: Desk = field(default_factory=Desk)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     written: list[tuple[str, str]] = field(default_factory=list)
     states: list[dict] = field(default_factory=list)
@@ -468,23 +468,23 @@ class Asker:
         return self
 
     def _ask(self, name: str, text: str) -> None:
-        waiting = len(self.desk._waiting)
+        waiting = len(self.mailbox._waiting)
         self._threads.append(threading.Thread(target=self._write, args=(name, text), daemon=True))
         self._threads[-1].start()
-        while len(self.desk._waiting) == waiting:
+        while len(self.mailbox._waiting) == waiting:
             time.sleep(0.001)
 
     def _write(self, name: str, text: str) -> None:
         try:
-            self.desk.write(name, text)
+            self.mailbox.write(name, text)
         except (PghotError, ValueError) as error:
             self.refused[name, text] = str(error)
         else:
             self.written.append((name, text))
-            self.states.append(self.desk.state())
+            self.states.append(self.mailbox.state())
 
 
 def state_in(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the lock and the journal of settings in a directory of the test."""
-    for room in ("lock", "guard"):
-        monkeypatch.setattr(f"pghot.linux.{room}.default_state_dir", lambda: directory)
+    for module in ("lock", "settings_guard"):
+        monkeypatch.setattr(f"pghot.linux.guard.{module}.default_state_dir", lambda: directory)

@@ -81,10 +81,10 @@ def test_the_log_tells_the_same_counts_as_the_counters(
         events.log(rig.engine)
         live(rig.engine, seed, 6)
     accesses, candidates, _reader = tables(tmp_path / "events")
-    fates = Counter(row["fate"] for row in accesses)
+    of_accesses = Counter(row["fate"] for row in accesses)
     outcomes = Counter(row["outcome"] for row in candidates)
     assert len(accesses) == 6 * 300
-    assert fates["recorded"] == rig.stat("pghot_recorded_accesses")
+    assert of_accesses["recorded"] == rig.stat("pghot_recorded_accesses")
     taken = [row for row in accesses if row["fate"] not in {"bad_node", "bad_source"}]
     sources = Counter(row["source"] for row in taken)
     assert sources["hintfault"] == rig.stat("pghot_recorded_hintfaults")

@@ -62,7 +62,7 @@ def same(one: Columns, other: Columns) -> bool:
 
 
 def record(writer: PartsWriter) -> None:
-    """Record ROWS in three parts, the last not ended, with tape between."""
+    """Record ROWS in three parts, the last not ended, with answers between."""
     writer.write(piece(0, 100))
     writer.add_tape("a")
     writer.add_tape("b")
@@ -141,7 +141,7 @@ def test_rows_and_tape_stay_in_order_however_they_are_cut_into_parts(
         got, metadata = read(path)
         assert same(got, piece(0, done, rows))
         assert metadata is not None
-        assert metadata.tape == [step for step in steps if isinstance(step, str)]
+        assert metadata.answers == [step for step in steps if isinstance(step, str)]
 
 
 def test_a_part_ends_by_itself_when_it_is_full(
@@ -161,7 +161,7 @@ def test_a_part_without_rows_or_tape_is_not_written(tmp_path: Path) -> None:
         writer.end_part()
         writer.end_part()
         assert entries(tmp_path / "log.parts") == ["000001.parquet"]
-        assert read(tmp_path / "log.parts")[1] == METADATA.with_tape(["no rows yet"])
+        assert read(tmp_path / "log.parts")[1] == METADATA.with_answers(["no rows yet"])
 
 
 def test_every_part_has_the_metadata_of_its_moment_and_its_own_tape(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_recording_that_is_stopped_is_merged(
         record_and(path, reason)
     rows, metadata = read(path)
     assert same(rows, ROWS)
-    assert metadata == METADATA.with_tape(["a", "b", "c"])
+    assert metadata == METADATA.with_answers(["a", "b", "c"])
     assert entries(tmp_path) == ["log"]
 
 
@@ -427,7 +427,7 @@ def test_everything_up_to_the_last_part_survives_a_kill(
     assert said[-1] <= len(rows["pfn"])
     assert np.all(np.diff(rows["time_us"].astype(np.int64)) >= 0)
     assert metadata is not None
-    assert metadata.tape[:turns] == [str(turn) for turn in range(turns)]
+    assert metadata.answers[:turns] == [str(turn) for turn in range(turns)]
     assert run("replay", there).status == 0
     assert [name for name in entries(tmp_path) if name[0] != "."] == [there.name]
 
@@ -528,7 +528,7 @@ def test_a_last_part_that_is_not_whole_is_ignored_and_those_before_are_not(
     (directory / ".000004.parquet.abc").write_bytes(b"PAR1")
     rows, metadata = read(directory)
     assert same(rows, piece(0, 170))
-    assert metadata == METADATA.with_tape(["a", "b"])
+    assert metadata == METADATA.with_answers(["a", "b"])
 
 
 def problem(path: Path) -> str:
@@ -581,7 +581,7 @@ def test_tape_that_is_no_list_of_texts_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_tape_longer_than_arrows_limit_is_read(tmp_path: Path) -> None:
-    path = write_log(tmp_path / "log", log_rows(), METADATA.with_tape(["x" * 100_000_001]))
+    path = write_log(tmp_path / "log", log_rows(), METADATA.with_answers(["x" * 100_000_001]))
     _, metadata = read(path)
     assert metadata is not None
-    assert len(metadata.tape[0]) == 100_000_001
+    assert len(metadata.answers[0]) == 100_000_001

@@ -10,16 +10,16 @@ import pytest
 import pghot
 from pghot.exploring.curve import curve
 from pghot.log.convert.perf_maps import RECORD_MMAP, RECORD_MMAP2, mappings
-from pghot.log.regions import Region, RegionNames, named, regions_of, to_extra
+from pghot.log.regions import Mapping, RegionNames, named, regions_of, to_extra
 from pghot.log.schema import Metadata
 
 MAPS = [
-    Region(7, 0x1000, 0x3000, "/usr/bin/redis"),
-    Region(7, 0x10000, 0x20000, "[heap]"),
-    Region(7, 0x40000, 0x50000, ""),
-    Region(7, 0x60000, 0x70000, "//anon"),
-    Region(8, 0x10000, 0x20000, "/lib/libc.so.6"),
-    Region(7, 0x2000, 0x4000, "/srv/data (deleted)"),
+    Mapping(7, 0x1000, 0x3000, "/usr/bin/redis"),
+    Mapping(7, 0x10000, 0x20000, "[heap]"),
+    Mapping(7, 0x40000, 0x50000, ""),
+    Mapping(7, 0x60000, 0x70000, "//anon"),
+    Mapping(8, 0x10000, 0x20000, "/lib/libc.so.6"),
+    Mapping(7, 0x2000, 0x4000, "/srv/data (deleted)"),
 ]
 
 
@@ -60,12 +60,12 @@ def test_a_log_keeps_them_and_what_is_no_mapping_is_passed_over():
     metadata = Metadata.from_json(Metadata(extra=to_extra(MAPS)).to_json())
     assert regions_of(metadata) == MAPS
     odd = [["a", 1, 2, "x"], [1, 5, 5, "x"], [1, 2], 7, [1, -1, 2, "x"], [1, 1, 2, "x"]]
-    assert regions_of(Metadata(extra={"regions": odd})) == [Region(1, 1, 2, "x")]
+    assert regions_of(Metadata(extra={"regions": odd})) == [Mapping(1, 1, 2, "x")]
     assert regions_of(Metadata(extra={"regions": "x"})) == regions_of(None) == []
 
 
 def test_the_last_address_of_all_is_in_a_region():
-    names = RegionNames([Region(1, (1 << 64) - 4096, 1 << 64, "[vsyscall]")])
+    names = RegionNames([Mapping(1, (1 << 64) - 4096, 1 << 64, "[vsyscall]")])
     found = names.of(np.array([1]), np.array([(1 << 64) - 4096], np.uint64))
     assert names.names[found[0]] == "vsyscall of process 1"
 
@@ -97,7 +97,7 @@ def test_records_of_perf_are_read_and_the_kernel_s_are_not():
         (RECORD_MMAP, b"\0" * 20),
     )
     assert list(mappings(file)) == [
-        Region(5, 0x1000, 0x3000, "//anon"), Region(5, 0x9000, 0xA000, "/lib/libm.so.6"),
+        Mapping(5, 0x1000, 0x3000, "//anon"), Mapping(5, 0x9000, 0xA000, "/lib/libm.so.6"),
     ]  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.engine.sizes import parse_size
-from pghot.policies.best_places import NOWHERE, best_places
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
 from pghot.report.sim_facts import start_of
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario_file import load_scenario, preset_text, presets
+from pghot.simulated.policies.best_places import NOWHERE, best_places
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.file import load_scenario, preset_text, presets
+from pghot.simulated.scenario.scaling import scaled
 from tests.simulated.test_golden import GOLDEN
 
 OTHER_START = {"hot-added", "published-1"}

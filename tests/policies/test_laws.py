@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pghot.policies.policy import Policy
-from pghot.policies.registry import ENTRIES
-from pghot.policies.simulate import Simulation, simulate
+from pghot.simulated.policies.policy import Policy
+from pghot.simulated.policies.registry import ENTRIES
+from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.result import Outcome
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario.scenario import Scenario
 from pghot.simulated.world import World
 from tests.simulated.invariants import check_memory
 from tests.simulated.small_machines import (

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import InputError
-from pghot.policies import registry
-from pghot.policies.policy import Policy
-from pghot.policies.simulate import simulate
+from pghot.simulated.policies import registry
+from pghot.simulated.policies.policy import Policy
+from pghot.simulated.policies.simulate import simulate
 from tests.simulated.small_machines import machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,10 @@ def others(monkeypatch: pytest.MonkeyPatch):
     [
         ("no_such_module:Policy", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("json:NoSuchClass", "AttributeError: .*NoSuchClass"),
-        ("builtins:dict", "builtins:dict is no subclass of pghot.policies.policy.Policy"),
+        (
+            "builtins:dict",
+            "builtins:dict is no subclass of pghot.simulated.policies.policy.Policy",
+        ),
     ],
 )
 def test_one_that_cannot_be_used_is_one_line_that_names_it(others, value: str, line: str) -> None:

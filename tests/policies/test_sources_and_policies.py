@@ -11,10 +11,10 @@ import pytest
 
 from pghot.engine.errors import TunableError
 from pghot.errors import InputError
-from pghot.policies.pghot import Pghot
-from pghot.policies.simulate import Simulation, simulate
+from pghot.simulated.policies.pghot import Pghot
+from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.result import Outcome
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario.scenario import Scenario
 from pghot.simulated.world import World
 from tests.simulated.invariants import check_memory
 from tests.simulated.small_machines import (

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from pghot.live.options import Options
+from pghot.live.options import LiveOptions
 from pghot.report.live import StatusLine, status_line
 from pghot.report.live_table import print_live
 from tests.linux.host_trees import write
@@ -76,7 +76,7 @@ def test_pages_promoted_are_pages_of_4_kib_also_where_folios_are_huge(world, tab
 
 
 def test_the_tables_name_what_ran_for_how_long_and_why_it_ended(world, tables):
-    result, _heard, _status = run(world, Options(pids=(40,), duration=2))
+    result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=2))
     assert tables(result).startswith("2.0 s, default mode, improved; the time was up")
 
 
@@ -317,7 +317,7 @@ def test_elsewhere_the_status_is_a_line_every_ten_seconds(world):
         heard.append(result.elapsed_us)
         line.show(result)
 
-    run(world, Options(pids=(40,), duration=31), status=status)
+    run(world, LiveOptions(pids=(40,), duration=31), status=status)
     assert [us // 1_000_000 for us in heard] == list(range(1, 32))
     seconds = [int(text.split()[0]) for text in stream.getvalue().splitlines()]
     assert seconds == [10, 20, 30]

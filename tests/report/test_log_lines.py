@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pghot.errors import Caution
-from pghot.live.options import Options
+from pghot.live.options import LiveOptions
 from pghot.report.log_lines import JsonLines
 from tests.live.world import MS, World, run, state_in
 
@@ -40,7 +40,7 @@ def test_how_things_are_comes_once_a_period_with_its_figures(
     world.heat(40, *range(100, 110), start_ms=2500)
     stream = io.StringIO()
     lines = JsonLines(period_s=2, stream=stream)
-    result, _heard, _status = run(world, Options(pids=(40,), duration=7), status=lines.show)
+    result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=7), status=lines.show)
     lines.ended(result)
     seen = logged(stream)
     assert [line["message"] for line in seen] == ["running"] * 3 + ["ended: the time was up"]
@@ -58,6 +58,6 @@ def test_a_setting_that_somebody_else_changed_is_a_warning(
     world.process(40)
     balancing = "/proc/sys/kernel/numa_balancing"
     world.clock.at(1000 * MS, lambda: world.path(balancing).write_text("1\n"))
-    _result, heard, _status = run(world, Options(pids=(40,), duration=12))
+    _result, heard, _status = run(world, LiveOptions(pids=(40,), duration=12))
     (line,) = heard.said("by somebody else")
     assert isinstance(line, Caution)

@@ -1,4 +1,4 @@
-"""A run that does nothing but answer its desk: a real engine, a real thread, no host."""
+"""A run that does nothing but answer its mailbox: a real engine, a real thread, no host."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.mount import DEVICE
 from tests.rig import FAST, SECTION, SLOW, Rig, node
 
@@ -48,14 +48,14 @@ class DeskRun:
             node(OTHER_FAST, 12 * SECTION, 4, top=True),
         )
         self.rig = Rig(layout, nodes=nodes)
-        self.desk = Desk()
+        self.mailbox = Mailbox()
         self.writes: list[tuple[str, str]] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def publish(self) -> None:
         engine = self.rig.engine
-        self.desk.publish(
+        self.mailbox.publish(
             {"tunables": engine.tunables.as_dict(), "vmstat": engine.vmstat.as_dict()}
         )
 
@@ -67,8 +67,8 @@ class DeskRun:
     def _run(self) -> None:
         self.publish()
         while not self._over.wait(0.002):
-            self.desk.attend(self.write)
-        self.desk.close()
+            self.mailbox.attend(self.write)
+        self.mailbox.close()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -19,7 +19,7 @@ from pghot.engine.errors import TunableError
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import InputError, PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving import control as controls
 from pghot.serving import protocol
 from pghot.serving.client import Client, find_run
@@ -30,10 +30,10 @@ ABOUT = {"pid": 4711, "version": "0.1.0", "command": "pghot run -p 40"}
 
 
 class Run:
-    """A run's thread: does what waits at its desk, and has one tunable that refuses."""
+    """A run's thread: does what waits at its mailbox, and has one tunable that refuses."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.mailbox = Mailbox()
         self.tunables = dict.fromkeys(TUNABLES, 2)
         self.over = threading.Event()
         self.publish()
@@ -41,7 +41,7 @@ class Run:
         self._thread.start()
 
     def publish(self) -> None:
-        self.desk.publish(
+        self.mailbox.publish(
             {"tunables": dict(self.tunables), "vmstat": dict.fromkeys(ORDER, 7), "n": 1}
         )
 
@@ -51,8 +51,8 @@ class Run:
 
     def _work(self) -> None:
         while not self.over.wait(0.005):
-            self.desk.attend(self._write)
-        self.desk.close()
+            self.mailbox.attend(self._write)
+        self.mailbox.close()
 
     def _write(self, name: str, text: str) -> None:
         if text == "9":
@@ -71,7 +71,7 @@ def served():
 @pytest.fixture
 def path(tmp_path, served):
     path = socket_of(private_directory(tmp_path / "ctl"), 4711)
-    with control(served.desk, path, ABOUT):
+    with control(served.mailbox, path, ABOUT):
         yield path
         served.end()
 
@@ -125,14 +125,14 @@ def test_a_refusal_carries_the_kernels_errno_and_status_2(client):
 
 def test_the_state_is_the_last_one(client, served):
     assert client.state()["n"] == 1
-    served.desk.publish(client.state() | {"n": 2})
+    served.mailbox.publish(client.state() | {"n": 2})
     assert client.state()["n"] == 2
 
 
 def test_who_watches_gets_the_last_state_each_new_one_and_the_end(client, served):
     seen = client.watch()
     assert next(seen)["n"] == 1
-    served.desk.publish({"n": 2})
+    served.mailbox.publish({"n": 2})
     assert next(seen)["n"] == 2
     served.end()
     assert list(seen) == []
@@ -201,7 +201,7 @@ def test_many_clients_at_once_and_one_too_many(path, monkeypatch):
 
 def test_a_client_that_takes_nothing_does_not_hold_up_the_end(tmp_path, served):
     path = tmp_path / "ctl.sock"
-    with control(served.desk, path, ABOUT), socket.socket(socket.AF_UNIX) as lazy:
+    with control(served.mailbox, path, ABOUT), socket.socket(socket.AF_UNIX) as lazy:
         lazy.connect(str(path))
         lazy.sendall(b'{"do": "watch"}\n')
         served.end()
@@ -209,18 +209,18 @@ def test_a_client_that_takes_nothing_does_not_hold_up_the_end(tmp_path, served):
 
 
 def test_a_request_before_the_first_state_waits_for_it(tmp_path):
-    desk, path = Desk(), tmp_path / "ctl.sock"
-    with control(desk, path, ABOUT), Client(path) as client:
+    mailbox, path = Mailbox(), tmp_path / "ctl.sock"
+    with control(mailbox, path, ABOUT), Client(path) as client:
         first = {"tunables": {"freq_threshold": 2}, "vmstat": {}}
-        threading.Timer(0.1, desk.publish, [first]).start()
+        threading.Timer(0.1, mailbox.publish, [first]).start()
         assert client.get(["freq_threshold"]) == {"freq_threshold": 2}
-        desk.close()
+        mailbox.close()
 
 
 def test_a_run_that_ends_before_its_first_state_says_so(tmp_path):
-    desk, path = Desk(), tmp_path / "ctl.sock"
-    with control(desk, path, ABOUT), Client(path) as client:
-        desk.close()
+    mailbox, path = Mailbox(), tmp_path / "ctl.sock"
+    with control(mailbox, path, ABOUT), Client(path) as client:
+        mailbox.close()
         with pytest.raises(PghotError, match="the run has not begun"):
             client.get()
 
@@ -245,7 +245,7 @@ def user(uid: int):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else as well")
 def test_another_user_is_refused_even_where_the_file_lets_him_in(anybodys, served):
     path = anybodys / "open.sock"
-    with control(served.desk, path, ABOUT):
+    with control(served.mailbox, path, ABOUT):
         with user(65534), pytest.raises(PghotError, match="Permission denied"):
             Client(path)
         path.chmod(0o666)
@@ -304,7 +304,7 @@ def test_a_directory_that_others_may_enter_is_refused(tmp_path):
 
 def test_one_run_is_found_by_itself_several_are_listed_none_is_said(path, tmp_path):
     assert find_run(path.parent) == path
-    with control(Desk(), socket_of(path.parent, 99), {**ABOUT, "pid": 99}):
+    with control(Mailbox(), socket_of(path.parent, 99), {**ABOUT, "pid": 99}):
         with pytest.raises(PghotError) as caught:
             find_run(path.parent)
         listed = "99 (pghot run -p 40), 4711 (pghot run -p 40)"

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pghot.engine.reasons import LIVE
 from pghot.engine.vmstat import EVENTS, NODE_COUNTERS
 from pghot.errors import InputError, PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.families import COUNTERS, GAUGES
 from pghot.serving.metrics import metrics, parse_address
 from tests.live.world import HUGE, World, run, state_in
@@ -37,16 +37,16 @@ def state(tmp_path_factory):
         world.map(40, 1024, pages=HUGE)
         world.busy = {(40, 119)}
         world.heat(40, *HOT, 1024)
-        desk = Desk()
-        run(world, desk=desk)
-    return desk.state()
+        mailbox = Mailbox()
+        run(world, mailbox=mailbox)
+    return mailbox.state()
 
 
 @pytest.fixture
-def desk(state):
-    desk = Desk()
-    desk.publish(copy.deepcopy(state))
-    return desk
+def mailbox(state):
+    mailbox = Mailbox()
+    mailbox.publish(copy.deepcopy(state))
+    return mailbox
 
 
 def scraped(url: str) -> str:
@@ -65,8 +65,8 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
 
 
 @pytest.fixture
-def exposed(desk):
-    with metrics(desk, ":0", "0.1.0") as url:
+def exposed(mailbox):
+    with metrics(mailbox, ":0", "0.1.0") as url:
         yield scraped(url)
 
 
@@ -149,22 +149,22 @@ def test_promtool_has_nothing_to_say(exposed):
 
 
 def test_before_the_first_state_there_is_the_build_alone():
-    with metrics(Desk(), ":0", "0.1.0") as url:
+    with metrics(Mailbox(), ":0", "0.1.0") as url:
         assert samples(scraped(url)).keys() == {("pghot_build_info", (("version", "0.1.0"),))}
 
 
-def test_a_counter_never_falls(desk, state):
+def test_a_counter_never_falls(mailbox, state):
     less = copy.deepcopy(state)
     less["nodes"]["1"]["found_hot"] -= 5
     key = "pghot_hot_folios_total", (("node", "1"),)
-    with metrics(desk, ":0", "0.1.0") as url:
+    with metrics(mailbox, ":0", "0.1.0") as url:
         before = samples(scraped(url))[key]
-        desk.publish(less)
+        mailbox.publish(less)
         assert samples(scraped(url))[key] == before == state["nodes"]["1"]["found_hot"]
 
 
-def test_it_listens_on_loopback_alone_and_stops_with_the_run(desk):
-    with metrics(desk, "0", "0.1.0") as url:
+def test_it_listens_on_loopback_alone_and_stops_with_the_run(mailbox):
+    with metrics(mailbox, "0", "0.1.0") as url:
         assert url.startswith("http://127.0.0.1:")
         port = int(url.split(":")[2].partition("/")[0])
         assert port > 0
@@ -195,13 +195,13 @@ def test_what_is_no_address_is_one_line(text):
         parse_address(text)
 
 
-def test_a_port_that_is_taken_is_one_line(desk):
+def test_a_port_that_is_taken_is_one_line(mailbox):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         why = "cannot listen there: Address already in use"
-        with pytest.raises(PghotError, match=why), metrics(desk, address, "0.1.0"):
+        with pytest.raises(PghotError, match=why), metrics(mailbox, address, "0.1.0"):
             pass
 
 

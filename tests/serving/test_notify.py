@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.notify import Notifier, announced
 
 
@@ -44,23 +44,23 @@ def state(seconds: float = 1, ended: str = "") -> dict:
 
 def test_a_run_says_that_it_is_ready_how_it_goes_and_that_it_stops(manager):
     hearer, name = manager
-    desk = Desk()
-    with announced(desk, Notifier({"NOTIFY_SOCKET": name})):
-        desk.publish(state())
+    mailbox = Mailbox()
+    with announced(mailbox, Notifier({"NOTIFY_SOCKET": name})):
+        mailbox.publish(state())
         assert hearer.hear() == ["READY=1"]
         line = "STATUS=1 s: 3 folios found hot, 512 pages promoted (2.0 MiB)"
         assert hearer.hear() == [line]
-        desk.publish(state(2))
+        mailbox.publish(state(2))
         assert hearer.hear()[0].startswith("STATUS=2 s: ")
-        desk.publish(state(3, ended="stopped by SIGTERM"))
+        mailbox.publish(state(3, ended="stopped by SIGTERM"))
         assert hearer.hear() == ["STOPPING=1"]
 
 
 def test_a_run_that_fails_says_that_it_stops_and_never_that_it_was_ready(manager):
     hearer, name = manager
-    desk = Desk()
-    with announced(desk, Notifier({"NOTIFY_SOCKET": name})):
-        desk.close()
+    mailbox = Mailbox()
+    with announced(mailbox, Notifier({"NOTIFY_SOCKET": name})):
+        mailbox.close()
     assert hearer.hear() == ["STOPPING=1"]
 
 
@@ -77,9 +77,9 @@ def test_signs_of_life_come_with_every_state_and_only_when_asked_for(manager):
 
 def test_without_a_new_state_there_is_no_sign_of_life(manager):
     hearer, name = manager
-    desk = Desk()
-    with announced(desk, Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"})):
-        desk.publish(state())
+    mailbox = Mailbox()
+    with announced(mailbox, Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"})):
+        mailbox.publish(state())
         assert [hearer.hear()[-1] for _ in range(2)] == ["READY=1", "WATCHDOG=1"]
         hearer.socket.settimeout(1.5)
         with pytest.raises(TimeoutError):
@@ -109,5 +109,5 @@ def test_the_managers_variables_are_not_handed_on_to_a_command(manager):
 def test_nobody_to_tell_is_no_error(name):
     notifier = Notifier({"NOTIFY_SOCKET": name})
     notifier.ready()
-    with announced(Desk(), notifier):
+    with announced(Mailbox(), notifier):
         pass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY
 from pghot.serving.metrics import metrics
 from tests.live.world import World, run, state_in
@@ -40,8 +40,8 @@ def dashboard_queries() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """The desk of a run that promoted twenty pages."""
+def mailbox(tmp_path_factory):
+    """The mailbox of a run that promoted twenty pages."""
     with pytest.MonkeyPatch.context() as patch:
         state_in(tmp_path_factory.mktemp("state"), patch)
         world = World(tmp_path_factory.mktemp("host"))
@@ -49,27 +49,27 @@ def desk(tmp_path_factory):
         for page in range(100, 120):
             world.map(40, page)
         world.heat(40, *range(100, 120))
-        desk = Desk()
-        run(world, desk=desk)
-    return desk
+        mailbox = Mailbox()
+        run(world, mailbox=mailbox)
+    return mailbox
 
 
 @pytest.fixture(scope="module")
-def server(desk, tmp_path_factory):
-    with metrics(desk, ":0", "0.1.0") as url:
+def server(mailbox, tmp_path_factory):
+    with metrics(mailbox, ":0", "0.1.0") as url:
         target = url.removeprefix("http://").removesuffix("/metrics")
         with prometheus(tmp_path_factory.mktemp("prometheus"), target, RULES) as server:
             wait_for(lambda: server.value("pghot_build_info") == 1)
             yield server
 
 
-def test_it_is_scraped_and_a_query_gives_its_value(server, desk):
+def test_it_is_scraped_and_a_query_gives_its_value(server, mailbox):
     assert server.value("up") == 1
     assert server.value('pghot_pgpromote_success_total{node="0"}') == 20
     assert server.value("sum(pghot_promoted_bytes_total)") == 20 * 4096
-    count = desk.state()["batch_seconds"]["count"]
+    count = mailbox.state()["batch_seconds"]["count"]
     assert server.value("pghot_move_duration_seconds_count") == count > 0
-    assert server.value("count(pghot_refused_folios_total)") == len(desk.state()["refused"])
+    assert server.value("count(pghot_refused_folios_total)") == len(mailbox.state()["refused"])
 
 
 def test_every_metric_has_its_type_and_help_there(server):
@@ -82,9 +82,9 @@ def test_every_metric_has_its_type_and_help_there(server):
     assert about["type"] == "histogram"
 
 
-def test_what_is_published_next_is_scraped_next(server, desk):
-    state = desk.state()
-    desk.publish(state | {"tunables": state["tunables"] | {"freq_threshold": 3}})
+def test_what_is_published_next_is_scraped_next(server, mailbox):
+    state = mailbox.state()
+    mailbox.publish(state | {"tunables": state["tunables"] | {"freq_threshold": 3}})
     wait_for(lambda: server.value("pghot_freq_threshold") == 3)
 
 

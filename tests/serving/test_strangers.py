@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux import limits
-from pghot.live.desk import Desk
+from pghot.linux.processes import limits
+from pghot.live.mailbox import Mailbox
 from pghot.serving import http
 from pghot.serving.control import control
 from pghot.serving.metrics import metrics
@@ -24,7 +24,7 @@ from pghot.workers import Worker
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with metrics(Desk(), ":0", "0.1.0") as url:
+    with metrics(Mailbox(), ":0", "0.1.0") as url:
         yield url
 
 
@@ -111,8 +111,8 @@ def test_a_page_is_made_once_a_state_however_often_it_is_asked_for(
     monkeypatch.setattr(
         "pghot.serving.metrics.Collector.collect", lambda _: made.append(1) or iter(())
     )
-    desk = Desk()
-    with metrics(desk, ":0", "0.1.0") as url:
+    mailbox = Mailbox()
+    with metrics(mailbox, ":0", "0.1.0") as url:
         for _ in range(5):
             scraped(url)
         assert made == [1]
@@ -133,7 +133,7 @@ def test_without_a_descriptor_nobody_is_let_in_for_a_while_and_that_is_told_once
 
     monkeypatch.setattr(http, "_REST_S", 0.01)
     monkeypatch.setattr(socket.socket, "accept", accept)
-    with metrics(Desk(), ":0", "0.1.0", told.append) as url:
+    with metrics(Mailbox(), ":0", "0.1.0", told.append) as url:
         assert "pghot_build_info" in scraped(url)
     assert told == ["metrics: Too many open files; nobody is let in meanwhile"]
 
@@ -200,7 +200,7 @@ def test_a_thread_that_the_system_has_not_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr(threading.Thread, "start", start)
     with (
         pytest.raises(PghotError, match=r"^metrics: can't start new thread$"),
-        metrics(Desk(), ":0", "0.1.0"),
+        metrics(Mailbox(), ":0", "0.1.0"),
     ):
         pass
 
@@ -211,7 +211,7 @@ def test_a_client_for_whom_there_is_no_thread_is_turned_away_and_the_next_is_not
     told: list[str] = []
     about = {"pid": 1, "version": "0", "command": "pghot"}
     real = threading.Thread.start
-    with control(Desk(), tmp_path / "a.sock", about, told.append):
+    with control(Mailbox(), tmp_path / "a.sock", about, told.append):
 
         def start(_thread: threading.Thread) -> None:
             monkeypatch.setattr(threading.Thread, "start", real)

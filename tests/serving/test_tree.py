@@ -21,9 +21,9 @@ import pytest
 
 from pghot.engine.layout import PRECISE
 from pghot.errors import InputError, PghotError
+from pghot.linux.guard.mounts import clear_dead_mounts, dead_mounts, end_mount
 from pghot.linux.host import Host
-from pghot.linux.mounts import clear_dead_mounts, dead_mounts, end_mount
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving import mount, tree
 from pghot.serving.mount import mounted
 from pghot.serving.tree import Tree
@@ -56,7 +56,7 @@ def files(run: DeskRun, tmp_path: Path) -> Iterator[Path]:
     """The tree of a run, mounted."""
     directory = tmp_path / "tree"
     directory.mkdir()
-    with mounted(run.desk, directory, end_mount):
+    with mounted(run.mailbox, directory, end_mount):
         yield directory
     assert mounts_at(directory) == []
 
@@ -87,7 +87,7 @@ def test_every_file_of_the_series_is_there_and_reads_as_its_default(files):
 
 
 def test_precision_mode_has_its_own_window_and_threshold(tmp_path):
-    with answering(PRECISE) as run, mounted(run.desk, tmp_path, end_mount):
+    with answering(PRECISE) as run, mounted(run.mailbox, tmp_path, end_mount):
         assert (tmp_path / "sys/vm/pghot_promote_freq_window_ms").read_text() == "5000\n"
         assert sh("echo 7 > debug/pghot/freq_threshold", tmp_path).returncode == 0
         assert refused("echo 8 > debug/pghot/freq_threshold", tmp_path, errno.EINVAL)
@@ -171,7 +171,7 @@ def test_a_sysctl_is_read_and_written_at_its_start_only(files):
 def test_a_debugfs_file_is_read_in_pieces_of_one_moment(files, run):
     descriptor = os.open(files / "debug/pghot/kmigrated_batch_nr", os.O_RDONLY)
     first = os.read(descriptor, 1)
-    run.desk.write("kmigrated_batch_nr", "9")
+    run.mailbox.write("kmigrated_batch_nr", "9")
     assert first + os.read(descriptor, 10) == b"512\n"
     assert os.pread(descriptor, 10, 0) == b"9\n"
     os.close(descriptor)
@@ -208,7 +208,7 @@ def test_other_users_may_read_and_not_write(run):
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         files = Path(name)
         files.chmod(0o755)
-        with mounted(run.desk, files, end_mount):
+        with mounted(run.mailbox, files, end_mount):
             assert sh(f"{nobody} cat debug/pghot/target_nid", files).stdout == "0\n"
             write = f"{nobody} sh -c 'echo 2 > debug/pghot/target_nid'"
             assert "Permission denied" in sh(write, files).stderr
@@ -256,7 +256,7 @@ def test_the_series_documentation_works_word_for_word(privately, run, command, n
     if name == "target_nid":  # its example takes node 1 for top tier: ours is node 2
         command, value = command.replace("echo 1", "echo 2"), 2
     if name == "pghot_promote_freq_window_ms":
-        run.desk.write(name, "17")
+        run.mailbox.write(name, "17")
     done = in_place(command, privately)
     assert (done.returncode, done.stderr) == (0, "")
     assert run.rig.engine.tunables[name] == value
@@ -282,43 +282,45 @@ def test_the_documented_paths_and_counters_are_readable(privately, run):
 def test_the_working_directory_stays_while_a_tree_is_mounted(tmp_path, monkeypatch):
     (tmp_path / "tree").mkdir()
     monkeypatch.chdir(tmp_path)
-    with mounted(Desk(), Path("tree"), end_mount):
+    with mounted(Mailbox(), Path("tree"), end_mount):
         assert Path.cwd() == tmp_path
         assert mounts_at(tmp_path / "tree")
     assert mounts_at(tmp_path / "tree") == []
 
 
 def test_a_write_after_the_end_of_the_run_is_an_io_error(tmp_path):
-    desk = Desk()
-    desk.publish({"tunables": {"target_nid": 0}, "vmstat": {}})
-    desk.close()
-    with mounted(desk, tmp_path, end_mount):
+    mailbox = Mailbox()
+    mailbox.publish({"tunables": {"target_nid": 0}, "vmstat": {}})
+    mailbox.close()
+    with mounted(mailbox, tmp_path, end_mount):
         assert (tmp_path / "debug/pghot/target_nid").read_text() == "0\n"
         assert refused("echo 2 > debug/pghot/target_nid", tmp_path, errno.EIO)
 
 
 def test_a_read_before_the_first_state_waits_for_it(tmp_path):
-    desk = Desk()
-    with mounted(desk, tmp_path, end_mount):
-        late = threading.Timer(0.2, desk.publish, [{"tunables": {"target_nid": 2}, "vmstat": {}}])
+    mailbox = Mailbox()
+    with mounted(mailbox, tmp_path, end_mount):
+        late = threading.Timer(
+            0.2, mailbox.publish, [{"tunables": {"target_nid": 2}, "vmstat": {}}]
+        )
         late.start()
         assert (tmp_path / "debug/pghot/target_nid").read_text() == "2\n"
 
 
 def test_a_read_of_a_run_that_never_started_says_so(monkeypatch):
     monkeypatch.setattr(tree, "PATIENCE_S", 0.01)
-    desk = Desk()
+    mailbox = Mailbox()
     with pytest.raises(OSError, match="vmstat") as timed_out:
-        Tree(desk).read("/vmstat", 10, 0, 1)
-    desk.close()
+        Tree(mailbox).read("/vmstat", 10, 0, 1)
+    mailbox.close()
     with pytest.raises(OSError, match="vmstat") as over:
-        Tree(desk).read("/vmstat", 10, 0, 1)
+        Tree(mailbox).read("/vmstat", 10, 0, 1)
     assert (timed_out.value.errno, over.value.errno) == (errno.ETIMEDOUT, errno.EIO)
 
 
 def test_the_mount_goes_after_an_error_and_under_an_open_file(run, tmp_path):
     def fails():
-        with mounted(run.desk, tmp_path, end_mount):
+        with mounted(run.mailbox, tmp_path, end_mount):
             descriptors.append(os.open(tmp_path / "vmstat", os.O_RDONLY))
             raise RuntimeError("in the middle")
 
@@ -333,7 +335,7 @@ def test_the_mount_goes_after_an_error_and_under_an_open_file(run, tmp_path):
 
 
 def test_a_mount_that_somebody_took_away_is_no_error(run, tmp_path):
-    with mounted(run.desk, tmp_path, end_mount):
+    with mounted(run.mailbox, tmp_path, end_mount):
         end_mount(str(tmp_path))
         time.sleep(0.2)
     assert mounts_at(tmp_path) == []
@@ -348,14 +350,14 @@ def test_a_directory_that_does_not_do_is_named_in_one_line(tmp_path, what):
         (directory / "something").mkdir(parents=True)
     with (
         pytest.raises(InputError, match=f"--mount {directory}: "),
-        mounted(Desk(), directory, end_mount),
+        mounted(Mailbox(), directory, end_mount),
     ):
         pass
 
 
 def test_without_a_fuse_device_the_line_says_what_makes_it(tmp_path, monkeypatch):
     monkeypatch.setattr(mount, "DEVICE", tmp_path / "fuse")
-    with pytest.raises(PghotError, match="modprobe fuse"), mounted(Desk(), tmp_path, end_mount):
+    with pytest.raises(PghotError, match="modprobe fuse"), mounted(Mailbox(), tmp_path, end_mount):
         pass
 
 
@@ -363,11 +365,12 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from pghot.linux.host import Host
-from pghot.linux.mounts import end_mount, written_down
-from pghot.live.desk import Desk
+from pghot.linux.guard.mounts import end_mount, written_down
+from pghot.live.mailbox import Mailbox
 from pghot.serving.mount import mounted
 point = Path(sys.argv[1])
-with written_down(Host(), point, Path(sys.argv[2])) as record, mounted(Desk(), point, end_mount):
+with written_down(Host(), point, Path(sys.argv[2])) as record, \\
+     mounted(Mailbox(), point, end_mount):
     record.made()
     print("up", flush=True)
     time.sleep(60)
@@ -387,7 +390,10 @@ def test_the_mount_of_a_killed_run_is_found_dead_and_taken_away(tmp_path):
     process.wait()
     process.stdout.close()
     assert str(directory) in dead_mounts(Host(), state)
-    with pytest.raises(InputError, match="pghot restore"), mounted(Desk(), directory, end_mount):
+    with (
+        pytest.raises(InputError, match="pghot restore"),
+        mounted(Mailbox(), directory, end_mount),
+    ):
         pass
     gone, failed = clear_dead_mounts(Host(), state)
     assert str(directory) in gone

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario_file import load_scenario, presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.file import load_scenario, presets
+from pghot.simulated.scenario.scaling import scaled
 
 FILE = Path(__file__).resolve().parents[1] / "golden" / "simulated.json"
 SCALE = 1 / 64

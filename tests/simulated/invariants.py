@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pghot.simulated.frames import NONE
-from pghot.simulated.memory import SimulatedMemory
+from pghot.simulated.machine.frames import NONE
+from pghot.simulated.machine.memory import SimulatedMemory
 
 
 def check_memory(memory: SimulatedMemory) -> None:

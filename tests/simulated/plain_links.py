@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pghot.simulated.link_kinds import LinkKind
-from pghot.simulated.links import EXTRA_MAX, LINE_BYTES
+from pghot.simulated.machine.link_kinds import LinkKind
+from pghot.simulated.machine.links import EXTRA_MAX, LINE_BYTES
 
 HALVINGS = 120
 

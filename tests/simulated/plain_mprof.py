@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pghot.simulated import ibs_registers as ibs
+from pghot.simulated.ibs import registers as ibs
 
 NR_SAMPLES = 150
 NMI_DONE, NMI_HANDLED = range(2)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import from_dict
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import from_dict
+from pghot.simulated.scenario.scenario import Scenario
 
 FAST, SLOW = 0, 1
 FAST_NS, SLOW_NS = 100.0, 300.0

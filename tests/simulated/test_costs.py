@@ -8,7 +8,7 @@ import re
 import pytest
 
 from pghot.errors import InputError
-from pghot.simulated.costs import Costs, with_costs
+from pghot.simulated.machine.costs import Costs, with_costs
 
 
 def test_every_cost_is_described_with_its_source():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.scenario.file import presets
 from tests.simulated.golden import FILE, figures
 
 GOLDEN: dict[str, Any] = json.loads(FILE.read_text())

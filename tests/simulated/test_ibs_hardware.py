@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.simulated import ibs_registers as ibs
-from pghot.simulated.ibs_hardware import OpCounter, TimePacer, draw_valid, sample_registers
+from pghot.simulated.ibs import registers as ibs
+from pghot.simulated.ibs.hardware import OpCounter, TimePacer, draw_valid, sample_registers
 
 
 def rng(seed=1):

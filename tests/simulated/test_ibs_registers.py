@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.simulated import ibs_registers as ibs
+from pghot.simulated.ibs import registers as ibs
 
 TABLES = [
     ibs.IBSCTL_LVT,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pghot.policies.simulate import Simulation, simulate
-from pghot.simulated.kswapd import SWAP_CLUSTER_MAX
-from pghot.simulated.lru import ACTIVE, INACTIVE, Lru, inactive_ratio
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.machine.kswapd import SWAP_CLUSTER_MAX
+from pghot.simulated.machine.lru import ACTIVE, INACTIVE, LruLists, inactive_ratio
+from pghot.simulated.policies.simulate import Simulation, simulate
+from pghot.simulated.scenario.scenario import Scenario
 from pghot.simulated.world import World
 from tests.simulated.invariants import check_memory
 from tests.simulated.small_machines import FAST, SLOW, link, machine, node, region, threads
@@ -169,7 +169,7 @@ def test_active_pages_to_an_inactive_one_as_the_kernel_has_them(gib: float, rati
 
 
 def test_the_oldest_active_folios_become_inactive_until_half_are() -> None:
-    lru = Lru(np.ones(100, np.int32))
+    lru = LruLists(np.ones(100, np.int32))
     lru.add(np.arange(60), 1.0)
     lru.add(np.arange(60, 100), 2.0)
     assert lru.age(3.0) == 50
@@ -181,7 +181,7 @@ def test_the_oldest_active_folios_become_inactive_until_half_are() -> None:
 
 def test_a_list_is_counted_in_pages_and_gives_whole_folios() -> None:
     pages = np.array([1, 1, 512, 1, 512, 512], np.int32)
-    lru = Lru(pages)
+    lru = LruLists(pages)
     lru.add(np.arange(6), 0.0)
     assert lru.total == pages.sum()
     lru.age(1.0)
@@ -192,7 +192,7 @@ def test_a_list_is_counted_in_pages_and_gives_whole_folios() -> None:
 
 
 def test_a_folio_that_left_and_came_back_is_in_the_list_once() -> None:
-    lru = Lru(np.ones(8, np.int32))
+    lru = LruLists(np.ones(8, np.int32))
     lru.add(np.arange(8), 0.0)
     lru.remove(np.array([0, 1]))
     lru.add(np.array([0]), 1.0)
@@ -205,7 +205,7 @@ def test_a_folio_that_left_and_came_back_is_in_the_list_once() -> None:
 
 
 def test_folios_that_were_looked_at_for_nothing_go_back_to_where_they_were() -> None:
-    lru = Lru(np.ones(20, np.int32))
+    lru = LruLists(np.ones(20, np.int32))
     lru.add(np.arange(20), 0.0)
     lru.age(1.0)
     lru.untail(lru.tail(6)[2:])

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.simulated.link_kinds import CURVES, KINDS, LinkKind, kind
-from pghot.simulated.links import EXTRA_MAX, LINE_BYTES, LinkSolver
+from pghot.simulated.machine.link_kinds import CURVES, KINDS, LinkKind, kind
+from pghot.simulated.machine.links import EXTRA_MAX, LINE_BYTES, LinkSolver
 from tests.simulated.plain_links import PlainBalance
 
 FLAT = LinkKind(100.0, 100.0, 20.0, 20.0, 40.0, 0.0, 0.0)

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pghot.engine.mem_map import Known
 from pghot.engine.page_flags import COMPOUND, OFF_LRU, UNMOVABLE, UNREFERENCED
-from pghot.simulated.frames import NONE
-from pghot.simulated.memory import SimNode, SimulatedMemory
-from pghot.simulated.watermarks import Watermarks
+from pghot.simulated.machine.frames import NONE
+from pghot.simulated.machine.memory import SimNode, SimulatedMemory
+from pghot.simulated.machine.watermarks import Watermarks
 from tests.simulated.invariants import check_memory
 
 MIN = 8

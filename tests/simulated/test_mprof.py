@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from pghot.engine.throttle import make_pgdat
 from pghot.engine.vmstat import Vmstat
-from pghot.simulated import ibs_registers as ibs
-from pghot.simulated.ibs_hardware import sample_registers
-from pghot.simulated.mprof import COUNTERS, IBS_NR_SAMPLES, MemoryProfiler, Samples
+from pghot.simulated.ibs import registers as ibs
+from pghot.simulated.ibs.hardware import sample_registers
+from pghot.simulated.ibs.mprof import COUNTERS, IBS_NR_SAMPLES, MemoryProfiler, Overflows
 from tests.simulated.plain_mprof import NMI_DONE, PlainCpu
 
 CAPABLE = ibs.IBS_CAPS_MEM_PROFILER
@@ -52,7 +52,7 @@ def samples(rows):
         valid=told.get("valid", none),
     )
     times = np.array([row[1] for row in rows], float)
-    return Samples(
+    return Overflows(
         np.array([row[0] for row in rows], np.int32),
         times,
         (times // 1000).astype(np.uint64),
@@ -223,7 +223,7 @@ def test_bulk_is_the_handler_register_by_register(drawn, times, delay, hotplug):
             rows.append((which, now, int(now // 4), data2, data3, phyaddr, page_online))
         dtypes = (np.int32, float, np.uint64, np.uint64, np.uint64, np.uint64, bool)
         columns = zip(*rows, strict=True) if rows else [()] * 7
-        bulk = Samples(*(np.array(c, d) for c, d in zip(columns, dtypes, strict=True)))
+        bulk = Overflows(*(np.array(c, d) for c, d in zip(columns, dtypes, strict=True)))
         recorded = machine.profiler.run(bulk, now, machine.vmstat)
         before = [len(cpu.recorded) for cpu in plain]
         for which, time, jiffies, data2, data3, phyaddr, page_online in rows:

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.simulated.numa_scanner import NumaScanner
-from pghot.simulated.scan_period import (
+from pghot.simulated.numa.scan_period import (
     FaultCounts,
     PeriodLimits,
     ScanTunables,
     adapt,
     period_limits,
 )
+from pghot.simulated.numa.scanner import NumaScanner
 from tests.simulated.plain_scanner import PlainScan
 
 TOP = np.array([True, False])

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pghot.policies.simulate import Simulation, simulate
-from pghot.simulated.scanning import Scanning
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.policies.simulate import Simulation, simulate
+from pghot.simulated.scenario.scenario import Scenario
 from tests.simulated.plain_world import Machine, Walk, walk
 from tests.simulated.small_machines import FREE, machine, region, threads
 

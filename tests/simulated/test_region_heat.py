@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario_file import load_scenario
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.file import load_scenario
+from pghot.simulated.scenario.scaling import scaled
 
 SCENARIOS = ("phase-change", "two-memcgs")
 

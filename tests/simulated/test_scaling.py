@@ -7,13 +7,13 @@ import pytest
 
 from pghot.engine.sizes import parse_size
 from pghot.errors import InputError
-from pghot.policies.registry import POLICIES
-from pghot.simulated.costs import Costs
-from pghot.simulated.link_kinds import kind
-from pghot.simulated.scaling import AS_OFTEN, scaled
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import checked, load_scenario, presets
-from pghot.simulated.watermarks import watermarks
+from pghot.simulated.machine.costs import Costs
+from pghot.simulated.machine.link_kinds import kind
+from pghot.simulated.machine.watermarks import watermarks
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import checked, load_scenario, presets
+from pghot.simulated.scenario.scaling import AS_OFTEN, scaled
+from pghot.simulated.scenario.scenario import Scenario
 from tests.simulated.test_scenario_file import small
 
 SCALES = (0.5, 1 / 8, 0.03)

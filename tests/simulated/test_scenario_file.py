@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import InputError
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import PRESETS, from_dict, load_scenario, presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import PRESETS, from_dict, load_scenario, presets
+from pghot.simulated.scenario.scenario import Scenario
 
 SMALL = """
 title = "Two nodes"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pghot.errors import InputError
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.settings import with_settings
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.scenario import Scenario
+from pghot.simulated.scenario.settings import with_settings
 from tests.simulated.test_scenario_file import small
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pghot.errors import InputError
-from pghot.policies.simulate import Simulation
-from pghot.simulated.watermarks import min_free_pages, watermarks
+from pghot.simulated.machine.watermarks import min_free_pages, watermarks
+from pghot.simulated.policies.simulate import Simulation
 from tests.simulated.invariants import check_memory
 from tests.simulated.small_machines import FAST, SLOW, machine, node, region
 

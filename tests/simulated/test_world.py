@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pghot.policies.simulate import Simulation, simulate
-from pghot.simulated.scanning import Scanning
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.units import Units
-from pghot.simulated.world import Faults, World
+from pghot.simulated.machine.folios import Units
+from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.policies.simulate import Simulation, simulate
+from pghot.simulated.scenario.scenario import Scenario
+from pghot.simulated.world import FaultArrays, World
 from tests.simulated.small_machines import (
     FAST,
     FAST_NS,
@@ -141,10 +141,10 @@ def test_copies_slow_down_what_shares_their_link() -> None:
 # Faults and samples.
 
 
-def marked_world(scenario: Scenario) -> tuple[World, list[Faults]]:
+def marked_world(scenario: Scenario) -> tuple[World, list[FaultArrays]]:
     """A world in which every unit is marked at the start, and where its faults go."""
     world = Simulation(scenario, "none").world
-    found: list[Faults] = []
+    found: list[FaultArrays] = []
     world.on_faults = found.append
     world.agenda.at(0.0, lambda _time: world.mark(np.arange(len(world.marked))))
     return world, found

@@ -8,11 +8,11 @@ import pytest
 
 from pghot.errors import PghotError
 from pghot.linux.host import Host
-from pghot.linux.mem_events import Periods
-from pghot.linux.perf_arrays import EXIT, FORK
-from pghot.linux.ring import RING_PAGES
+from pghot.linux.perf.arrays import EXIT, FORK
+from pghot.linux.perf.mem_events import Periods
+from pghot.linux.perf.ring import RING_PAGES
 from pghot.sources import hardware, hint_faults
-from pghot.sources.live_source import Counts, LiveSource
+from pghot.sources.live_source import LiveSource, SourceCounts
 from tests.linux.perf_rig import (
     DEVICES,
     PerfHost,
@@ -54,7 +54,7 @@ def test_a_hint_fault_is_an_access_of_a_page_by_a_cpu_of_a_node(zen4):
         "cpu": [2],
         "write": [False],
     }
-    assert source.counts == Counts(seen=1)
+    assert source.counts == SourceCounts(seen=1)
     source.close()
 
 
@@ -89,7 +89,7 @@ def test_samples_that_are_no_access_to_a_known_page_are_dropped_and_counted(zen4
         sample(pid=-1, phys=1 << 12),
     )
     assert source.drain().pfn.tolist() == []
-    assert source.counts == Counts(seen=5, unresolved=2, kernel=3)
+    assert source.counts == SourceCounts(seen=5, unresolved=2, kernel=3)
     source.close()
 
 
@@ -99,7 +99,7 @@ def test_lost_and_throttled_records_are_summed_over_drains(zen4):
     source.drain()
     zen4.rings[3][0].write(lost(1), lost_samples(2))
     source.drain()
-    assert source.counts == Counts(lost=10, throttled=1)
+    assert source.counts == SourceCounts(lost=10, throttled=1)
     source.close()
 
 
@@ -157,7 +157,7 @@ def test_hardware_samples_keep_what_memory_served_and_know_writes(zen4):
     samples = source.drain()
     assert samples.pfn.tolist() == [1, 2]
     assert samples.write.tolist() == [False, True]
-    assert source.counts == Counts(seen=4, not_memory=1, unresolved=1)
+    assert source.counts == SourceCounts(seen=4, not_memory=1, unresolved=1)
     source.close()
 
 

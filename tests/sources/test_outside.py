@@ -14,7 +14,7 @@ from pghot.linux.host import Host
 from pghot.sources import registry
 from pghot.sources.choose import choose
 from pghot.sources.hint_faults import NUMA_BALANCING, RATE_LIMIT
-from pghot.sources.live_source import Counts, LiveSource, Samples
+from pghot.sources.live_source import LiveSource, Samples, SourceCounts
 from tests.linux.perf_rig import machine, put
 
 
@@ -24,7 +24,7 @@ class Monitor(LiveSource):
     name = "hwhint"
 
     def __init__(self) -> None:
-        self.counts = Counts()
+        self.counts = SourceCounts()
 
     def drain(self) -> Samples:
         none = np.zeros(0, np.int64)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pghot.engine.errors import TunableError
 from pghot.top.published import state_of_run
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 GIB = 1 << 18
 TUNABLES = {
@@ -82,7 +82,7 @@ def published(second: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def run_state(second: int, **more: Any) -> State:
+def run_state(second: int, **more: Any) -> TopState:
     return state_of_run(published(second, **more))
 
 
@@ -92,13 +92,13 @@ class Given:
     paced = False
     speed = 1.0
 
-    def __init__(self, states: list[State], said: str = "") -> None:
+    def __init__(self, states: list[TopState], said: str = "") -> None:
         self.states = list(states)
         self.said = said
         self.over = False
         self.written: list[tuple[str, str]] = []
 
-    def next_state(self, timeout_s: float) -> State | None:
+    def next_state(self, timeout_s: float) -> TopState | None:
         if self.states:
             return self.states.pop(0)
         time.sleep(min(timeout_s, 0.01))  # who waits in vain need not wait long

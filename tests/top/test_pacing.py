@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from pghot.live.desk import Desk
-from pghot.top.pacing import Pacer, Stopped
-from pghot.top.state import State
+from pghot.live.mailbox import Mailbox
+from pghot.top.pacing import ReplayPacer, Stopped
+from pghot.top.state import TopState
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
             self.at.pop(0)[1]()
 
 
-class Listener(Desk):
+class Listener(Mailbox):
     def __init__(self) -> None:
         super().__init__()
         self.times: list[float] = []
@@ -40,14 +40,14 @@ class Listener(Desk):
 
 class Rig:
     def __init__(self, **options: float) -> None:
-        self.clock, self.desk = Clock(), Listener()
-        self.pacer = Pacer(self.desk, clock=self.clock, sleep=self.clock.sleep, **options)
+        self.clock, self.mailbox = Clock(), Listener()
+        self.pacer = ReplayPacer(self.mailbox, clock=self.clock, sleep=self.clock.sleep, **options)
         self.written: list[tuple[str, str]] = []
 
     def reach(self, time_s: float) -> None:
         self.pacer.reach(
             time_s,
-            lambda now: State("replay", "log", now),
+            lambda now: TopState("replay", "log", now),
             lambda *pair: self.written.append(pair),
         )
 
@@ -61,7 +61,7 @@ def test_work_waits_until_its_time_has_come() -> None:
 def test_a_state_comes_every_period_though_nothing_happens_meanwhile() -> None:
     rig = Rig(speed=10.0, period_s=1.0)
     rig.reach(35.0)
-    assert rig.desk.times == pytest.approx([0, 10, 20, 30], abs=1)
+    assert rig.mailbox.times == pytest.approx([0, 10, 20, 30], abs=1)
 
 
 def test_speed_0_waits_for_nothing() -> None:
@@ -73,9 +73,9 @@ def test_speed_0_waits_for_nothing() -> None:
 def test_speed_0_that_comes_while_a_state_is_made_waits_for_nothing() -> None:
     rig = Rig(speed=1.0)
 
-    def show(now: float) -> State:
+    def show(now: float) -> TopState:
         rig.pacer.set_speed(0)
-        return State("replay", "log", now)
+        return TopState("replay", "log", now)
 
     rig.pacer.reach(5.0, show, lambda *_: None)
     assert rig.clock.now < 1
@@ -93,11 +93,11 @@ def test_time_that_is_held_stands_still_and_a_step_goes_as_far_as_a_state() -> N
     rig = Rig(speed=1.0, period_s=1.0)
     rig.reach(2.0)
     rig.pacer.hold(True)
-    states = len(rig.desk.times)
+    states = len(rig.mailbox.times)
     rig.clock.at = [(50.0, rig.pacer.step), (100.0, lambda: rig.pacer.hold(False))]
     rig.reach(4.0)
     assert rig.clock.now == pytest.approx(101.0, abs=0.2)
-    assert rig.desk.times[states] == 3.0  # the step's; later ones are of time going on
+    assert rig.mailbox.times[states] == 3.0  # the step's; later ones are of time going on
 
 
 def test_work_that_is_far_behind_is_not_made_up_for() -> None:
@@ -112,9 +112,9 @@ def test_work_that_is_far_behind_is_not_made_up_for() -> None:
 def test_writes_are_done_while_time_is_waited_for() -> None:
     rig = Rig(speed=1.0)
     rig.reach(1.0)
-    other = threading.Thread(target=rig.desk.write, args=("freq_threshold", "1"))
+    other = threading.Thread(target=rig.mailbox.write, args=("freq_threshold", "1"))
     other.start()
-    while not rig.desk._waiting:
+    while not rig.mailbox._waiting:
         time.sleep(0.001)
     rig.reach(2.0)
     other.join(90)
@@ -127,7 +127,7 @@ def test_work_ends_at_the_time_asked_for_with_that_state_alone() -> None:
         rig.reach(float(time_s))
     with pytest.raises(Stopped):
         rig.reach(6.0)
-    assert rig.desk.times == [5.0]
+    assert rig.mailbox.times == [5.0]
     assert rig.pacer.before is not None
     assert rig.pacer.before.time_s == 4.0
 

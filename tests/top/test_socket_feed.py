@@ -12,8 +12,8 @@ import pytest
 
 from pghot.engine.errors import TunableError
 from pghot.errors import PghotError
-from pghot.live.desk import Desk
-from pghot.live.options import Options
+from pghot.live.mailbox import Mailbox
+from pghot.live.options import LiveOptions
 from pghot.serving.client import Client
 from pghot.serving.control import control
 from pghot.top.app import refusal
@@ -26,8 +26,8 @@ PATIENCE_S = 90.0
 
 
 @contextmanager
-def serving(path: Path, desk: Desk) -> Iterator[None]:
-    """Serve a desk, and attend to it as a run would."""
+def serving(path: Path, mailbox: Mailbox) -> Iterator[None]:
+    """Serve a mailbox, and attend to it as a run would."""
     going_on = True
 
     def refuse(name: str, text: str) -> None:
@@ -36,15 +36,15 @@ def serving(path: Path, desk: Desk) -> Iterator[None]:
 
     def attend() -> None:
         while going_on:
-            desk.attend(refuse)
+            mailbox.attend(refuse)
             time.sleep(0.005)
 
     thread = Thread(target=attend)
     thread.start()
     try:
-        with control(desk, path, {"pid": 1, "version": "0", "command": "pghot run"}):
+        with control(mailbox, path, {"pid": 1, "version": "0", "command": "pghot run"}):
             yield
-            desk.close()
+            mailbox.close()
     finally:
         going_on = False
         thread.join()
@@ -68,19 +68,19 @@ def wait_for(what) -> None:
 
 
 def test_states_come_as_the_run_publishes_them(tmp_path: Path) -> None:
-    desk, path = Desk(), tmp_path / "ctl"
-    with serving(path, desk), feed_of(path) as feed:
-        desk.publish(published(1))
+    mailbox, path = Mailbox(), tmp_path / "ctl"
+    with serving(path, mailbox), feed_of(path) as feed:
+        mailbox.publish(published(1))
         assert feed.next_state(PATIENCE_S) == run_state(1)
-        desk.publish(published(2))
+        mailbox.publish(published(2))
         assert feed.next_state(PATIENCE_S) == run_state(2)
         assert feed.said == ""
 
 
 def test_a_write_is_the_runs_and_so_is_its_refusal(tmp_path: Path) -> None:
-    desk, path = Desk(), tmp_path / "ctl"
-    with serving(path, desk), feed_of(path) as feed:
-        desk.publish(published(1))
+    mailbox, path = Mailbox(), tmp_path / "ctl"
+    with serving(path, mailbox), feed_of(path) as feed:
+        mailbox.publish(published(1))
         feed.write("freq_threshold", "1")
         with pytest.raises(PghotError, match="EINVAL") as refused:
             feed.write("freq_threshold", "9")
@@ -92,13 +92,13 @@ def test_it_says_that_no_run_is_there_and_finds_the_next_one(tmp_path: Path) -> 
     with feed_of(path) as feed:
         wait_for(lambda: "waiting for a run" in feed.said)
         assert feed.next_state(0) is None
-        first = Desk()
+        first = Mailbox()
         with serving(path, first):
             first.publish(published(1))
             assert feed.next_state(PATIENCE_S) == run_state(1)
         wait_for(lambda: feed.said)
         assert not feed.over
-        second = Desk()
+        second = Mailbox()
         with serving(path, second):
             second.publish(published(1, pid=12))
             state = feed.next_state(PATIENCE_S)
@@ -122,7 +122,7 @@ def test_what_is_no_state_is_said_to_be_none(key: str) -> None:
         state_of_run(plain)
 
 
-class Listener(Desk):
+class Listener(Mailbox):
     def __init__(self) -> None:
         super().__init__()
         self.states: list[dict] = []
@@ -140,9 +140,9 @@ def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
     for page in range(100, 120):
         world.map(40, page)
     world.heat(40, *range(100, 120))
-    desk = Listener()
-    result, _heard, _status = run(world, Options(pids=(40,), duration=3), desk=desk)
-    state = state_of_run(desk.states[-1])
+    mailbox = Listener()
+    result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=3), mailbox=mailbox)
+    state = state_of_run(mailbox.states[-1])
     assert (state.kind, state.name) == ("run", "pids 40")
     assert (state.promoted, state.found) == (result.promoted, result.found)
     assert state.promoted > 0
@@ -153,10 +153,10 @@ def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
 
 
 def test_a_refusal_opens_with_its_errno_whoever_says_it(tmp_path: Path) -> None:
-    desk, path = Desk(), tmp_path / "ctl"
+    mailbox, path = Mailbox(), tmp_path / "ctl"
     ours = TunableError(22, "freq_threshold: '9' is not within 1..3")
-    with serving(path, desk), feed_of(path) as feed:
-        desk.publish(published(1))
+    with serving(path, mailbox), feed_of(path) as feed:
+        mailbox.publish(published(1))
         with pytest.raises(PghotError) as theirs:
             feed.write("freq_threshold", "9")
     line = "EINVAL: freq_threshold: '9' is not within 1..3"

@@ -12,22 +12,22 @@ from pghot.engine.errors import TunableError
 from pghot.errors import InputError, PghotError
 from pghot.log.read import open_log
 from pghot.log.write import create_log
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
 from pghot.replaying.driver import replay
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import load_scenario
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.file import load_scenario
+from pghot.simulated.scenario.scaling import scaled
+from pghot.simulated.scenario.scenario import Scenario
 from pghot.top.replay_feed import ReplayFeed
 from pghot.top.sim_feed import SimFeed
-from pghot.top.state import State
+from pghot.top.state import TopState
 from pghot.top.virtual_feed import VirtualFeed
 
 LOG, MACHINE = shipped("sqlite.parquet", "examples"), None
 LONG_S = 120.0
 
 
-def last_of(feed: VirtualFeed) -> State:
+def last_of(feed: VirtualFeed) -> TopState:
     """Let a feed go to its end, and give its last state."""
     feed.start()
     last = None
@@ -37,7 +37,7 @@ def last_of(feed: VirtualFeed) -> State:
     return last
 
 
-def at(time_s: float, **options: float) -> State:
+def at(time_s: float, **options: float) -> TopState:
     feed = ReplayFeed(LOG, MACHINE, speed=0, until_s=time_s, **options)
     feed.start()
     state = feed.next_state(LONG_S)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pghot.linux.host import Host
-from pghot.linux.zoneinfo import read_zoneinfo
+from pghot.linux.nodes.zoneinfo import read_zoneinfo
 
 ADMIN = Path("/sys/kernel/mm/damon/admin/kdamonds")
 STATISTICS = Path("/sys/module/damon_stat/parameters/enabled")

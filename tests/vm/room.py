@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pghot.linux.host import Host
-from pghot.linux.zoneinfo import ZoneInfo, read_zoneinfo
+from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
 
 HUGE_PAGES = 512
 MIB_PAGES = 256

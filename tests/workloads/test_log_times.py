@@ -10,8 +10,8 @@ import pytest
 from pghot.errors import InputError
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
-from pghot.policies.simulate import simulate
 from pghot.replaying.as_scenario import scenario_of_log
+from pghot.simulated.policies.simulate import simulate
 from pghot.workloads import log_times
 from pghot.workloads.log_times import read_schedule
 from tests.log.made import LOWER, write_log, write_machine

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.workloads.table import QUANTUM, Table, alias_table, choose, quantised
+from pghot.workloads.table import QUANTUM, WeightTable, alias_table, choose, quantised
 from tests.workloads.walk import fits
 
 WEIGHTS = st.lists(st.floats(0, 1e6), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3)
@@ -57,14 +57,14 @@ def test_the_loop_that_draws_does_what_it_says() -> None:
 def test_units_are_drawn_by_their_weights(kind, permuted, shift) -> None:
     rng = np.random.default_rng(11)
     weights = np.ones(20) if kind == "equal" else np.arange(1, 21) ** -1.0
-    table = Table(weights, rng.permutation(20) if permuted else None)
+    table = WeightTable(weights, rng.permutation(20) if permuted else None)
     drawn = np.bincount(table.draw(50_000, rng, shift), minlength=20)
     assert fits(drawn, 50_000 * table.by_unit(shift))
 
 
 def test_a_shift_moves_weights_along_the_order() -> None:
     order = np.array([2, 0, 3, 1])
-    table = Table(np.array([4.0, 3.0, 2.0, 1.0]), order)
+    table = WeightTable(np.array([4.0, 3.0, 2.0, 1.0]), order)
     assert table.by_unit()[order].tolist() == table.weights.tolist()
     assert table.by_unit(1)[order].tolist() == np.roll(table.weights, 1).tolist()
     units = np.array([3, 1, 1])

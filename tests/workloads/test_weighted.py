@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.workloads.stream import NEVER
-from pghot.workloads.table import QUANTUM, Phase, Table
+from pghot.workloads.table import QUANTUM, Phase, WeightTable
 from pghot.workloads.weighted import RandomStream
 from tests.workloads.walk import alike, first_accesses, fits, follows, is_near
 
@@ -163,7 +163,7 @@ def test_what_was_touched_was_seen_and_what_stays_marked_was_not() -> None:
     assert made.seen(units[first], np.zeros(first.sum()), 700.0).all()
 
 
-TWO = Table(np.array([9.0, 1.0])), Table(np.array([1.0, 4.0]))
+TWO = WeightTable(np.array([9.0, 1.0])), WeightTable(np.array([1.0, 4.0]))
 
 
 def test_the_wait_for_a_marked_unit_follows_the_weights_of_each_phase() -> None:

@@ -18,7 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class FirstTouches:
     """Folios in the order of their first accesses, arrays of one length.
 
     `pfn`: the first of each; `pages`: its size; `early`, `late`: its accesses in the first
@@ -43,7 +43,7 @@ class Touched:
         """Pages of all folios."""
         return int(self.pages.sum())
 
-    def as_folios(self, mem_map: MemMap) -> Touched:
+    def as_folios(self, mem_map: MemMap) -> FirstTouches:
         """The folios that these pages are of; a folio comes with the first of its pages."""
         known = mem_map.known(self.pfn)
         if (known.pages == 1).all():
@@ -52,7 +52,7 @@ class Touched:
         order = np.argsort(first)
         late = None if self.late is None else _sums(which, self.late)[order]
         at = first[order]
-        return Touched(known.head[at], known.pages[at], _sums(which, self.early)[order], late)
+        return FirstTouches(known.head[at], known.pages[at], _sums(which, self.early)[order], late)
 
 
 class Room(NamedTuple):
@@ -62,7 +62,7 @@ class Room(NamedTuple):
     slow: int
 
 
-def room_for(touched: Touched, on_fast: BoolArray, nodes: Iterable[Node]) -> Room:
+def room_for(touched: FirstTouches, on_fast: BoolArray, nodes: Iterable[Node]) -> Room:
     """What is free on the nodes, and what the folios take where they are placed now."""
     nodes = list(nodes)
     held = int(touched.pages[on_fast].sum())
@@ -71,7 +71,7 @@ def room_for(touched: Touched, on_fast: BoolArray, nodes: Iterable[Node]) -> Roo
     return Room(fast + held, slow + touched.footprint - held)
 
 
-def placed_fast(touched: Touched, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:
+def placed_fast(touched: FirstTouches, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:
     """Which folios the machine has on the top tier before anything moves."""
     tops = [node.id for node in nodes if node.toptier]
     return np.isin(mem_map.nids_of(touched.pfn), tops)

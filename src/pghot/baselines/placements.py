@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from pghot.baselines.folios import BoolArray, I64Array, Room, Touched
+from pghot.baselines.folios import BoolArray, FirstTouches, I64Array, Room
 
 _BITS = 31
 """Room and number of folios are multiplied in 64 bits."""
 
 
-def first_touch(touched: Touched, room: Room) -> BoolArray:
+def first_touch(touched: FirstTouches, room: Room) -> BoolArray:
     """Fill the top tier as folios are first accessed; what does not fit goes below it.
 
     The default of Linux (MPOL_DEFAULT) for threads on CPUs of the top tier.
@@ -21,12 +21,12 @@ def first_touch(touched: Touched, room: Room) -> BoolArray:
     return filled(touched.pages, room.fast)
 
 
-def slow_first(touched: Touched, room: Room) -> BoolArray:
+def slow_first(touched: FirstTouches, room: Room) -> BoolArray:
     """Fill the lower tiers as folios are first accessed; what does not fit goes above them."""
     return ~filled(touched.pages, room.slow)
 
 
-def interleaved(touched: Touched, room: Room) -> BoolArray:
+def interleaved(touched: FirstTouches, room: Room) -> BoolArray:
     """Deal folios out among the tiers in proportion to their room, in the order of first touch.
 
     As MPOL_WEIGHTED_INTERLEAVE with the room for weights (mm/mempolicy.c, since Linux 6.9).

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from pghot.baselines.folios import BoolArray, I64Array, Room, Touched
+from pghot.baselines.folios import BoolArray, FirstTouches, I64Array, Room
 from pghot.baselines.placements import first_touch, hottest, interleaved
 
 
@@ -43,7 +43,7 @@ class Baselines:
         return {field.name: getattr(self, field.name).to_dict() for field in fields(self)}
 
 
-def baselines(touched: Touched, room: Room, on_fast: BoolArray) -> Baselines:
+def baselines(touched: FirstTouches, room: Room, on_fast: BoolArray) -> Baselines:
     """The baselines of folios, of which those of `on_fast` are placed on the top tier."""
     return Baselines(
         served(touched, on_fast),
@@ -53,17 +53,17 @@ def baselines(touched: Touched, room: Room, on_fast: BoolArray) -> Baselines:
     )
 
 
-def served(touched: Touched, on_fast: BoolArray) -> Share:
+def served(touched: FirstTouches, on_fast: BoolArray) -> Share:
     """The share that a placement serves fast."""
     return _share(touched, lambda accesses: float(accesses[on_fast].sum()))
 
 
-def bound(touched: Touched, room: int) -> Share:
+def bound(touched: FirstTouches, room: int) -> Share:
     """The share that no placement within `room` pages of the top tier exceeds."""
     return _share(touched, lambda accesses: hottest(accesses, touched.pages, room))
 
 
-def _share(touched: Touched, fast: Callable[[I64Array], float]) -> Share:
+def _share(touched: FirstTouches, fast: Callable[[I64Array], float]) -> Share:
     late = touched.late
     return Share(_part(fast, touched.accesses), None if late is None else _part(fast, late))
 

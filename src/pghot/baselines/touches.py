@@ -9,7 +9,7 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.baselines.folios import I64Array, Touched, U64Array
+from pghot.baselines.folios import FirstTouches, I64Array, U64Array
 from pghot.engine.growing import grown
 from pghot.engine.mem_map import MemMap
 
@@ -106,7 +106,7 @@ class Touches:
             return len(time_us)
         return int(np.searchsorted(time_us, np.uint64(self.half_us), side="right"))
 
-    def touched(self, mem_map: MemMap | None = None) -> Touched:
+    def touched(self, mem_map: MemMap | None = None) -> FirstTouches:
         """Give the folios that were accessed, in the order of their first accesses.
 
         `mem_map` knows which pages make a folio; without it each page is one.
@@ -116,7 +116,7 @@ class Touches:
         pfns = sections[places >> _SECTION_SHIFT] << _SECTION_SHIFT
         pfns |= places & (_SECTION - 1)
         early, late = self._early[places], self._late[places]
-        pages = Touched(
+        pages = FirstTouches(
             pfns.astype(np.uint64),
             np.ones(len(places), np.int64),
             early.astype(np.int64),

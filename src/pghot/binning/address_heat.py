@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns, added
+from pghot.binning.columns import TimeColumns, added
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import Place
+from pghot.binning.maps import HeatScope
 from pghot.engine.units import PAGE_SHIFT
 
 COLUMNS = 128
@@ -32,7 +32,7 @@ class AddressHeat:
         self._shift = 0
         self._places: dict[int, int] = {}
         self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, GRAINS), np.uint32)
-        self._columns = Columns(step_us, COLUMNS)
+        self._columns = TimeColumns(step_us, COLUMNS)
         self._columns.keep(self._counts, added)
 
     def add(self, instant: int, pids: npt.NDArray[Any], vaddrs: npt.NDArray[np.uint64]) -> None:
@@ -63,10 +63,10 @@ class AddressHeat:
         pids = keys >> np.uint64(_PAGE_BITS)
         grains = (keys & np.uint64((1 << _PAGE_BITS) - 1)).astype(np.int64)
         counts = self._counts[: self._columns.used]
-        ranges: list[Place] = []
+        ranges: list[HeatScope] = []
         for pid in np.unique(pids).tolist():
             own = np.flatnonzero(pids == pid)
-            place = Place(
+            place = HeatScope(
                 f"pid {pid}", "virtual page", 0, 1 << self._shift, grains[own],
                 counts[:, [order[at] for at in own.tolist()]], self._columns.step_us,
             )  # fmt: skip

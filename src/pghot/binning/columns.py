@@ -30,7 +30,7 @@ def latest(_first: Array, second: Array) -> Array:
     return second
 
 
-class Columns:
+class TimeColumns:
     """At most `most` (even) columns; a row at time t (us) belongs to column (t - 1) // step_us.
 
     So the rows that a wake-up finds are in the column that ends with it.

@@ -18,11 +18,11 @@ Bound = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Above0 = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class _Form(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _FormTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file; what it does not name is refused."""
 
 
-class Series(_Form, frozen=True):
+class Series(_FormTable, frozen=True):
     """Columns of `step_us` of the run's time each, from its start on; lists of one length.
 
     `accesses` offered to the engine; of them `fast` to a page on the top tier, and
@@ -40,7 +40,7 @@ class Series(_Form, frozen=True):
     free_pages: dict[str, list[Count]] = {}
 
 
-class HeatMap(_Form, frozen=True):
+class HeatMap(_FormTable, frozen=True):
     """Accesses by address and time, row by row from the lowest address: rows x columns counts.
 
     `place` names the node, process or region; `part` is `whole` or `hottest`; `unit` says
@@ -60,14 +60,14 @@ class HeatMap(_Form, frozen=True):
     counts: list[Count]
 
 
-class Histogram(_Form, frozen=True):
+class Histogram(_FormTable, frozen=True):
     """How many values there were up to each bound, and above the one before; none are 0."""
 
     upto: list[Bound]
     counts: list[Count]
 
 
-class Binned(_Form, frozen=True):
+class Binned(_FormTable, frozen=True):
     """One run.  `kind`: replay, run or simulation; `name`: its mode or its policy.
 
     `refused` by reason, in folios, over the whole run.  `latency_ms`: calls that move pages;
@@ -89,7 +89,7 @@ class Binned(_Form, frozen=True):
     as_live: bool = False
 
 
-class BinnedFile(_Form, frozen=True):
+class BinnedFile(_FormTable, frozen=True):
     """The file."""
 
     version: int

@@ -22,7 +22,7 @@ GAP_PAGES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HeatScope:
     """What was accessed of a node, a process or a region.
 
     `positions` (ascending) number the accessed grains of `grain_pages` pages; `counts` has
@@ -43,7 +43,7 @@ class Place:
         """All of its accesses."""
         return float(self.counts.sum(dtype=np.float64))
 
-    def ranges(self) -> list[Place]:
+    def ranges(self) -> list[HeatScope]:
         """Split it where a GiB was not accessed."""
         gap = max(GAP_PAGES // self.grain_pages, 1)
         cuts = np.flatnonzero(np.diff(self.positions) > gap) + 1
@@ -63,8 +63,8 @@ class Place:
         start = max(first, min(start, last + 1 - width))
         return [self._map("hottest", start, width), whole]
 
-    def _cut(self, start: int, end: int) -> Place:
-        return Place(
+    def _cut(self, start: int, end: int) -> HeatScope:
+        return HeatScope(
             self.name, self.unit, self.origin, self.grain_pages,
             self.positions[start:end], self.counts[:, start:end], self.step_us,
         )  # fmt: skip

@@ -8,9 +8,9 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns, added
+from pghot.binning.columns import TimeColumns, added
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import Place
+from pghot.binning.maps import HeatScope
 from pghot.engine.memory import Node, U64Array
 from pghot.engine.pfn_ranges import PfnRange, merge
 
@@ -40,7 +40,7 @@ class PfnHeat:
         self._firsts = np.cumsum([0, *map(self._grains, self._nodes)])
         self._spans = self._all_spans()
         self._counts: npt.NDArray[np.uint32] = np.zeros((COLUMNS, self._firsts[-1]), np.uint32)
-        self._columns = Columns(step_us, COLUMNS)
+        self._columns = TimeColumns(step_us, COLUMNS)
         self._columns.keep(self._counts, added)
 
     def add(self, instant: int, pfns: U64Array) -> None:
@@ -83,13 +83,13 @@ class PfnHeat:
                 spans.append((one.start, one.end, base, before + at - stretch.start))
         return np.array(sorted(spans), np.uint64).reshape(-1, 4)
 
-    def _place(self, row: int) -> Place:
+    def _place(self, row: int) -> HeatScope:
         node = self._nodes[row]
         first, end = self._firsts[row], self._firsts[row + 1]
         counts = self._counts[: self._columns.used, first:end]
         seen = np.flatnonzero(counts.any(axis=0))
         positions = np.concatenate([np.arange(*one) for one in self._stretches(node)])
-        return Place(
+        return HeatScope(
             f"node {node.id}", "PFN", node.start_pfn, 1 << self._shift,
             positions[seen], counts[:, seen], self._columns.step_us,
         )  # fmt: skip

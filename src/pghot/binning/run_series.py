@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns, latest, summed
+from pghot.binning.columns import TimeColumns, latest, summed
 from pghot.binning.forms import Series
 from pghot.engine.engine import Engine
 
@@ -22,7 +22,7 @@ class RunSeries:
     """Looks at the engine after each wake-up, at levels not more often than `levels_us`."""
 
     def __init__(self, step_us: int, nids: Sequence[int], levels_us: int = 0) -> None:
-        self._columns = Columns(step_us, COLUMNS)
+        self._columns = TimeColumns(step_us, COLUMNS)
         self._nids = sorted(nids)[:NODES]
         self._gains = self._counts(len(_GAINS))
         self._threshold = self._counts(len(self._nids))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pghot.live.desk import Desk
+    from pghot.live.mailbox import Mailbox
 
 
 def add_attached_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_attached_arguments(parser: argparse.ArgumentParser) -> None:
 
 def control_directory() -> Path:
     """Where runs of this user listen: /run/pghot/ctl, or below XDG_RUNTIME_DIR."""
-    from pghot.linux import lock
+    from pghot.linux.guard import lock
 
     return lock.default_state_dir() / "ctl"
 
@@ -45,8 +45,8 @@ def control_directory() -> Path:
 @contextmanager
 def attached(
     args: argparse.Namespace, given: argparse.Namespace, tell: Callable[[str], None]
-) -> Iterator[Desk | None]:
-    """Open what the options ask for; the desk of the run, None where nobody asks.
+) -> Iterator[Mailbox | None]:
+    """Open what the options ask for; the mailbox of the run, None where nobody asks.
 
     `args` are the run's with nothing left unset, `given` those of the command line alone.
     InputError or PghotError, one line, before anything of the host has changed.
@@ -58,27 +58,27 @@ def attached(
     if args.no_control and not notifier.listens and not any(asked):
         yield None
         return
-    from pghot.live.desk import Desk
+    from pghot.live.mailbox import Mailbox
 
-    desk = Desk()
+    mailbox = Mailbox()
     with ExitStack() as stack:
         if not args.no_control:
-            _open_control(stack, desk, args.control, tell)
+            _open_control(stack, mailbox, args.control, tell)
         if args.metrics is not None:
-            _open_metrics(stack, desk, args.metrics, tell)
+            _open_metrics(stack, mailbox, args.metrics, tell)
         if args.mount is not None:
-            _open_mount(stack, desk, args.mount, tell)
+            _open_mount(stack, mailbox, args.mount, tell)
         if args.config is not None:
             from pghot.cli.reloading import Reload, reloading
 
-            reload = Reload(args.config, given, desk, notifier, tell)
+            reload = Reload(args.config, given, mailbox, notifier, tell)
             stack.enter_context(reloading(reload, tell))
-        stack.enter_context(announced(desk, notifier, tell))
-        yield desk
+        stack.enter_context(announced(mailbox, notifier, tell))
+        yield mailbox
 
 
 def _open_control(
-    stack: ExitStack, desk: Desk, path: Path | None, tell: Callable[[str], None]
+    stack: ExitStack, mailbox: Mailbox, path: Path | None, tell: Callable[[str], None]
 ) -> None:
     import os
 
@@ -92,23 +92,25 @@ def _open_control(
         path = socket_of(directory, os.getpid())
     command = " ".join(shlex.join(sys.orig_argv).split())[:1000]
     about = {"pid": os.getpid(), "version": __version__, "command": command}
-    stack.enter_context(control(desk, path, about, tell))
+    stack.enter_context(control(mailbox, path, about, tell))
 
 
-def _open_metrics(stack: ExitStack, desk: Desk, address: str, tell: Callable[[str], None]) -> None:
+def _open_metrics(
+    stack: ExitStack, mailbox: Mailbox, address: str, tell: Callable[[str], None]
+) -> None:
     from pghot import __version__
     from pghot.serving.metrics import metrics
 
-    url = stack.enter_context(metrics(desk, address, __version__, tell))
+    url = stack.enter_context(metrics(mailbox, address, __version__, tell))
     tell(f"metrics at {url}")
 
 
 def _open_mount(
-    stack: ExitStack, desk: Desk, directory: Path, tell: Callable[[str], None]
+    stack: ExitStack, mailbox: Mailbox, directory: Path, tell: Callable[[str], None]
 ) -> None:
     from pghot.errors import Caution, PghotError
+    from pghot.linux.guard.mounts import clear_dead_mounts, written_down
     from pghot.linux.host import Host
-    from pghot.linux.mounts import clear_dead_mounts, written_down
     from pghot.serving.mount import mounted
 
     for path in clear_dead_mounts(Host())[0]:  # one of them may lie on this very directory
@@ -121,5 +123,5 @@ def _open_mount(
         except PghotError as error:  # at the end of a run, whose result is worth more
             tell(Caution(str(error)))
 
-    stack.enter_context(mounted(desk, directory, end, tell))
+    stack.enter_context(mounted(mailbox, directory, end, tell))
     record.made()

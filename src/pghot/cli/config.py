@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pghot.cli.config_file import Settled
+    from pghot.cli.config_file import MergedOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check or show."""
-    from pghot.cli.config_file import load_config, settle
+    from pghot.cli.config_file import load_config, merge_options
     from pghot.cli.run import requests_of
     from pghot.errors import InputError
 
     config = load_config(args.file) if args.file else None
-    settled = settle(_command_line(), config, str(args.file))
+    merged = merge_options(_command_line(), config, str(args.file))
     if args.action == "show":
-        print(json.dumps(_content(settled), indent=2) if args.json else _toml(settled))
+        print(json.dumps(_content(merged), indent=2) if args.json else _toml(merged))
         return 0
     try:
-        requests_of(settled.args)
+        requests_of(merged.args)
     except InputError as error:
         raise InputError(f"{args.file}: {error}") from error
     print(f"{args.file}: a run would take it")
@@ -50,30 +50,30 @@ def _command_line() -> argparse.Namespace:
     return parser.parse_args([])
 
 
-def _content(settled: Settled) -> dict[str, Any]:
+def _content(merged: MergedOptions) -> dict[str, Any]:
     """Every key with its value, None where there is none, and where that comes from."""
     content: dict[str, Any] = {
-        key: {"value": _plain(value), "from": settled.origins[key]}
-        for key, value in settled.values.items()
+        key: {"value": _plain(value), "from": merged.origins[key]}
+        for key, value in merged.values.items()
     }
     return content | {
         "tunables": {
-            name: {"value": value, "from": origin} for name, value, origin in _tunables(settled)
+            name: {"value": value, "from": origin} for name, value, origin in _tunables(merged)
         }
     }
 
 
-def _toml(settled: Settled) -> str:
+def _toml(merged: MergedOptions) -> str:
     """A file that would do the same, with a remark on each line; what is unset, as one."""
     lines = []
-    for key, value in settled.values.items():
-        text, origin = _plain(value), settled.origins[key]
+    for key, value in merged.values.items():
+        text, origin = _plain(value), merged.origins[key]
         if text is None:
             lines.append(f"# {key}: not set")
         else:
             lines.append(f"{key} = {json.dumps(text, ensure_ascii=False)}  # {origin}")
     lines += ["", "[tunables]"]
-    for name, value, origin in _tunables(settled):
+    for name, value, origin in _tunables(merged):
         if value is None:
             lines.append(f"# {name}: as the host is")
         else:
@@ -81,18 +81,18 @@ def _toml(settled: Settled) -> str:
     return "\n".join(lines)
 
 
-def _tunables(settled: Settled) -> Iterator[tuple[str, int | str | None, str]]:
+def _tunables(merged: MergedOptions) -> Iterator[tuple[str, int | str | None, str]]:
     """Each tunable that a run may set, its value and where that comes from."""
     from pghot.cli.config_check import OF_THE_HOST, default_tunables
     from pghot.cli.config_file import DEFAULT
     from pghot.engine.tunables import ALIASES
 
-    known = default_tunables(settled.args.mode, settled.args.fidelity)
+    known = default_tunables(merged.args.mode, merged.args.fidelity)
     for name, value in (dict.fromkeys(OF_THE_HOST) | known).items():
-        if name in ALIASES and name not in settled.tunables:
+        if name in ALIASES and name not in merged.tunables:
             continue
-        if name in settled.tunables:
-            yield name, settled.tunables[name], settled.tunable_origins[name]
+        if name in merged.tunables:
+            yield name, merged.tunables[name], merged.tunable_origins[name]
         else:
             yield name, value, DEFAULT
 

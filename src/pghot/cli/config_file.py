@@ -107,7 +107,7 @@ def load_config(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class MergedOptions:
     """A run's arguments with nothing left unset, and where each comes from.
 
     `values` are as the file would have them, by key; `origins` and `tunable_origins` say
@@ -121,29 +121,31 @@ class Settled:
     tunable_origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def settle(args: argparse.Namespace, config: Mapping[str, Any] | None, name: str) -> Settled:
+def merge_options(
+    args: argparse.Namespace, config: Mapping[str, Any] | None, name: str
+) -> MergedOptions:
     """Put command line, file and defaults together; `config` is of `load_config`, or None."""
     given = {key for key, dest in ARGUMENTS.items() if getattr(args, dest) is not UNSET}
     config = dict(config or {})
     for keys in filter(given.intersection, _EITHER):
         config = {key: value for key, value in config.items() if key not in keys}
-    settled = argparse.Namespace(**vars(args))
+    merged = argparse.Namespace(**vars(args))
     values, origins = {}, {}
     for key, argument in ARGUMENTS.items():
         if key in given:
             origins[key] = COMMAND_LINE
         elif key in config:
             origins[key] = name
-            setattr(settled, argument, _as_argument(key, config[key]))
+            setattr(merged, argument, _as_argument(key, config[key]))
         else:
             origins[key] = DEFAULT
-            setattr(settled, argument, args.defaults[argument])
-        values[key] = config[key] if origins[key] == name else getattr(settled, argument)
+            setattr(merged, argument, args.defaults[argument])
+        values[key] = config[key] if origins[key] == name else getattr(merged, argument)
     filed = config.get("tunables", {})
     said = dict(text.partition("=")[::2] for text in args.tunables)
-    settled.tunables = [*(f"{n}={v}" for n, v in filed.items() if n not in said), *args.tunables]
+    merged.tunables = [*(f"{n}={v}" for n, v in filed.items() if n not in said), *args.tunables]
     where = dict.fromkeys(filed, name) | dict.fromkeys(said, COMMAND_LINE)
-    return Settled(settled, values, origins, {**filed, **said}, where)
+    return MergedOptions(merged, values, origins, {**filed, **said}, where)
 
 
 def _as_argument(key: str, value: Any) -> Any:

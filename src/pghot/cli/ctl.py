@@ -66,7 +66,7 @@ def _settings(args: argparse.Namespace) -> list[tuple[str, str]]:
 def path_of_run(args: argparse.Namespace) -> Path:
     """The socket that `--control` or `--pid` names, else that of the only run."""
     from pghot.cli.attached import control_directory
-    from pghot.linux import lock
+    from pghot.linux.guard import lock
     from pghot.serving.client import find_run
 
     if args.control is not None:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 def live_hint(host: Host) -> list[str]:
     """Point to `pghot run` where the host has a fast and a slow node."""
     from pghot.errors import PghotError
-    from pghot.linux.topology import read_topology
+    from pghot.linux.nodes.topology import read_topology
 
     try:
         topology = read_topology(host)

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, print, and give 0 where `pghot run` could work, else 1."""
-    from pghot.linux.doctor import diagnose
+    from pghot.linux.doctor.doctor import diagnose
     from pghot.linux.host import Host
 
     diagnosis = diagnose(Host(), args.tiers)

@@ -10,14 +10,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from pghot.cli.config_check import OF_THE_HOST, default_tunables
-from pghot.cli.config_file import Settled, load_config, settle
+from pghot.cli.config_file import MergedOptions, load_config, merge_options
 from pghot.errors import Caution, PghotError
 from pghot.workers import Worker
 
 if TYPE_CHECKING:
     import argparse
 
-    from pghot.live.desk import Desk
+    from pghot.live.mailbox import Mailbox
     from pghot.serving.notify import Notifier
 
 _END_S = 5.0
@@ -25,28 +25,28 @@ _START_S = 1.0
 
 
 class Reload:
-    """Reads the file again and writes the tunables that changed, by the run's desk."""
+    """Reads the file again and writes the tunables that changed, by the run's mailbox."""
 
     def __init__(
         self,
         path: Path,
         args: argparse.Namespace,
-        desk: Desk,
+        mailbox: Mailbox,
         notifier: Notifier,
         tell: Callable[[str], None],
     ) -> None:
         """`args` are the command line's alone: it wins over the new file as over the old."""
         self._path = path
         self._args = args
-        self._desk = desk
+        self._mailbox = mailbox
         self._notifier = notifier
         self._tell = tell
         self._now = self._read()
 
     def reload(self) -> None:
         """Read and write; a file that cannot be read changes nothing, and that is told."""
-        while not (self._desk.state() or self._desk.closed):  # asked for while it starts
-            self._desk.next_state(0, _START_S)
+        while not (self._mailbox.state() or self._mailbox.closed):  # asked for while it starts
+            self._mailbox.next_state(0, _START_S)
         self._notifier.reloading()
         try:
             self._take(self._read())
@@ -54,10 +54,10 @@ class Reload:
             self._tell(Caution(f"not reloaded, the run goes on as it was: {error}"))
         self._notifier.ready()
 
-    def _read(self) -> Settled:
-        return settle(self._args, load_config(self._path), str(self._path))
+    def _read(self) -> MergedOptions:
+        return merge_options(self._args, load_config(self._path), str(self._path))
 
-    def _take(self, new: Settled) -> None:
+    def _take(self, new: MergedOptions) -> None:
         was, self._now = self._now, new
         done = list(self._write(_wanted(was, new)))
         self._tell(f"{self._path}: reloaded: {', '.join(done) or 'no tunable changes'}")
@@ -73,18 +73,18 @@ class Reload:
     def _write(self, wanted: Mapping[str, str]) -> Iterator[str]:
         """Write what differs; what became of each."""
         for name, text in wanted.items():
-            before = self._desk.state().get("tunables", {}).get(name)
+            before = self._mailbox.state().get("tunables", {}).get(name)
             try:
-                self._desk.write(name, text)
+                self._mailbox.write(name, text)
             except (PghotError, ValueError) as error:
                 self._tell(Caution(f"{self._path}: {error}"))
                 continue
-            after = self._desk.state().get("tunables", {}).get(name)
+            after = self._mailbox.state().get("tunables", {}).get(name)
             if after != before:
                 yield f"{name} {before} -> {after}"
 
 
-def _wanted(was: Settled, new: Settled) -> dict[str, str]:
+def _wanted(was: MergedOptions, new: MergedOptions) -> dict[str, str]:
     """The tunables to write: those of the file, and defaults for those no longer in it."""
     defaults = default_tunables(new.args.mode, new.args.fidelity)
     gone = [name for name in was.tunables if name not in new.tunables and name in defaults]

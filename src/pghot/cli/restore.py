@@ -15,9 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Put back what a run left, and print it; 1 where something could not be."""
     from pghot.errors import PghotError
-    from pghot.linux.guard import recover
+    from pghot.linux.guard.lock import refuse_unless_ours
+    from pghot.linux.guard.settings_guard import recover
     from pghot.linux.host import Host
-    from pghot.linux.lock import refuse_unless_ours
 
     refuse_unless_ours()
     restored = recover(Host())

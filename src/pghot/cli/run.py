@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pghot.live.beside import Losses
-    from pghot.live.options import EngineOptions, Options
+    from pghot.live.options import EngineOptions, LiveOptions
     from pghot.live.result import LiveResult
     from pghot.replaying.output import Output
     from pghot.report.live import StatusLine
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     hold_defaults(parser)
 
 
-def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
+def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
     """What the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import options_of
@@ -81,17 +81,17 @@ def requests_of(args: argparse.Namespace) -> tuple[Options, EngineOptions]:
 
 def run(args: argparse.Namespace) -> int:
     """Run the engine until it ends, and tell."""
-    from pghot.cli.config_file import load_config, settle
+    from pghot.cli.config_file import load_config, merge_options
     from pghot.report.live import StatusLine
     from pghot.report.log_lines import JsonLines
 
     config = load_config(args.config) if args.config else None
-    settled = settle(args, config, str(args.config)).args
-    if settled.log_format == "text":
-        return _run(settled, args, StatusLine())
+    merged = merge_options(args, config, str(args.config)).args
+    if merged.log_format == "text":
+        return _run(merged, args, StatusLine())
     lines = JsonLines()
     try:
-        return _run(settled, args, lines)
+        return _run(merged, args, lines)
     except Exception as error:
         status = getattr(error, "exit_status", None)
         if status is None:
@@ -113,7 +113,7 @@ def _run(
     from pghot.cli.next_steps import after_run, print_steps
     from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
-    from pghot.linux.limits import raise_limit
+    from pghot.linux.processes.limits import raise_limit
     from pghot.live.beside import Lasting, Losses
     from pghot.live.run import RESULTS, run_engine
     from pghot.report.live import StatusLine
@@ -133,7 +133,7 @@ def _run(
             logged = losses.beside("the event log", lines.say)
             events = stack.enter_context(Lasting(events_of(args), logged))
             served = losses.beside("what was attached", lines.say)
-            desk = stack.enter_context(Lasting(attached(args, given, lines.say), served))
+            mailbox = stack.enter_context(Lasting(attached(args, given, lines.say), served))
             result, status = run_engine(
                 Host(),
                 options,
@@ -144,7 +144,7 @@ def _run(
                 force=args.force,
                 promotions=output,
                 events=events,
-                desk=desk,
+                mailbox=mailbox,
                 watch=output.binner if output else None,
                 losses=losses,
             )

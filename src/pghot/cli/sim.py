@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pghot.results.provenance import LogFacts
-    from pghot.simulated.scenario import Scenario
+    from pghot.simulated.scenario.scenario import Scenario
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         _list(as_json=args.json)
         return 0
     if args.show is not None:
-        from pghot.simulated.scenario_file import preset_text
+        from pghot.simulated.scenario.file import preset_text
 
         print(preset_text(args.show), end="")
         return 0
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 def scenario_of(args: argparse.Namespace) -> tuple[Scenario, float]:
     """The scenario as the options have it, and its scale; InputError where it is none."""
-    from pghot.policies.registry import POLICIES
-    from pghot.simulated.scaling import scaled
-    from pghot.simulated.scenario_file import load_scenario
+    from pghot.simulated.policies.registry import POLICIES
+    from pghot.simulated.scenario.file import load_scenario
+    from pghot.simulated.scenario.scaling import scaled
 
     scenario = _as_asked(args, load_scenario(args.scenario, POLICIES))
     scale = scale_of(args.scale)
@@ -96,9 +96,9 @@ def _as_asked(args: argparse.Namespace, scenario: Scenario) -> Scenario:
     """The scenario with the settings and the policies of the options."""
     import msgspec
 
-    from pghot.policies.registry import POLICIES
-    from pghot.simulated.scenario_file import checked
-    from pghot.simulated.settings import with_settings
+    from pghot.simulated.policies.registry import POLICIES
+    from pghot.simulated.scenario.file import checked
+    from pghot.simulated.scenario.settings import with_settings
 
     scenario = with_settings(scenario, args.settings, POLICIES)
     if args.policy is not None:
@@ -132,10 +132,10 @@ def _compare(
     from pghot.cli.events import events_of
     from pghot.cli.made import made
     from pghot.errors import InputError
-    from pghot.policies.registry import BOUNDS
-    from pghot.policies.simulate import simulate
     from pghot.report.comparison import Comparison
     from pghot.report.progress import time_progress
+    from pghot.simulated.policies.registry import BOUNDS
+    from pghot.simulated.policies.simulate import simulate
 
     if args.events and len(scenario.policies) != 1:
         raise InputError("--events: wants one policy; choose it with --policy")
@@ -179,8 +179,8 @@ def _compare(
 
 
 def _list(*, as_json: bool) -> None:
-    from pghot.policies.registry import POLICIES
-    from pghot.simulated.scenario_file import load_scenario, presets
+    from pghot.simulated.policies.registry import POLICIES
+    from pghot.simulated.scenario.file import load_scenario, presets
 
     shows = {name: load_scenario(name, POLICIES).shows for name in presets()}
     if as_json:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pghot.live.options import Options
+    from pghot.live.options import LiveOptions
 
 PACE = {
     "scan_delay_ms": ("MS", "wait so long before a new process is scanned"),
@@ -70,12 +70,12 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def options_of(args: argparse.Namespace) -> Options:
+def options_of(args: argparse.Namespace) -> LiveOptions:
     """What the options ask for; InputError where they cannot be."""
     from pghot.errors import InputError
-    from pghot.linux.processes import parse_pids
+    from pghot.linux.processes.targets import parse_pids
     from pghot.live.cost_budget import CostBudget
-    from pghot.live.options import Options, default_pace
+    from pghot.live.options import LiveOptions, default_pace
 
     given = [args.pids is not None, args.everything, args.cgroup is not None, bool(args.words)]
     if sum(given) != 1:
@@ -93,7 +93,7 @@ def options_of(args: argparse.Namespace) -> Options:
                 f"up to {MOST_PERCENT}"
             )
     budget = CostBudget(args.fault_budget / 100, args.sample_budget / 100)
-    return Options(
+    return LiveOptions(
         pids=tuple(parse_pids(args.pids)) if args.pids is not None else (),
         everything=args.everything,
         cgroup=args.cgroup,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pghot.serving.client import Client
     from pghot.top.feed import Feed
-    from pghot.top.state import State
+    from pghot.top.state import TopState
     from pghot.top.virtual_feed import VirtualFeed
 
 POLICY = "pghot-hwhint"
@@ -90,7 +90,7 @@ def _show(feed: Feed) -> int:
     return app.return_code or 0
 
 
-def _print_one(before: State | None, state: State, *, as_json: bool) -> int:
+def _print_one(before: TopState | None, state: TopState, *, as_json: bool) -> int:
     from pghot.top.rates import rates_between
     from pghot.top.text import as_text
 
@@ -101,7 +101,7 @@ def _print_one(before: State | None, state: State, *, as_json: bool) -> int:
     return 0
 
 
-def _states_of_run(args: argparse.Namespace) -> tuple[State | None, State]:
+def _states_of_run(args: argparse.Namespace) -> tuple[TopState | None, TopState]:
     """Two states of a run, one where it ends meanwhile: with two there are rates."""
     from pghot.errors import PghotError
     from pghot.top.published import state_of_run
@@ -114,7 +114,7 @@ def _states_of_run(args: argparse.Namespace) -> tuple[State | None, State]:
     return (states[0] if len(states) > 1 else None), states[-1]
 
 
-def _states(feed: VirtualFeed) -> tuple[State | None, State]:
+def _states(feed: VirtualFeed) -> tuple[TopState | None, TopState]:
     """Wait for the state that was asked for; and the one before, where there is one."""
     from pghot.errors import PghotError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pghot.linux.topology import Topology
+    from pghot.linux.nodes.topology import Topology
 
 TIERS_HELP = "node lists, fastest first, such as 0/1,2: the first is top tier"
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read and print the topology."""
     from pghot.linux.host import Host
-    from pghot.linux.topology import read_topology
+    from pghot.linux.nodes.topology import read_topology
 
     topology = read_topology(Host(), args.tiers)
     if args.output:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(topology: Topology, path: Path, *, force: bool) -> None:
     """Write the machine file; what it says less than the host knows is told."""
     from pghot.files.whole import SHARED, whole_file
-    from pghot.linux.machine_form import machine_form, with_latencies
+    from pghot.linux.nodes.machine_form import machine_form, with_latencies
     from pghot.log.machine_text import machine_text
 
     form = with_latencies(machine_form(topology), topology)

@@ -41,7 +41,7 @@ else:
 
 
 @cython.cclass
-class Targets:
+class TargetNodes:
     """What is known of nodes as targets, by id (`candidates.TargetArrays`)."""
 
     arrays: object
@@ -94,7 +94,7 @@ class Batches:
         self.judged = False
         self.nid = NUMA_NO_NODE
 
-    def fill(self, targets: Targets, limits: Limits) -> bool:
+    def fill(self, targets: TargetNodes, limits: Limits) -> bool:
         """Gather the next batch, without those gathered before; whether more may come.
 
         A batch must go when it holds `batch_max` folios, and before a folio of another
@@ -106,7 +106,7 @@ class Batches:
 
     def promote(
         self,
-        targets: Targets,
+        targets: TargetNodes,
         limits: Limits,
         pages: Pages,
         frames: Any,
@@ -162,7 +162,7 @@ class Batches:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _fill(batches: Batches, targets: Targets, limits: Limits) -> cython.bint:
+def _fill(batches: Batches, targets: TargetNodes, limits: Limits) -> cython.bint:
     at: cython.long
     other: cython.bint
     while batches.next < batches.total:
@@ -197,7 +197,9 @@ def _fill(batches: Batches, targets: Targets, limits: Limits) -> cython.bint:
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _outcome(batches: Batches, at: cython.long, targets: Targets, limits: Limits) -> cython.int:
+def _outcome(
+    batches: Batches, at: cython.long, targets: TargetNodes, limits: Limits
+) -> cython.int:
     """Judge and isolate one candidate."""
     nid: cython.long = batches.candidates[at].nid
     pages: cython.long = batches.candidates[at].pages

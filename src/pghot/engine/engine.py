@@ -9,7 +9,7 @@ from errno import EINVAL
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import fates, recording, throttle
+from pghot.engine import access_outcomes, recording, throttle
 from pghot.engine.ageing import Ageing
 from pghot.engine.fast_path import RecordRules
 from pghot.engine.fault_latency import FaultLatency
@@ -249,7 +249,7 @@ class Engine:
             self._rules.window,
         )
         if self.observer is not None and len(accesses.pfn):
-            foreseen = fates.foresee(
+            foreseen = access_outcomes.foresee(
                 accesses, self.memory.mem_map, self.hot_map, self._recorder.nodes, rules
             )
             self.observer.recorded(foreseen)

@@ -3,7 +3,7 @@
 from pghot.engine.maps cimport Maps
 from pghot.engine.pages cimport Pages
 
-cdef class Rows:
+cdef class AccessArrays:
     cdef readonly object arrays
     cdef readonly long count
     cdef unsigned long *pfn
@@ -33,9 +33,9 @@ cdef class Scratch:
     cdef long initially_on_top
     cdef bint plain
 
-cdef unsigned long locate(Rows rows, long first, long end, Pages pages, Maps maps, Scratch scratch, long at) noexcept nogil
-cdef void settle(Rows rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil
+cdef unsigned long locate(AccessArrays rows, long first, long end, Pages pages, Maps maps, Scratch scratch, long at) noexcept nogil
+cdef void keep_lower_tier_rows(AccessArrays rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil
 cdef void update_kept(long size, int target, RecordRules rules, Maps maps, Scratch scratch) noexcept nogil
-cdef unsigned long update_and_locate(Rows rows, long first, long size, int target, RecordRules rules, Pages pages, Maps maps, Scratch scratch, long at, long at_next) noexcept nogil
+cdef unsigned long update_and_locate(AccessArrays rows, long first, long size, int target, RecordRules rules, Pages pages, Maps maps, Scratch scratch, long at, long at_next) noexcept nogil
 cdef bint update_one(unsigned long place, unsigned long now, int target, RecordRules rules, Maps maps) noexcept nogil
-cdef bint one_time(Rows rows, long first, long end, bint precise) noexcept nogil
+cdef bint one_time(AccessArrays rows, long first, long end, bint precise) noexcept nogil

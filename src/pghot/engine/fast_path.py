@@ -56,7 +56,7 @@ else:
 
 
 @cython.cclass
-class Rows:
+class AccessArrays:
     """Accesses in time order: pointers into four arrays (`recorder.Accesses`)."""
 
     def __init__(self, arrays: Any) -> None:
@@ -181,7 +181,7 @@ def place_in(section: cython.ulong, pfn: cython.ulong) -> cython.ulong:
 @cython.nogil
 @cython.exceptval(check=False)
 def one_time(
-    rows: Rows, first: cython.long, end: cython.long, precise: cython.bint
+    rows: AccessArrays, first: cython.long, end: cython.long, precise: cython.bint
 ) -> cython.bint:
     """Whether the records of the rows [first, end) all get the same time."""
     if precise:
@@ -193,7 +193,7 @@ def one_time(
 @cython.nogil
 @cython.exceptval(check=False)
 def locate(
-    rows: Rows,
+    rows: AccessArrays,
     first: cython.long,
     end: cython.long,
     pages: Pages,
@@ -248,8 +248,8 @@ def _ask_for_rows(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def settle(
-    rows: Rows,
+def keep_lower_tier_rows(
+    rows: AccessArrays,
     first: cython.long,
     size: cython.long,
     pages: Pages,
@@ -300,7 +300,7 @@ def settle(
 def update_kept(
     size: cython.long, target: cython.int, rules: RecordRules, maps: Maps, scratch: Scratch
 ) -> cython.void:
-    """Update the records of the rows that `settle` has kept, each at its time (R2.9)."""
+    """Update the records of the rows that are kept, each at its time (R2.9)."""
     kept: cython.p_ulong = scratch.kept
     when: cython.p_ulong = scratch.when
     marks: cython.p_uchar = maps.marks
@@ -374,7 +374,7 @@ def update_one(
 @cython.nogil
 @cython.exceptval(check=False)
 def update_and_locate(
-    rows: Rows,
+    rows: AccessArrays,
     first: cython.long,
     size: cython.long,
     target: cython.int,
@@ -404,7 +404,7 @@ def update_and_locate(
 @cython.nogil
 @cython.exceptval(check=False)
 def _update_bytes(
-    rows: Rows,
+    rows: AccessArrays,
     first: cython.long,
     size: cython.long,
     rules: RecordRules,
@@ -447,7 +447,7 @@ def _update_bytes(
 @cython.nogil
 @cython.exceptval(check=False)
 def _update_words(
-    rows: Rows,
+    rows: AccessArrays,
     first: cython.long,
     size: cython.long,
     target: cython.int,
@@ -488,7 +488,7 @@ def _update_words(
     return said
 
 
-def update(maps: Maps, rules: RecordRules, rows: Rows) -> None:
+def update(maps: Maps, rules: RecordRules, rows: AccessArrays) -> None:
     """Update the records at places `rows.pfn`, one access each for node `rows.nid`, in order.
 
     R1 alone: R2 is not asked, and no mark is left.  Times ascend.
@@ -503,7 +503,7 @@ def update(maps: Maps, rules: RecordRules, rows: Rows) -> None:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _update_bytes_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
+def _update_bytes_at(rows: AccessArrays, rules: RecordRules, maps: Maps) -> cython.void:
     """`update` of default records."""
     records: cython.p_uchar = maps.bytes
     table: cython.p_uchar = rules.bytes
@@ -533,7 +533,7 @@ def _update_bytes_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _update_words_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
+def _update_words_at(rows: AccessArrays, rules: RecordRules, maps: Maps) -> cython.void:
     """`update` of precision records."""
     records: cython.p_uint = maps.words
     table: cython.p_uint = rules.words
@@ -552,7 +552,7 @@ def _update_words_at(rows: Rows, rules: RecordRules, maps: Maps) -> cython.void:
         )
 
 
-def trace(maps: Maps, rules: RecordRules, rows: Rows, before: Any, after: Any) -> None:
+def trace(maps: Maps, rules: RecordRules, rows: AccessArrays, before: Any, after: Any) -> None:
     """Write to `after` (u32) what the record at each place will be after its access.
 
     As `update`, but the records are put back as they were; the caller records them next.

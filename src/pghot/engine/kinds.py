@@ -13,7 +13,7 @@ ODD_KIND = {1: ODD, 2: WIDE_ODD}
 """By the bytes a page takes: the number that says that it has a row of its own."""
 
 
-class Row(NamedTuple):
+class PageKind(NamedTuple):
     """Metadata of a page.
 
     `nid` counts where `flags` have MOVED.  `pages`: the folio's size at its first page; at
@@ -26,23 +26,23 @@ class Row(NamedTuple):
     memcg: int = 0
     odd: bool = False
 
-    def moved_to(self, nid: int) -> Row:
+    def moved_to(self, nid: int) -> PageKind:
         """The row on a node that is not its section's."""
         return self._replace(flags=self.flags | MOVED, nid=nid)
 
-    def of_memcg(self, memcg: int) -> Row:
+    def of_memcg(self, memcg: int) -> PageKind:
         """The row in a memcg."""
         return self._replace(memcg=memcg)
 
-    def not_online(self) -> Row:
+    def not_online(self) -> PageKind:
         """The row of no memory."""
         return self._replace(flags=self.flags | OFFLINE)
 
-    def in_folio(self, pages: int) -> Row:
+    def in_folio(self, pages: int) -> PageKind:
         """The row in an aligned folio: of its first page, or with minus its size of another."""
         return self._replace(flags=self.flags | COMPOUND, pages=pages)
 
-    def at_home(self) -> Row:
+    def at_home(self) -> PageKind:
         """The row on its section's own node."""
         return self._replace(flags=self.flags & ~MOVED, nid=0)
 
@@ -58,9 +58,9 @@ class Kinds:
         self.odd_place: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.changed = False
         """Whether an array was replaced since this was last made False."""
-        self._numbers: dict[Row, int] = {}
+        self._numbers: dict[PageKind, int] = {}
         self._moves: dict[int, _Moves] = {}
-        self.number(Row())
+        self.number(PageKind())
 
     @property
     def count(self) -> int:
@@ -76,9 +76,9 @@ class Kinds:
         """Flags, nid, pages and memcg by row, and the places of odd pages, ascending."""
         return self.flags, self.nid, self.pages, self.memcg, self.odd_place
 
-    def row(self, number: int) -> Row:
+    def row(self, number: int) -> PageKind:
         """The row of a number."""
-        return Row(
+        return PageKind(
             int(self.flags[number]),
             int(self.nid[number]),
             int(self.pages[number]),
@@ -86,7 +86,7 @@ class Kinds:
             number >= SHARED_ROWS,
         )
 
-    def number(self, row: Row) -> int:
+    def number(self, row: PageKind) -> int:
         """Number of a shared row; a new one where there is none yet."""
         known = self._numbers.get(row)
         if known is not None:
@@ -129,7 +129,7 @@ class Kinds:
         first, last = (SHARED_ROWS + np.searchsorted(self.odd_place, at) for at in (start, end))
         return self.pages[first:last]
 
-    def put_odd(self, places: npt.NDArray[np.int64], rows: list[Row]) -> None:
+    def put_odd(self, places: npt.NDArray[np.int64], rows: list[PageKind]) -> None:
         """Write rows of their own for pages, new ones where they have none."""
         fresh = np.setdiff1d(places, self.odd_place)
         if len(fresh):
@@ -153,7 +153,7 @@ class Kinds:
         self.flags, self.nid, self.pages, self.memcg = parts
         self.changed = True
 
-    def _write(self, number: int, row: Row) -> None:
+    def _write(self, number: int, row: PageKind) -> None:
         self.flags[number] = row.flags
         self.nid[number] = row.nid
         self.pages[number] = row.pages

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pghot.engine import candidates as found
 from pghot.engine import throttle
-from pghot.engine.batches import Batches, Targets
+from pghot.engine.batches import Batches, TargetNodes
 from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
 from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
@@ -283,7 +283,7 @@ class _Targets:
             for nid in self.nids:
                 top = self._memory.node_is_toptier(nid)
                 self._arrays.promotable[nid] = top and self._memory.node_online(nid)
-        self.loops = Targets(self._arrays)
+        self.loops = TargetNodes(self._arrays)
         self.refresh()
 
     def refresh(self) -> None:

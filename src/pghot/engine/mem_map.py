@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown
-from pghot.engine.kinds import ODD_KIND, Kinds, Row
+from pghot.engine.kinds import ODD_KIND, Kinds, PageKind
 from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
 from pghot.engine.pages import Pages
 from pghot.engine.pfn_arrays import pfns_of
@@ -145,7 +145,7 @@ class MemMap:
         self.nid[slots] = nid
         self._sections_changed()
         holes = pfns_of(subtract(sections, ranges))
-        self._change(self.places(holes), Row.not_online)
+        self._change(self.places(holes), PageKind.not_online)
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
         """Forget the sections of a range and all that is known of their pages."""
@@ -248,7 +248,7 @@ class MemMap:
         places = self.places(pfns)
         for memcg in np.unique(memcgs[new]).tolist():
             same = new & ~resized & (memcgs == memcg)
-            self._change(places[same], partial(Row.of_memcg, memcg=memcg))
+            self._change(places[same], partial(PageKind.of_memcg, memcg=memcg))
             for count in np.unique(pages[resized & (memcgs == memcg)]).tolist():
                 fresh = pfns[resized & (memcgs == memcg) & (pages == count)]
                 self._make_folios(fresh, count, memcg)
@@ -296,7 +296,7 @@ class MemMap:
         else:
             self._change(np.array([place]), lambda row: row.moved_to(nid))
 
-    def write_rows(self, rows: tuple[Row, ...]) -> npt.NDArray[np.int32]:
+    def write_rows(self, rows: tuple[PageKind, ...]) -> npt.NDArray[np.int32]:
         """Numbers of rows that loops write by themselves (`Pages`)."""
         numbers = np.array([self.kinds.number(row) for row in rows], np.int32)
         self.pages()
@@ -326,7 +326,7 @@ class MemMap:
         for part, pages in ((places[:, 0], size), (places[:, 1:].ravel(), -size)):
             self._change(
                 part,
-                partial(Row.in_folio, pages=pages),
+                partial(PageKind.in_folio, pages=pages),
             )
 
     def _split(self, pfn: int, pages: int) -> None:
@@ -339,7 +339,7 @@ class MemMap:
                 places, lambda row: row._replace(flags=row.flags & ~COMPOUND, pages=1, odd=False)
             )
 
-    def _change(self, places: I64Array, change: Callable[[Row], Row]) -> None:
+    def _change(self, places: I64Array, change: Callable[[PageKind], PageKind]) -> None:
         """Replace the rows of pages by what `change` makes of them."""
         if not len(places):
             return
@@ -361,7 +361,7 @@ class MemMap:
             kind[odd] = self.kinds.odd_rows(places[odd])
         return kind
 
-    def _set_shared(self, places: I64Array, rows: list[Row], which: I64Array) -> None:
+    def _set_shared(self, places: I64Array, rows: list[PageKind], which: I64Array) -> None:
         """Assign pages rows that they share with others: `rows[which]`."""
         if (self._kind[places] == self._odd).any():
             self.kinds.drop_odd(places)
@@ -371,7 +371,7 @@ class MemMap:
         steps = np.array([_steps_by_one(row) for row in rows])
         self._note(places, steps[which])
 
-    def _set_odd(self, places: I64Array, rows: list[Row]) -> None:
+    def _set_odd(self, places: I64Array, rows: list[PageKind]) -> None:
         """Assign pages rows of their own."""
         self.kinds.put_odd(places, rows)
         self._kind[places] = self._odd
@@ -439,7 +439,7 @@ class MemMap:
         self._pages = None
 
 
-def _steps_by_one(row: Row) -> bool:
+def _steps_by_one(row: PageKind) -> bool:
     """Whether kmigrated would step by one page where it stands on such a page of a folio."""
     return bool(row.flags & COMPOUND and row.flags & _STEPS_BY_ONE)
 

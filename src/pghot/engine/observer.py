@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedAccesses:
     """Accesses in time order and, item by item, what becomes of each (R2).
 
-    `fates` (u8) are codes of `reasons.ACCESS`.  `folios` (u64) and `pages` (i64): first PFN and
+    `outcomes` (u8) are codes of `reasons.ACCESS`.  `folios` (u64) and `pages` (i64): first PFN and
     size of the folio that was accessed; the PFN itself and 1 where there is no such page.
     `records` (u32): the folio's record after the access where that is recorded, else 0.
     """
 
     accesses: Accesses
-    fates: npt.NDArray[np.uint8]
+    outcomes: npt.NDArray[np.uint8]
     folios: U64Array
     pages: npt.NDArray[np.int64]
     records: npt.NDArray[np.uint32]
@@ -59,7 +59,7 @@ class Observer(Protocol):
         `rows` counts the call's accesses; one that comes twice counts twice (`fault_latency`).
         """
 
-    def recorded(self, recorded: Recorded) -> None:
+    def recorded(self, recorded: RecordedAccesses) -> None:
         """Take accesses that an engine that has started is about to record, or ignore."""
 
     def moved(self, batch: Batch, now: int) -> None:

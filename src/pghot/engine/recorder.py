@@ -24,18 +24,18 @@ if cython.compiled:
         TOP,
     )
     from cython.cimports.pghot.engine.fast_path import (
+        AccessArrays,
         RecordRules,
-        Rows,
         Scratch,
+        keep_lower_tier_rows,
         locate,
         one_time,
-        settle,
         update_and_locate,
         update_kept,
     )
     from cython.cimports.pghot.engine.maps import Maps
     from cython.cimports.pghot.engine.pages import Pages, place_of
-    from cython.cimports.pghot.engine.slow_path import NodeFlags, Tally, one_by_one, verdict
+    from cython.cimports.pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
     from cython.cimports.pghot.engine.units import (
         BLOCK_SHIFT,
         NID_MAX,
@@ -55,18 +55,18 @@ else:
         TOP,
     )
     from pghot.engine.fast_path import (
+        AccessArrays,
         RecordRules,
-        Rows,
         Scratch,
+        keep_lower_tier_rows,
         locate,
         one_time,
-        settle,
         update_and_locate,
         update_kept,
     )
     from pghot.engine.maps import Maps
     from pghot.engine.pages import Pages, place_of
-    from pghot.engine.slow_path import NodeFlags, Tally, one_by_one, verdict
+    from pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
     from pghot.engine.units import (
         BLOCK_SHIFT,
         NID_MAX,
@@ -76,13 +76,13 @@ else:
 
 
 def record_rows(
-    rows: Rows,
+    rows: AccessArrays,
     pages: Pages,
     maps: Maps,
     nodes: NodeFlags,
     rules: RecordRules,
     scratch: Scratch,
-    tally: Tally,
+    tally: CallCounts,
 ) -> None:
     """Record accesses in order (R2); `tally` is added to."""
     with cython.nogil:
@@ -94,13 +94,13 @@ def record_rows(
 @cython.nogil
 @cython.exceptval(check=False)
 def _record(
-    rows: Rows,
+    rows: AccessArrays,
     pages: Pages,
     maps: Maps,
     nodes: NodeFlags,
     rules: RecordRules,
     scratch: Scratch,
-    tally: Tally,
+    tally: CallCounts,
 ) -> cython.void:
     count: cython.long = rows.count
     first: cython.long = 0
@@ -134,7 +134,7 @@ def _record(
         else:
             said = locate(rows, end, after, pages, maps, scratch, at)
             if alike:
-                settle(rows, first, size, pages, scratch, here)
+                keep_lower_tier_rows(rows, first, size, pages, scratch, here)
             if alike and scratch.plain:
                 update_kept(scratch.staying, target, rules, maps, scratch)
                 _count(tally, size, rows.source[first], scratch.staying, scratch.initially_on_top)
@@ -149,7 +149,7 @@ def _record(
 @cython.nogil
 @cython.exceptval(check=False)
 def _alike(
-    rows: Rows, first: cython.long, end: cython.long, nodes: NodeFlags, rules: RecordRules
+    rows: AccessArrays, first: cython.long, end: cython.long, nodes: NodeFlags, rules: RecordRules
 ) -> cython.bint:
     """Whether the rows [first, end) agree on node and source, and R2.2, R2.3 and R2.5 let them.
 
@@ -173,7 +173,7 @@ def _alike(
 @cython.nogil
 @cython.exceptval(check=False)
 def _count(
-    tally: Tally,
+    tally: CallCounts,
     size: cython.long,
     source: cython.long,
     recorded: cython.long,
@@ -190,7 +190,7 @@ def _count(
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _raise_flags(rows: Rows, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
+def _raise_flags(rows: AccessArrays, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
     """Raise the flags of blocks, sections and nodes that the fast path has left marks on.
 
     By block, or by row where there are fewer rows.

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.blocks import BLOCK, PAGE_MOVED, PAGE_NOT_PLAIN, PAGE_ON_TOP, SOURCES
-from pghot.engine.fast_path import RecordRules, Rows, Scratch
+from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch
 from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
 from pghot.engine.page_flags import MOVED
 from pghot.engine.recorder import fill_sections, record_rows
-from pghot.engine.slow_path import NodeFlags, Tally
+from pghot.engine.slow_path import CallCounts, NodeFlags
 from pghot.engine.units import NID_MAX
 from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY, Vmstat
 
@@ -83,9 +83,9 @@ class Recorder:
         """Record accesses (R2)."""
         if not len(accesses.pfn):
             return
-        tally = Tally()
+        tally = CallCounts()
         maps, pages = self._hot_map.maps(), self._memory.mem_map.pages()
-        record_rows(Rows(accesses), pages, maps, self._flags, rules, self._now(), tally)
+        record_rows(AccessArrays(accesses), pages, maps, self._flags, rules, self._now(), tally)
         self.refused += tally.refused
         self.on_toptier += tally.on_toptier
         self.initially_on_toptier += tally.initially_on_toptier

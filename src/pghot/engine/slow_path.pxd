@@ -1,6 +1,6 @@
 # The rules of R2 one by one, for the recorder (slow_path.py).
 
-from pghot.engine.fast_path cimport RecordRules, Rows, Scratch
+from pghot.engine.fast_path cimport RecordRules, AccessArrays, Scratch
 from pghot.engine.maps cimport Maps
 from pghot.engine.pages cimport Pages
 
@@ -10,7 +10,7 @@ cdef class NodeFlags:
     cdef unsigned char *online
     cdef unsigned char *activate
 
-cdef class Tally:
+cdef class CallCounts:
     cdef readonly long taken
     cdef readonly long hardware
     cdef readonly long recorded
@@ -19,4 +19,4 @@ cdef class Tally:
     cdef readonly long initially_on_toptier
 
 cdef int verdict(int nid, int source, RecordRules rules, NodeFlags nodes) noexcept nogil
-cdef void one_by_one(Rows rows, long first, long end, Pages pages, Maps maps, NodeFlags nodes, RecordRules rules, Scratch scratch, long at, Tally tally) noexcept nogil
+cdef void one_by_one(AccessArrays rows, long first, long end, Pages pages, Maps maps, NodeFlags nodes, RecordRules rules, Scratch scratch, long at, CallCounts tally) noexcept nogil

@@ -9,7 +9,12 @@ import cython
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import u8
     from cython.cimports.pghot.engine.blocks import ABSENT, DISABLED, REFUSE, SOURCES, TAKE
-    from cython.cimports.pghot.engine.fast_path import RecordRules, Rows, Scratch, update_one
+    from cython.cimports.pghot.engine.fast_path import (
+        AccessArrays,
+        RecordRules,
+        Scratch,
+        update_one,
+    )
     from cython.cimports.pghot.engine.maps import Maps
     from cython.cimports.pghot.engine.page_flags import (
         COMPOUND,
@@ -28,7 +33,7 @@ if cython.compiled:
 else:
     from pghot.engine.arrays import u8
     from pghot.engine.blocks import ABSENT, DISABLED, REFUSE, SOURCES, TAKE
-    from pghot.engine.fast_path import RecordRules, Rows, Scratch, update_one
+    from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch, update_one
     from pghot.engine.maps import Maps
     from pghot.engine.page_flags import (
         COMPOUND,
@@ -59,7 +64,7 @@ class NodeFlags:
 
 
 @cython.cclass
-class Tally:
+class CallCounts:
     """Counts of a call.
 
     Accesses taken (R2.4), those of them that are hardware hints, recorded (R2.9),
@@ -95,7 +100,7 @@ def verdict(
 @cython.nogil
 @cython.exceptval(check=False)
 def one_by_one(
-    rows: Rows,
+    rows: AccessArrays,
     first: cython.long,
     end: cython.long,
     pages: Pages,
@@ -104,7 +109,7 @@ def one_by_one(
     rules: RecordRules,
     scratch: Scratch,
     at: cython.long,
-    tally: Tally,
+    tally: CallCounts,
 ) -> cython.void:
     """Take the rows [first, end) through the rules; their places are at `at` and on."""
     place: cython.long

@@ -6,7 +6,7 @@ from itertools import product
 
 from pghot.engine.tunables import TUNABLES
 from pghot.exploring.trials import Candidate
-from pghot.policies.registry import POLICIES
+from pghot.simulated.policies.registry import POLICIES
 
 FIRST_TOUCH, INTERLEAVE, ORACLE = "none", "interleave", "oracle"
 DEFAULTS = ("pghot-hintfault", "pghot-hwhint")

@@ -11,16 +11,16 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.exploring.curve import curve
 from pghot.exploring.curve_result import Curve
 from pghot.exploring.fast_node import footprint_of_scenario, scenario_with
-from pghot.exploring.log_scenario import LogFacts, scenario_of_log
+from pghot.exploring.log_scenario import LogExtent, scenario_of_log
 from pghot.exploring.tally import BOUND
 from pghot.log.machine import Machine
 from pghot.log.read import open_log
-from pghot.policies.registry import POLICIES
 from pghot.replaying.driver import machine_of
 from pghot.results.prices import Prices, prices_on
-from pghot.simulated.scaling import scaled
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import load_scenario
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import load_scenario
+from pghot.simulated.scenario.scaling import scaled
+from pghot.simulated.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def case_of_log(
     if latency_ns is not None:
         fast, slow = latency_ns
         prices = replace(prices, fast_ns=fast, slow_ns=slow, latency_source="as given")
-    facts = LogFacts(path, found.whole.accesses, found.whole.pages, found.span_us)
+    facts = LogExtent(path, found.whole.accesses, found.whole.pages, found.span_us)
     return Case(
         name=str(path),
         kind="log",

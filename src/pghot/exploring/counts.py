@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.baselines.folios import Touched
+from pghot.baselines.folios import FirstTouches
 from pghot.exploring.reuse import Hashes, hashed
 from pghot.workloads.page_units import PageUnits
 
@@ -23,7 +23,7 @@ class Sampled(NamedTuple):
     `rate`: share of all pages that these are, by a hash of the PFN; 1 where they are all.
     """
 
-    touched: Touched
+    touched: FirstTouches
     odd: npt.NDArray[np.int64]
     rate: float
 
@@ -33,7 +33,7 @@ class Sampled(NamedTuple):
         return Sampled(chosen(self.touched, mine), self.odd[mine], self.rate / splits)
 
 
-class Counts:
+class PageCounts:
     """Counts accesses by page; `MOST_PAGES` at the most, 40 bytes each."""
 
     def __init__(self, most: int = MOST_PAGES) -> None:
@@ -61,7 +61,7 @@ class Counts:
         count = self._units.count
         early, late, odd = self._counts[:, :count]
         pages = np.ones(count, np.int64)
-        return Sampled(Touched(self._units.keys(), pages, early, late), odd, 2.0**-self.shift)
+        return Sampled(FirstTouches(self._units.keys(), pages, early, late), odd, 2.0**-self.shift)
 
     def _is_mine(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         mine: npt.NDArray[np.bool_] = hashes >> np.uint64(64 - self.shift) == 0
@@ -84,7 +84,7 @@ class Counts:
         self._counts = np.ascontiguousarray(kept)
 
 
-def chosen(touched: Touched, mine: npt.NDArray[np.bool_]) -> Touched:
+def chosen(touched: FirstTouches, mine: npt.NDArray[np.bool_]) -> FirstTouches:
     """Some of the pages."""
     late = None if touched.late is None else touched.late[mine]
-    return Touched(touched.pfn[mine], touched.pages[mine], touched.early[mine], late)
+    return FirstTouches(touched.pfn[mine], touched.pages[mine], touched.early[mine], late)

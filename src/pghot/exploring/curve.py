@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pghot.baselines.folios import Touched, placed_fast, room_for
+from pghot.baselines.folios import FirstTouches, placed_fast, room_for
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.mem_map import MemMap
 from pghot.errors import InputError
@@ -17,7 +17,7 @@ from pghot.exploring.price import Price
 from pghot.exploring.rows import ANYWHERE, good_rows
 from pghot.exploring.scopes import BY, Scopes, scopes_by
 from pghot.exploring.sizes import FastSize, sizes_up_to
-from pghot.exploring.tally import STEADY, WHOLE, Tally, placed_lines
+from pghot.exploring.tally import STEADY, WHOLE, AccessTally, placed_lines
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
@@ -76,7 +76,7 @@ class _Pass:
             log.path, self._machine or ANYWHERE, ragged=log.ragged, skip_bad=skip_bad
         )
         self._first_us = self._last_us = 0
-        self._tally = Tally()
+        self._tally = AccessTally()
         self._by = by
         self._scopes = scopes_by(by, log) if by else None
         self._sources = np.zeros(len(SOURCES), np.int64)
@@ -104,7 +104,7 @@ class _Pass:
         if self._machine is not None:
             mem_map = ArrayMemory(self._machine.nodes, self._machine.folios).mem_map
         whole = self._scope("", self._tally, sizes, mem_map)
-        scopes: Scopes | list[tuple[str, Tally]] = self._scopes or []
+        scopes: Scopes | list[tuple[str, AccessTally]] = self._scopes or []
         return Curve(
             log=str(self._log.path),
             taken_by=self._log.metadata.taken_by if self._log.metadata else "",
@@ -122,7 +122,7 @@ class _Pass:
         )
 
     def _scope(
-        self, name: str, tally: Tally, sizes: tuple[FastSize, ...], mem_map: MemMap | None
+        self, name: str, tally: AccessTally, sizes: tuple[FastSize, ...], mem_map: MemMap | None
     ) -> Scope:
         sampled = tally.counted()
         pages = sampled.touched.footprint
@@ -135,7 +135,7 @@ class _Pass:
         lines += tally.lru_lines(at, PARTS)
         return Scope(name, tally.accesses, pages, at, tuple(lines), sampled.rate, tally.lru_rate)
 
-    def _slow_room(self, touched: Touched, mem_map: MemMap) -> int:
+    def _slow_room(self, touched: FirstTouches, mem_map: MemMap) -> int:
         """Give the pages that the machine has below the top tier for the log's folios."""
         assert self._machine is not None  # noqa: S101 - there is a mem_map
         folios = touched.as_folios(mem_map)

@@ -15,7 +15,7 @@ from pghot.engine.units import PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.log.machine import MAX_PFN, Machine
 from pghot.log.read import open_log
-from pghot.simulated.scenario import NodeTable, Scenario
+from pghot.simulated.scenario.scenario import NodeTable, Scenario
 from pghot.workloads.page_units import PageUnits
 
 

@@ -15,8 +15,8 @@ from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 from pghot.exploring.sizes import FastSize, parse_fast
-from pghot.policies.registry import POLICIES
-from pghot.simulated.scenario_file import presets
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import presets
 from pghot.tables import convert_tables, read_toml
 
 MOST_POINTS = 1_000_000

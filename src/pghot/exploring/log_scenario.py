@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.errors import InputError
-from pghot.policies.registry import POLICIES
 from pghot.results.prices import Prices
-from pghot.simulated.scenario import Scenario
-from pghot.simulated.scenario_file import from_dict
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.scenario.file import from_dict
+from pghot.simulated.scenario.scenario import Scenario
 
 TICK_MS = 50
 """Step of the simulation: five times the usual one, which moves shares by less than a point."""
@@ -25,7 +25,7 @@ SAMPLED_OPS = 16
 """The least period of the sampler, and operations to an access: every row can be sampled."""
 
 
-class LogFacts(NamedTuple):
+class LogExtent(NamedTuple):
     """What a scenario takes of a log."""
 
     path: Path
@@ -34,7 +34,7 @@ class LogFacts(NamedTuple):
     span_us: int
 
 
-def scenario_of_log(log: LogFacts, fast_pages: int, prices: Prices) -> Scenario:
+def scenario_of_log(log: LogExtent, fast_pages: int, prices: Prices) -> Scenario:
     """Give a scenario whose accesses are the rows of a log, at their times.
 
     Each row is an access of one thread; all pages are allocated by first touch on a fast

@@ -26,7 +26,7 @@ STUDENT_T = 2.365
 _SPLIT_BITS = 8
 
 
-class Lru:
+class LruShares:
     """Takes accesses in order; memory is fixed, some MB, whatever the log."""
 
     def __init__(self, pages: int = PAGES) -> None:

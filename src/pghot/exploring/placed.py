@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.baselines.folios import I64Array, Room, Touched
+from pghot.baselines.folios import FirstTouches, I64Array, Room
 from pghot.baselines.placements import first_touch, interleaved
 
 Shares = npt.NDArray[np.float64]
 
 
-def bound_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Shares:
+def bound_shares(touched: FirstTouches, accesses: I64Array, sizes: I64Array) -> Shares:
     """The most that any placement serves (`baselines.placements.hottest`) at each size.
 
     `accesses` of each folio, of the whole log or of its second half; sizes in pages.
@@ -29,7 +29,7 @@ def bound_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Share
     return _shares(served[whole].astype(np.float64) + left * next_heat, accesses)
 
 
-def first_touch_shares(touched: Touched, accesses: I64Array, sizes: I64Array) -> Shares:
+def first_touch_shares(touched: FirstTouches, accesses: I64Array, sizes: I64Array) -> Shares:
     """The share where the top tier is filled in the order of first touch."""
     if (touched.pages == 1).all():
         served = np.concatenate([[0], np.cumsum(accesses)])
@@ -38,13 +38,15 @@ def first_touch_shares(touched: Touched, accesses: I64Array, sizes: I64Array) ->
     return _shares(np.array(fast, np.float64), accesses)
 
 
-def interleave_shares(touched: Touched, accesses: I64Array, sizes: I64Array, slow: int) -> Shares:
+def interleave_shares(
+    touched: FirstTouches, accesses: I64Array, sizes: I64Array, slow: int
+) -> Shares:
     """The share where folios are dealt out in proportion to the room, `slow` below."""
     fast = [accesses[interleaved(touched, Room(size, slow))].sum() for size in sizes.tolist()]
     return _shares(np.array(fast, np.float64), accesses)
 
 
-def held_out_shares(touched: Touched, odd: I64Array, sizes: I64Array) -> Shares:
+def held_out_shares(touched: FirstTouches, odd: I64Array, sizes: I64Array) -> Shares:
     """What the hottest pages by every other access serve of the accesses between.
 
     The pages that samples show as hottest are partly so by chance, and the bound is too

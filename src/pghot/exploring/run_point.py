@@ -19,11 +19,11 @@ from pghot.exploring.inputs import Input, canonical, local, machine_named, scena
 from pghot.exploring.kept_log import kept_log
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
 from pghot.replaying.driver import machine_of, replay
 from pghot.replaying.settings import Settings
-from pghot.simulated.settings import with_settings
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.scenario.settings import with_settings
 
 Row = dict[str, Any]
 """A point that has run: `key`, `duration_s`, `error` (None or a line), `figures` by name."""

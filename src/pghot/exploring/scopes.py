@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.exploring.tally import Tally
+from pghot.exploring.tally import AccessTally
 from pghot.log.read import Log
 from pghot.log.regions import RegionNames, regions_of
 from pghot.log.schema import Columns
@@ -33,7 +33,7 @@ class Scopes:
     def __init__(self, keys: Callable[[Columns], Keys], name_of: NameOf) -> None:
         self._keys = keys
         self._name_of = name_of
-        self._tallies: dict[int | None, Tally] = {}
+        self._tallies: dict[int | None, AccessTally] = {}
 
     def add(self, columns: Columns, part: int, odd: npt.NDArray[np.bool_]) -> None:
         """Take rows."""
@@ -43,13 +43,13 @@ class Scopes:
             mine = which == number
             self._tally(key).add(columns["pfn"][mine], part, odd[mine])
 
-    def _tally(self, key: int) -> Tally:
+    def _tally(self, key: int) -> AccessTally:
         own = key if key in self._tallies or len(self._tallies) < MOST else None
         if own not in self._tallies:
-            self._tallies[own] = Tally(PAGES_EACH, SAMPLED_EACH)
+            self._tallies[own] = AccessTally(PAGES_EACH, SAMPLED_EACH)
         return self._tallies[own]
 
-    def __iter__(self) -> Iterator[tuple[str, Tally]]:
+    def __iter__(self) -> Iterator[tuple[str, AccessTally]]:
         """Names and tallies, those with most accesses first."""
         order = sorted(self._tallies.items(), key=lambda item: -item[1].accesses)
         for key, tally in order:

@@ -24,7 +24,7 @@ POINTS, TABLE, GRID = "points.jsonl", "sweep.parquet", "grid.json"
 Row = dict[str, Any]
 
 
-class Store:
+class PointStore:
     """The rows of a directory, or of none (`path` None: in memory alone)."""
 
     def __init__(self, path: Path | None, stream: RawIOBase | None) -> None:
@@ -52,10 +52,10 @@ class Store:
 
 
 @contextmanager
-def open_store(path: Path | None) -> Iterator[Store]:
+def open_store(path: Path | None) -> Iterator[PointStore]:
     """Hold a directory for one sweep; InputError where another writes there."""
     if path is None:
-        yield Store(None, None)
+        yield PointStore(None, None)
         return
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def open_store(path: Path | None) -> Iterator[Store]:
                 f"{path}: another sweep is writing there; wait for it or choose another -o"
             ) from None
         _end_line(stream, path / POINTS)
-        yield Store(path, stream)
+        yield PointStore(path, stream)
 
 
 def read_rows(path: Path) -> dict[str, Row]:

@@ -16,7 +16,7 @@ from pghot.exploring.grid import Grid, Point, points_of
 from pghot.exploring.groups import DIED, run_groups
 from pghot.exploring.inputs import Input, canonical, load_inputs, version
 from pghot.exploring.run_point import key_of
-from pghot.exploring.store import TABLE, Store, open_store, read_grid, read_rows, write_grid
+from pghot.exploring.store import TABLE, PointStore, open_store, read_grid, read_rows, write_grid
 from pghot.exploring.sweep_result import Row, Sweep
 from pghot.files.whole import SHARED, whole_file
 
@@ -117,7 +117,7 @@ def _run(
     points: Sequence[Point],
     keys: Mapping[int, str],
     inputs: Mapping[str, Input],
-    store: Store,
+    store: PointStore,
     executor: Executor | None,
     progress: Progress | None,
 ) -> int:

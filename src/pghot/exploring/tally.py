@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pghot.baselines.folios import I64Array, Touched
+from pghot.baselines.folios import FirstTouches, I64Array
 from pghot.engine.mem_map import MemMap
-from pghot.exploring.counts import MOST_PAGES, Counts, Sampled
-from pghot.exploring.lru import PAGES, SPLITS, STUDENT_T, Lru
+from pghot.exploring.counts import MOST_PAGES, PageCounts, Sampled
+from pghot.exploring.lru import PAGES, SPLITS, STUDENT_T, LruShares
 from pghot.exploring.placed import (
     bound_shares,
     first_touch_shares,
@@ -45,12 +45,12 @@ class Line:
     error: Shares
 
 
-class Tally:
+class AccessTally:
     """Takes the accesses of a log, or of a part of it."""
 
     def __init__(self, pages: int = MOST_PAGES, sampled: int = PAGES) -> None:
-        self._counts = Counts(pages)
-        self._lru = Lru(sampled)
+        self._counts = PageCounts(pages)
+        self._lru = LruShares(sampled)
         self.accesses = 0
 
     def add(self, pfns: npt.NDArray[np.uint64], part: int, odd: npt.NDArray[np.bool_]) -> None:
@@ -73,7 +73,7 @@ class Tally:
         return self._lru.rate
 
 
-Placed = Callable[[Touched, I64Array, I64Array], Shares]
+Placed = Callable[[FirstTouches, I64Array, I64Array], Shares]
 """Shares of folios, of which each has so many accesses, at these sizes."""
 
 
@@ -111,7 +111,7 @@ def _error(rule: Placed, sampled: Sampled, sizes: I64Array, part: str) -> Shares
     return error
 
 
-def _accesses(touched: Touched, part: str) -> I64Array:
+def _accesses(touched: FirstTouches, part: str) -> I64Array:
     return touched.accesses if part == WHOLE or touched.late is None else touched.late
 
 

@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from pghot.errors import PghotError
-from pghot.policies.registry import POLICIES
-from pghot.policies.simulate import simulate
+from pghot.simulated.policies.registry import POLICIES
+from pghot.simulated.policies.simulate import simulate
 from pghot.simulated.result import Outcome
-from pghot.simulated.scenario import Scenario, ThreadsTable
-from pghot.simulated.settings import with_settings
+from pghot.simulated.scenario.scenario import Scenario, ThreadsTable
+from pghot.simulated.scenario.settings import with_settings
 
 Settings = tuple[tuple[str, str], ...]
 

@@ -143,7 +143,7 @@ class Directory:
         with self.fresh(hidden, mode) as stream:
             try:
                 yield stream
-                settle(stream)
+                flush_to_disk(stream)
                 self.rename(hidden, name)
             except BaseException:
                 with suppress(OSError):
@@ -167,7 +167,7 @@ class Directory:
             os.close(descriptor)
 
 
-def settle(stream: BinaryIO) -> None:
+def flush_to_disk(stream: BinaryIO) -> None:
     """Put a file of `Directory.fresh` on disk as it is now."""
     raw = stream.raw  # type: ignore[attr-defined]
     if not stream.closed:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from pghot.errors import InputError, PghotError
-from pghot.files.directory import PRIVATE, Directory, open_directory, settle
+from pghot.files.directory import PRIVATE, Directory, flush_to_disk, open_directory
 
 SHARED = 0o666
 """Mode of a file for others to read, as far as the umask lets them."""
@@ -63,10 +63,10 @@ class Staging:
         self._streams[name] = self._stack.enter_context(self._directory.fresh(name))
         return self._streams[name]
 
-    def settle(self) -> None:
+    def flush_to_disk(self) -> None:
         """Put all on disk."""
         for stream in self._streams.values():
-            settle(stream)
+            flush_to_disk(stream)
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def whole_directory(path: Path, names: Sequence[str], *, force: bool = False) ->
             with _staging(directory) as (below, inner):
                 staging = Staging(below, inner)
                 yield staging
-                staging.settle()
+                staging.flush_to_disk()
                 _publish(below, directory, names)
                 done = True
         except (OSError, pa.ArrowException) as error:

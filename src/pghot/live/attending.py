@@ -7,13 +7,13 @@ from functools import partial
 
 from pghot.engine.fault_latency import FaultLatency
 from pghot.errors import Caution, PghotError
-from pghot.linux.guard import SettingsGuard
+from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.clock import Clock
-from pghot.live.pump import Pump
-from pghot.live.scan_pace import Pacer, ScanPace
+from pghot.live.demoted_again import DemotedAgain
+from pghot.live.reorder_buffer import ReorderBuffer
+from pghot.live.scan_pace import ScanPace, ScanPacer
 from pghot.live.session import Session
-from pghot.live.stages import EngineStage
-from pghot.live.staying import Staying
+from pghot.live.sinks import EngineSink
 from pghot.sources import hint_faults
 
 FLAT = (
@@ -23,17 +23,19 @@ FLAT = (
 NOT_FLAT = "some pages of slow memory are accessed more often than others again: promoting"
 
 
-def pacer(session: Session, pump: Pump, tell: Callable[[str], None]) -> Pacer | None:
+def pacer(
+    session: Session, buffer: ReorderBuffer, tell: Callable[[str], None]
+) -> ScanPacer | None:
     """What keeps hint faults within their budget; None where there are none, or no budget."""
     budget = session.options.budget
     sources = [source for source in session.sources if source.name == hint_faults.NAME]
     if not sources or budget is None or not session.paced:
         return None
     counts = sources[0].counts
-    return Pacer(
+    return ScanPacer(
         ScanPace(budget),
         session.targets,
-        lambda: pump.hint_faults + counts.lost,
+        lambda: buffer.hint_faults + counts.lost,
         partial(_set, session.guard, tell),
     )
 
@@ -58,16 +60,16 @@ class Followup:
     """Tells the engine what stayed of what it promoted, and a person when nothing can be won."""
 
     def __init__(
-        self, clock: Clock, stage: EngineStage, staying: Staying, tell: Callable[[str], None]
+        self, clock: Clock, sink: EngineSink, staying: DemotedAgain, tell: Callable[[str], None]
     ) -> None:
-        self._clock, self._stage, self._staying, self._tell = clock, stage, staying, tell
+        self._clock, self._sink, self._staying, self._tell = clock, sink, staying, tell
         self._flat = False
 
     def look(self, faults: FaultLatency) -> None:
         """Look once."""
         looked_at, demoted = self._staying.look(self._clock.now_us())
         if looked_at:
-            self._stage.stayed(looked_at, demoted)
+            self._sink.stayed(looked_at, demoted)
         if faults.flat != self._flat:
             self._flat = faults.flat
             self._tell(FLAT if self._flat else NOT_FLAT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pghot.engine.lists import format_list
 from pghot.errors import Caution
 from pghot.linux.host import Host
-from pghot.linux.topology import DEMOTION, NumaNode, Topology, read_topology
+from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology, read_topology
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice

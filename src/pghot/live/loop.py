@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pghot.errors import PghotError
-from pghot.linux.topology import Topology
+from pghot.linux.nodes.topology import Topology
 from pghot.live.clock import SETTLE_US, Clock
-from pghot.live.pump import Pump
+from pghot.live.reorder_buffer import ReorderBuffer
 from pghot.live.session import Session
 from pghot.live.stopping import Stop, stopping
-from pghot.live.watch import Watch
+from pghot.live.watch import SessionWatch
 from pghot.log.schema import Columns
 
 STATUS_US = 1_000_000
@@ -27,7 +27,7 @@ LOOK_US = 250_000
 """Microseconds that a signal, the targets' end or the end of the time waits at the most."""
 
 
-class Stage(Protocol):
+class Sink(Protocol):
     """Who takes the rows: a log, the engine, or both."""
 
     @property
@@ -46,9 +46,9 @@ class Stage(Protocol):
 
 def run(
     session: Session,
-    pump: Pump,
+    buffer: ReorderBuffer,
     clock: Clock,
-    stage: Stage,
+    sink: Sink,
     tell: Callable[[str], None],
     status: Callable[[int], None],
     attend: Callable[[], None] = lambda: None,
@@ -58,7 +58,7 @@ def run(
     `tell` takes lines that a person should know, `status` the microseconds gone so far.
     `attend` is called several times a second, never within a wake-up.
     """
-    watch = Watch(session, tell, clock)
+    watch = SessionWatch(session, tell, clock)
     watch.notes()
     instant = 0
     status_due = STATUS_US
@@ -71,13 +71,13 @@ def run(
         session.launch()
         while not why:
             # A wake-up may be minutes away: there is something else to look after.
-            until = min(instant + stage.step_us + SETTLE_US, clock.now_us() + LOOK_US)
-            now_us = _drain_until(session, pump, clock, stage, until)
+            until = min(instant + sink.step_us + SETTLE_US, clock.now_us() + LOOK_US)
+            now_us = _drain_until(session, buffer, clock, sink, until)
             attend()
-            if now_us >= instant + stage.step_us + SETTLE_US:
-                instant = _latest(instant, stage.step_us, now_us)
-                _see_host(watch, stage, instant, now_us)
-                stage.wake(instant, pump.until(instant))
+            if now_us >= instant + sink.step_us + SETTLE_US:
+                instant = _latest(instant, sink.step_us, now_us)
+                _see_host(watch, sink, instant, now_us)
+                sink.wake(instant, buffer.until(instant))
             if now_us >= status_due:
                 status(now_us)
                 status_due = now_us + STATUS_US
@@ -92,17 +92,17 @@ def _latest(instant: int, step_us: int, now_us: int) -> int:
     return instant + (now_us - SETTLE_US - instant) // step_us * step_us
 
 
-def _see_host(watch: Watch, stage: Stage, instant: int, now_us: int) -> None:
+def _see_host(watch: SessionWatch, sink: Sink, instant: int, now_us: int) -> None:
     topology = watch.host_changed(now_us)
     if topology is None:
         return
     try:
-        stage.host_is(instant, topology)
+        sink.host_is(instant, topology)
     except PghotError as error:  # memory came where a log cannot say it
         watch.say(str(error))
 
 
-def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> str:
+def _reason_to_end(session: Session, watch: SessionWatch, stop: Stop, now_us: int) -> str:
     """Why the run ends now; empty where it goes on."""
     duration = session.options.duration
     gone = watch.targets_gone(now_us)
@@ -115,7 +115,9 @@ def _reason_to_end(session: Session, watch: Watch, stop: Stop, now_us: int) -> s
     return "the targets ended" if gone else ""
 
 
-def _drain_until(session: Session, pump: Pump, clock: Clock, stage: Stage, us: int) -> int:
+def _drain_until(
+    session: Session, buffer: ReorderBuffer, clock: Clock, sink: Sink, us: int
+) -> int:
     """Wait until then and take in what the sources have, more than once if a ring fills.
 
     Gives the time by the clock.
@@ -124,6 +126,6 @@ def _drain_until(session: Session, pump: Pump, clock: Clock, stage: Stage, us: i
     due = False
     while not due:
         due = clock.wait_until(us, descriptors)
-        for pid in pump.drain():
-            stage.renewed(pid)
+        for pid in buffer.drain():
+            sink.renewed(pid)
     return clock.now_us()

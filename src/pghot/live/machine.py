@@ -19,10 +19,10 @@ from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.pfn_ranges import PfnRange, merge, subtract
 from pghot.engine.units import NID_MAX, PAGE_SHIFT
 from pghot.linux.host import Host
-from pghot.linux.machine_form import MachineForm, machine_form
-from pghot.linux.topology import Topology
-from pghot.linux.zoneinfo import ZoneInfo, read_zoneinfo
-from pghot.log.tape import Kind, Tape
+from pghot.linux.nodes.machine_form import MachineForm, machine_form
+from pghot.linux.nodes.topology import Topology
+from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
+from pghot.log.answer_log import AnswerLog, Kind
 
 SHARE = 8
 """Zones are read anew once what has moved is more than one in so many pages of their room."""
@@ -36,15 +36,15 @@ class Mover(Protocol):
 
 
 class HostMachine:
-    """Nodes, zones and page facts of a host; every answer goes to the tape.
+    """Nodes, zones and page facts of a host; every answer goes to the answers.
 
     All in 4 KiB pages, as the log and the engine count.
     """
 
-    def __init__(self, host: Host, topology: Topology, mover: Mover, tape: Tape) -> None:
+    def __init__(self, host: Host, topology: Topology, mover: Mover, answers: AnswerLog) -> None:
         self._host = host
         self._mover = mover
-        self._tape = tape
+        self._answers = answers
         self._topology = topology
         self._scale = topology.page_size >> PAGE_SHIFT
         self._zones: dict[int, list[ZoneInfo]] = {}
@@ -67,9 +67,9 @@ class HostMachine:
         return self._topology
 
     @property
-    def tape(self) -> Tape:
+    def answers(self) -> AnswerLog:
         """Where the answers go."""
-        return self._tape
+        return self._answers
 
     @property
     def form(self) -> MachineForm:
@@ -118,7 +118,7 @@ class HostMachine:
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out."""
         pages = sum(zone.present for zone in self._of_node(nid)) * self._scale
-        self._tape.note(Kind.PRESENT, nid, pages)
+        self._answers.note(Kind.PRESENT, nid, pages)
         return pages
 
     def zones(self, nid: int) -> Iterable[Zone]:
@@ -127,7 +127,7 @@ class HostMachine:
             Zone(zone.free * self._scale, promo_wmark(zone) * self._scale)
             for zone in self._of_node(nid)
         ]
-        self._tape.note(Kind.ZONES, nid, zones)
+        self._answers.note(Kind.ZONES, nid, zones)
         return zones
 
     def free_pages(self, nid: int) -> int:
@@ -142,7 +142,7 @@ class HostMachine:
         mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
         room = max(map(_room, self._of_node(nid)), default=0) * self._scale
-        self._tape.note(Kind.ROOM, nid, room)
+        self._answers.note(Kind.ROOM, nid, room)
         return room
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
@@ -152,7 +152,7 @@ class HostMachine:
             self._fill(nid, self._host_pages(pfns))
         else:  # for want of room, perhaps
             self._zones.clear()
-        self._tape.note(Kind.MOVED, nid, moved)
+        self._answers.note(Kind.MOVED, nid, moved)
         return moved
 
     def _host_pages(self, pfns: U64Array) -> int:
@@ -181,7 +181,7 @@ class HostMachine:
 
     def woke_late(self, last: int, instant: int) -> None:
         """Take in that nobody woke between these two instants."""
-        self._tape.note(Kind.LATE, last, (instant,))
+        self._answers.note(Kind.LATE, last, (instant,))
 
     def learn(self, instant: int, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> None:
         """Take in the folios that the accesses before the wake-up at `instant` fell on."""
@@ -189,7 +189,7 @@ class HostMachine:
         new = self._mem_map.learn(pfns, sizes, memcgs.astype(np.uint32))
         if new.any():
             facts = np.column_stack([pfns[new], pages[new], memcgs[new].astype(np.uint32)])
-            self._tape.note(Kind.FOLIOS, instant, facts)
+            self._answers.note(Kind.FOLIOS, instant, facts)
 
     def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
         """Take in how the host looks now: give (start PFN, pages, node) of new memory.
@@ -207,7 +207,7 @@ class HostMachine:
         for start, pages, nid in grown:
             self._mem_map.add_sections(start, pages, nid)
             toptier = self.node_is_toptier(nid)
-            self._tape.note(Kind.ONLINE, instant, (start, pages, nid, toptier))
+            self._answers.note(Kind.ONLINE, instant, (start, pages, nid, toptier))
         return grown
 
     def _of_node(self, nid: int) -> list[ZoneInfo]:

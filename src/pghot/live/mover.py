@@ -22,20 +22,20 @@ from pghot.engine.reasons import (
     STUCK,
 )
 from pghot.engine.units import PAGE_SHIFT
-from pghot.linux.budget import LatencyBudget
 from pghot.linux.host import Host
-from pghot.linux.kpage import KPages
-from pghot.linux.kpf import KPF_COMPOUND_TAIL, freed, has, movable
-from pghot.linux.moves import Outcome, move_batch
-from pghot.linux.pagemap import Pagemap
-from pghot.linux.processes import Targets
+from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.kpage import KPages
+from pghot.linux.pages.kpf import KPF_COMPOUND_TAIL, freed, has, movable
+from pghot.linux.pages.moves import MoveCounts, move_batch
+from pghot.linux.pages.pagemap import Pagemap
+from pghot.linux.processes.targets import Targets
+from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
-from pghot.live.owners import Owners
-from pghot.live.tally import Tally
+from pghot.live.rmap import Rmap
 
 
 class HostMover:
-    """Moves folios by the addresses that their owners have for them.
+    """Moves folios by the addresses that their rmap have for them.
 
     One process at a time, in batches that the latency budget allows.  With `dry_run` all is
     checked and nothing moved: what would be asked for counts as moved.  `clock` gives ns.
@@ -46,19 +46,19 @@ class HostMover:
         host: Host,
         targets: Targets,
         kpages: KPages,
-        owners: Owners,
+        rmap: Rmap,
         budget: LatencyBudget,
         *,
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
-        tally: Tally | None = None,
+        tally: HotProcesses | None = None,
         promoted: Callable[[int, U64Array], None] = lambda _pid, _vaddrs: None,
     ) -> None:
         """`promoted` is told the pid and the addresses of what has moved, call by call."""
         self._host = host
         self._targets = targets
         self._kpages = kpages
-        self._owners = owners
+        self._rmap = rmap
         self._dry_run = dry_run
         self._clock = clock
         self._tally = tally
@@ -67,7 +67,7 @@ class HostMover:
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
         self.budget = budget
-        self.outcome = Outcome()
+        self.outcome = MoveCounts()
         self.before: Counter[str] = Counter()
         """Folios that were not asked for, by the keys of NOT_ASKED."""
         self.answers = _no_answers(0)
@@ -92,7 +92,7 @@ class HostMover:
         """Move the folios that start at `pfns` to the node; say which moved."""
         mem_map = self._machine.mem_map
         places = mem_map.places(pfns)
-        owner = self._owners.of(places)
+        owner = self._rmap.of(places)
         pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)

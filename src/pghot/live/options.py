@@ -21,7 +21,7 @@ def default_pace() -> Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class LiveOptions:
     """Who is watched, by what, for how long.
 
     One of `pids`, `everything`, `cgroup` and `command` names the targets.  `sources` empty:

@@ -14,15 +14,15 @@ from pghot.engine import reasons, summary
 from pghot.engine.engine import Engine
 from pghot.engine.recording import PGHOT_HWHINTS
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
-from pghot.linux.guard import SettingsGuard
+from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.beside import Losses
-from pghot.live.facts import Facts
+from pghot.live.demoted_again import DemotedAgain
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
-from pghot.live.owners import Owners
-from pghot.live.pump import Pump
-from pghot.live.scan_pace import Pacer
-from pghot.live.staying import Staying
+from pghot.live.page_metadata import PageMetadata
+from pghot.live.reorder_buffer import ReorderBuffer
+from pghot.live.rmap import Rmap
+from pghot.live.scan_pace import ScanPacer
 from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
@@ -49,10 +49,10 @@ class LiveResult:
     engine: Engine
     machine: HostMachine
     sources: Sequence[LiveSource]
-    pump: Pump
-    facts: Facts
+    buffer: ReorderBuffer
+    metadata: PageMetadata
     mover: HostMover
-    owners: Owners
+    rmap: Rmap
     guard: SettingsGuard
     reason: str
     dry_run: bool
@@ -65,8 +65,8 @@ class LiveResult:
     memcg_names: Mapping[int, str]
     why: str = ""
     losses: Losses = field(default_factory=Losses)
-    staying: Staying | None = None
-    pacer: Pacer | None = None
+    staying: DemotedAgain | None = None
+    pacer: ScanPacer | None = None
     made: Made | None = None
 
     @property
@@ -99,7 +99,9 @@ class LiveResult:
     @property
     def left_out(self) -> dict[str, int]:
         """Samples of which no access was recorded, by reason."""
-        return {name: n for name, n in (self.pump.left_out + self.facts.left_out).items() if n}
+        return {
+            name: n for name, n in (self.buffer.left_out + self.metadata.left_out).items() if n
+        }
 
     def refusals(self) -> dict[str, tuple[int, str]]:
         """How many times a hot folio did not move by reason, with the reason in words."""
@@ -214,8 +216,8 @@ class LiveResult:
             "promoted_pages": self.promoted,
             "refused": {name: count for name, (count, _) in self.refusals().items()},
             "left_out": self.left_out,
-            "late_rows": self.pump.late,
-            "owners": {"kept": self.owners.kept, "let_go": self.owners.let_go},
+            "late_rows": self.buffer.late,
+            "owners": {"kept": self.rmap.kept, "let_go": self.rmap.let_go},
             "memcg_promoted": memcgs,
             "memcg_names": {str(m): n for m, n in self.memcg_names.items() if str(m) in memcgs},
             "batch_latency": budget.latencies.summary() | {"over_budget": budget.over},

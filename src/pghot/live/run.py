@@ -14,32 +14,32 @@ from pghot.engine.memory import U64Array
 from pghot.engine.migrated import Batch
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
-from pghot.linux.budget import LatencyBudget
-from pghot.linux.cgroups import cgroup_inodes
 from pghot.linux.host import Host
-from pghot.linux.kpage import KPages
+from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.kpage import KPages
+from pghot.linux.processes.cgroups import cgroup_inodes
 from pghot.live import loop
 from pghot.live.attending import Followup, pacer
 from pghot.live.beside import FAILURES, Beside, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
-from pghot.live.desk import Desk
-from pghot.live.facts import Facts
+from pghot.live.demoted_again import DemotedAgain
+from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
+from pghot.live.mailbox import Mailbox
 from pghot.live.mover import HostMover
-from pghot.live.options import EngineOptions, Options
-from pghot.live.owners import Owners
-from pghot.live.pump import LOGGED, Pump
+from pghot.live.options import EngineOptions, LiveOptions
+from pghot.live.page_metadata import PageMetadata
+from pghot.live.publisher import Publisher
+from pghot.live.reorder_buffer import LOGGED, ReorderBuffer
 from pghot.live.result import LiveResult
-from pghot.live.scan_pace import Pacer
+from pghot.live.rmap import Rmap
+from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session, open_session
-from pghot.live.stages import EngineStage, Log, Watch
+from pghot.live.sinks import EngineSink, LogSink, Watch
 from pghot.live.state import States
-from pghot.live.staying import Staying
-from pghot.live.tally import Tally
-from pghot.live.told import Told
+from pghot.log.answer_log import AnswerLog
 from pghot.log.schema import SOURCES, Metadata
-from pghot.log.tape import Tape
 
 if TYPE_CHECKING:
     from pghot.log.events import Events
@@ -48,7 +48,7 @@ RESULTS = "the results"
 """What `promotions` are to people."""
 
 Tell = Callable[[str], None]
-Opened = Callable[[Host, Options], AbstractContextManager[Session]]
+Opened = Callable[[Host, LiveOptions], AbstractContextManager[Session]]
 
 
 class Promotions(Protocol):
@@ -60,7 +60,7 @@ class Promotions(Protocol):
 
 def run_engine(
     host: Host,
-    options: Options,
+    options: LiveOptions,
     engine_options: EngineOptions,
     *,
     tell: Tell,
@@ -72,7 +72,7 @@ def run_engine(
     watch: Watch | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
-    desk: Desk | None = None,
+    mailbox: Mailbox | None = None,
     losses: Losses | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
@@ -81,20 +81,20 @@ def run_engine(
     person, `status` the state of things once a second, `record` is a log to write as well,
     `events` takes what becomes of every page,
     `promotions` and `watch` are told of batches, and of rows and wake-ups.
-    `opened` and `clock` are other than the host's own in virtual time.  `desk` is where other
+    `opened` and `clock` are other than the host's own in virtual time.  `mailbox` is where other
     threads meet the run; it is closed at the end, however that comes.  `losses` takes what of
     `record`, `events` and `promotions` was lost on the way: none of that ends a run.
     """
     clock = clock or Clock()
     losses = losses if losses is not None else Losses()
     with ExitStack() as stack:
-        if desk is not None:
-            stack.callback(desk.close)
+        if mailbox is not None:
+            stack.callback(mailbox.close)
         session = stack.enter_context(opened(host, options))
         _tell_recovered(session, tell)
-        tape = Tape(running=record is not None)
-        tally = Tally() if desk is not None else None
-        live = _Live(session, engine_options, tape, clock, tally)
+        answers = AnswerLog(running=record is not None)
+        tally = HotProcesses() if mailbox is not None else None
+        live = _Live(session, engine_options, answers, clock, tally)
         live.take(losses, promotions, tell)
         stack.callback(live.close)
         recording = stack.enter_context(ExitStack())
@@ -104,7 +104,7 @@ def run_engine(
             writer = recording.enter_context(
                 _recording(record, live.machine, _run_metadata(live), force=force)
             )
-            log = Log(writer, live.machine, tape, recorded)
+            log = LogSink(writer, live.machine, answers, recorded)
         _introduce(session, tell)
         if session.launched is not None:
             session.launched.hear(tell)
@@ -113,13 +113,15 @@ def run_engine(
         for line in session.take_settings():
             tell(line)
         live.begin()
-        pump = Pump(session.sources, session.targets, live.machine, clock.start_ns, session.scans)
-        stage = live.stage(log, events, watch)
-        told = Told(partial(live.result, pump, stage), status)
-        if desk is not None and tally is not None:
-            told.to(desk, States(session, tally), stage.write, clock.now_us)
-        live.pacer = pacer(session, pump, tell)
-        followup = Followup(clock, stage, live.staying, tell)
+        buffer = ReorderBuffer(
+            session.sources, session.targets, live.machine, clock.start_ns, session.scans
+        )
+        sink = live.sink(log, events, watch)
+        told = Publisher(partial(live.result, buffer, sink), status)
+        if mailbox is not None and tally is not None:
+            told.to(mailbox, States(session, tally), sink.write, clock.now_us)
+        live.pacer = pacer(session, buffer, tell)
+        followup = Followup(clock, sink, live.staying, tell)
 
         def attend() -> None:
             if live.pacer is not None:
@@ -127,12 +129,12 @@ def run_engine(
             told.attend()
             followup.look(live.engine.fault_latency)
 
-        why = loop.run(session, pump, clock, stage, tell, told.second, attend)
+        why = loop.run(session, buffer, clock, sink, tell, told.second, attend)
         session.guard.restore()
-        result = live.result(pump, stage, clock.now_us(), why)
+        result = live.result(buffer, sink, clock.now_us(), why)
         told.publish(result)
         if log is not None:
-            log.end(stage.instant)
+            log.end(sink.instant)
             _end(recording, recorded)
     launched = session.launched
     return result, 0 if launched is None else launched.wait()
@@ -140,7 +142,7 @@ def run_engine(
 
 def record_accesses(
     host: Host,
-    options: Options,
+    options: LiveOptions,
     path: Path,
     *,
     tell: Tell,
@@ -152,8 +154,8 @@ def record_accesses(
     clock = clock or Clock()
     with opened(host, options) as session:
         _tell_recovered(session, tell)
-        tape = Tape()
-        machine = HostMachine(host, session.topology, _Nobody(), tape)
+        answers = AnswerLog()
+        machine = HostMachine(host, session.topology, _Nobody(), answers)
         metadata = Metadata(
             taken=f"pghot record: {session.choice.reason}",
             hz=machine.form.content["hz"],
@@ -164,19 +166,21 @@ def record_accesses(
             _recording(path, machine, metadata, force=force, optional=LOGGED) as writer,
             ExitStack() as guarded,
         ):
-            log = Log(writer, machine, tape)
+            log = LogSink(writer, machine, answers)
             _introduce(session, tell)
             guarded.callback(session.guard.restore)
             for line in session.take_settings():
                 tell(line)
             clock.start()
-            pump = Pump(session.sources, session.targets, machine, clock.start_ns, session.scans)
-            paced = pacer(session, pump, tell)
+            buffer = ReorderBuffer(
+                session.sources, session.targets, machine, clock.start_ns, session.scans
+            )
+            paced = pacer(session, buffer, tell)
             attend = partial(paced.attend, clock) if paced is not None else lambda: None
-            why = loop.run(session, pump, clock, log, tell, lambda _us: None, attend)
+            why = loop.run(session, buffer, clock, log, tell, lambda _us: None, attend)
             session.guard.restore()
-            pump.drain()
-            log.write(pump.until(clock.now_us()))
+            buffer.drain()
+            log.write(buffer.until(clock.now_us()))
             rows: int = writer.rows
     launched = session.launched
     return rows, why, 0 if launched is None else launched.wait()
@@ -189,9 +193,9 @@ class _Live:
         self,
         session: Session,
         options: EngineOptions,
-        tape: Tape,
+        answers: AnswerLog,
         clock: Clock,
-        tally: Tally | None,
+        tally: HotProcesses | None,
     ) -> None:
         host = session.host
         self.session = session
@@ -202,24 +206,24 @@ class _Live:
         self._cpu_before = 0.0
         self._kernel_before = 0
         self._kpages = KPages(host)
-        owners = self._owners = Owners(0)
+        rmap = self._rmap = Rmap(0)
         self.mover = HostMover(
             host,
             session.targets,
             self._kpages,
-            owners,
+            rmap,
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
             clock=clock.now_ns,
             tally=tally,
             promoted=self._note_promoted,
         )
-        self.machine = HostMachine(host, session.topology, self.mover, tape)
-        self.staying = Staying(self.machine, self.mover.pagemap, session.targets)
-        self.pacer: Pacer | None = None
+        self.machine = HostMachine(host, session.topology, self.mover, answers)
+        self.staying = DemotedAgain(self.machine, self.mover.pagemap, session.targets)
+        self.pacer: ScanPacer | None = None
         self.mover.of(self.machine)
-        owners.grow(self.machine.lower_tier_pages)
-        self.facts = Facts(self.machine, self._kpages, owners, tally)
+        rmap.grow(self.machine.lower_tier_pages)
+        self.metadata = PageMetadata(self.machine, self._kpages, rmap, tally)
         self.engine = self._engine()
 
     def take(self, losses: Losses, promotions: Promotions | None, tell: Tell) -> None:
@@ -235,36 +239,38 @@ class _Live:
         self._cpu_before = time.process_time()
         self._clock.start()
 
-    def stage(self, log: Log | None, events: Events | None, watch: Watch | None) -> EngineStage:
-        """Give the stage that the loop hands rows to."""
-        stage = EngineStage(
-            self.engine, self.machine, self.facts, self.mover, log, self._take_batch, watch
+    def sink(self, log: LogSink | None, events: Events | None, watch: Watch | None) -> EngineSink:
+        """Give the sink that the loop hands rows to."""
+        sink = EngineSink(
+            self.engine, self.machine, self.metadata, self.mover, log, self._take_batch, watch
         )
         if events is not None:
-            from pghot.live.telling import observe  # noqa: PLC0415 - only with --events
+            from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events
 
-            stage.events = observe(
-                events, self.engine, self.machine, self.mover, self._owners, self._events
+            sink.events = observe(
+                events, self.engine, self.machine, self.mover, self._rmap, self._events
             )
-        return stage
+        return sink
 
-    def result(self, pump: Pump, stage: EngineStage, us: int, why: str = "") -> LiveResult:
+    def result(
+        self, buffer: ReorderBuffer, sink: EngineSink, us: int, why: str = ""
+    ) -> LiveResult:
         """Give what came of it so far."""
         session = self.session
         return LiveResult(
             engine=self.engine,
             machine=self.machine,
             sources=session.sources,
-            pump=pump,
-            facts=self.facts,
+            buffer=buffer,
+            metadata=self.metadata,
             mover=self.mover,
-            owners=self._owners,
+            rmap=self._rmap,
             guard=session.guard,
             reason=session.choice.reason,
             dry_run=self.options.dry_run,
             elapsed_us=us,
-            instant=stage.instant,
-            rows=stage.rows,
+            instant=sink.instant,
+            rows=sink.rows,
             batches=self._batches,
             cpu_s=time.process_time() - self._cpu_before,
             kernel_promoted=kernel_promoted(session.host) - self._kernel_before,

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pghot.linux.processes import Targets
-from pghot.linux.settings import SCAN
+from pghot.linux.guard.settings import SCAN
+from pghot.linux.processes.targets import Targets
 from pghot.live.clock import Clock
 from pghot.live.cost_budget import CostBudget
 
@@ -65,7 +65,7 @@ class ScanPace:
         return True
 
 
-class Pacer:
+class ScanPacer:
     """Keeps the pace of a run's scan within its budget, by the clock of the run."""
 
     def __init__(

@@ -38,7 +38,7 @@ _COUNTS = 255
 """Counts of scans that a page's byte tells apart; 0 is a page that never faulted."""
 
 
-class Faults(NamedTuple):
+class ScannedFaults(NamedTuple):
     """Hint faults in time order: the process, the address, ns, and the page's place."""
 
     pid: npt.NDArray[np.int32]
@@ -101,7 +101,7 @@ class ScanTimes:
         if not steps:
             self._steps.pop(tid, None)
 
-    def latency_us(self, faults: Faults) -> npt.NDArray[np.int32]:
+    def latency_us(self, faults: ScannedFaults) -> npt.NDArray[np.int32]:
         """Microseconds from the scan that caught each page to its fault; UNKNOWN where not seen.
 
         And remember that they faulted.
@@ -135,7 +135,7 @@ class ScanTimes:
         number: I64Array = np.maximum(by_then - np.maximum(since, 1), oldest)
         return number
 
-    def _rows(self, faults: Faults) -> I64Array:
+    def _rows(self, faults: ScannedFaults) -> I64Array:
         """The row of each fault's chunk, -1 where no scan was seen there."""
         chunks = (faults.vaddr >> np.uint64(CHUNK_SHIFT)).astype(np.int64)
         keys, at = np.unique(

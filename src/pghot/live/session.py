@@ -7,13 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pghot.errors import Caution, PghotError
-from pghot.linux.guard import SettingsGuard
+from pghot.linux.guard.settings import SCAN
+from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
-from pghot.linux.launch import Launched
-from pghot.linux.processes import Cgroup, Everything, Pids, Targets
-from pghot.linux.settings import SCAN
-from pghot.linux.topology import Topology, read_topology
-from pghot.live.options import Options
+from pghot.linux.nodes.topology import Topology, read_topology
+from pghot.linux.processes.launch import Launched
+from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets
+from pghot.live.options import LiveOptions
 from pghot.live.scan_pace import SIZE
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice, choose
@@ -29,7 +29,7 @@ class Session:
     """A host whose sources are open and stopped, whose settings are still its own."""
 
     host: Host
-    options: Options
+    options: LiveOptions
     topology: Topology
     choice: Choice
     sources: Sequence[LiveSource]
@@ -78,7 +78,7 @@ class Session:
 
 @contextmanager
 def open_session(
-    host: Host, options: Options, open_source: OpenSource | None = None
+    host: Host, options: LiveOptions, open_source: OpenSource | None = None
 ) -> Iterator[Session]:
     """Find out what is there, find the command, let no other instance in, open the sources.
 
@@ -118,7 +118,7 @@ def _need_two_tiers(topology: Topology) -> None:
         raise PghotError(f"this host has no {kind}: {advice}")
 
 
-def _targets(options: Options) -> Targets:
+def _targets(options: LiveOptions) -> Targets:
     if options.cgroup is not None:
         return Cgroup(options.cgroup)
     return Everything() if options.everything else Pids(options.pids)

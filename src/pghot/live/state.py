@@ -9,11 +9,11 @@ from typing import Any
 
 from pghot.engine import reasons
 from pghot.engine.units import PAGE_SHIFT
-from pghot.linux.latency import LatencyHistogram
-from pghot.linux.procstat import read_stat
+from pghot.linux.pages.move_latency import LatencyHistogram
+from pghot.linux.processes.procstat import read_stat
+from pghot.live.hot_processes import REGION_SHIFT, HotProcesses
 from pghot.live.result import LiveResult
 from pghot.live.session import Session
-from pghot.live.tally import REGION_SHIFT, Tally
 
 VERSION = 1
 """Of the state's form; a reader that knows another one should say so."""
@@ -27,7 +27,7 @@ _NS_PER_S = 10**9
 class States:
     """Makes the states of one run."""
 
-    def __init__(self, session: Session, tally: Tally) -> None:
+    def __init__(self, session: Session, tally: HotProcesses) -> None:
         self._session = session
         self._tally = tally
         self._started = time.time()

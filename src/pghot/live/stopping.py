@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from pghot.linux.launch import Launched
+from pghot.linux.processes.launch import Launched
 
 _BUT_HANGUP = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 _SIGNALS = (*_BUT_HANGUP, signal.SIGHUP)

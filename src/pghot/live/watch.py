@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pghot.errors import Caution, PghotError
-from pghot.linux.topology import Topology, read_topology
+from pghot.linux.nodes.topology import Topology, read_topology
 from pghot.live.clock import Clock
 from pghot.live.session import Session
 
@@ -17,7 +17,7 @@ SHARE = 20
 """A look that takes long is not repeated before this many times as long has gone by."""
 
 
-class Watch:
+class SessionWatch:
     """Looks after a session; `tell` takes what a person should know, a line each."""
 
     def __init__(self, session: Session, tell: Callable[[str], None], clock: Clock) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
 from pghot.engine.migrated import Batch
-from pghot.engine.observer import Judged, Recorded
+from pghot.engine.observer import Judged, RecordedAccesses
 from pghot.log.event_parts import DEFAULT_LIMIT, EventParts, event_parts
 from pghot.log.event_schema import (
     ACCESSES,
@@ -39,7 +39,7 @@ Columns = Mapping[str, Any]
 Owners = Callable[[U64Array], tuple[npt.NDArray[np.int32], U64Array]]
 
 
-class Told(NamedTuple):
+class EventDetails(NamedTuple):
     """What a host adds to what an engine tells.
 
     `owners` gives pid and address of folios by their first PFNs; `statuses` what can become
@@ -54,7 +54,9 @@ class Told(NamedTuple):
 class EventLog:
     """An engine's observer that writes what it is told.  Made by `Events.log`."""
 
-    def __init__(self, parts: EventParts, engine: Engine, told: Told | None = None) -> None:
+    def __init__(
+        self, parts: EventParts, engine: Engine, told: EventDetails | None = None
+    ) -> None:
         self._parts = parts
         self._engine = engine
         self._told = told
@@ -62,7 +64,7 @@ class EventLog:
             name: code for code, name in enumerate(told.statuses if told else (), start=1)
         }
         rows = min(ROWS_A_PART, parts.limit // (8 * BYTES_A_ROW))
-        self._tables = {name: _Rows(columns, rows) for name, columns in COLUMNS.items()}
+        self._tables = {name: _PartRows(columns, rows) for name, columns in COLUMNS.items()}
         self._seq = self._start = self._end = self._batches = 0
         self._tried: list[U64Array] = []
         self._codes: list[int] = []
@@ -77,7 +79,7 @@ class EventLog:
         if len(self._pid):
             self._pid, self._vaddr = self._pid[rows], self._vaddr[rows]
 
-    def recorded(self, recorded: Recorded) -> None:
+    def recorded(self, recorded: RecordedAccesses) -> None:
         """Take accesses."""
         accesses = recorded.accesses
         count = len(accesses.pfn)
@@ -95,7 +97,7 @@ class EventLog:
                 "pages": recorded.pages,
                 "nid": accesses.nid,
                 "source": np.where(known, source, NAMED["source"].index("unknown")),
-                "fate": recorded.fates,
+                "fate": recorded.outcomes,
                 "record": recorded.records,
                 "pid": pid if len(pid) else 0,
                 "vaddr": vaddr if len(vaddr) else 0,
@@ -193,7 +195,7 @@ class EventLog:
         self._start = self._end
 
 
-class _Rows:
+class _PartRows:
     """Rows of one table that wait for their part to end."""
 
     def __init__(self, columns: Mapping[str, npt.DTypeLike], rows: int) -> None:
@@ -230,7 +232,7 @@ class Events:
         self._parts = parts
         self._log: EventLog | None = None
 
-    def log(self, engine: Engine, told: Told | None = None) -> EventLog:
+    def log(self, engine: Engine, told: EventDetails | None = None) -> EventLog:
         """Observe an engine from now on."""
         self._log = EventLog(self._parts, engine, told)
         engine.observer = self._log

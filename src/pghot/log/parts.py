@@ -38,21 +38,21 @@ class PartsWriter(RowWriter):
         self.rows_in_parts = 0
         """Rows that are safe: those of the parts that have ended."""
         self._columns = columns
-        self._tape: list[str] = []
+        self._answers: list[str] = []
         self._number = 1
         self._said: Metadata | None = None
 
     def add_tape(self, text: str) -> None:
         """Keep an opaque piece of text with the part at hand."""
-        self._tape.append(text)
+        self._answers.append(text)
 
     def end_part(self) -> None:
         """End the part at hand: whole, on disk, with the metadata of this moment.
 
-        Does nothing where neither rows nor tape have come since the last.  PghotError where
+        Does nothing where neither rows nor answers have come since the last.  PghotError where
         it cannot be written; nothing more is recorded then.
         """
-        if self._filled or self._tape:
+        if self._filled or self._answers:
             self._write_part()
 
     def flush(self) -> None:
@@ -61,7 +61,7 @@ class PartsWriter(RowWriter):
 
     def end_last_part(self) -> None:
         """End the part at hand, and see that the last metadata is in the last part."""
-        if self._filled or self._tape or self.metadata != self._said:
+        if self._filled or self._answers or self.metadata != self._said:
             self._write_part()
 
     @property
@@ -81,7 +81,7 @@ class PartsWriter(RowWriter):
                 open_parquet(stream, self._columns) as sink,
             ):
                 sink.write_batch(self._batch())
-                text = said.with_tape(self._tape).to_json()
+                text = said.with_answers(self._answers).to_json()
                 sink.add_key_value_metadata({"pghot": text})
         except OSError as error:
             why = error.strerror or error
@@ -94,7 +94,7 @@ class PartsWriter(RowWriter):
         self._number = number
         self._said = said
         self._filled = 0
-        self._tape = []
+        self._answers = []
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Chunk:
 class Log:
     """An open access log.  Made by `open_log`."""
 
-    def __init__(self, path: Path, form: _Form) -> None:
+    def __init__(self, path: Path, form: _FileFormat) -> None:
         self.path = path
         self._form = form
         self.metadata = form.metadata
@@ -130,7 +130,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: truncated or corrupt: {one_line(error)}") from error
 
 
-class _Form(Protocol):
+class _FileFormat(Protocol):
     """A file format: where rows come from."""
 
     metadata: Metadata | None
@@ -161,7 +161,7 @@ def open_log(path: Path | str) -> Iterator[Log]:
         yield Log(path, form)
 
 
-def _form_of(path: Path, stream: BinaryIO) -> _Form:
+def _form_of(path: Path, stream: BinaryIO) -> _FileFormat:
     head = stream.read(_LOOK)
     stream.seek(0)
     parquet = head.startswith(b"PAR1")
@@ -174,7 +174,7 @@ def _form_of(path: Path, stream: BinaryIO) -> _Form:
     return _Parquet(path, stream)
 
 
-def _parts_in(path: Path) -> _Form | None:
+def _parts_in(path: Path) -> _FileFormat | None:
     """The log that a directory's parts make; None for what is no directory of parts."""
     if not path.is_dir():
         return None
@@ -201,7 +201,7 @@ class _NotWholeError(InputError):
 class _Parts:
     """The parts of a recording, one after the other; one at most is open at a time.
 
-    The metadata is the last part's with the tape of all.  A last part that is not whole is
+    The metadata is the last part's with the answers of all.  A last part that is not whole is
     left out: the recording was stopped on it, and those before it are complete.
     """
 
@@ -211,7 +211,7 @@ class _Parts:
         self.columns: tuple[str, ...] = ()
         self.rows: int | None = None
         self._parts: list[Path] = []
-        tape: list[str] = []
+        answers: list[str] = []
         for part in parts:
             try:
                 with part.open("rb") as stream:
@@ -221,9 +221,9 @@ class _Parts:
                     break
                 raise
             self._add(part, form)
-            tape += form.metadata.tape if form.metadata else []
+            answers += form.metadata.answers if form.metadata else []
         if self.metadata:
-            self.metadata = self.metadata.with_tape(tape)
+            self.metadata = self.metadata.with_answers(answers)
 
     def _add(self, part: Path, form: _Parquet) -> None:
         if self._parts and form.columns != self.columns:
@@ -291,7 +291,7 @@ class _Parquet:
 
 
 def _footer_limit(stream: BinaryIO) -> int:
-    """The bytes that a text of the footer may have: a long recording's tape is long.
+    """The bytes that a text of the footer may have: a long recording's answers is long.
 
     Arrow's own limit is 100 MB; what a corrupt length claims beyond the file is no text.
     """

@@ -24,7 +24,7 @@ ELSEWHERE = "elsewhere"
 _U64 = 1 << 64
 
 
-class Region(NamedTuple):
+class Mapping(NamedTuple):
     """A mapping of a process: addresses from `start` up to `end`, and what is mapped."""
 
     pid: int
@@ -33,17 +33,17 @@ class Region(NamedTuple):
     name: str
 
 
-def to_extra(regions: Iterable[Region]) -> dict[str, Any]:
+def to_extra(regions: Iterable[Mapping]) -> dict[str, Any]:
     """Give what `Metadata.extra` keeps of them; nothing where there are none."""
     kept = [list(region) for region, _ in zip(regions, range(MOST), strict=False)]
     return {KEY: kept} if kept else {}
 
 
-def regions_of(metadata: Metadata | None) -> list[Region]:
+def regions_of(metadata: Metadata | None) -> list[Mapping]:
     """Give a log's mappings; what is none is passed over."""
     found = metadata.extra.get(KEY, []) if metadata else []
     return [
-        Region(*item)
+        Mapping(*item)
         for item in (found if isinstance(found, list) else [])[:MOST]
         if isinstance(item, list)
         and [type(value) for value in item] == [int, int, int, str]
@@ -54,7 +54,7 @@ def regions_of(metadata: Metadata | None) -> list[Region]:
 class RegionNames:
     """Says in which region an address is; where mappings overlap, the later one counts."""
 
-    def __init__(self, regions: Sequence[Region]) -> None:
+    def __init__(self, regions: Sequence[Mapping]) -> None:
         self.names = [ELSEWHERE]
         """Names by the number that `of` gives."""
         numbers = self._numbers(regions)
@@ -83,7 +83,7 @@ class RegionNames:
                 found[mine] = np.where(at >= 0, owner[np.maximum(at, 0)], 0)
         return found
 
-    def _numbers(self, regions: Sequence[Region]) -> list[int]:
+    def _numbers(self, regions: Sequence[Mapping]) -> list[int]:
         """Number regions; mappings of a process with one name are one, anonymous ones not."""
         known: dict[tuple[int, str], int] = {}
         anonymous: dict[int, int] = {}

@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 PAGE_SIZE = 4096
 """Bytes in the pages that the log's PFNs count."""
 
-_TAPE = "tape"
+_ANSWERS = "tape"
 _ACCESSES_A_ROW = "accesses_a_row"
 
 SOURCES = {"hintfault": 0, "hwhint": 1}
@@ -75,17 +75,17 @@ class Metadata:
         return float(known)
 
     @property
-    def tape(self) -> list[str]:
+    def answers(self) -> list[str]:
         """What a live recording kept beside its rows, in order; empty where it kept nothing.
 
         The pieces are opaque here.  They are stored under the extra key `tape`.
         """
-        return list(self.extra.get(_TAPE, ()))
+        return list(self.extra.get(_ANSWERS, ()))
 
-    def with_tape(self, tape: list[str]) -> Metadata:
-        """The same metadata with these pieces of tape and no others."""
-        extra = {key: value for key, value in self.extra.items() if key != _TAPE}
-        return replace(self, extra=extra | {_TAPE: tape} if tape else extra)
+    def with_answers(self, answers: list[str]) -> Metadata:
+        """The same metadata with these pieces of answers and no others."""
+        extra = {key: value for key, value in self.extra.items() if key != _ANSWERS}
+        return replace(self, extra=extra | {_ANSWERS: answers} if answers else extra)
 
     def to_json(self) -> str:
         """The JSON text that is stored in the file."""
@@ -127,9 +127,9 @@ class Metadata:
         notes = data.pop("notes", [])
         if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
             raise ValueError("holds 'notes' that is no list of texts")
-        tape = data.get(_TAPE, [])
-        if not isinstance(tape, list) or not all(isinstance(piece, str) for piece in tape):
-            raise ValueError(f"holds {_TAPE!r} that is no list of texts")
+        answers = data.get(_ANSWERS, [])
+        if not isinstance(answers, list) or not all(isinstance(piece, str) for piece in answers):
+            raise ValueError(f"holds {_ANSWERS!r} that is no list of texts")
         made = cls(**given, notes=tuple(notes), extra=data)
         if made.version > FORMAT_VERSION:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pghot.baselines.folios import BoolArray, Touched, placed_fast
+from pghot.baselines.folios import BoolArray, FirstTouches, placed_fast
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.lists import format_list
 from pghot.engine.memory import Node
@@ -19,8 +19,14 @@ from pghot.log.schema import Columns
 from pghot.replaying.driver import machine_of, name_of
 from pghot.replaying.served import touches_of
 from pghot.results.provenance import LogFacts, digest
-from pghot.simulated.scenario import LinkTable, NodeTable, RegionTable, Scenario, ThreadsTable
-from pghot.simulated.watermarks import Watermarks, watermarks
+from pghot.simulated.machine.watermarks import Watermarks, watermarks
+from pghot.simulated.scenario.scenario import (
+    LinkTable,
+    NodeTable,
+    RegionTable,
+    Scenario,
+    ThreadsTable,
+)
 
 NAME = "log"
 """Of the region and the threads."""
@@ -104,7 +110,7 @@ def _cpu_node(machine: Machine, name: str) -> Node:
     return having[0]
 
 
-def _node(node: Node, touched: Touched, fast: BoolArray, memory: ArrayMemory) -> NodeTable:
+def _node(node: Node, touched: FirstTouches, fast: BoolArray, memory: ArrayMemory) -> NodeTable:
     """Give a node: of the top tier what is free or the log's; of others all there is."""
     own = fast & (memory.mem_map.nids_of(touched.pfn) == node.id)
     pages = node.free_pages + int(touched.pages[own].sum()) if node.toptier else node.pages
@@ -130,7 +136,7 @@ def _link(cpus: Node, node: Node, machine: Machine) -> LinkTable:
     )  # fmt: skip
 
 
-def _region(touched: Touched, machine: Machine) -> RegionTable:
+def _region(touched: FirstTouches, machine: Machine) -> RegionTable:
     tops = [node.id for node in machine.nodes if node.toptier and node.pages]
     lower = [node.id for node in machine.nodes if not node.toptier and node.pages]
     size = format_size(len(touched) << PAGE_SHIFT)

@@ -21,12 +21,12 @@ from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import JUDGED, REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.ahead import ahead
-from pghot.replaying.as_live import TapedMemory, taped
+from pghot.replaying.host_replay import HostMemory, answered_by_host
 from pghot.replaying.result import BusyBatch, Result
 from pghot.replaying.served import Served, touches_of
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import LOGGED, Renamed, place
-from pghot.sources.access_log import Rows, cut
+from pghot.sources.access_log import WakeUpRows, cut
 
 BUSIEST = 5
 """Batches that the result remembers, by pages moved."""
@@ -171,7 +171,7 @@ class _Replay:
         self._renamed = Renamed.nothing()
         self.memory = ArrayMemory(machine.nodes, machine.folios)
         self.engine = self._make_engine()
-        self._live = taped(metadata, self.engine)
+        self._live = answered_by_host(metadata, self.engine)
         if self._live is not None:
             self.memory = self._live
             self.engine = self._make_engine()
@@ -219,8 +219,8 @@ class _Replay:
         if self._live is not None:
             self._go_on(self._live, step)
 
-    def _go_on(self, live: TapedMemory, step: int) -> None:
-        """Make what is left on the tape after the last row."""
+    def _go_on(self, live: HostMemory, step: int) -> None:
+        """Make what is left on the answers after the last row."""
         if live.end_us is not None:
             live.after(self.engine)
         # A log that ends before its run did (a crash) tells no end.
@@ -353,7 +353,7 @@ class _Replay:
             self._busiest.sort(key=lambda busy: -busy.pages)
             del self._busiest[BUSIEST:]
 
-    def _record(self, rows: Rows) -> None:
+    def _record(self, rows: WakeUpRows) -> None:
         self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
         self._rows += len(rows.pfn)
         if self._watch is not None:

@@ -14,9 +14,9 @@ import numpy as np
 
 from pghot.baselines.folios import (
     BoolArray,
+    FirstTouches,
     I64Array,
     Room,
-    Touched,
     U64Array,
     placed_fast,
     room_for,
@@ -30,7 +30,7 @@ from pghot.errors import InputError
 from pghot.log.schema import Columns
 
 LOGGED = "logged"
-_PLACES: dict[str, Callable[[Touched, Room], BoolArray]] = {
+_PLACES: dict[str, Callable[[FirstTouches, Room], BoolArray]] = {
     "first-touch": first_touch,
     "interleave": interleaved,
     "slow": slow_first,
@@ -62,7 +62,7 @@ class Renamed(NamedTuple):
         return columns | {"pfn": moved}
 
 
-def started(touched: Touched, room: Room, nodes: tuple[Node, ...], start: str) -> BoolArray:
+def started(touched: FirstTouches, room: Room, nodes: tuple[Node, ...], start: str) -> BoolArray:
     """Say which folios begin on the top tier, where `start` is another than `logged`.
 
     First touch leaves the promo watermarks free, as kswapd does: what is promoted goes there.
@@ -73,7 +73,9 @@ def started(touched: Touched, room: Room, nodes: tuple[Node, ...], start: str) -
     return _PLACES[start](touched, room)
 
 
-def place(memory: ArrayMemory, nodes: tuple[Node, ...], touched: Touched, start: str) -> Renamed:
+def place(
+    memory: ArrayMemory, nodes: tuple[Node, ...], touched: FirstTouches, start: str
+) -> Renamed:
     """Put folios where `started` has them; say which were renamed.
 
     InputError where the lower tiers have no frames left over to name them by.
@@ -86,14 +88,16 @@ def place(memory: ArrayMemory, nodes: tuple[Node, ...], touched: Touched, start:
     return renamed
 
 
-def _up(memory: ArrayMemory, touched: Touched, which: I64Array, tops: list[int]) -> None:
+def _up(memory: ArrayMemory, touched: FirstTouches, which: I64Array, tops: list[int]) -> None:
     for nid in tops:
         fit = filled(touched.pages[which], memory.free_pages(nid))
         memory.migrate(touched.pfn[which[fit]], nid)
         which = which[~fit]
 
 
-def _down(memory: ArrayMemory, touched: Touched, which: I64Array, lower: list[int]) -> Renamed:
+def _down(
+    memory: ArrayMemory, touched: FirstTouches, which: I64Array, lower: list[int]
+) -> Renamed:
     """Name folios by frames of lower tiers, node by node as these have frames."""
     old, new = [], []
     for nid in lower:
@@ -114,7 +118,7 @@ def _down(memory: ArrayMemory, touched: Touched, which: I64Array, lower: list[in
     return Renamed(touched.pfn[at], names[order], touched.pages[at].astype(np.uint64))
 
 
-def _unused(memory: ArrayMemory, touched: Touched, sizes: I64Array, nid: int) -> U64Array:
+def _unused(memory: ArrayMemory, touched: FirstTouches, sizes: I64Array, nid: int) -> U64Array:
     """Give first PFNs, on a node, of runs that no folio of the log or the machine has.
 
     One for each of `sizes`, in that order, as far as there are such; from the end of the
@@ -148,7 +152,7 @@ def _ordinary(memory: ArrayMemory, starts: U64Array, length: int) -> BoolArray:
     return ordinary
 
 
-def _every_page(touched: Touched) -> U64Array:
+def _every_page(touched: FirstTouches) -> U64Array:
     """Give the PFN of every page of the folios."""
     ends = np.cumsum(touched.pages)
     within = np.arange(touched.footprint) - np.repeat(ends - touched.pages, touched.pages)

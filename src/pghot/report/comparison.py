@@ -11,7 +11,7 @@ import msgspec
 from pghot.report.sim_facts import BASE, policy_facts
 from pghot.results.provenance import LogFacts, Made
 from pghot.simulated.result import Outcome
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario.scenario import Scenario
 
 
 class Figure(NamedTuple):

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pghot.linux.checks import State
-from pghot.linux.doctor import Diagnosis
+from pghot.linux.doctor.checks import CheckState
+from pghot.linux.doctor.doctor import Diagnosis
 
-_STYLES = {State.WORKS: "green", State.MISSING: "red", State.NOTE: "yellow"}
+_STYLES = {CheckState.WORKS: "green", CheckState.MISSING: "red", CheckState.NOTE: "yellow"}
 _NAMES = {"fault": "hint faults", "hardware": "hardware samples"}
 
 

@@ -38,8 +38,8 @@ def print_live(result: LiveResult) -> None:
         table.add_row(f"refused: {name}", f"{count:,}", words)
     if result.kernel_promoted:
         table.add_row("promoted by the kernel itself", f"{result.kernel_promoted:,}", "pages")
-    if result.pump.late:
-        table.add_row("samples that came late", f"{result.pump.late:,}", "taken as of just then")
+    if result.buffer.late:
+        table.add_row("samples that came late", f"{result.buffer.late:,}", "taken as of just then")
     _add_heat(table, result)
     table.add_row("our CPU time", f"{result.cpu_s:,.2f} s", f"{result.cpu_share:.1%} of one CPU")
     console.print(table)

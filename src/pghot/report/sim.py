@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.reasons import by_words
-from pghot.policies.registry import ENTRIES
 from pghot.report.comparison import Comparison, Figure
 from pghot.report.plain import plain
 from pghot.report.sim_facts import BASE, start_of, verdict_against
 from pghot.report.sizes import size
+from pghot.simulated.policies.registry import ENTRIES
 from pghot.simulated.result import Outcome
 
 LABEL_WIDTH, POLICY_WIDTH = 27, 13

@@ -11,7 +11,7 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.results.provenance import LogFacts, Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import run_time_verdict, untold
 from pghot.simulated.result import Outcome
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.scenario.scenario import Scenario
 
 BASE = "none"
 """The policy that run times are held against: nothing promoted."""

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT
-from pghot.linux.hmat import Access
-from pghot.linux.topology import Topology
+from pghot.linux.nodes.hmat import Access
+from pghot.linux.nodes.topology import Topology
 from pghot.report.sizes import size
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pghot.engine.reasons import MOVED, refusal, words
 from pghot.why.advice import advice, opening
-from pghot.why.life import IGNORED, RECORDED, Life, Step
+from pghot.why.life import IGNORED, RECORDED, Life, LifeStep
 from pghot.why.refused import Refusals
 
 MOST_STEPS = 40
@@ -83,7 +83,7 @@ def print_refusals(refusals: Refusals) -> None:
         table.add_row(str(pid), f"{count:,}")
     _print_rows(console, table)
     table = _table("accesses", "count")
-    for fate, count in refusals.fates.items():
+    for fate, count in refusals.outcomes.items():
         table.add_row(words(fate), f"{count:,}")
     _print_rows(console, table)
     _print_gaps(console, refusals.complete_from_s, refusals.damaged)
@@ -119,12 +119,12 @@ def _where(life: Life) -> str:
     return "" if is_it else f", in the folio{size} at PFN {first:#x}"
 
 
-def _when(step: Step) -> str:
+def _when(step: LifeStep) -> str:
     first, last = (f"{time:,.3f}" for time in (step.times[0], step.times[-1]))
     return first if first == last else f"{first} to {last}"
 
 
-def _what(step: Step) -> str:
+def _what(step: LifeStep) -> str:
     count = len(step.times)
     if step.what in {RECORDED, IGNORED}:
         sources = ", ".join(sorted(step.sources))
@@ -139,7 +139,7 @@ def _what(step: Step) -> str:
     return f"refused{times}{batch}: {why}"
 
 
-def _heat(step: Step) -> str:
+def _heat(step: LifeStep) -> str:
     if step.what == IGNORED:
         return ""
     heat = str(step.heat)

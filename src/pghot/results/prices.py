@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pghot.simulated.costs import Costs
+from pghot.simulated.machine.costs import Costs
 
 if TYPE_CHECKING:
     from pghot.log.machine import Machine

@@ -16,7 +16,7 @@ from typing import Any
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import Caution, InputError, PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving import protocol
 from pghot.serving.sockets import listening
 from pghot.workers import Tell, Worker, nobody
@@ -36,14 +36,16 @@ _UCRED = struct.Struct("3i")
 
 
 @contextmanager
-def control(desk: Desk, path: Path, about: dict[str, Any], tell: Tell = nobody) -> Iterator[None]:
-    """Serve a desk at `path` until the end; `about` goes into the greeting.
+def control(
+    mailbox: Mailbox, path: Path, about: dict[str, Any], tell: Tell = nobody
+) -> Iterator[None]:
+    """Serve a mailbox at `path` until the end; `about` goes into the greeting.
 
     Errors are those of `sockets.listening`, before anything is served; `tell` hears what goes
     wrong meanwhile.
     """
     with listening(path) as server:
-        serving = _Server(desk, server, about, tell)
+        serving = _Server(mailbox, server, about, tell)
         try:
             yield
         finally:
@@ -52,9 +54,9 @@ def control(desk: Desk, path: Path, about: dict[str, Any], tell: Tell = nobody) 
 
 class _Server:
     def __init__(
-        self, desk: Desk, server: socket.socket, about: dict[str, Any], tell: Tell
+        self, mailbox: Mailbox, server: socket.socket, about: dict[str, Any], tell: Tell
     ) -> None:
-        self._desk = desk
+        self._mailbox = mailbox
         self._owner = os.geteuid()
         self._socket = server
         self._greeting = {protocol.GREETING: protocol.VERSION} | about
@@ -177,25 +179,25 @@ class _Server:
         if not isinstance(name, str) or not isinstance(value, str):
             raise InputError("set: wants name and value, both texts")
         self._state()  # there is a run by then
-        self._desk.write(name, value)
-        return {"values": {name: self._desk.state()["tunables"][name]}}
+        self._mailbox.write(name, value)
+        return {"values": {name: self._mailbox.state()["tunables"][name]}}
 
     def _watch(self) -> Iterator[dict[str, Any]]:
         self._state()  # there is one by then
         number, going_on = 0, True
         while going_on:
-            came = self._desk.next_state(number, _LOOK_S)
+            came = self._mailbox.next_state(number, _LOOK_S)
             if came is not None:
                 number, state = came
                 yield {"ok": {"state": state}}
             else:
-                going_on = not (self._desk.closed or self._closing)
+                going_on = not (self._mailbox.closed or self._closing)
         yield {"ok": {"over": True}}
 
     def _state(self) -> dict[str, Any]:
         """The last state, or the first once there is one."""
-        self._desk.next_state(0, FIRST_S)
-        state = self._desk.state()
+        self._mailbox.next_state(0, FIRST_S)
+        state = self._mailbox.state()
         if not state:
             raise PghotError("the run has not begun")
         return state

@@ -1,4 +1,4 @@
-"""`pghot run --metrics`: the desk's state for Prometheus, over HTTP (docs/metrics.md).
+"""`pghot run --metrics`: the mailbox's state for Prometheus, over HTTP (docs/metrics.md).
 
 A scrape reads the last state in a thread of its own; the engine never waits for one.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pghot.errors import InputError, PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.address import parse_address
 from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family, State
 from pghot.serving.http import MOST, Answer, PageServer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def metrics(desk: Desk, address: str, version: str, tell: Tell = nobody) -> Iterator[str]:
+def metrics(mailbox: Mailbox, address: str, version: str, tell: Tell = nobody) -> Iterator[str]:
     """Serve metrics at ADDRESS:PORT until the end; the URL.
 
     InputError where that is no address, PghotError where it cannot be listened at or
@@ -36,8 +36,8 @@ def metrics(desk: Desk, address: str, version: str, tell: Tell = nobody) -> Iter
             "--metrics needs prometheus-client: pip install 'pghot[metrics]'"
         ) from error
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(desk, version))
-    server = PageServer(_listening(host, port, address), _Text(desk, registry), "metrics", tell)
+    registry.register(Collector(mailbox, version))
+    server = PageServer(_listening(host, port, address), _Text(mailbox, registry), "metrics", tell)
     try:
         server.start()
         shown = f"[{host}]" if ":" in host else host
@@ -70,8 +70,8 @@ def _listening(host: str, port: int, address: str) -> socket.socket:
 class _Text:
     """The page: made once a state, however often it is asked for."""
 
-    def __init__(self, desk: Desk, registry: CollectorRegistry) -> None:
-        self._desk = desk
+    def __init__(self, mailbox: Mailbox, registry: CollectorRegistry) -> None:
+        self._mailbox = mailbox
         self._registry = registry
         self._made: tuple[object, str, bytes] = (None, "", b"")
 
@@ -79,21 +79,21 @@ class _Text:
         from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
 
         encode, kind = choose_encoder(fields.get("accept", ""))
-        state = self._desk.state()
+        state = self._mailbox.state()
         if self._made[0] is not state or self._made[1] != kind:
             self._made = state, kind, encode(self._registry)
         return Answer("200 OK", kind, self._made[2])
 
 
 class Collector:
-    """Makes metrics of a desk's last state; only those of the build before the first.
+    """Makes metrics of a mailbox's last state; only those of the build before the first.
 
     A count that is put right downwards (a folio counted hot that turned out to wait still)
     stands until it is passed: to Prometheus a counter that falls is a restart.
     """
 
-    def __init__(self, desk: Desk, version: str) -> None:
-        self._desk = desk
+    def __init__(self, mailbox: Mailbox, version: str) -> None:
+        self._mailbox = mailbox
         self._version = version
         self._most: dict[tuple[str, tuple[str, ...]], float] = {}
 
@@ -107,7 +107,7 @@ class Collector:
         build = GaugeMetricFamily(*BUILD, labels=["version"])
         build.add_metric([self._version], 1)
         yield build
-        state = self._desk.state()
+        state = self._mailbox.state()
         if not state:
             return
         for family in COUNTERS:

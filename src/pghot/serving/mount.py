@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pghot.errors import Caution, InputError, PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.serving.tree import Tree
 from pghot.workers import Tell, Worker, nobody
 
@@ -25,16 +25,16 @@ UNMOUNT_S = 5.0
 
 @contextmanager
 def mounted(
-    desk: Desk, directory: Path, unmount: Callable[[str], None], tell: Tell = nobody
+    mailbox: Mailbox, directory: Path, unmount: Callable[[str], None], tell: Tell = nobody
 ) -> Iterator[None]:
-    """Have the tree of `desk` on an empty directory as long as this lasts.
+    """Have the tree of `mailbox` on an empty directory as long as this lasts.
 
     InputError where the directory does not do, PghotError where FUSE does not.  `unmount`
     takes a mount away at once, whoever still has its files open.
     """
     _check(directory)
     directory = directory.absolute()
-    served = _Served(_library(), desk, directory, tell)
+    served = _Served(_library(), mailbox, directory, tell)
     served.start()
     try:
         yield
@@ -48,12 +48,12 @@ def mounted(
 class _Served:
     """The thread that answers the kernel: one, as the run answers one write after another."""
 
-    def __init__(self, library: ModuleType, desk: Desk, directory: Path, tell: Tell) -> None:
+    def __init__(self, library: ModuleType, mailbox: Mailbox, directory: Path, tell: Tell) -> None:
         self._library = library
         self._directory = directory
         self._answered = threading.Event()
         self._mounted = False
-        self._tree = Tree(desk, self._started)
+        self._tree = Tree(mailbox, self._started)
         self.ending = False
         self._tell = tell
         self.worker = Worker(f"--mount {directory}", self._serve, tell, again=0)

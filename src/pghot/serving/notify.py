@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from pghot.engine.units import PAGE_SHIFT
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 from pghot.workers import Tell, Worker, nobody
 
 _LOOK_S = 1.0
@@ -67,8 +67,8 @@ class Notifier:
 
 
 @contextmanager
-def announced(desk: Desk, notifier: Notifier, tell: Tell = nobody) -> Iterator[None]:
-    """Notify the manager of a run as long as this lasts, by the states at its desk.
+def announced(mailbox: Mailbox, notifier: Notifier, tell: Tell = nobody) -> Iterator[None]:
+    """Notify the manager of a run as long as this lasts, by the states at its mailbox.
 
     A state comes each second from the run's own thread: while one comes, the run is alive.
     """
@@ -76,7 +76,7 @@ def announced(desk: Desk, notifier: Notifier, tell: Tell = nobody) -> Iterator[N
         yield
         return
     over = threading.Event()
-    worker = Worker("notify", partial(_announce, desk, notifier, over.is_set), tell)
+    worker = Worker("notify", partial(_announce, mailbox, notifier, over.is_set), tell)
     worker.start()
     try:
         yield
@@ -95,10 +95,10 @@ def status_text(state: dict[str, Any]) -> str:
     )
 
 
-def _announce(desk: Desk, notifier: Notifier, over: Callable[[], bool]) -> None:
+def _announce(mailbox: Mailbox, notifier: Notifier, over: Callable[[], bool]) -> None:
     number, ready = 0, False
-    while not (over() or desk.closed):
-        came = desk.next_state(number, _LOOK_S)
+    while not (over() or mailbox.closed):
+        came = mailbox.next_state(number, _LOOK_S)
         if came is None:
             continue
         number, state = came

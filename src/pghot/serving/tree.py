@@ -1,7 +1,7 @@
 """The series' own files, as a file system over a run: debugfs, sysctls, vmstat.
 
 What a read prints and a write accepts is what the series has behind each file (patches 3 to
-5, mm/pghot-tunables.c and mm/pghot.c); the numbers are the run's, by its desk.
+5, mm/pghot-tunables.c and mm/pghot.c); the numbers are the run's, by its mailbox.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from pghot.engine.errors import TunableError
 from pghot.errors import PghotError
-from pghot.live.desk import Desk
+from pghot.live.mailbox import Mailbox
 
 PATIENCE_S = 10.0
 """How long a read waits for the first state of a run that only starts."""
@@ -80,9 +80,9 @@ class Tree:
     use_ns = True
     """Times are in nanoseconds (mfusepy asks)."""
 
-    def __init__(self, desk: Desk, started: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, mailbox: Mailbox, started: Callable[[], None] = lambda: None) -> None:
         """Have `started` called when the kernel has mounted it."""
-        self._desk = desk
+        self._mailbox = mailbox
         self._started = started
         self._since = time.time_ns()
         self._numbers = count(1)
@@ -134,7 +134,7 @@ class Tree:
         taken = data[: kind.most]
         try:
             # A byte a character: the kernel's limits count bytes.
-            self._desk.write(path.rpartition("/")[2], taken.decode("latin-1"))
+            self._mailbox.write(path.rpartition("/")[2], taken.decode("latin-1"))
         except TunableError as error:
             raise OSError(error.errno, str(error)) from error
         except PghotError as error:
@@ -167,15 +167,15 @@ class Tree:
     mknod = mkdir = unlink = rmdir = symlink = link = rename = chmod = chown = _refuse
 
     def _text(self, path: str) -> bytes:
-        state = self._desk.state() or self._first_state(path)
+        state = self._mailbox.state() or self._first_state(path)
         if path == "/vmstat":
             return "".join(f"{name} {n}\n" for name, n in state["vmstat"].items()).encode()
         return f"{state['tunables'][path.rpartition('/')[2]]}\n".encode()
 
     def _first_state(self, path: str) -> dict[str, Any]:
-        came = self._desk.next_state(0, PATIENCE_S)
+        came = self._mailbox.next_state(0, PATIENCE_S)
         if came is None:
-            raise OSError(EIO if self._desk.closed else ETIMEDOUT, path)
+            raise OSError(EIO if self._mailbox.closed else ETIMEDOUT, path)
         return came[1]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from pghot.simulated.regions import Flow, Region
-from pghot.simulated.scenario import ThreadsTable
+from pghot.simulated.machine.regions import FolioRegion, StreamCursor
+from pghot.simulated.scenario.scenario import ThreadsTable
 
 
 @dataclass(slots=True)
@@ -20,8 +20,8 @@ class Group:
     """
 
     table: ThreadsTable
-    region: Region
-    flow: Flow
+    region: FolioRegion
+    flow: StreamCursor
     cpus: tuple[int, ...]
     left: float
     running: bool = False

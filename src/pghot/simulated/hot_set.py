@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.simulated.groups import Group
-from pghot.simulated.regions import Region
+from pghot.simulated.machine.regions import FolioRegion
 
 HOT_SHARE = 0.9
 """The hot set is the fewest folios that get this share of all accesses.
@@ -18,7 +18,7 @@ Folios as hot as the coolest of them belong to it: under uniform accesses all do
 
 
 def heat(
-    regions: Iterable[Region], groups: Sequence[Group], units: int
+    regions: Iterable[FolioRegion], groups: Sequence[Group], units: int
 ) -> npt.NDArray[np.float64]:
     """Each unit's share of the accesses to come, were every thread as fast."""
     total = np.zeros(units)

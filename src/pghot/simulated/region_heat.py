@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.columns import Columns, summed
+from pghot.binning.columns import TimeColumns, summed
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import Place
-from pghot.simulated.regions import Flow, Region
+from pghot.binning.maps import HeatScope
+from pghot.simulated.machine.regions import FolioRegion, StreamCursor
 from pghot.simulated.world import IDLE_STEP_S, World
 
 COLUMNS = 128
@@ -24,7 +24,7 @@ class RegionHeat:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._columns = Columns(round(IDLE_STEP_S * 1e6), COLUMNS)
+        self._columns = TimeColumns(round(IDLE_STEP_S * 1e6), COLUMNS)
         self._counts: dict[str, npt.NDArray[np.float64]] = {}
         self._shares: dict[str, npt.NDArray[np.float64]] = {}
         self._clocks: dict[str, float] = {}
@@ -56,21 +56,21 @@ class RegionHeat:
             grains = np.arange(region.units) // _units_a_grain(region)
             self._shares[flow.name] = np.bincount(grains, flow.weights).astype(np.float64)
 
-    def _flows(self) -> list[tuple[Region, Flow]]:
+    def _flows(self) -> list[tuple[FolioRegion, StreamCursor]]:
         regions = self._world.regions.values()
         return [(region, flow) for region in regions for flow in region.flows]
 
-    def _place(self, region: Region) -> Place:
+    def _place(self, region: FolioRegion) -> HeatScope:
         counts = self._counts[region.name][: self._columns.used]
         seen = np.flatnonzero(counts.any(axis=0))
         name = (
             region.name if region.process in {"", "app"} else f"{region.name} of {region.process}"
         )
-        return Place(
+        return HeatScope(
             f"region {name}", "page of the region", 0,
             _units_a_grain(region) * region.pages, seen, counts[:, seen], self._columns.step_us,
         )  # fmt: skip
 
 
-def _units_a_grain(region: Region) -> int:
+def _units_a_grain(region: FolioRegion) -> int:
     return -(-region.units // GRAINS)

@@ -15,25 +15,25 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pghot.simulated.account import Account
 from pghot.simulated.agenda import Agenda
-from pghot.simulated.costs import with_costs
 from pghot.simulated.groups import Group
 from pghot.simulated.hot_set import heat, hottest
-from pghot.simulated.layout import lay_out
-from pghot.simulated.memory import SimulatedMemory
-from pghot.simulated.population import allocate, make_groups, make_regions
-from pghot.simulated.regions import Flow, Region
-from pghot.simulated.scenario import EventTable, Scenario
-from pghot.simulated.traffic import Traffic
-from pghot.simulated.units import Units
+from pghot.simulated.machine.costs import with_costs
+from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.layout import lay_out
+from pghot.simulated.machine.memory import SimulatedMemory
+from pghot.simulated.machine.population import allocate, make_groups, make_regions
+from pghot.simulated.machine.regions import FolioRegion, StreamCursor
+from pghot.simulated.machine.traffic import Traffic
+from pghot.simulated.metrics import Metrics
+from pghot.simulated.scenario.scenario import EventTable, Scenario
 
 PAGE_BYTES = 4096
 IDLE_STEP_S = 0.1
 """The longest step where nothing but accesses goes on."""
 
 
-class Faults(NamedTuple):
+class FaultArrays(NamedTuple):
     """Hint faults in the order of time: unit, seconds, node of the CPU; one by one."""
 
     units: Units
@@ -41,7 +41,7 @@ class Faults(NamedTuple):
     nids: npt.NDArray[np.int16]
 
 
-class Step(NamedTuple):
+class GroupStep(NamedTuple):
     """What a group did in a step: accesses from one clock of its flow to another."""
 
     group: Group
@@ -53,12 +53,12 @@ class Step(NamedTuple):
 class Watcher(Protocol):
     """A source of accesses: it is shown each step."""
 
-    def watch(self, steps: Sequence[Step], start: float, end: float) -> None:
+    def watch(self, steps: Sequence[GroupStep], start: float, end: float) -> None:
         """Look at what was done from `start` to `end`, in seconds."""
 
 
 class World:
-    """A scenario under way: `policies.policy.attach` adds a policy, then it runs."""
+    """A scenario under way: `simulated.policies.policy.attach` adds a policy, then it runs."""
 
     def __init__(self, scenario: Scenario, rng: np.random.Generator) -> None:
         self.scenario = scenario
@@ -67,10 +67,10 @@ class World:
         self.agenda = Agenda()
         self.memory: SimulatedMemory = lay_out(scenario)
         self.traffic = Traffic(scenario)
-        self.account = Account(self.memory, IDLE_STEP_S)
+        self.account = Metrics(self.memory, IDLE_STEP_S)
         self.tick_s = scenario.tick_ms / 1000
         self._limit = scenario.seconds or inf
-        self.on_faults: Callable[[Faults], None] | None = None
+        self.on_faults: Callable[[FaultArrays], None] | None = None
         """Takes hint faults; None where nothing is ever marked."""
         self.watchers: list[Watcher] = []
         self.on_new_heat: list[Callable[[float], None]] = []
@@ -83,7 +83,7 @@ class World:
         """Gives the node that serves all accesses of a group; None: those that pages are on."""
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
-        self.regions: dict[str, Region] = make_regions(scenario, self.memory, *rng.spawn(1))
+        self.regions: dict[str, FolioRegion] = make_regions(scenario, self.memory, *rng.spawn(1))
         sizes = [region.units for region in self.regions.values()]
         self._region_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         self.marked: npt.NDArray[np.bool_] = np.zeros(sum(sizes), np.bool_)
@@ -99,7 +99,7 @@ class World:
         units = len(self.memory.units.pfn)
         return heat(self.regions.values(), [g for g in self.groups if g.running], units)
 
-    def by_region(self, units: Units) -> Iterable[tuple[Region, npt.NDArray[np.int64]]]:
+    def by_region(self, units: Units) -> Iterable[tuple[FolioRegion, npt.NDArray[np.int64]]]:
         """Split units by region: each with the places in `units` of those that are its."""
         of = self._region_of[units]
         regions = list(self.regions.values())
@@ -118,7 +118,7 @@ class World:
         """Count CPU time that something took."""
         self.account.overhead_s[what] += seconds
 
-    def owe(self, flow: Flow, seconds: float) -> None:
+    def owe(self, flow: StreamCursor, seconds: float) -> None:
         """Have the threads of a flow lose time, each as much as the other."""
         groups = [group for group in self.groups if group.flow is flow and group.running]
         threads = sum(group.threads for group in groups)
@@ -208,8 +208,8 @@ class World:
         length = min(until - self.now, self.tick_s if self._watched else IDLE_STEP_S)
         length = self._set_costs(running, length)
         start, end = self.now, self.now + length
-        flows: dict[str, Flow] = {group.flow.name: group.flow for group in running}
-        steps: list[Step] = []
+        flows: dict[str, StreamCursor] = {group.flow.name: group.flow for group in running}
+        steps: list[GroupStep] = []
         for flow in flows.values():
             steps += self._advance(flow, running, start, length)
         self.now = end
@@ -245,8 +245,8 @@ class World:
             group.cost_ns = cost
 
     def _advance(
-        self, flow: Flow, running: list[Group], start: float, length: float
-    ) -> list[Step]:
+        self, flow: StreamCursor, running: list[Group], start: float, length: float
+    ) -> list[GroupStep]:
         groups = [group for group in running if group.flow is flow]
         due, threads = flow.due(start + length), sum(group.threads for group in groups)
         made = [group.work(length, due * group.threads / max(threads, 1)) for group in groups]
@@ -263,7 +263,7 @@ class World:
         if after >= change * (1 - 1e-12):
             flow.change()
             self._new_heat()
-        return [Step(group, before, after, n) for group, n in zip(groups, made, strict=True)]
+        return [GroupStep(group, before, after, n) for group, n in zip(groups, made, strict=True)]
 
     def _all_on(self, nid: int) -> npt.NDArray[np.float64]:
         shares = np.zeros(len(self.memory.on_top) - 1)
@@ -272,7 +272,7 @@ class World:
 
     def _fault(
         self,
-        flow: Flow,
+        flow: StreamCursor,
         groups: list[Group],
         made: list[float],
         before: float,
@@ -299,7 +299,7 @@ class World:
         self.owe(flow, seconds)
         self.spend("hint faults", seconds)
         self.account.total["hint_faults"] += len(times)
-        self.on_faults(Faults(touched.units + region.first, times, nids))
+        self.on_faults(FaultArrays(touched.units + region.first, times, nids))
 
     def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         self.account.moved(units, from_nid, to_nid, self.now)
@@ -354,7 +354,7 @@ class World:
             flow.stream.place(self.memory.units.nid[region.rows])
 
 
-def _pace(flow: Flow, running: list[Group]) -> float:
+def _pace(flow: StreamCursor, running: list[Group]) -> float:
     """The accesses a second of a flow, all its threads together; 0 where not known."""
     groups = [group for group in running if group.flow is flow and group.cost_ns]
     return sum(group.threads / (group.cost_ns * 1e-9) for group in groups)

@@ -13,7 +13,7 @@ from pghot.log.schema import Columns
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class WakeUpRows:
     """Rows that are recorded before the wake-up at `instant` (microseconds)."""
 
     instant: int
@@ -33,7 +33,7 @@ def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint6
     return time_us // second * rate + time_us % second * rate // second
 
 
-def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
+def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows]:
     """Cut rows at the multiples of `step_us`, from 1 on.
 
     A row at an instant is recorded before that instant's wake-up (R9.3).  The rows of
@@ -52,7 +52,7 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[Rows]:
             if int(time[-1]) > instant:
                 end = int(np.searchsorted(time, np.uint64(instant), side="right"))
             rows = slice(at, end)
-            yield Rows(
+            yield WakeUpRows(
                 instant,
                 columns["pfn"][rows],
                 columns["nid"][rows],

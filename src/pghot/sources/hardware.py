@@ -1,6 +1,6 @@
 """Accesses that the processor samples by itself: AMD IBS, Intel PEBS.
 
-What is opened, `linux.mem_events` finds in sysfs.  Of the samples, those stay that are
+What is opened, `linux.perf.mem_events` finds in sysfs.  Of the samples, those stay that are
 loads or stores which memory served (see `data_src`) and whose physical address is known.
 """
 
@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import PghotError
-from pghot.linux.event_rings import Wanted
 from pghot.linux.host import Host
-from pghot.linux.mem_events import MemEvents, Periods, find_mem_events
-from pghot.linux.open_events import EVERY_PROCESS
-from pghot.linux.perf_arrays import SampleColumns
-from pghot.linux.perf_attr import EventAttr
-from pghot.linux.pmu import pmu_names
-from pghot.linux.ring_size import RING_PAGES
+from pghot.linux.perf.arrays import SampleColumns
+from pghot.linux.perf.attr import EventAttr
+from pghot.linux.perf.event_rings import Wanted
+from pghot.linux.perf.mem_events import MemEvents, Periods, find_mem_events
+from pghot.linux.perf.open_events import EVERY_PROCESS
+from pghot.linux.perf.pmu import pmu_names
+from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 

@@ -8,10 +8,9 @@ arch fault handlers, PERF_COUNT_SW_PAGE_FAULTS_MIN).  First touches come in the 
 
 from __future__ import annotations
 
-from pghot.linux.event_rings import Wanted
+from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
 from pghot.linux.host import Host
-from pghot.linux.open_events import EVERY_PROCESS
-from pghot.linux.perf_attr import (
+from pghot.linux.perf.attr import (
     CLOCK_MONOTONIC,
     NO_FLAG,
     PERF_COUNT_SW_PAGE_FAULTS_MIN,
@@ -20,8 +19,9 @@ from pghot.linux.perf_attr import (
     Flag,
     Sample,
 )
-from pghot.linux.ring_size import RING_PAGES
-from pghot.linux.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
+from pghot.linux.perf.event_rings import Wanted
+from pghot.linux.perf.open_events import EVERY_PROCESS
+from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 

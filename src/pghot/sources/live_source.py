@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pghot.linux.perf_arrays import TaskColumns
+from pghot.linux.perf.arrays import TaskColumns
 
 NO_TASKS = TaskColumns(
     time_ns=np.zeros(0, np.uint64),
@@ -36,7 +36,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class SourceCounts:
     """What a source has seen since it was opened.
 
     Of `seen` samples, `unresolved` had no physical address, `kernel` were of the kernel's
@@ -65,7 +65,7 @@ class LiveSource(Protocol):
     name: str
     """As in an access log: `hintfault` or `hwhint`."""
 
-    counts: Counts
+    counts: SourceCounts
 
     @property
     def notes(self) -> list[str]:

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pghot.linux.cpus import NO_NODE, nodes_of_cpus
-from pghot.linux.event_rings import EventRings, Wanted
 from pghot.linux.host import Host
-from pghot.linux.open_events import EVERY_PROCESS
-from pghot.linux.perf_arrays import Drained, SampleColumns, TaskColumns
-from pghot.linux.perf_attr import Flag
-from pghot.linux.ring_size import RING_PAGES
-from pghot.sources.live_source import Counts, Samples
+from pghot.linux.nodes.cpus import NO_NODE, nodes_of_cpus
+from pghot.linux.perf.arrays import Drained, SampleColumns, TaskColumns
+from pghot.linux.perf.attr import Flag
+from pghot.linux.perf.event_rings import EventRings, Wanted
+from pghot.linux.perf.open_events import EVERY_PROCESS
+from pghot.linux.perf.ring_size import RING_PAGES
+from pghot.sources.live_source import Samples, SourceCounts
 
 Filter = Callable[[SampleColumns], npt.NDArray[np.bool_]]
 
@@ -45,7 +45,7 @@ class PerfSource:
         forks, execs and exits too.  `is_access` drops samples that are none.
         """
         self.name = name
-        self.counts = Counts()
+        self.counts = SourceCounts()
         self._host = host
         self._is_access = is_access
         self._is_write = is_write

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import PghotError
-from pghot.linux import kprobe
-from pghot.linux.event_rings import EventRings, Wanted
 from pghot.linux.host import Host
-from pghot.linux.perf_arrays import Drained, SampleColumns
+from pghot.linux.perf import kprobe
+from pghot.linux.perf.arrays import Drained, SampleColumns
+from pghot.linux.perf.event_rings import EventRings, Wanted
 
 FUNCTION = "change_prot_numa"
 RING_PAGES = 4

@@ -21,7 +21,7 @@ from pghot.top.keys import KEYS
 from pghot.top.panel import Panel
 from pghot.top.prompts import FilterPrompt, ValueField
 from pghot.top.rates import Rates, rates_between, same_run
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 WAIT_S = 0.2
 """How long the thread that waits for states may be behind the end of the view."""
@@ -41,7 +41,7 @@ FASTEST, SLOWEST = 1024.0, 1 / 16
 class Came(Message):
     """A state came, or what the feed says of itself has changed."""
 
-    def __init__(self, state: State | None, said: str) -> None:
+    def __init__(self, state: TopState | None, said: str) -> None:
         super().__init__()
         self.state = state
         self.said = said
@@ -63,9 +63,9 @@ class TopApp(App[None]):
         self.title = drawing.NAME
         self.error: Exception | None = None
         self._feed = feed
-        self._state: State | None = None
-        self._newest: State | None = None
-        self._since: State | None = None
+        self._state: TopState | None = None
+        self._newest: TopState | None = None
+        self._since: TopState | None = None
         self._rates = Rates()
         self._paused = False
         self._said = ""

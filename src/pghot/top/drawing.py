@@ -9,12 +9,12 @@ from rich.text import Text
 from pghot.top import lines
 from pghot.top.feed import Feed
 from pghot.top.keys import FOOT
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 NAME = "pghot top"
 
 
-def title(state: State | None, feed: Feed, width: int, *, paused: bool) -> Text:
+def title(state: TopState | None, feed: Feed, width: int, *, paused: bool) -> Text:
     """What is watched; at the right how fast, and whether it is paused."""
     right = " ".join(_marks(feed, paused))
     left = f"{NAME}  {'waiting for the first state' if state is None else lines.title(state)}"

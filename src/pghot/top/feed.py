@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 
 class Feed(Protocol):
@@ -25,7 +25,7 @@ class Feed(Protocol):
     def speed(self) -> float:
         """Seconds of the run's own time a second; 0 for as fast as it goes."""
 
-    def next_state(self, timeout_s: float) -> State | None:
+    def next_state(self, timeout_s: float) -> TopState | None:
         """Wait for a state that was not given yet; None where none came in time."""
 
     def write(self, name: str, text: str) -> None:

@@ -29,7 +29,7 @@ Place = tuple[int, int]
 """A region: its pid, and its address in units of 2 MiB."""
 
 
-class Window:
+class HeatWindow:
     """Accesses by place in the last seconds.  Time must not go backwards."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Heat:
 
     def __init__(self) -> None:
         self._held: deque[Columns] = deque()
-        self._window = Window()
+        self._window = HeatWindow()
         self._owners: dict[int, Place] = {}
         self._moved: Counter[Place] = Counter()
         self._hot: Counter[int] = Counter()

@@ -10,7 +10,7 @@ from pghot.engine.reasons import CANDIDATE
 from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.rates import Rates
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 _SHORT = {reason.name: reason.short for reason in CANDIDATE if reason.short}
 
@@ -20,7 +20,7 @@ REASONS = 4
 GOOD, BAD, DIM, TOP = "green", "red", "dim", "bold"
 
 
-class Line(NamedTuple):
+class RateLine(NamedTuple):
     """A row of the table of rates: its name, a second, in all, and how it is painted.
 
     `pages`: the total, where it counts pages.
@@ -33,7 +33,7 @@ class Line(NamedTuple):
     pages: int | None = None
 
 
-def title(state: State) -> str:
+def title(state: TopState) -> str:
     """What is watched, and how far it is."""
     pid = "" if state.pid is None else f" {state.pid}"
     engine = ", ".join(filter(None, [state.mode and f"{state.mode} mode", state.fidelity]))
@@ -41,7 +41,7 @@ def title(state: State) -> str:
     return "  ".join(filter(None, parts))
 
 
-def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
+def nodes(state: TopState, width: int, most: int = 1 << 10) -> Text:
     """A line a node: tier, size, free, fill; what `most` lines do not hold is counted."""
     text = Text().append("node  tier        size        free  used", DIM)
     wide = max(min(width - 50, 60), 10)
@@ -58,7 +58,7 @@ def nodes(state: State, width: int, most: int = 1 << 10) -> Text:
     return text
 
 
-def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
+def rates(state: TopState, rate: Rates, *, wide: bool = False) -> Text:
     """Accesses, pages found, promoted and refused, a second and in all.
 
     `wide` has room for what the pages come to.
@@ -72,7 +72,7 @@ def rates(state: State, rate: Rates, *, wide: bool = False) -> Text:
     return text
 
 
-def sources(state: State, rate: Rates) -> Text:
+def sources(state: TopState, rate: Rates) -> Text:
     """What each source saw and lost, and the batches with how long they took."""
     text = _head("source", "a second", "total", "lost")
     for source in state.sources:
@@ -87,38 +87,38 @@ def sources(state: State, rate: Rates) -> Text:
     return text
 
 
-def _rate_lines(state: State, rate: Rates) -> list[Line]:
+def _rate_lines(state: TopState, rate: Rates) -> list[RateLine]:
     refused = sum(state.refused.values())
     promoted, demoted = state.promoted, state.demoted
     name = "would be promoted" if state.dry_run else "promoted"
     lines = [
-        Line("accesses", figures.rate(rate.accesses), figures.count(state.accesses)),
+        RateLine("accesses", figures.rate(rate.accesses), figures.count(state.accesses)),
         *_fast(state),
-        Line("found hot", figures.rate(rate.found), figures.count(state.found)),
-        Line(name, figures.rate(rate.promoted), figures.count(promoted), GOOD, promoted),
+        RateLine("found hot", figures.rate(rate.found), figures.count(state.found)),
+        RateLine(name, figures.rate(rate.promoted), figures.count(promoted), GOOD, promoted),
     ]
     if demoted is not None:
         shown = figures.rate(rate.demoted), figures.count(demoted)
-        lines.append(Line("demoted", *shown, pages=demoted))
-    lines.append(Line("refused", figures.rate(rate.all_refused), figures.count(refused)))
+        lines.append(RateLine("demoted", *shown, pages=demoted))
+    lines.append(RateLine("refused", figures.rate(rate.all_refused), figures.count(refused)))
     return lines + _reasons(state, rate)
 
 
-def _fast(state: State) -> list[Line]:
+def _fast(state: TopState) -> list[RateLine]:
     """Give the share that the top tier served, where it is known."""
     if state.fast_share is None:
         return []
-    return [Line("served fast", "", f"{state.fast_share:.1%}")]
+    return [RateLine("served fast", "", f"{state.fast_share:.1%}")]
 
 
-def _reasons(state: State, rate: Rates) -> list[Line]:
+def _reasons(state: TopState, rate: Rates) -> list[RateLine]:
     """The reasons of refusal, most frequent first; what is left over in one line."""
     known = rate.accesses is not None
     counts = sorted(state.refused.items(), key=lambda item: (-item[1], item[0]))
     counts = [(name, count) for name, count in counts if count]
     rest = counts[REASONS:] if len(counts) > REASONS + 1 else []
     lines = [
-        Line(
+        RateLine(
             f"  {reason(name)}",
             figures.rate(rate.refused.get(name) if known else None),
             figures.count(count),
@@ -129,7 +129,7 @@ def _reasons(state: State, rate: Rates) -> list[Line]:
         each = [rate.refused.get(name, 0.0) for name, _ in rest]
         total = sum(count for _, count in rest)
         shown = figures.rate(sum(each) if known else None)
-        lines.append(Line(f"  {len(rest)} reasons more", shown, figures.count(total)))
+        lines.append(RateLine(f"  {len(rest)} reasons more", shown, figures.count(total)))
     return lines
 
 
@@ -138,7 +138,7 @@ def reason(name: str) -> str:
     return _SHORT.get(name, name.replace("_", " "))[:20]
 
 
-def _batches(state: State, rate: Rates) -> Text:
+def _batches(state: TopState, rate: Rates) -> Text:
     text = _head("batches", "a second", "total", "")
     text.append(f"\n{'':<10}{figures.rate(rate.batches):>10}{figures.count(state.batches):>10}")
     latency = state.latency

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from pghot.live.desk import Desk
-from pghot.top.state import State
+from pghot.live.mailbox import Mailbox
+from pghot.top.state import TopState
 
 LOOK_S = 0.05
 """How long a key or a write waits at the most while time is waited for."""
@@ -25,7 +25,7 @@ class Stopped(BaseException):
     """
 
 
-class Pacer:
+class ReplayPacer:
     """Holds the thread of the work until its time has come, and publishes states meanwhile.
 
     `speed` is virtual seconds a second, 0 for no waiting; a state comes every `period_s`
@@ -35,14 +35,14 @@ class Pacer:
 
     def __init__(
         self,
-        desk: Desk,
+        mailbox: Mailbox,
         speed: float = 1.0,
         period_s: float = 1.0,
         until_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Any] | None = None,
     ) -> None:
-        self._desk = desk
+        self._mailbox = mailbox
         self._speed = speed
         self._period_s = period_s
         self._until_s = until_s
@@ -55,7 +55,7 @@ class Pacer:
         self._allowed_s = 0.0
         self.now_s = 0.0
         """The virtual time by now."""
-        self.before: State | None = None
+        self.before: TopState | None = None
         self._anchor = (clock(), 0.0)
         self._due = -inf
 
@@ -94,7 +94,7 @@ class Pacer:
     # For the thread of the work.
 
     def reach(
-        self, time_s: float, show: Callable[[float], State], write: Callable[[str, str], None]
+        self, time_s: float, show: Callable[[float], TopState], write: Callable[[str, str], None]
     ) -> None:
         """Wait until `time_s` has come; `show` gives the state as of a time up to that.
 
@@ -107,7 +107,7 @@ class Pacer:
             if self._closed:
                 raise Stopped
             self._woken.clear()
-            self._desk.attend(write)
+            self._mailbox.attend(write)
             self._move_to(time_s)
             if self._is_due():
                 self._publish(show(self.now_s))
@@ -115,7 +115,9 @@ class Pacer:
                 return
             self._sleep(self._wait(time_s))
 
-    def _reach_until(self, time_s: float, until_s: float, show: Callable[[float], State]) -> None:
+    def _reach_until(
+        self, time_s: float, until_s: float, show: Callable[[float], TopState]
+    ) -> None:
         """Go on as fast as can be; stop where time would pass `until_s`."""
         if self._closed:
             raise Stopped
@@ -154,6 +156,6 @@ class Pacer:
         speed = self._speed  # the view's thread may change it meanwhile, to none at all
         return min((time_s - self.now_s) / speed, LOOK_S) if speed else 0.0
 
-    def _publish(self, state: State) -> None:
+    def _publish(self, state: TopState) -> None:
         self._due = self._clock() + self._period_s
-        self._desk.publish(state.to_dict())
+        self._mailbox.publish(state.to_dict())

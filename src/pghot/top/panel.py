@@ -8,8 +8,8 @@ from textual.coordinate import Coordinate
 from textual.widgets import DataTable
 
 from pghot.top import tables
-from pghot.top.state import State
-from pghot.top.tables import Order, Row, Table
+from pghot.top.state import TopState
+from pghot.top.tables import Order, TableRow, TopTable
 
 
 class Panel(DataTable[Text]):
@@ -24,7 +24,7 @@ class Panel(DataTable[Text]):
         Binding("enter", "app.edit", show=False),
     ]
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: TopTable) -> None:
         super().__init__(
             id=table.name,
             cursor_type="row",
@@ -35,8 +35,8 @@ class Panel(DataTable[Text]):
         self.table = table
         self.order: Order = tables.first_order(table)
         self.wanted = ""
-        self._state: State | None = None
-        self._rows: list[Row] = []
+        self._state: TopState | None = None
+        self._rows: list[TableRow] = []
         self._columns = table.columns
         self._known = [*range(len(table.columns))]
         self.note = ""
@@ -54,7 +54,7 @@ class Panel(DataTable[Text]):
             self._columns = fitting
             self.set_order(self.order)
 
-    def show(self, state: State) -> None:
+    def show(self, state: TopState) -> None:
         """Show the rows of a state."""
         self._state = state
         # Who has chosen no row sees the first one, whichever that is by now.
@@ -125,7 +125,7 @@ class Panel(DataTable[Text]):
         if self._state is not None:
             self.show(self._state)
 
-    def _note(self, state: State) -> str:
+    def _note(self, state: TopState) -> str:
         if self._rows:
             return f"filter: {self.wanted}" if self.wanted else ""
         if self.wanted and self.table.rows(state):

@@ -15,7 +15,7 @@ from pghot.top.state import (
     ProcessState,
     RegionState,
     SourceState,
-    State,
+    TopState,
     state_from,
 )
 
@@ -23,7 +23,7 @@ VERSION = 1
 """Of the form that is known here."""
 
 
-def state_of_run(plain: Mapping[str, Any]) -> State:
+def state_of_run(plain: Mapping[str, Any]) -> TopState:
     """Read a published state; PghotError where it is none, or of another version."""
     if plain.get("version", VERSION) != VERSION:
         raise PghotError(f"the run speaks version {plain['version']}, this pghot {VERSION}")
@@ -33,9 +33,9 @@ def state_of_run(plain: Mapping[str, Any]) -> State:
         raise PghotError(f"what came is no state of a run: {error!r}") from error
 
 
-def _state(plain: Mapping[str, Any]) -> State:
+def _state(plain: Mapping[str, Any]) -> TopState:
     live = plain["live"]
-    return State(
+    return TopState(
         kind="run",
         name=printable(_targets(plain["targets"])),
         time_s=live["real_s"],

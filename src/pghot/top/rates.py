@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Rates:
         return None if self.accesses is None else sum(self.refused.values())
 
 
-def same_run(before: State, after: State) -> bool:
+def same_run(before: TopState, after: TopState) -> bool:
     """Whether two states are of one run."""
     return (before.kind, before.name, before.pid, before.started) == (
         after.kind,
@@ -37,7 +37,7 @@ def same_run(before: State, after: State) -> bool:
     )
 
 
-def rates_between(before: State | None, after: State) -> Rates:
+def rates_between(before: TopState | None, after: TopState) -> Rates:
     """The rates; none where there is no state of the same run before."""
     if before is None or not same_run(before, after) or after.time_s <= before.time_s:
         return Rates()
@@ -61,9 +61,9 @@ def rates_between(before: State | None, after: State) -> Rates:
     )
 
 
-def _seen(state: State) -> dict[str, int]:
+def _seen(state: TopState) -> dict[str, int]:
     return {source.name: source.seen for source in state.sources}
 
 
-def _lost(state: State) -> dict[str, int]:
+def _lost(state: TopState) -> dict[str, int]:
     return {source.name: source.lost for source in state.sources if source.lost is not None}

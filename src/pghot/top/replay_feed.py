@@ -14,7 +14,7 @@ from pghot.replaying.driver import replay
 from pghot.replaying.settings import Settings
 from pghot.top.figures import printable
 from pghot.top.heat import Heat
-from pghot.top.state import NodeState, SourceState, State
+from pghot.top.state import NodeState, SourceState, TopState
 from pghot.top.virtual_feed import VirtualFeed
 
 _COUNTERS = {name: f"pghot_recorded_{name}s" for name in SOURCES}
@@ -65,7 +65,7 @@ class ReplayFeed(VirtualFeed):
         self._heat.count_until(time_us)
         self._heat.asked(batch)
 
-    def _work(self) -> State:
+    def _work(self) -> TopState:
         result = replay(self._log, self._machine, self._settings, promotions=self, follower=self)
         self._rows, self._batches, self._instant = (
             result.accesses,
@@ -74,11 +74,11 @@ class ReplayFeed(VirtualFeed):
         )
         return self._state(result.elapsed_us / USEC_PER_SEC, ended="the log is at its end")
 
-    def _state(self, now_s: float, ended: str = "") -> State:
+    def _state(self, now_s: float, ended: str = "") -> TopState:
         engine, memory, vmstat = self._engine, self._memory, self._engine.vmstat
         # Rows of the instant itself were recorded if anything of it was.
         self._heat.count_until(max(self._instant, int(now_s * USEC_PER_SEC)))
-        return State(
+        return TopState(
             kind="replay",
             name=printable(str(self._log)),
             time_s=now_s,

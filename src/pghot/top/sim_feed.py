@@ -8,16 +8,16 @@ from collections.abc import Mapping
 import numpy as np
 
 from pghot.errors import PghotError
-from pghot.policies.pghot import Pghot
-from pghot.policies.simulate import Simulation
-from pghot.simulated.scenario import Scenario
+from pghot.simulated.policies.pghot import Pghot
+from pghot.simulated.policies.simulate import Simulation
+from pghot.simulated.scenario.scenario import Scenario
 from pghot.top.state import (
     WINDOW_S,
     NodeState,
     ProcessState,
     RegionState,
     SourceState,
-    State,
+    TopState,
 )
 from pghot.top.virtual_feed import VirtualFeed
 
@@ -61,7 +61,7 @@ class SimFeed(VirtualFeed):
         self._pghot = policy_of if isinstance(policy_of, Pghot) else None
         self._engine = self._pghot.engine if self._pghot else None
 
-    def _work(self) -> State:
+    def _work(self) -> TopState:
         self._world.run(self._reached)
         return self._state(self._world.now, ended="the simulation is at its end")
 
@@ -69,12 +69,12 @@ class SimFeed(VirtualFeed):
         """Wait until the step just made has come: a state is of its end."""
         self.pacer.reach(now_s, self._state, self._write)
 
-    def _state(self, now_s: float, ended: str = "") -> State:
+    def _state(self, now_s: float, ended: str = "") -> TopState:
         account = self._world.account
         figures = self._simulation.policy.figures()
         engine = self._engine
         made = account.sums["accesses"]
-        return State(
+        return TopState(
             kind="simulation",
             name=self._name,
             time_s=now_s,

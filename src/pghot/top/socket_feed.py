@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pghot.errors import PghotError
 from pghot.top.published import state_of_run
 from pghot.top.rates import same_run
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 AGAIN_S = 1.0
 """How often a run is looked for while there is none."""
@@ -52,9 +52,9 @@ class SocketFeed:
         self._connect = connect
         self._period_s = period_s
         self._again_s = again_s
-        self._last: State | None = None
+        self._last: TopState | None = None
         self._changed = threading.Condition()
-        self._fresh: State | None = None
+        self._fresh: TopState | None = None
         self._said = ""
         self._closed = threading.Event()
         self._watching: Connection | None = None
@@ -66,7 +66,7 @@ class SocketFeed:
         """Why no state comes; empty while a run is watched."""
         return self._said
 
-    def next_state(self, timeout_s: float) -> State | None:
+    def next_state(self, timeout_s: float) -> TopState | None:
         """Wait for a state that was not given yet."""
         with self._changed:
             self._changed.wait_for(lambda: self._fresh is not None, timeout_s)
@@ -119,7 +119,7 @@ class SocketFeed:
             gone = "" if self._last is not None and self._last.ended else "the run has gone; "
             self._said = f"{gone}waiting for the next run"
 
-    def _give(self, state: State) -> None:
+    def _give(self, state: TopState) -> None:
         last = self._last
         if last is not None and self._too_soon(last, state):
             return
@@ -128,7 +128,7 @@ class SocketFeed:
             self._fresh = state
             self._changed.notify_all()
 
-    def _too_soon(self, last: State, state: State) -> bool:
+    def _too_soon(self, last: TopState, state: TopState) -> bool:
         if not same_run(last, state) or state.ended or state.tunables != last.tunables:
             return False
         return state.time_s - last.time_s < self._period_s - EARLY_S

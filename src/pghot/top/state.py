@@ -68,7 +68,7 @@ class RegionState(msgspec.Struct, frozen=True):
     fast_pages: int | None = None
 
 
-class State(msgspec.Struct, frozen=True):
+class TopState(msgspec.Struct, frozen=True):
     """A run at one time.  Counts are since the start, in pages where nothing else is said.
 
     `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
@@ -108,9 +108,9 @@ class State(msgspec.Struct, frozen=True):
         return plain
 
 
-def state_from(plain: dict[str, Any]) -> State:
+def state_from(plain: dict[str, Any]) -> TopState:
     """Read it back; PghotError where it is no state."""
     try:
-        return msgspec.convert(plain, State)
+        return msgspec.convert(plain, TopState)
     except msgspec.ValidationError as error:
         raise PghotError(f"what came is no state of a run: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pghot.engine.tunables import TUNABLES
 from pghot.report.sizes import size
 from pghot.top import figures
-from pghot.top.state import ProcessState, RegionState, State
+from pghot.top.state import ProcessState, RegionState, TopState
 
 UNITS = {"ms": "ms", "MBps": "MB/s"}
 """Units of tunables by the end of their names."""
@@ -31,7 +31,7 @@ class Column(NamedTuple):
     right: bool = False
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row: what it is of, its cells, and by what each cell sorts."""
 
     key: str
@@ -40,24 +40,24 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TopTable:
     """A table: its name, its columns, its rows from a state, what it says without rows."""
 
     name: str
     title: str
     columns: tuple[Column, ...]
-    rows: Callable[[State], list[Row]]
+    rows: Callable[[TopState], list[TableRow]]
     empty: str
     sort: int = 0
 
-    def shown(self, state: State, order: Order, filter_text: str = "") -> list[Row]:
+    def shown(self, state: TopState, order: Order, filter_text: str = "") -> list[TableRow]:
         """The rows that match the filter, in order."""
         wanted = filter_text.casefold()
         rows = [row for row in self.rows(state) if wanted in " ".join(row.cells).casefold()]
         return sorted(rows, key=lambda row: row.ranks[order.column], reverse=order.down)
 
 
-def known_columns(table: Table, rows: Sequence[Row]) -> list[int]:
+def known_columns(table: TopTable, rows: Sequence[TableRow]) -> list[int]:
     """Give the places of the columns that some row knows a value for; all where none has any."""
     places = range(len(table.columns))
     return [at for at in places if any(row.cells[at] != figures.UNKNOWN for row in rows)] or [
@@ -72,12 +72,12 @@ class Order(NamedTuple):
     down: bool
 
 
-def first_order(table: Table) -> Order:
+def first_order(table: TopTable) -> Order:
     """The order that a table starts with: numbers from the largest, names from A."""
     return Order(table.sort, table.columns[table.sort].right)
 
 
-def next_order(table: Table, order: Order) -> Order:
+def next_order(table: TopTable, order: Order) -> Order:
     """The order by the next column."""
     column = (order.column + 1) % len(table.columns)
     return Order(column, table.columns[column].right)
@@ -108,13 +108,13 @@ def widened(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:
     return tuple(grown if column is widest else column for column in columns)
 
 
-def _processes(state: State) -> list[Row]:
+def _processes(state: TopState) -> list[TableRow]:
     return [_process(row) for row in state.processes]
 
 
-def _process(row: ProcessState) -> Row:
+def _process(row: ProcessState) -> TableRow:
     pid = figures.UNKNOWN if row.pid is None else str(row.pid)
-    return Row(
+    return TableRow(
         f"{row.pid} {row.name}",
         (
             pid,
@@ -127,30 +127,30 @@ def _process(row: ProcessState) -> Row:
     )
 
 
-def _regions(state: State) -> list[Row]:
+def _regions(state: TopState) -> list[TableRow]:
     return [_region(row) for row in state.regions]
 
 
-def _region(row: RegionState) -> Row:
+def _region(row: RegionState) -> TableRow:
     pid = figures.UNKNOWN if row.pid is None else str(row.pid)
     fast = figures.UNKNOWN
     if row.fast_pages is not None and row.pages:
         fast = f"{size(row.fast_pages)}, {row.fast_pages / row.pages:.0%}"
-    return Row(
+    return TableRow(
         f"{row.pid} {row.name}",
         (pid, row.name, figures.rate(row.per_s), figures.count(row.promoted), fast),
         (_known(row.pid), row.name, row.per_s, _known(row.promoted), _known(row.fast_pages)),
     )
 
 
-def _tunables(state: State) -> list[Row]:
+def _tunables(state: TopState) -> list[TableRow]:
     rows = []
     for place, (name, value) in enumerate(state.tunables.items()):
         shown = f"{value:#x}" if name in HEX else str(value)
         known = TUNABLES.get(name)
         where = known.where if known else ""
         unit = UNITS.get(name.rpartition("_")[2], "")
-        rows.append(Row(name, (name, shown, unit, where), (place, value, unit, where)))
+        rows.append(TableRow(name, (name, shown, unit, where), (place, value, unit, where)))
     return rows
 
 
@@ -159,7 +159,7 @@ def _known(number: float | None) -> float:
     return -1 if number is None else number
 
 
-PROCESSES = Table(
+PROCESSES = TopTable(
     "processes",
     "Processes",
     (
@@ -173,7 +173,7 @@ PROCESSES = Table(
     "no process is known to have hot pages",
     sort=2,
 )
-REGIONS = Table(
+REGIONS = TopTable(
     "regions",
     "Regions",
     (
@@ -187,7 +187,7 @@ REGIONS = Table(
     "no region has been accessed lately",
     sort=2,
 )
-TUNABLE_TABLE = Table(
+TUNABLE_TABLE = TopTable(
     "tunables",
     "Tunables",
     (
@@ -200,4 +200,4 @@ TUNABLE_TABLE = Table(
     "it has no tunables",
     sort=0,
 )
-TABLES: Sequence[Table] = (PROCESSES, REGIONS, TUNABLE_TABLE)
+TABLES: Sequence[TopTable] = (PROCESSES, REGIONS, TUNABLE_TABLE)

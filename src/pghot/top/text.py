@@ -8,19 +8,19 @@ from rich.text import Text
 
 from pghot.top import lines, tables
 from pghot.top.rates import Rates
-from pghot.top.state import State
+from pghot.top.state import TopState
 
 WIDTH = 80
 ROWS = 20
 """Processes and regions that are printed."""
 
 
-def as_text(state: State, rate: Rates) -> str:
+def as_text(state: TopState, rate: Rates) -> str:
     """Everything that the view shows, one part below the other."""
     return "\n".join(line.rstrip() for line in _lines(state, rate)) + "\n"
 
 
-def _lines(state: State, rate: Rates) -> Iterator[str]:
+def _lines(state: TopState, rate: Rates) -> Iterator[str]:
     yield lines.title(state)
     if state.ended:
         yield state.ended
@@ -42,5 +42,5 @@ def _lines(state: State, rate: Rates) -> Iterator[str]:
             yield f"and {len(rows) - ROWS} more"
 
 
-def _parts(state: State, rate: Rates) -> tuple[Text, ...]:
+def _parts(state: TopState, rate: Rates) -> tuple[Text, ...]:
     return lines.nodes(state, WIDTH), lines.rates(state, rate), lines.sources(state, rate)

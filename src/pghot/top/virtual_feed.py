@@ -1,4 +1,4 @@
-"""A feed whose work is done here, in a thread of its own, at the pace of a `Pacer`."""
+"""A feed whose work is done here, in a thread of its own, at the pace of a `ReplayPacer`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 from abc import ABC, abstractmethod
 
 from pghot.errors import PghotError
-from pghot.live.desk import Desk
-from pghot.top.pacing import Pacer, Stopped
-from pghot.top.state import State, state_from
+from pghot.live.mailbox import Mailbox
+from pghot.top.pacing import ReplayPacer, Stopped
+from pghot.top.state import TopState, state_from
 
 CLOSE_S = 5.0
 """How long the end waits for the thread: it looks at each instant of its work."""
 
 
 class VirtualFeed(ABC):
-    """A replay or a simulation.  Its engine belongs to its thread; the desk is between."""
+    """A replay or a simulation.  Its engine belongs to its thread; the mailbox is between."""
 
     paced = True
 
     def __init__(self, speed: float, period_s: float, until_s: float | None) -> None:
-        self._desk = Desk()
+        self._mailbox = Mailbox()
         self._given = 0
         self._said = ""
         self._error: BaseException | None = None
-        self.pacer = Pacer(self._desk, speed, period_s, until_s)
+        self.pacer = ReplayPacer(self._mailbox, speed, period_s, until_s)
         self._thread = threading.Thread(target=self._run, name="pghot top", daemon=True)
 
     def start(self) -> None:
@@ -32,7 +32,7 @@ class VirtualFeed(ABC):
         self._thread.start()
 
     @abstractmethod
-    def _work(self) -> State:
+    def _work(self) -> TopState:
         """Do the work, `reach` by `reach`, the last state."""
 
     @property
@@ -43,7 +43,7 @@ class VirtualFeed(ABC):
     @property
     def over(self) -> bool:
         """Whether no state will come any more."""
-        return self._desk.closed
+        return self._mailbox.closed
 
     @property
     def speed(self) -> float:
@@ -51,16 +51,16 @@ class VirtualFeed(ABC):
         return self.pacer.speed
 
     @property
-    def before(self) -> State | None:
+    def before(self) -> TopState | None:
         """The state before the one at the end that was asked for."""
         return self.pacer.before
 
-    def next_state(self, timeout_s: float) -> State | None:
+    def next_state(self, timeout_s: float) -> TopState | None:
         """Wait for the next state.
 
         PghotError and its kind where the work could not be done; any other is a bug.
         """
-        found = self._desk.next_state(self._given, timeout_s)
+        found = self._mailbox.next_state(self._given, timeout_s)
         if found is None:
             if self._error is not None:
                 error, self._error = self._error, None
@@ -71,7 +71,7 @@ class VirtualFeed(ABC):
 
     def write(self, name: str, text: str) -> None:
         """Have the thread write a tunable."""
-        self._desk.write(name, text)
+        self._mailbox.write(name, text)
 
     def hold(self, held: bool) -> None:
         """Stop virtual time, or let it go on."""
@@ -93,11 +93,11 @@ class VirtualFeed(ABC):
 
     def _run(self) -> None:
         try:
-            self._desk.publish(self._work().to_dict())
+            self._mailbox.publish(self._work().to_dict())
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - whoever waits for a state gets it
             self._error = error
             self._said = str(error) if isinstance(error, (PghotError, ValueError)) else ""
         finally:
-            self._desk.close()
+            self._mailbox.close()

@@ -7,7 +7,7 @@ from collections import Counter
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.reasons import MOVED, words
 from pghot.log.event_schema import Said
-from pghot.why.life import IGNORED, RECORDED, REFUSED, Life, Step
+from pghot.why.life import IGNORED, RECORDED, REFUSED, Life, LifeStep
 
 _WINDOW = "pghot_promote_freq_window_ms"
 _LIMIT = "pghot_promote_rate_limit_MBps"
@@ -51,8 +51,8 @@ def _sooner(life: Life) -> str:
 def _never_judged(life: Life) -> str:
     recorded, tunables = life.of(RECORDED), life.said.tunables
     if not recorded:
-        fates = Counter({step.why: len(step.times) for step in life.of(IGNORED)})
-        return f"no access was recorded: {words(fates.most_common(1)[0][0])}"
+        outcomes = Counter({step.why: len(step.times) for step in life.of(IGNORED)})
+        return f"no access was recorded: {words(outcomes.most_common(1)[0][0])}"
     if any(step.ready for step in recorded):
         at = next(step.times[0] for step in recorded if step.became_ready or step.ready)
         return (
@@ -66,7 +66,7 @@ def _never_judged(life: Life) -> str:
     )
 
 
-def _by_reason(step: Step, said: Said) -> str:
+def _by_reason(step: LifeStep, said: Said) -> str:
     node, limit = f"node {step.to_nid}", said.tunables[_LIMIT]
     no_room = f"room on {node} for its {_pages(step.pages)} above the watermark"
     unmovable = "no tunable: the page cannot be moved (it is pinned, say)"
@@ -82,7 +82,7 @@ def _by_reason(step: Step, said: Said) -> str:
     }[step.why]
 
 
-def _threshold(step: Step, said: Said) -> str:
+def _threshold(step: LifeStep, said: Said) -> str:
     window = said.tunables[_WINDOW]
     if step.threshold_ms < window:
         what = f"a {_LIMIT} above {said.tunables[_LIMIT]}, which raises the threshold in time"

@@ -25,7 +25,7 @@ _KEPT_BY = ("already_there",)
 
 
 @dataclass(slots=True)
-class Step:
+class LifeStep:
     """What happened `len(times)` times with the same outcome; `times` in seconds.
 
     `folio` is the first PFN, `heat` the record's frequency and `ready` its bit: after the
@@ -88,12 +88,12 @@ class Life:
     """The steps of a page, and of which log: what it says, from when on it is complete."""
 
     page: Page
-    steps: list[Step]
+    steps: list[LifeStep]
     said: Said
     complete_from_s: float
     damaged: list[int]
 
-    def of(self, *kinds: str) -> list[Step]:
+    def of(self, *kinds: str) -> list[LifeStep]:
         """The steps of these kinds."""
         return [step for step in self.steps if step.what in kinds]
 
@@ -116,14 +116,14 @@ def life_of(path: Path | str, page: Page) -> Life:
     return Life(page, condensed(_steps(rows, said)), said, complete_from_s, reader.damaged)
 
 
-def condensed(steps: Iterable[Step]) -> list[Step]:
+def condensed(steps: Iterable[LifeStep]) -> list[LifeStep]:
     """Join steps of one kind, also past steps of the other role that come and go with them.
 
     Accesses that are refused at every look are one step of accesses and one of refusals;
     another kind of either begins anew.
     """
-    joined: list[Step] = []
-    last: dict[bool, Step] = {}
+    joined: list[LifeStep] = []
+    last: dict[bool, LifeStep] = {}
     for step in steps:
         role = step.what in {RECORDED, IGNORED}
         before = last.get(role)
@@ -144,7 +144,7 @@ def condensed(steps: Iterable[Step]) -> list[Step]:
     return joined
 
 
-def _steps(rows: list[dict[str, Any]], said: Said) -> Iterator[Step]:
+def _steps(rows: list[dict[str, Any]], said: Said) -> Iterator[LifeStep]:
     """Make a step of each row, in order."""
     layout = LAYOUTS[said.mode]
     keep = FIDELITIES[said.fidelity].keep_refused
@@ -164,10 +164,10 @@ def _steps(rows: list[dict[str, Any]], said: Said) -> Iterator[Step]:
         yield step
 
 
-def _access(row: dict[str, Any], said: Said, layout: Layout) -> Step:
+def _access(row: dict[str, Any], said: Said, layout: Layout) -> LifeStep:
     fields = layout.fields(row["record"])
     fate = row["fate"]
-    return Step(
+    return LifeStep(
         what=RECORDED if fate == RECORDED else IGNORED,
         folio=row["pfn"] - row["tail"],
         pages=row["pages"],
@@ -179,9 +179,9 @@ def _access(row: dict[str, Any], said: Said, layout: Layout) -> Step:
     )
 
 
-def _candidate(row: dict[str, Any], said: Said, layout: Layout) -> Step:
+def _candidate(row: dict[str, Any], said: Said, layout: Layout) -> LifeStep:
     moved = row["outcome"] == MOVED
-    return Step(
+    return LifeStep(
         what=MOVED if moved else REFUSED,
         folio=row["pfn"],
         pages=row["pages"],

@@ -22,7 +22,7 @@ _WHY = ["outcome", "status", "movable"]
 _SOUGHT = {ACCESSES: ("fate",), CANDIDATES: (*_FOLIO, *_WHY)}
 
 
-class Reason(NamedTuple):
+class RefusalReason(NamedTuple):
     """A reason: its name, the host's status, how often, of how many folios, and in words."""
 
     reason: str
@@ -46,14 +46,14 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Refusals of a run: `judged` candidates, `moved` of them; `fates` counts accesses."""
+    """Refusals of a run: `judged` candidates, `moved` of them; `outcomes` counts accesses."""
 
     judged: int
     moved: int
-    reasons: list[Reason]
+    reasons: list[RefusalReason]
     folios: list[Refusal]
     processes: list[tuple[int, int]]
-    fates: dict[str, int]
+    outcomes: dict[str, int]
     complete_from_s: float
     damaged: list[int]
 
@@ -65,7 +65,7 @@ class Refusals:
             "refused": [reason._asdict() for reason in self.reasons],
             "folios": [folio._asdict() for folio in self.folios],
             "processes": [{"pid": pid, "times": times} for pid, times in self.processes],
-            "accesses": self.fates,
+            "accesses": self.outcomes,
             "complete_from_s": self.complete_from_s,
             "damaged_parts": self.damaged,
         }
@@ -74,13 +74,13 @@ class Refusals:
 def refusals_of(path: Path | str) -> Refusals:
     """Add up what an event log says; InputError where it cannot be read."""
     reader = EventReader(path)
-    fates: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     refused: list[pa.Table] = []
     moved_pfns: list[pa.Array] = []
     judged = 0
     for part in reader.parts(_SOUGHT):
         for row in pc.value_counts(_text(part.accesses["fate"])).to_pylist():
-            fates[row["values"]] += row["counts"]
+            outcomes[row["values"]] += row["counts"]
         judged += len(part.candidates)
         outcome = _text(part.candidates["outcome"])
         table = part.candidates.set_column(
@@ -98,7 +98,7 @@ def refusals_of(path: Path | str) -> Refusals:
         reasons=_reasons(table),
         folios=_folios(table, pa.chunked_array(moved_pfns, pa.uint64())),
         processes=_processes(table),
-        fates=dict(sorted(fates.items(), key=lambda item: -item[1])),
+        outcomes=dict(sorted(outcomes.items(), key=lambda item: -item[1])),
         complete_from_s=reader.complete_from / hz,
         damaged=reader.damaged,
     )
@@ -111,10 +111,10 @@ def _counted(refused: pa.Table) -> pa.Table:
     return refused.group_by(_FOLIO + _WHY).aggregate([([], "count_all")])
 
 
-def _reasons(table: pa.Table) -> list[Reason]:
+def _reasons(table: pa.Table) -> list[RefusalReason]:
     groups = table.group_by(_WHY).aggregate([("count_all", "sum"), ("pfn", "count_distinct")])
     found = [
-        Reason(
+        RefusalReason(
             row["outcome"],
             row["status"],
             row["count_all_sum"],

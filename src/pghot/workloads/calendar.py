@@ -21,7 +21,7 @@ from pghot.workloads.calendar_entries import (
     rebuild,
     take_due,
 )
-from pghot.workloads.stream import NEVER, Clocks, Touched, Units
+from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Units
 
 AT_A_TIME = 1 << 16
 """Units taken in one call of the loop: what its output has room for."""
@@ -75,7 +75,7 @@ class Calendar:
         self._live = self._in_heap = self._in_far = 0
         self._taken = len(self._run.units)
 
-    def take(self, end: float) -> Touched:
+    def take(self, end: float) -> MarkedTouches:
         """Take out the units due at `end` or before, in the order of their clocks."""
         pieces = [self._take_some(end)]
         while len(pieces[-1].units) == AT_A_TIME or (self._horizon < end and self._in_far):
@@ -85,14 +85,14 @@ class Calendar:
         if len(pieces) == 1:
             return pieces[0]
         units, clocks = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        return Touched(units, clocks)
+        return MarkedTouches(units, clocks)
 
-    def _take_some(self, end: float) -> Touched:
+    def _take_some(self, end: float) -> MarkedTouches:
         self._in_heap, self._taken, found = take_due(
             self._heap, self._run, self._in_heap, self._taken, self.due, end, self._out
         )
         self._live -= found
-        return Touched(self._out.units[:found].copy(), self._out.clocks[:found].copy())
+        return MarkedTouches(self._out.units[:found].copy(), self._out.clocks[:found].copy())
 
     def _move_horizon(self, end: float) -> None:
         """Sort what is due by `end`, and some more; the run has been taken to its end."""

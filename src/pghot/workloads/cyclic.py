@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pghot.workloads.calendar import Calendar
 from pghot.workloads.nodes import NodeCounts
-from pghot.workloads.stream import NEVER, Clocks, Nids, Touched, Units
+from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Nids, Units
 
 
 class CyclicStream:
@@ -75,7 +75,7 @@ class CyclicStream:
         """Notice the next access of these no longer (`Stream`)."""
         self._calendar.remove(units)
 
-    def advance(self, _start: float, end: float) -> Touched:
+    def advance(self, _start: float, end: float) -> MarkedTouches:
         """The marked units whose turn comes by `end` (`Stream`)."""
         return self._calendar.take(end)
 

@@ -18,7 +18,7 @@ from pghot.workloads import shapes
 from pghot.workloads.cyclic import pointer_chase, sequential
 from pghot.workloads.log_rows import LogRows
 from pghot.workloads.logged import LoggedStream
-from pghot.workloads.programs import Graph, Store, key_value, traversal
+from pghot.workloads.programs import Graph, KeyValueStore, key_value, traversal
 from pghot.workloads.stream import Stream
 from pghot.workloads.table import Phase
 from pghot.workloads.weighted import RandomStream
@@ -30,7 +30,7 @@ Bytes = Annotated[int, msgspec.Meta(ge=1, le=1 << 30)]
 Rng = np.random.Generator
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a kind takes; what it does not name is refused."""
 
     def stream(self, units: int, rng: Rng) -> Stream:
@@ -38,7 +38,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         raise NotImplementedError
 
 
-class RandomOptions(Options, frozen=True):
+class RandomOptions(StreamOptions, frozen=True):
     """What a random kind takes."""
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
@@ -107,14 +107,14 @@ class Gups(HotCold, frozen=True):
 class KeyValue(RandomOptions, frozen=True):
     """Index and slabs with Zipf keys, see `programs.Store`."""
 
-    s: Exponent = Store().s
-    value_bytes: Bytes = Store().value_bytes
-    index_bytes: Bytes = Store().index_bytes
-    unit_bytes: Bytes = Store().unit_bytes
+    s: Exponent = KeyValueStore().s
+    value_bytes: Bytes = KeyValueStore().value_bytes
+    index_bytes: Bytes = KeyValueStore().index_bytes
+    unit_bytes: Bytes = KeyValueStore().unit_bytes
 
     def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
-        store = Store(**msgspec.structs.asdict(self))
+        store = KeyValueStore(**msgspec.structs.asdict(self))
         return shapes.steady(key_value(units, store, rng))
 
 
@@ -134,7 +134,7 @@ class GraphTraversal(RandomOptions, frozen=True):
         return shapes.steady(traversal(units, graph, rng))
 
 
-class Scan(Options, frozen=True):
+class Scan(StreamOptions, frozen=True):
     """Units in order, `accesses_per_unit` each, round and round."""
 
     accesses_per_unit: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 64
@@ -144,7 +144,7 @@ class Scan(Options, frozen=True):
         return sequential(units, self.accesses_per_unit)
 
 
-class Chase(Options, frozen=True):
+class Chase(StreamOptions, frozen=True):
     """A random cycle through all units, one access each.  No options."""
 
     def stream(self, units: int, rng: Rng) -> Stream:
@@ -152,7 +152,7 @@ class Chase(Options, frozen=True):
         return pointer_chase(units, rng)
 
 
-class Log(Options, frozen=True):
+class LogKind(StreamOptions, frozen=True):
     """The rows of an access log; see `log_rows.LogRows` for how pages become units."""
 
     path: str
@@ -207,7 +207,7 @@ def _cut(phases: Iterator[Phase], accesses: float) -> Iterator[Phase]:
             return
 
 
-KINDS: dict[str, type[Options]] = {
+KINDS: dict[str, type[StreamOptions]] = {
     "uniform": Uniform,
     "zipf": Zipf,
     "hot-cold": HotCold,
@@ -216,12 +216,12 @@ KINDS: dict[str, type[Options]] = {
     "graph": GraphTraversal,
     "scan": Scan,
     "chase": Chase,
-    "log": Log,
+    "log": LogKind,
     "phases": Phases,
 }
 
 
-def parse(kind: object, options: Mapping[str, Any]) -> Options:
+def parse(kind: object, options: Mapping[str, Any]) -> StreamOptions:
     """A kind's options, checked; InputError, one line, where they are none of its."""
     if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(f"stream kind {kind!r}: there are {', '.join(KINDS)}")

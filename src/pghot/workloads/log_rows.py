@@ -115,7 +115,7 @@ def _opened(path: Path) -> AbstractContextManager[Log]:
     return open_log(path)
 
 
-class Window(Protocol):
+class LogWindow(Protocol):
     """Rows around the clock: row number k, counted from 1, of a log that may go round."""
 
     @property
@@ -129,7 +129,7 @@ class Window(Protocol):
         """Rows before `first` will not be asked for."""
 
 
-def window(rows: LogRows, *, wraps: bool) -> Window:
+def window(rows: LogRows, *, wraps: bool) -> LogWindow:
     """A window on the rows that are kept, or one that reads the log as it goes."""
     return _Reading(rows, wraps=wraps) if rows.kept is None else _OfKept(rows.kept, wraps=wraps)
 
@@ -144,7 +144,7 @@ class _OfKept:
         self._wraps = wraps
 
     def between(self, first: int, last: int) -> Rows:
-        """Rows first .. last (`Window`)."""
+        """Rows first .. last (`LogWindow`)."""
         rows = self._rows
         if not self._wraps:
             return rows[first - 1 : last]
@@ -156,7 +156,7 @@ class _OfKept:
         return np.concatenate([rows[start:], *[rows] * laps, rows[:rest]])
 
     def forget(self, first: int) -> None:
-        """Do nothing: all rows are kept (`Window`)."""
+        """Do nothing: all rows are kept (`LogWindow`)."""
 
 
 class _Reading:
@@ -171,7 +171,7 @@ class _Reading:
 
     @property
     def held(self) -> int:
-        """Rows that wait here (`Window`)."""
+        """Rows that wait here (`LogWindow`)."""
         return len(self._here)
 
     def _all(self) -> Iterator[Rows]:
@@ -180,7 +180,7 @@ class _Reading:
             yield from self._rows.lap()
 
     def between(self, first: int, last: int) -> Rows:
-        """Rows first .. last (`Window`)."""
+        """Rows first .. last (`LogWindow`)."""
         pieces = [self._here]
         end = self._before + len(self._here)
         while end < last and (piece := next(self._pieces, None)) is not None:
@@ -191,7 +191,7 @@ class _Reading:
         return self._here[first - 1 - self._before : last - self._before]
 
     def forget(self, first: int) -> None:
-        """Drop the rows before `first` (`Window`)."""
+        """Drop the rows before `first` (`LogWindow`)."""
         behind = min(first - 1 - self._before, len(self._here))
         if behind > 0:
             self._here = self._here[behind:]

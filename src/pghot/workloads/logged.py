@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pghot.workloads.log_rows import LogRows, Rows, window
 from pghot.workloads.row_nodes import RowNodes
-from pghot.workloads.stream import NEVER, Clocks, Nids, Touched, Units
+from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Nids, Units
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f64, i32, i64, u64
@@ -21,7 +21,7 @@ MOST_HELD = 1 << 22
 """Rows that wait to be gone through, where the log is not in memory anyway."""
 
 
-_NONE = Touched(np.empty(0, np.int64), np.empty(0))
+_NONE = MarkedTouches(np.empty(0, np.int64), np.empty(0))
 
 
 class LoggedStream:
@@ -43,7 +43,7 @@ class LoggedStream:
         self._marked = np.zeros(-(-units // 64), np.uint64)
         self._marks = 0
         self._noted = 0
-        self._touched: list[Touched] = []
+        self._touched: list[MarkedTouches] = []
 
     def place(self, nid: Nids) -> None:
         """Take note of the node of every unit (`Stream`)."""
@@ -82,7 +82,7 @@ class LoggedStream:
         if self._marks:
             self._marks -= _clear_marks(self._marked, np.ascontiguousarray(units))
 
-    def advance(self, start: float, end: float) -> Touched:
+    def advance(self, start: float, end: float) -> MarkedTouches:
         """The marked units that the rows up to `end` take (`Stream`)."""
         self._window.forget(min(floor(start), self._noted))
         self._note(floor(end))
@@ -90,18 +90,18 @@ class LoggedStream:
         self._touched = []
         if len(pieces) == 1:
             return pieces[0]
-        return Touched(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+        return MarkedTouches(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
     def _note(self, last: int) -> None:
         """Go through the rows up to `last` that have not been gone through."""
         rows = self._window.between(self._noted + 1, last)
         room = min(self._marks, len(rows))
-        touched = Touched(np.empty(room, np.int64), np.empty(room))
+        touched = MarkedTouches(np.empty(room, np.int64), np.empty(room))
         found = _go_through(rows, self._noted, self._last, self._marked, touched)
         self._noted += len(rows)
         self._marks -= found
         if found:
-            self._touched.append(Touched(touched.units[:found], touched.clocks[:found]))
+            self._touched.append(MarkedTouches(touched.units[:found], touched.clocks[:found]))
 
     def draw(self, clocks: Clocks) -> Units:
         """The unit of the row that takes each clock (`Stream`)."""
@@ -134,7 +134,7 @@ def _go_through(
     before: cython.long,
     last: npt.NDArray[np.int64],
     marked: npt.NDArray[np.uint64],
-    touched: Touched,
+    touched: MarkedTouches,
 ) -> int:
     """Note each row as its unit's last, take marks off: how many units were marked.
 

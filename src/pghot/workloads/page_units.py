@@ -20,7 +20,7 @@ _ODD = cython.declare(cython.ulong, 0x9E37_79B9_7F4A_7C15)
 _U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
 
 
-class _Table(NamedTuple):
+class _Slots(NamedTuple):
     """Slots of a hash table, a power of two of them: the key in each and its unit."""
 
     keys: npt.NDArray[np.uint64]
@@ -58,8 +58,8 @@ class PageUnits:
         return keys
 
 
-def _empty(slots: int) -> _Table:
-    return _Table(np.zeros(slots, np.uint64), np.full(slots, _EMPTY, np.int32))
+def _empty(slots: int) -> _Slots:
+    return _Slots(np.zeros(slots, np.uint64), np.full(slots, _EMPTY, np.int32))
 
 
 @cython.cfunc
@@ -86,7 +86,7 @@ def _shift_for(slots: int) -> int:
 
 
 def _number(
-    table: _Table,
+    table: _Slots,
     known: cython.long,
     rows: npt.NDArray[np.uint64],
     start: cython.long,
@@ -120,7 +120,7 @@ def _number(
 
 
 def _insert(
-    table: _Table, new_keys: npt.NDArray[np.uint64], new_units: npt.NDArray[np.int32]
+    table: _Slots, new_keys: npt.NDArray[np.uint64], new_units: npt.NDArray[np.int32]
 ) -> None:
     """Put keys with their units into a table that has none of them."""
     keys: cython.p_ulong = u64(table.keys)

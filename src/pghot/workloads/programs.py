@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pghot.errors import InputError
 from pghot.workloads.shapes import zipf_weights
-from pghot.workloads.table import Table, Weights
+from pghot.workloads.table import Weights, WeightTable
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f32, f64, i64
@@ -33,7 +33,7 @@ _SOME = 1 << 20
 """Keys that are given their popularity at a time."""
 
 
-class Store(NamedTuple):
+class KeyValueStore(NamedTuple):
     """A key-value store: its index first, then slabs of values.
 
     A get reads the key's entry of `index_bytes` in a hash table (at a random place) and its
@@ -47,7 +47,7 @@ class Store(NamedTuple):
     unit_bytes: int = 4096
 
 
-def key_value(units: int, store: Store, rng: np.random.Generator) -> Table:
+def key_value(units: int, store: KeyValueStore, rng: np.random.Generator) -> WeightTable:
     """The weights of a store with as many keys as fit; InputError where none does."""
     keys = units * store.unit_bytes // (store.index_bytes + store.value_bytes)
     index = _units_for(keys * store.index_bytes, store.unit_bytes)
@@ -64,7 +64,7 @@ def key_value(units: int, store: Store, rng: np.random.Generator) -> Table:
         weights[:index] += np.bincount(bucket, gets * index_lines, index)
         at = slab_at[first : first + _SOME] * np.int64(store.value_bytes)
         _lay_out(weights[index:], at, store.value_bytes, gets * lines, store.unit_bytes)
-    return Table(weights)
+    return WeightTable(weights)
 
 
 class Graph(NamedTuple):
@@ -84,7 +84,7 @@ class Graph(NamedTuple):
     sorted_by_degree: bool = False
 
 
-def traversal(units: int, graph: Graph, rng: np.random.Generator) -> Table:
+def traversal(units: int, graph: Graph, rng: np.random.Generator) -> WeightTable:
     """The weights of a traversal of a graph with as many vertices as fit.
 
     It comes to a vertex along an edge, so in proportion to degree.  A visit reads the
@@ -111,7 +111,7 @@ def traversal(units: int, graph: Graph, rng: np.random.Generator) -> Table:
         weights, head, degrees, total, 1 + visited_degree, bytes_an_edge,
         graph.edge_bytes / CACHE_LINE, graph.vertex_bytes, graph.unit_bytes,
     )  # fmt: skip
-    return Table(weights)
+    return WeightTable(weights)
 
 
 def power_law(count: int, mean: float, exponent: float, rng: np.random.Generator) -> Degrees:

@@ -8,7 +8,7 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.workloads.log_rows import Rows, Window
+from pghot.workloads.log_rows import LogWindow, Rows
 from pghot.workloads.stream import Nids, Units
 
 if cython.compiled:
@@ -29,7 +29,7 @@ class RowNodes:
     same row, so the second count goes on from the first, unless units have moved.
     """
 
-    def __init__(self, units: int, window: Window) -> None:
+    def __init__(self, units: int, window: LogWindow) -> None:
         self._window = window
         self._nid: npt.NDArray[Any] = np.zeros(units, np.uint8)
         self._nodes = 1

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from pghot.workloads.stream import NEVER, Units
-from pghot.workloads.table import Phase, Table, Weights
+from pghot.workloads.table import Phase, Weights, WeightTable
 
 
-def uniform(units: int) -> Table:
+def uniform(units: int) -> WeightTable:
     """Every unit as often as any other."""
-    return Table(np.ones(units))
+    return WeightTable(np.ones(units))
 
 
 def zipf_weights(count: int, s: float, first: int = 1) -> Weights:
@@ -24,9 +24,9 @@ def zipf_weights(count: int, s: float, first: int = 1) -> Weights:
     return weights
 
 
-def zipf(units: int, s: float, rng: np.random.Generator | None = None) -> Table:
+def zipf(units: int, s: float, rng: np.random.Generator | None = None) -> WeightTable:
     """Popularity falls with rank**-s; ranks are permuted over the units, or are the units."""
-    return Table(zipf_weights(units, s), None if rng is None else rng.permutation(units))
+    return WeightTable(zipf_weights(units, s), None if rng is None else rng.permutation(units))
 
 
 def hot_units(units: int, hot_share: float) -> int:
@@ -41,7 +41,7 @@ def hot_cold(
     *,
     everywhere: bool = False,
     order: Units | None = None,
-) -> Table:
+) -> WeightTable:
     """Have `hot_share` of the units, the hot set, take `hot_accesses` of the accesses.
 
     The other accesses go to the other units, or, with `everywhere`, to all of them (as in
@@ -56,10 +56,10 @@ def hot_cold(
     else:
         weights[:hot] = hot_accesses / hot
         weights[hot:] = (1 - hot_accesses) / (units - hot)
-    return Table(weights, order)
+    return WeightTable(weights, order)
 
 
-def moving(table: Table, every: float, by: int) -> Iterator[Phase]:
+def moving(table: WeightTable, every: float, by: int) -> Iterator[Phase]:
     """Move the weights on by so many places each time that so many accesses have been made."""
     shift = 0
     while True:
@@ -67,7 +67,7 @@ def moving(table: Table, every: float, by: int) -> Iterator[Phase]:
         shift = (shift + by) % table.units
 
 
-def steady(table: Table) -> Iterator[Phase]:
+def steady(table: WeightTable) -> Iterator[Phase]:
     """Keep the weights for good."""
     yield Phase(NEVER, table)
 

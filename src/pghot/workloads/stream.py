@@ -14,7 +14,7 @@ Nids = npt.NDArray[np.int16]
 NEVER = float("inf")
 
 
-class Touched(NamedTuple):
+class MarkedTouches(NamedTuple):
     """Marked units in the order of their first access, and the clock of each."""
 
     units: Units
@@ -54,7 +54,7 @@ class Stream(Protocol):
     def unmark(self, units: Units) -> None:
         """Notice the next access of these no longer."""
 
-    def advance(self, start: float, end: float) -> Touched:
+    def advance(self, start: float, end: float) -> MarkedTouches:
         """Let the clock go from `start` to `end`; give, and unmark, marked units touched."""
 
     def draw(self, clocks: Clocks) -> Units:

@@ -41,7 +41,7 @@ def quantised(weights: Weights) -> Weights:
     return quanta * QUANTUM
 
 
-class Table:
+class WeightTable:
     """Weights by position, and the unit at each position.
 
     `order` is a permutation of the units, None where positions are units.  With a shift,
@@ -95,7 +95,7 @@ class Phase(NamedTuple):
     """A time of unchanging weights: so many accesses long, the table's, shifted."""
 
     length: float
-    table: Table
+    table: WeightTable
     shift: int = 0
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.workloads.calendar import Calendar
-from pghot.workloads.stream import NEVER, Clocks, Nids, Touched, Units
-from pghot.workloads.table import Phase, Table, Weights
+from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Nids, Units
+from pghot.workloads.table import Phase, Weights, WeightTable
 
 
 class _Past(NamedTuple):
     start: float
     end: float
-    table: Table
+    table: WeightTable
     shift: int
 
 
@@ -46,11 +46,11 @@ class RandomStream:
     end_clock = NEVER
 
     def __init__(
-        self, phases: Iterable[Phase] | Table | Weights, rng: np.random.Generator
+        self, phases: Iterable[Phase] | WeightTable | Weights, rng: np.random.Generator
     ) -> None:
         if isinstance(phases, np.ndarray):
-            phases = Table(phases)
-        if isinstance(phases, Table):
+            phases = WeightTable(phases)
+        if isinstance(phases, WeightTable):
             phases = [Phase(NEVER, phases)]
         self._rng = rng
         self._to_come = iter(phases)
@@ -105,10 +105,10 @@ class RandomStream:
             self._marks.calendar.remove(units)
             self._marks.marked_at[units] = NEVER
 
-    def advance(self, _start: float, end: float) -> Touched:
+    def advance(self, _start: float, end: float) -> MarkedTouches:
         """The marked units that are due by `end` (`Stream`)."""
         if self._marks is None:
-            return Touched(np.empty(0, np.int64), np.empty(0))
+            return MarkedTouches(np.empty(0, np.int64), np.empty(0))
         touched = self._marks.calendar.take(end)
         self._marks.marked_at[touched.units] = NEVER
         self._marks.touched_at[touched.units] = touched.clocks

@@ -7,7 +7,7 @@ import pytest
 
 from pghot.errors import InputError, PghotError
 from pghot.log.convert import convert, formats
-from pghot.log.convert.samples import Options
+from pghot.log.convert.samples import ConvertOptions
 from pghot.log.convert.source import open_source
 from pghot.log.machine import Machine
 from tests.log.convert.trace_files import (
@@ -75,7 +75,7 @@ def out(tmp_path):
 )
 def test_the_format_is_known_by_the_content(name, expected):
     with open_source(DATA / name) as source:
-        assert formats.sniff(source, Options()) == expected
+        assert formats.sniff(source, ConvertOptions()) == expected
 
 
 def test_a_file_of_no_known_format_is_refused(tmp_path, out):

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pghot.report.page.model import Run, Timeline
+from pghot.report.page.model import ReportTimeline, Run
 
 
-def timeline(columns: int = 4, **more: Any) -> Timeline:
-    return Timeline(1.0, promoted=np.full(columns, 256.0), **more)
+def timeline(columns: int = 4, **more: Any) -> ReportTimeline:
+    return ReportTimeline(1.0, promoted=np.full(columns, 256.0), **more)
 
 
 def a_run(name: str = "one", **more: Any) -> Run:

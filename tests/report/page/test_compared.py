@@ -15,7 +15,7 @@ import pytest
 from pghot.binning.forms import HeatMap
 from pghot.report.page.heat_map import map_section
 from pghot.report.page.made import labelled, made_section
-from pghot.report.page.model import Timeline
+from pghot.report.page.model import ReportTimeline
 from pghot.report.page.over_time import fast_section
 from pghot.report.page.page import render
 from pghot.report.page.read import read_results
@@ -60,7 +60,7 @@ def test_a_replay_says_what_it_is_of(results: Path) -> None:
 
 def with_shares(name: str, share: float):
     accesses = np.full(8, 100.0)
-    return a_run(name, timeline=Timeline(1.0, accesses=accesses, fast=accesses * share))
+    return a_run(name, timeline=ReportTimeline(1.0, accesses=accesses, fast=accesses * share))
 
 
 def test_lines_that_coincide_are_named_and_the_one_below_is_wider() -> None:

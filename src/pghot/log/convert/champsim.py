@@ -13,7 +13,7 @@ import numpy as np
 from pghot.errors import InputError
 from pghot.log.convert.cache import Cache
 from pghot.log.convert.lackey import check_llc
-from pghot.log.convert.samples import Opened, Options, Tally, with_address
+from pghot.log.convert.samples import ConvertOptions, ConvertTally, Opened, with_address
 from pghot.log.convert.source import Source
 from pghot.log.schema import Columns
 
@@ -51,7 +51,7 @@ def looks_like_champsim(head: bytes) -> bool:
     )
 
 
-def open_champsim(source: Source, options: Options, tally: Tally) -> Opened:
+def open_champsim(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Check the cache and the clock."""
     if options.addresses == "physical":
         raise InputError(f"{source.name}: has no physical addresses; ChampSim's are virtual")
@@ -69,7 +69,7 @@ def open_champsim(source: Source, options: Options, tally: Tally) -> Opened:
     )
 
 
-def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]:
+def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Iterator[Columns]:
     cache = Cache(options.llc)
     size = _INSTRUCTION.itemsize
     done = 0
@@ -99,7 +99,7 @@ def _accesses(
     done: int,
     cache: Cache,
     ips: int,
-    tally: Tally,
+    tally: ConvertTally,
 ) -> Columns:
     """The loads and stores of instructions that miss the cache, loads first."""
     addresses = np.concatenate([rows["read"], rows["written"]], axis=1).astype(np.uint64)

@@ -17,10 +17,10 @@ from pghot.log.convert.samples import (
     ADDRESSES,
     INSTRUCTIONS_PER_SECOND,
     TIME_UNITS,
+    ConvertOptions,
+    ConvertTally,
     Llc,
     Opened,
-    Options,
-    Tally,
 )
 from pghot.log.convert.source import Progress, open_source
 from pghot.log.convert.spool import open_spool
@@ -93,7 +93,7 @@ def convert(
     """
     _check_options(sample, source_name, addresses, time_unit)
     _check_placement(start, fast_share, order_as_time, page_size)
-    options = Options(
+    options = ConvertOptions(
         addresses,
         skip_bad,
         time_unit,
@@ -107,7 +107,7 @@ def convert(
     )
     if machine is not None and not isinstance(machine, Machine):
         machine = Machine.load(machine)
-    tally = Tally()
+    tally = ConvertTally()
     with open_source(source, progress) as stream:
         opened = open_format(stream, format, options, tally)
         placement = plan(
@@ -194,7 +194,7 @@ def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
 
 
 def _rows(
-    opened: Opened, placement: Placement, sample: int, source: str | None, tally: Tally
+    opened: Opened, placement: Placement, sample: int, source: str | None, tally: ConvertTally
 ) -> Iterator[Columns]:
     """The rows of the log; time starts at the first of them."""
     zero: np.uint64 | None = None
@@ -222,7 +222,7 @@ def _rows(
         }
 
 
-def _merged_faults(rows: Columns, tally: Tally) -> Columns:
+def _merged_faults(rows: Columns, tally: ConvertTally) -> Columns:
     """Rows without those of a fault that was retried: same page and process, at once after."""
     if "source" not in rows or (rows["source"] != SOURCES["hintfault"]).all():
         return rows
@@ -253,7 +253,7 @@ class _Last:
             yield chunk
 
 
-def _taken_by(opened: Opened, tally: Tally) -> str:
+def _taken_by(opened: Opened, tally: ConvertTally) -> str:
     """The program that took the trace, and of what events."""
     events = [name for name, _rows in tally.events.most_common(_EVENTS_NAMED)]
     more = len(tally.events) - len(events)
@@ -261,7 +261,9 @@ def _taken_by(opened: Opened, tally: Tally) -> str:
     return f"{opened.tool}: {words}" if words and opened.tool else words or opened.tool
 
 
-def _remark_on_length(opened: Opened, options: Options, lasts_us: int, tally: Tally) -> None:
+def _remark_on_length(
+    opened: Opened, options: ConvertOptions, lasts_us: int, tally: ConvertTally
+) -> None:
     """Warn of a log that ends before kmigrated has woken a few times."""
     if not opened.virtual_clock or lasts_us >= _FEW_WAKE_UPS_US:
         return
@@ -291,12 +293,14 @@ def _write_when_counted(
             log.write({**chunk, "pfn": placement.placed(chunk["pfn"])})
 
 
-def _why(tally: Tally) -> str:
+def _why(tally: ConvertTally) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in tally.left_out.items())
     return f" ({reasons})" if reasons else ""
 
 
-def _remark_on_machine(opened: Opened, machine: Machine | None, out: Path, tally: Tally) -> None:
+def _remark_on_machine(
+    opened: Opened, machine: Machine | None, out: Path, tally: ConvertTally
+) -> None:
     known = machine is not None or not opened.physical
     if known and out.name.endswith((".csv", ".csv.zst")):
         tally.note("CSV has no place for the machine: replay it with --machine FILE")

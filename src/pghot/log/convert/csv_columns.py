@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import Options, Tally
+from pghot.log.convert.samples import ConvertOptions, ConvertTally
 from pghot.log.convert.text import printable
 from pghot.log.schema import REQUIRED
 
@@ -49,7 +49,7 @@ _OTHER_MARKS = (b"\t", b";", b"|", b" ")
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class CsvColumns:
     """Where each role's column is, in what unit times are, and how many lines come before."""
 
     places: dict[str, int]
@@ -66,7 +66,9 @@ def cells(line: bytes, mark: bytes) -> list[bytes]:
     return [part.strip(b' \t\r"') for part in parts]
 
 
-def settle(name: str, head: bytes, options: Options, tally: Tally) -> Columns:
+def find_columns(
+    name: str, head: bytes, options: ConvertOptions, tally: ConvertTally
+) -> CsvColumns:
     """Decide by the first lines and the options; InputError where they do not say enough."""
     mark = options.delimiter.encode()
     before, skipped, first = _first_line(head)
@@ -83,7 +85,7 @@ def settle(name: str, head: bytes, options: Options, tally: Tally) -> Columns:
     else:
         names = _guessless(name, first, texts, options, tally)
     places = _places(name, names, first, options)
-    return Columns(places, _unit(name, names, places, options, tally), before, skipped)
+    return CsvColumns(places, _unit(name, names, places, options, tally), before, skipped)
 
 
 def _first_line(head: bytes) -> tuple[int, int, bytes]:
@@ -136,7 +138,7 @@ def _refuse_own_log(name: str, names: Sequence[str]) -> None:
 
 
 def _guessless(
-    name: str, first: bytes, texts: Sequence[bytes], options: Options, tally: Tally
+    name: str, first: bytes, texts: Sequence[bytes], options: ConvertOptions, tally: ConvertTally
 ) -> list[str]:
     """Names where nothing gives them: only a time and an address written with 0x are plain."""
     if len(texts) == 2 and _TIME.fullmatch(texts[0]) and _ADDRESS.fullmatch(texts[1]):
@@ -159,7 +161,7 @@ def _suggest_plain(name: str, first: bytes, texts: Sequence[bytes]) -> None:
             )
 
 
-def _advice(first: bytes, options: Options) -> str:
+def _advice(first: bytes, options: ConvertOptions) -> str:
     """What to give so that a line can be read."""
     mark = options.delimiter.encode()
     texts = cells(first, mark)
@@ -182,7 +184,9 @@ def _shown(mark: bytes) -> str:
     return {b"\t": "$'\\t'", b" ": "' '"}.get(mark, f"'{mark.decode()}'")
 
 
-def _places(name: str, names: Sequence[str], first: bytes, options: Options) -> dict[str, int]:
+def _places(
+    name: str, names: Sequence[str], first: bytes, options: ConvertOptions
+) -> dict[str, int]:
     places: dict[str, int] = {}
     for at, column in enumerate(names[:_MOST_COLUMNS]):
         role = _ROLES.get(column)
@@ -210,7 +214,11 @@ def _places(name: str, names: Sequence[str], first: bytes, options: Options) -> 
 
 
 def _unit(
-    name: str, names: Sequence[str], places: dict[str, int], options: Options, tally: Tally
+    name: str,
+    names: Sequence[str],
+    places: dict[str, int],
+    options: ConvertOptions,
+    tally: ConvertTally,
 ) -> str:
     if "time" not in places or options.order_as_time is not None:
         return "us"

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from pghot.engine.units import NID_MAX
 from pghot.errors import InputError
 from pghot.log.convert import csv_columns
-from pghot.log.convert.csv_columns import Columns as Named
+from pghot.log.convert.csv_columns import CsvColumns as Named
 from pghot.log.convert.samples import (
+    ConvertOptions,
+    ConvertTally,
     Opened,
-    Options,
-    Tally,
     U64Array,
     ordinal_times,
     use_physical,
@@ -81,17 +81,17 @@ _DTYPES: dict[str, npt.DTypeLike] = {
 }
 
 
-def looks_like_csv(line: bytes, options: Options) -> bool:
+def looks_like_csv(line: bytes, options: ConvertOptions) -> bool:
     """Whether a line may be a row of columns, or a header."""
     mark = options.delimiter.encode()[:1] or b","
     return mark in line or bool(_TEXT.match(line))
 
 
-def open_csv(source: Source, options: Options, tally: Tally) -> Opened:
+def open_csv(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Settle the columns; InputError where nothing says what they are."""
     if len(options.delimiter.encode()) != 1 or options.delimiter in '\r\n"':
         raise InputError(f"--delimiter {options.delimiter!r}: wants one ASCII character")
-    named = csv_columns.settle(source.name, source.head, options, tally)
+    named = csv_columns.find_columns(source.name, source.head, options, tally)
     places = named.places
     wanted = options.addresses
     plain = {role for role in ("virtual", "physical") if role in places}
@@ -119,13 +119,13 @@ def open_csv(source: Source, options: Options, tally: Tally) -> Opened:
         NAME,
         physical,
         tuple(columns),
-        _Rows(source, named, options, tally, physical=physical).chunks(),
+        _CsvRows(source, named, options, tally, physical=physical).chunks(),
         f"converted from CSV, {clock}",
         virtual_clock="" if options.order_as_time is None else "--order-as-time",
     )
 
 
-def _line_kind(named: Named, options: Options) -> LineKind:
+def _line_kind(named: Named, options: ConvertOptions) -> LineKind:
     """Build the pattern of a row; its groups are of the columns in their order."""
     blank = options.delimiter == " "
     mark = rb"[ \t]+" if blank else re.escape(options.delimiter.encode())
@@ -163,11 +163,17 @@ def _ordered(named: Named) -> list[str]:
     return sorted(named.places, key=named.places.__getitem__)
 
 
-class _Rows:
+class _CsvRows:
     """Rows of one file."""
 
     def __init__(
-        self, source: Source, named: Named, options: Options, tally: Tally, *, physical: bool
+        self,
+        source: Source,
+        named: Named,
+        options: ConvertOptions,
+        tally: ConvertTally,
+        *,
+        physical: bool,
     ) -> None:
         self._source = source
         self._named = named

@@ -19,7 +19,7 @@ import numpy as np
 
 from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
-from pghot.log.convert.samples import Opened, Options, Tally
+from pghot.log.convert.samples import ConvertOptions, ConvertTally, Opened
 from pghot.log.convert.source import Source
 from pghot.log.convert.text import NOT_BAD
 from pghot.log.schema import Columns
@@ -88,7 +88,7 @@ def looks_like_damon_data(head: bytes) -> bool:
     return head.lstrip()[:1] in (b"[", b"{") and b'"snapshots"' in head[:4096]
 
 
-def open_damon(source: Source, options: Options, tally: Tally) -> Opened:
+def open_damon(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Take regions as virtual addresses, unless the user says that they are physical."""
     physical = options.addresses == "physical"
     tally.note(
@@ -112,7 +112,7 @@ def open_damon(source: Source, options: Options, tally: Tally) -> Opened:
     )
 
 
-def _of_text(source: Source, options: Options, tally: Tally) -> Iterator[_Region]:
+def _of_text(source: Source, options: ConvertOptions, tally: ConvertTally) -> Iterator[_Region]:
     """Regions of the tracepoint's lines, or of the raw report's."""
     raw = _RawReport()
     for first, block in source.blocks():
@@ -218,7 +218,7 @@ def _whole(number: object) -> int:
     return value
 
 
-def _chunks(source: Source, regions: Iterable[_Region], tally: Tally) -> Iterator[Columns]:
+def _chunks(source: Source, regions: Iterable[_Region], tally: ConvertTally) -> Iterator[Columns]:
     waiting: list[Columns] = []
     rows = 0
     snapshot = regions_seen = last = 0

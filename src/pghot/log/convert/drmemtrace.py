@@ -14,7 +14,13 @@ import numpy as np
 from pghot.errors import InputError
 from pghot.log.convert.cache import Cache
 from pghot.log.convert.lackey import check_llc
-from pghot.log.convert.samples import Opened, Options, Tally, ordinal_times, with_address
+from pghot.log.convert.samples import (
+    ConvertOptions,
+    ConvertTally,
+    Opened,
+    ordinal_times,
+    with_address,
+)
 from pghot.log.convert.source import Source
 from pghot.log.convert.text import LineKind, match_block
 from pghot.log.schema import Columns
@@ -47,7 +53,7 @@ def looks_like_drmemtrace(line: bytes) -> bool:
     return any(mark in line for mark in _MARKS) and bool(_CHATTER.match(line))
 
 
-def open_drmemtrace(source: Source, options: Options, tally: Tally) -> Opened:
+def open_drmemtrace(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Check the cache; times are those of the trace's timestamps."""
     if options.addresses == "physical":
         raise InputError(f"{source.name}: has no physical addresses that convert takes")
@@ -72,7 +78,7 @@ def open_drmemtrace(source: Source, options: Options, tally: Tally) -> Opened:
     )
 
 
-def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]:
+def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Iterator[Columns]:
     cache = Cache(options.llc)
     now = 0
     cores: dict[bytes, int] = {}

@@ -18,11 +18,11 @@ from pghot.log.convert import (
     perf_mem,
     perf_script,
 )
-from pghot.log.convert.samples import Opened, Options, Tally
+from pghot.log.convert.samples import ConvertOptions, ConvertTally, Opened
 from pghot.log.convert.source import Source
 from pghot.log.file_kinds import named_kind
 
-Opener = Callable[[Source, Options, Tally], Opened]
+Opener = Callable[[Source, ConvertOptions, ConvertTally], Opened]
 
 FORMATS: dict[str, Opener] = {
     perf_data.NAME: perf_data.open_perf_data,
@@ -49,7 +49,9 @@ _BY_LINE: dict[str, Callable[[bytes], bool]] = {
 _LINES_LOOKED_AT = 200
 
 
-def open_format(source: Source, name: str | None, options: Options, tally: Tally) -> Opened:
+def open_format(
+    source: Source, name: str | None, options: ConvertOptions, tally: ConvertTally
+) -> Opened:
     """Open a file as the named format, or as the one that it looks like."""
     if name is not None and name not in FORMATS:
         near = get_close_matches(name, FORMATS, n=1)
@@ -58,7 +60,7 @@ def open_format(source: Source, name: str | None, options: Options, tally: Tally
     return FORMATS[name or sniff(source, options)](source, options, tally)
 
 
-def sniff(source: Source, options: Options) -> str:
+def sniff(source: Source, options: ConvertOptions) -> str:
     """The name of the format that the first bytes show; InputError where none does."""
     if not source.head:
         raise InputError(f"{source.name}: is empty")

@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import BoolArray, Llc, Opened, Options, Tally, U64Array
+from pghot.log.convert.samples import (
+    BoolArray,
+    ConvertOptions,
+    ConvertTally,
+    Llc,
+    Opened,
+    U64Array,
+)
 from pghot.log.convert.source import Source
 from pghot.log.convert.text import NOT_BAD
 from pghot.log.schema import Columns
@@ -92,7 +99,7 @@ def looks_like_lackey(line: bytes) -> bool:
     return bool(_LINE.match(line) or _CHATTER.match(line))
 
 
-def open_lackey(source: Source, options: Options, tally: Tally) -> Opened:
+def open_lackey(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Check the cache's shape; InputError where it makes no sense."""
     llc = options.llc
     if options.addresses == "physical":
@@ -127,7 +134,7 @@ def check_llc(llc: Llc, ips: int) -> None:
         raise InputError(f"--ips {ips}: wants 1 to {MAX_IPS}")
 
 
-def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]:
+def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Iterator[Columns]:
     llc = options.llc
     rate = options.order_as_time or options.ips
     clock = _INSTRUCTIONS if options.order_as_time is None else _ALL_TOUCHES

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import Opened, Options, Tally, with_address
+from pghot.log.convert.samples import ConvertOptions, ConvertTally, Opened, with_address
 from pghot.log.convert.source import Source
 from pghot.log.convert.text import (
     Fields,
@@ -57,7 +57,7 @@ def looks_like_page_fault(line: bytes) -> bool:
     return b"page_fault_" in line and bool(_SAMPLE.match(line))
 
 
-def open_page_faults(source: Source, options: Options, tally: Tally) -> Opened:
+def open_page_faults(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Take the faulting addresses; they are virtual."""
     if options.addresses == "physical":
         raise InputError(
@@ -77,7 +77,7 @@ def open_page_faults(source: Source, options: Options, tally: Tally) -> Opened:
     )
 
 
-def _chunks(source: Source, options: Options, tally: Tally) -> Iterator[Columns]:
+def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Iterator[Columns]:
     order = TimeOrder(source, _KIND, tally, skip_bad=options.skip_bad)
     numbers = SmallIntegers()
     for line, block in source.blocks():

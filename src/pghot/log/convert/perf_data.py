@@ -17,7 +17,13 @@ from pghot.log.convert import perf_samples, perf_spe
 from pghot.log.convert.perf_file import MAGIC, Attr, PerfFile, is_fault, open_perf_file
 from pghot.log.convert.perf_maps import mappings
 from pghot.log.convert.perf_samples import Layouts
-from pghot.log.convert.samples import Opened, Options, Tally, use_physical, with_address
+from pghot.log.convert.samples import (
+    ConvertOptions,
+    ConvertTally,
+    Opened,
+    use_physical,
+    with_address,
+)
 from pghot.log.convert.source import Source
 from pghot.log.schema import SOURCES, Columns
 
@@ -38,7 +44,7 @@ def looks_like_perf_data(head: bytes) -> bool:
     return head.startswith((MAGIC, _SWAPPED, _OLD_MAGIC))
 
 
-def open_perf_data(source: Source, options: Options, tally: Tally) -> Opened:
+def open_perf_data(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Read the header and the samples, in the order of their times."""
     _refuse_other_kinds(source)
     file = open_perf_file(source)
@@ -86,7 +92,7 @@ def _refuse_other_kinds(source: Source) -> None:
 
 
 def _samples(
-    source: Source, file: PerfFile, options: Options, tally: Tally
+    source: Source, file: PerfFile, options: ConvertOptions, tally: ConvertTally
 ) -> tuple[Columns, npt.NDArray[np.intp]]:
     """All samples of events that have a time and an address, and their order in time."""
     parts = [rows for rows in [perf_spe.samples(source, file, options, tally)] if rows]
@@ -100,7 +106,7 @@ def _samples(
 
 
 def _kernel_samples(
-    source: Source, file: PerfFile, options: Options, tally: Tally, *, alone: bool
+    source: Source, file: PerfFile, options: ConvertOptions, tally: ConvertTally, *, alone: bool
 ) -> list[Columns]:
     """The samples that the kernel took; `alone` where nothing else has any."""
     if not alone and not any(_usable(attr) for attr in file.attrs):
@@ -173,7 +179,9 @@ def _id_offset_of(attr: Attr) -> int:
     return sum(8 for bit in before if attr.has(bit)) if attr.has(layout.ID) else -1
 
 
-def _remark_on_hidden(file: PerfFile, rows: Columns, options: Options, tally: Tally) -> None:
+def _remark_on_hidden(
+    file: PerfFile, rows: Columns, options: ConvertOptions, tally: ConvertTally
+) -> None:
     """Why there is no physical address where they were asked for."""
     asked = any(attr.has(layout.PHYS_ADDR) for attr in file.attrs)
     if not asked or options.addresses == "virtual" or not len(rows["phys"]) or rows["phys"].any():
@@ -185,7 +193,7 @@ def _remark_on_hidden(file: PerfFile, rows: Columns, options: Options, tally: Ta
     tally.note(f"phys_addr is 0 in all samples, for {why}: virtual addresses are taken")
 
 
-def _count_events(attrs: list[Attr], rows: Columns, tally: Tally) -> None:
+def _count_events(attrs: list[Attr], rows: Columns, tally: ConvertTally) -> None:
     numbers, counts = np.unique(rows["event"], return_counts=True)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
         name = "arm_spe" if number == _NO_EVENT else attrs[number].name
@@ -208,7 +216,7 @@ def _chunks(
     rows: Columns,
     order: npt.NDArray[np.intp],
     columns: tuple[str, ...],
-    tally: Tally,
+    tally: ConvertTally,
     attrs: list[Attr],
     physical: bool,
 ) -> Iterator[Columns]:

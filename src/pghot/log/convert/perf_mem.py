@@ -9,9 +9,9 @@ import numpy as np
 
 from pghot.errors import InputError
 from pghot.log.convert.samples import (
+    ConvertOptions,
+    ConvertTally,
     Opened,
-    Options,
-    Tally,
     ordinal_times,
     use_physical,
     with_address,
@@ -33,7 +33,7 @@ def looks_like_perf_mem(line: bytes) -> bool:
     return bool(_HEADER.match(line))
 
 
-def open_perf_mem(source: Source, options: Options, tally: Tally) -> Opened:
+def open_perf_mem(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Read the header; the order of the lines is the only time, so its rate must be given."""
     header = next((line for line in source.head.split(b"\n") if _HEADER.match(line)), b"")
     if not header:
@@ -75,7 +75,7 @@ def _kind(names: list[bytes]) -> LineKind:
 
 
 def _chunks(
-    source: Source, kind: LineKind, options: Options, tally: Tally, *, physical: bool
+    source: Source, kind: LineKind, options: ConvertOptions, tally: ConvertTally, *, physical: bool
 ) -> Iterator[Columns]:
     numbers = SmallIntegers()
     seen = 0

@@ -18,9 +18,9 @@ from pghot.log.convert import perf_fields
 from pghot.log.convert.perf_fields import Body, Head
 from pghot.log.convert.samples import (
     BoolArray,
+    ConvertOptions,
+    ConvertTally,
     Opened,
-    Options,
-    Tally,
     U64Array,
     ordinal_times,
     source_of,
@@ -112,7 +112,7 @@ def lacks_time(line: bytes) -> bool:
     return bool(_NO_TIME.match(line))
 
 
-def open_perf_script(source: Source, options: Options, tally: Tally) -> Opened:
+def open_perf_script(source: Source, options: ConvertOptions, tally: ConvertTally) -> Opened:
     """Read until the first samples show which columns there are."""
     reader = _Reader(source, options, tally)
     blocks = reader.blocks()
@@ -136,8 +136,8 @@ class _Reader:
     """Reads the samples of one file, each event's by its own columns."""
 
     source: Source
-    options: Options
-    tally: Tally
+    options: ConvertOptions
+    tally: ConvertTally
     physical: bool = False
     _kind: LineKind = field(init=False)
     _given: Body | None = None

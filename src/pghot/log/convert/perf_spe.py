@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pghot.errors import InputError
 from pghot.log.convert import perf_layout as abi
 from pghot.log.convert.perf_file import Bytes, PerfFile, Stretch
-from pghot.log.convert.samples import Options, Tally, U64Array
+from pghot.log.convert.samples import ConvertOptions, ConvertTally, U64Array
 from pghot.log.convert.source import Source
 from pghot.log.schema import Columns
 
@@ -63,7 +63,7 @@ _OPERATION = cython.declare(cython.int, 4)
 _CONTEXT = cython.declare(cython.int, 5)
 
 
-class Clock(NamedTuple):
+class TimeConversion(NamedTuple):
     """How the processor's counter becomes perf's nanoseconds (PERF_RECORD_TIME_CONV)."""
 
     shift: int
@@ -81,7 +81,9 @@ class Clock(NamedTuple):
         return np.uint64(self.zero) + (wide >> shift) * mult + ((over * mult) >> shift)
 
 
-def samples(source: Source, file: PerfFile, options: Options, tally: Tally) -> Columns | None:
+def samples(
+    source: Source, file: PerfFile, options: ConvertOptions, tally: ConvertTally
+) -> Columns | None:
     """Rows of what SPE sampled; None where the file holds nothing of it."""
     if not any(_is_spe(part) for part in file.stretches):
         return None
@@ -110,7 +112,7 @@ def _is_spe(part: Stretch) -> bool:
     )
 
 
-def _clock(source: Source, file: PerfFile) -> Clock:
+def _clock(source: Source, file: PerfFile) -> TimeConversion:
     for part in file.stretches:
         for _at, body in part.records(abi.RECORD_TIME_CONV):
             words = body.tobytes()
@@ -119,8 +121,8 @@ def _clock(source: Source, file: PerfFile) -> Clock:
             shift, mult, zero = struct.unpack_from("<QQQ", words)
             if shift < 64 and mult >> 32 == 0:
                 if len(words) >= 42 and words[41]:
-                    return Clock(shift, mult, zero, *struct.unpack_from("<QQ", words, 24))
-                return Clock(shift, mult, zero)
+                    return TimeConversion(shift, mult, zero, *struct.unpack_from("<QQ", words, 24))
+                return TimeConversion(shift, mult, zero)
     raise InputError(
         f"{source.name}: SPE samples, and nothing that makes perf's time of theirs; record with "
         f"arm_spe_0/ts_enable=1/ and a perf of 5.12 or later"
@@ -161,13 +163,13 @@ def _rows(
     packets: Bytes,
     tid: int,
     cpu: int,
-    clock: Clock,
+    clock: TimeConversion,
     owners: dict[int, int],
-    tally: Tally,
+    tally: ConvertTally,
 ) -> Columns:
     packets = np.ascontiguousarray(packets)
     room = len(packets) // _SMALLEST_ROW + 1
-    found = Found(*(np.empty(room, np.uint64) for _field in Found._fields))
+    found = SpeSamples(*(np.empty(room, np.uint64) for _field in SpeSamples._fields))
     counts = np.zeros(_COUNTS, np.int64)
     filled = scan(packets, found, counts)
     tally.rows_in += filled + int(counts[[_OTHER, _CUT_OFF, _NO_TIME]].sum())
@@ -197,7 +199,7 @@ def _rows(
     }
 
 
-class Found(NamedTuple):
+class SpeSamples(NamedTuple):
     """Room for the loads and stores in a stretch of packets."""
 
     ticks: U64Array
@@ -207,7 +209,7 @@ class Found(NamedTuple):
     contexts: U64Array
 
 
-def scan(packets: Bytes, found: Found, counted: npt.NDArray[np.int64]) -> int:
+def scan(packets: Bytes, found: SpeSamples, counted: npt.NDArray[np.int64]) -> int:
     """Write down every record that has a data address and a time; how many there are."""
     data: cython.p_uchar = u8(packets)
     ticks: cython.p_ulong = u64(found.ticks)

@@ -13,7 +13,7 @@ from pghot.engine.pfn_ranges import merge
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PAGE_SHIFT, PAGES_PER_SECTION
 from pghot.errors import InputError
 from pghot.log.convert.pages import PageTable
-from pghot.log.convert.samples import Tally, U64Array
+from pghot.log.convert.samples import ConvertTally, U64Array
 from pghot.log.machine import MAX_PFN, Machine
 from pghot.log.schema import Columns
 
@@ -59,7 +59,7 @@ class Placement:
     pages: PageTable
     node_of_cpu: npt.NDArray[np.int16]
     skip_bad: bool
-    tally: Tally
+    tally: ConvertTally
 
     @property
     def fast_pages(self) -> int:
@@ -202,7 +202,7 @@ def plan(
     name: str,
     machine: Machine | None,
     nid: int | None,
-    tally: Tally,
+    tally: ConvertTally,
     *,
     physical: bool,
     skip_bad: bool,

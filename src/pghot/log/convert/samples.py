@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.log.regions import Region
+from pghot.log.regions import Mapping
 from pghot.log.schema import PAGE_SIZE, SOURCES, Columns
 
 U64Array = npt.NDArray[np.uint64]
@@ -42,7 +42,7 @@ class Llc:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ConvertOptions:
     """How to read a foreign format; each reader looks at what concerns it."""
 
     addresses: str = "auto"
@@ -63,7 +63,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Tally:
+class ConvertTally:
     """Rows seen, rows left out by reason, and remarks for the user; filled while reading."""
 
     rows_in: int = 0
@@ -115,7 +115,7 @@ class Opened:
     """Option that sets how long the log lasts, where its time is none of a clock."""
     every_access: bool = False
     """Whether the trace lists all accesses, so that each row is one."""
-    regions: tuple[Region, ...] = ()
+    regions: tuple[Mapping, ...] = ()
     """Mappings of the processes, in the order in which they were made."""
 
 
@@ -131,7 +131,7 @@ def use_physical(name: str, wanted: str, *, physical: bool, virtual: bool, remed
     return wanted == "physical"
 
 
-def with_address(rows: Columns, tally: Tally, *, physical: bool) -> Columns:
+def with_address(rows: Columns, tally: ConvertTally, *, physical: bool) -> Columns:
     """Keep the rows whose chosen address is known (not 0), and count the others."""
     known = rows["address"] != 0
     kept = int(np.count_nonzero(known))

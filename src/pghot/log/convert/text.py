@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pghot.errors import InputError
-from pghot.log.convert.samples import BoolArray, Tally, U64Array
+from pghot.log.convert.samples import BoolArray, ConvertTally, U64Array
 from pghot.log.convert.source import Source
 
 Fields = tuple[bytes, ...]
@@ -38,7 +38,13 @@ class LineKind:
 
 
 def match_block(
-    source: Source, first_line: int, block: bytes, kind: LineKind, tally: Tally, *, skip_bad: bool
+    source: Source,
+    first_line: int,
+    block: bytes,
+    kind: LineKind,
+    tally: ConvertTally,
+    *,
+    skip_bad: bool,
 ) -> list[Fields]:
     """The fields of every sample line of a block.
 
@@ -91,7 +97,9 @@ class SmallIntegers(dict[bytes, int]):
 class TimeOrder:
     """Sees to it that time never falls, across blocks."""
 
-    def __init__(self, source: Source, kind: LineKind, tally: Tally, *, skip_bad: bool) -> None:
+    def __init__(
+        self, source: Source, kind: LineKind, tally: ConvertTally, *, skip_bad: bool
+    ) -> None:
         self._source = source
         self._kind = kind
         self._tally = tally

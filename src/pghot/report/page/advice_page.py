@@ -13,7 +13,7 @@ from pghot.exploring.changes import shown
 from pghot.exploring.trials import Candidate, Trial
 from pghot.files.bounded import read_bounded
 from pghot.report.advice import NAMES, promote_lines, settings_lines, size_lines
-from pghot.report.page.chart import Section, Table
+from pghot.report.page.chart import ReportTable, Section
 from pghot.report.page.page import Content
 from pghot.report.page.words import percent
 from pghot.report.plain import plain
@@ -103,7 +103,7 @@ def advice_content(path: Path) -> Content:
     return Content(f"advice on {plain(advice.source)}", [*lines[2], *lines[1]], sections)
 
 
-def _size(advice: Advice) -> list[Table]:
+def _size(advice: Advice) -> list[ReportTable]:
     if advice.size is None:
         return []
     names = list(next(iter(advice.size.steps.values()), {}))
@@ -112,10 +112,12 @@ def _size(advice: Advice) -> list[Table]:
         for pages, shares in advice.size.steps.items()
     ]
     heads = ["fast memory", *(NAMES.get(name, name) for name in names)]
-    return [Table("accesses served fast, a step less, at the size, and a step more", heads, rows)]
+    return [
+        ReportTable("accesses served fast, a step less, at the size, and a step more", heads, rows)
+    ]
 
 
-def _trials(advice: Advice) -> list[Table]:
+def _trials(advice: Advice) -> list[ReportTable]:
     if advice.promote is None:
         return []
     heads = ["", "policy", "served fast", "second half", "run time, s", "pages moved", "CPU, s"]
@@ -124,4 +126,4 @@ def _trials(advice: Advice) -> list[Table]:
          trial.moves, trial.overhead_s]
         for name, trial in advice.promote.trials.items()
     ]  # fmt: skip
-    return [Table("policies held against each other", heads, rows)]
+    return [ReportTable("policies held against each other", heads, rows)]

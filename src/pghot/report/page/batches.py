@@ -7,7 +7,7 @@ from math import ceil, log2
 from typing import Any
 
 from pghot.binning.forms import Histogram
-from pghot.report.page.chart import COUNT_AXIS, Cell, Section, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, Cell, ReportTable, Section, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 
@@ -62,7 +62,7 @@ def _histogram(
     if key == "latencies":
         spec["encoding"]["y"]["title"] = "calls, or passes"
     rows: list[list[Cell]] = [[row["run"], row["upto"], row["n"]] for row in values if row["n"]]
-    return View(key, words + ".", spec, [Table(title, ["run", unit, "count"], rows)])
+    return View(key, words + ".", spec, [ReportTable(title, ["run", unit, "count"], rows)])
 
 
 def _coarse(histogram: Histogram, least: float) -> Histogram:

@@ -19,7 +19,7 @@ DASHES: tuple[list[int], ...] = ([1, 0], [6, 3], [2, 2])
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """Rows of cells under heads, with a caption."""
 
     caption: str
@@ -38,7 +38,7 @@ class View:
     name: str
     words: str
     spec: Spec
-    tables: Sequence[Table]
+    tables: Sequence[ReportTable]
     heat: dict[str, Any] | None = None
     lines: dict[str, tuple[float, list[float | None]]] | None = None
 
@@ -53,7 +53,7 @@ class Section:
     key: str
     title: str
     views: Sequence[View] = ()
-    tables: Sequence[Table] = ()
+    tables: Sequence[ReportTable] = ()
     lines: Sequence[str] = field(default_factory=list)
     choice: bool = False
     zoom: bool = False

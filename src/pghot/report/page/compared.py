@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pghot.engine.reasons import by_words
-from pghot.report.page.chart import COUNT_AXIS, Section, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, ReportTable, Section, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import OLD, percent
@@ -42,7 +42,7 @@ def refused_section(runs: Sequence[Run]) -> Section:
             "color": bar_colour(names, names),
         },
     }  # fmt: skip
-    table = Table(words, ["run", "reason", "times"],
+    table = ReportTable(words, ["run", "reason", "times"],
                   [[row["run"], row["reason"], row["n"]] for row in found])  # fmt: skip
     return Section("refused", "Refused, and why", [View("refused", words, spec, [table])],
                    lines=lines)  # fmt: skip
@@ -81,13 +81,13 @@ def compared_section(runs: Sequence[Run]) -> Section:
                  "encoding": {"text": {"field": "v", "type": "quantitative", "format": ",.2f"}}},
             ],
         }  # fmt: skip
-        table = Table(title, ["run", title], [[row["run"], row["v"]] for row in found])
+        table = ReportTable(title, ["run", title], [[row["run"], row["v"]] for row in found])
         views = [View("compared", words + ".", spec, [table])]
     head = "Side by side" if len(runs) > 1 else "Figures"
     return Section("compared", head, views, [_figures(runs)])
 
 
-def _figures(runs: Sequence[Run]) -> Table:
+def _figures(runs: Sequence[Run]) -> ReportTable:
     rows: list[list[Any]] = [
         ["what", *(run.about for run in runs)],
         ["time, s", *(round(run.elapsed_s, 3) for run in runs)],
@@ -107,7 +107,7 @@ def _figures(runs: Sequence[Run]) -> Table:
     ]
     more = dict.fromkeys(name for run in runs for name in run.figures)
     rows += [[name, *(run.figures.get(name) for run in runs)] for name in more]
-    return Table("figures of each run", ["", *(run.name for run in runs)], rows)
+    return ReportTable("figures of each run", ["", *(run.name for run in runs)], rows)
 
 
 def _baselines(runs: Sequence[Run]) -> list[list[Any]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from pghot.errors import InputError
 from pghot.files.bounded import read_bounded
-from pghot.report.page.chart import Section, Table, View, base, line_scales
+from pghot.report.page.chart import ReportTable, Section, View, base, line_scales
 from pghot.report.page.page import Content
 from pghot.report.page.words import percent
 from pghot.report.plain import plain
@@ -117,7 +117,7 @@ def _view(scope: ScopeForm, part: str, name: str) -> View | None:
         [pages / PAGES_A_MIB, *(percent(line.share[i]) for line in lines)]
         for i, pages in enumerate(scope.fast_pages)
     ]
-    return View(name, words, spec, [Table(words, heads, rows)])
+    return View(name, words, spec, [ReportTable(words, heads, rows)])
 
 
 def _points(scope: ScopeForm, line: LineForm) -> list[dict[str, Any]]:

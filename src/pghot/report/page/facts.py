@@ -11,7 +11,7 @@ Number = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
-class Log(msgspec.Struct):
+class LogOfResult(msgspec.Struct):
     """The access log."""
 
     name: str
@@ -21,7 +21,7 @@ class Log(msgspec.Struct):
     taken_by: str | None = None
 
 
-class Node(msgspec.Struct):
+class NodeOfResult(msgspec.Struct):
     """A node of the machine."""
 
     id: int
@@ -30,11 +30,11 @@ class Node(msgspec.Struct):
     free_pages: Count
 
 
-class Machine(msgspec.Struct):
+class MachineOfResult(msgspec.Struct):
     """The machine."""
 
     name: str | None = None
-    nodes: Annotated[list[Node], msgspec.Meta(max_length=1024)] = []
+    nodes: Annotated[list[NodeOfResult], msgspec.Meta(max_length=1024)] = []
 
 
 class Placed(msgspec.Struct):
@@ -44,7 +44,7 @@ class Placed(msgspec.Struct):
     steady_fast_share: Share | None = None
 
 
-class Prices(msgspec.Struct):
+class PricesOfResult(msgspec.Struct):
     """What a verdict rests on."""
 
     fast_ns: Number
@@ -63,21 +63,21 @@ class Time(msgspec.Struct):
     moves_s: Number = 0.0
     span_s: Number = 0.0
     accesses_a_row: Number | None = None
-    prices: Prices | None = None
+    prices: PricesOfResult | None = None
     not_in_it: list[str] = []
     run_s: tuple[Number, Number] | None = None
     error: str = ""
     why: str = ""
 
 
-class Facts(msgspec.Struct, kw_only=True):
+class ResultFacts(msgspec.Struct, kw_only=True):
     """The keys that every kind of result has."""
 
     version: str | None = None
     command: str | None = None
     fidelity: str | None = None
-    log: Log | None = None
-    machine: Machine = msgspec.field(default_factory=Machine)
+    log: LogOfResult | None = None
+    machine: MachineOfResult = msgspec.field(default_factory=MachineOfResult)
     start: str | None = None
     fast_share: Share | None = None
     steady_fast_share: Share | None = None

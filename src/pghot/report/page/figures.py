@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pghot.report.page.chart import Section, Table
+from pghot.report.page.chart import ReportTable, Section
 from pghot.report.page.model import Run
 
 
@@ -12,7 +12,7 @@ def figures_section(runs: Sequence[Run]) -> Section:
     """Tunables, vmstat counters and nodes."""
     names = [run.name for run in runs]
     tables = [
-        Table(caption, ["name", *names], rows)
+        ReportTable(caption, ["name", *names], rows)
         for caption, rows in (
             ("tunables", _rows([run.tunables for run in runs])),
             ("vmstat counters", _rows([run.counters for run in runs])),
@@ -24,7 +24,7 @@ def figures_section(runs: Sequence[Run]) -> Section:
             heads = dict.fromkeys(name for node in run.nodes.values() for name in node)
             rows = [[nid, *(node.get(name) for name in heads)] for nid, node in run.nodes.items()]
             caption = "nodes" if len(runs) == 1 else f"nodes of {run.name}"
-            tables.append(Table(caption, ["node", *heads], rows))
+            tables.append(ReportTable(caption, ["node", *heads], rows))
     lines = [f"{run.name}: {note}" for run in runs for note in run.notes]
     untuned = [run.name for run in runs if not run.tunables]
     if untuned:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pghot.binning.forms import BINNED, HeatMap
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
-from pghot.report.page.chart import Section, Spec, Table, View, base
+from pghot.report.page.chart import ReportTable, Section, Spec, View, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent
@@ -214,7 +214,7 @@ def _shades(count: int) -> list[int]:
     return [round(at) for at in np.linspace(0, SHADES - 1, count).tolist()]
 
 
-def _table(table: npt.NDArray[np.float64], heat: HeatMap, title: str) -> Table:
+def _table(table: npt.NDArray[np.float64], heat: HeatMap, title: str) -> ReportTable:
     """The map in coarser cells."""
     rows, columns = (-(-length // TABLE) for length in table.shape)
     coarse = np.add.reduceat(table, np.arange(0, heat.rows, rows), axis=0)
@@ -225,4 +225,4 @@ def _table(table: npt.NDArray[np.float64], heat: HeatMap, title: str) -> Table:
     heads = [f"from, {title}"]
     heads += [f"until {step_s * (at + 1):,.1f} s" for at in range(coarse.shape[1])]
     cells = [[at * da, *map(round, row)] for at, row in enumerate(coarse.tolist())]
-    return Table("accesses, in larger cells", heads, cells)
+    return ReportTable("accesses, in larger cells", heads, cells)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pghot.report.page.chart import Section, Table
-from pghot.report.page.facts import Facts, Machine
+from pghot.report.page.chart import ReportTable, Section
+from pghot.report.page.facts import MachineOfResult, ResultFacts
 from pghot.report.page.model import Run
 from pghot.report.plain import plain
 from pghot.report.sizes import size
@@ -22,7 +22,7 @@ SHORT = 24
 _NO_LABEL = ("command line", "result", "log, SHA-256", "log, rows", "log, from first row to last")
 
 
-def made_of(facts: Facts, mode: str | None) -> dict[str, str]:
+def made_of(facts: ResultFacts, mode: str | None) -> dict[str, str]:
     """What a result says it is of, by its words."""
     rows = {
         "version of pghot": facts.version,
@@ -49,7 +49,7 @@ def made_section(runs: Sequence[Run]) -> Section:
     rows = [[_mark(runs, name), *cells] for name, cells in _rows(runs).items()]
     rows.sort(key=lambda row: not row[0].startswith(DIFFERS))
     lines = [f"{DIFFERS}: not the same in all of them."] if len(runs) > 1 else []
-    table = Table("what each result is of", ["", *(run.name for run in runs)], rows)
+    table = ReportTable("what each result is of", ["", *(run.name for run in runs)], rows)
     return Section("made", "What was run", (), [table] if rows else [], lines)
 
 
@@ -92,7 +92,7 @@ def _rows(runs: Sequence[Run]) -> dict[str, list[str]]:
     return rows
 
 
-def _nodes(machine: Machine) -> dict[str, str]:
+def _nodes(machine: MachineOfResult) -> dict[str, str]:
     return {
         f"node {node.id}": (
             f"{'top' if node.toptier else 'lower'} tier, {size(node.pages)}, "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from pghot.report.page.chart import Section, Spec, Table, View, base
+from pghot.report.page.chart import ReportTable, Section, Spec, View, base
 from pghot.report.page.model import Run
 from pghot.report.page.words import OLD, percent
 
@@ -26,7 +26,7 @@ def many_section(runs: Sequence[Run]) -> Section:
     order = sorted(runs, key=_rank(timed=timed))
     heads = ["run", "run time, s" if timed else "time, s", "verdict", "served fast",
              "second half", "by first touch", "promoted, pages", "refused"]  # fmt: skip
-    table = Table("runs, the best first", heads, [_row(run) for run in order])
+    table = ReportTable("runs, the best first", heads, [_row(run) for run in order])
     values = [row for run in order for row in _points(run)]
     words = "Share of accesses served fast, by time, a chart for each run; the best first."
     views = [View("many", words, _spec(words, values, order), [table])] if values else []

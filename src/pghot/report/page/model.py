@@ -17,7 +17,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class ReportTimeline:
     """Columns of `step_s` each.  Pages `promoted` and `demoted`; None where it is not known.
 
     `fast` are accesses that the top tier served, `fast_without` had nothing been promoted.
@@ -53,7 +53,7 @@ class Run:
     kind: str
     about: str
     elapsed_s: float
-    timeline: Timeline
+    timeline: ReportTimeline
     promoted: int
     accesses: float
     demoted: int | None = None

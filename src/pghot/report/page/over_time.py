@@ -9,7 +9,7 @@ from math import isfinite
 
 import numpy as np
 
-from pghot.report.page.chart import Section, Spec, Table, View, base, line_scales, time_axis
+from pghot.report.page.chart import ReportTable, Section, Spec, View, base, line_scales, time_axis
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run, Values
 from pghot.report.page.words import PAGES_A_MB, percent
@@ -215,15 +215,15 @@ def _thinned(lines: dict[str, tuple[float, Values]]) -> dict[str, tuple[float, V
     return found
 
 
-def _tables(lines: dict[str, tuple[float, Values]], title: str) -> list[Table]:
+def _tables(lines: dict[str, tuple[float, Values]], title: str) -> list[ReportTable]:
     """One table where all lines have the same columns of time, else one each."""
     if len({(step, len(values)) for step, values in lines.values()}) == 1:
         step = next(step for step, _ in lines.values())
         columns = [values.tolist() for _, values in lines.values()]
         rows = [[step * (at + 1), *cells] for at, cells in enumerate(zip(*columns, strict=True))]
-        return [Table(title, ["until, s", *lines], rows)]
+        return [ReportTable(title, ["until, s", *lines], rows)]
     return [
-        Table(
+        ReportTable(
             f"{title}: {name}",
             ["until, s", title],
             [[step * (at + 1), value] for at, value in enumerate(values.tolist())],

@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 from typing import NamedTuple
 
-from pghot.report.page.chart import Cell, Section, Table, View
+from pghot.report.page.chart import Cell, ReportTable, Section, View
 from pghot.report.page.compose import sections
 from pghot.report.page.model import Run
 from pghot.report.page.words import summary
@@ -152,7 +152,7 @@ def _zoom(name: str) -> str:
     )
 
 
-def _table(table: Table, *, shown: bool = False) -> str:
+def _table(table: ReportTable, *, shown: bool = False) -> str:
     rows = list(table.rows)[:ROWS]
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
     body = "\n".join(

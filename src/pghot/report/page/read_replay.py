@@ -12,9 +12,9 @@ from pghot.binning.forms import BINNED, Binned, Series, read_binned
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import InputError
-from pghot.report.page.facts import Facts
+from pghot.report.page.facts import ResultFacts
 from pghot.report.page.made import made_of
-from pghot.report.page.model import COLUMNS, Run, Timeline, binned_sum, group_of
+from pghot.report.page.model import COLUMNS, ReportTimeline, Run, binned_sum, group_of
 from pghot.report.page.promotions import read_promotions
 from pghot.report.page.records import frequencies
 
@@ -29,7 +29,7 @@ AS_LIVE = "the log is of a live run, replayed with the host's own answers: no pa
 FAULTS_ONLY = "hint faults show accesses to slow memory alone, so the share is not known"
 
 
-class ReplaySummary(Facts, kw_only=True):
+class ReplaySummary(ResultFacts, kw_only=True):
     """What is read of summary.json."""
 
     mode: str
@@ -108,11 +108,11 @@ def _grid(summary: ReplaySummary, series: Series | None) -> tuple[int, int, int]
 
 def _timeline(
     series: Series | None, step_us: int, group: int, promoted: np.ndarray[Any, Any] | None
-) -> Timeline:
+) -> ReportTimeline:
     step_s = step_us / USEC_PER_SEC
     if series is None or not series.accesses:
-        return Timeline(step_s, promoted)
-    return Timeline(
+        return ReportTimeline(step_s, promoted)
+    return ReportTimeline(
         step_s,
         promoted,
         accesses=binned_sum(series.accesses, group),

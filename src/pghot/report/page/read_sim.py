@@ -14,9 +14,9 @@ import pyarrow.parquet
 from pghot.binning.forms import BINNED, Binned, read_binned
 from pghot.errors import InputError
 from pghot.files.bounded import check_table
-from pghot.report.page.facts import Facts
+from pghot.report.page.facts import ResultFacts
 from pghot.report.page.made import made_of
-from pghot.report.page.model import Run, Timeline, binned_sum, group_of
+from pghot.report.page.model import ReportTimeline, Run, binned_sum, group_of
 from pghot.report.page.read_replay import NO_BINNED
 
 TIMELINE, SCENARIO = "timeline.parquet", "scenario.json"
@@ -29,7 +29,7 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class PolicySummary(Facts, kw_only=True):
+class PolicySummary(ResultFacts, kw_only=True):
     """What is read of a policy in summary.json."""
 
     run_s: Amount
@@ -77,7 +77,7 @@ def _has_binned(path: Path) -> bool:
 def _run(
     name: str,
     policy: PolicySummary,
-    timeline: Timeline | None,
+    timeline: ReportTimeline | None,
     binned: Binned | None,
     base: PolicySummary | None,
     summary: SimSummary,
@@ -89,7 +89,7 @@ def _run(
         about=f"{summary.title} (scale {summary.scale:g}, seed {summary.seed})",
         elapsed_s=policy.run_s,
         run_s=policy.run_s,
-        timeline=timeline or Timeline(max(policy.run_s, 0.1)),
+        timeline=timeline or ReportTimeline(max(policy.run_s, 0.1)),
         promoted=policy.promoted,
         demoted=policy.demoted,
         accesses=policy.accesses,
@@ -132,7 +132,7 @@ def _why(binned: Binned | None) -> dict[str, str]:
     return {"heat": NO_ENGINE, "batches": NO_BATCHES, "latencies": NO_BATCHES}
 
 
-def _timelines(path: Path) -> dict[str, Timeline]:
+def _timelines(path: Path) -> dict[str, ReportTimeline]:
     """The timelines by policy, binned."""
     if not path.exists():
         return {}
@@ -153,11 +153,11 @@ def _timelines(path: Path) -> dict[str, Timeline]:
     return found
 
 
-def _timeline(rows: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> Timeline:
+def _timeline(rows: dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> ReportTimeline:
     time_s = rows["time_s"]
     every = float(time_s[0]) if len(time_s) else 0.1
     group = group_of(len(time_s))
-    return Timeline(
+    return ReportTimeline(
         step_s=max(every, 1e-6) * group,
         accesses=binned_sum(rows["accesses"], group),
         fast=binned_sum(rows["fast_accesses"], group),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pghot.report.page.chart import COUNT_AXIS, Section, Spec, Table, View, bar_colour, base
+from pghot.report.page.chart import COUNT_AXIS, ReportTable, Section, Spec, View, bar_colour, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent
@@ -47,7 +47,7 @@ def heat_section(runs: Sequence[Run]) -> Section:
         [freq, *(_at(run.frequency, freq) for run in shown.values())]
         for freq in range(1, most + 1)
     ]
-    table = Table("records by frequency", ["frequency", *shown], rows)
+    table = ReportTable("records by frequency", ["frequency", *shown], rows)
     view = View("heat", words, spec, [table])
     return Section("heat", "Distribution of heat", [view], lines=lines)
 

@@ -14,7 +14,7 @@ import pyarrow.parquet
 from pghot.errors import InputError
 from pghot.exploring.pareto import FAST_SHARE, MOVES, RUN_S, front
 from pghot.files.bounded import bounded_memory, check_table
-from pghot.report.page.chart import Section, Table, View, base, line_scales
+from pghot.report.page.chart import ReportTable, Section, View, base, line_scales
 from pghot.report.page.page import Content
 from pghot.report.plain import plain
 from pghot.report.sizes import size
@@ -116,7 +116,7 @@ def _size_section(number: int, name: str, rows: Sequence[Row]) -> Section:
                   "scale": {"zero": False}},
         } | line_scales(shown, shown),
     }  # fmt: skip
-    table = Table(words, ["policy", "fast memory, MiB", label],
+    table = ReportTable(words, ["policy", "fast memory, MiB", label],
                   [[v["run"], v["x"], v["v"]] for v in values])  # fmt: skip
     return Section(key, title, [View(key, words, spec, [table])])
 
@@ -178,7 +178,7 @@ def _map(rows: Sequence[Row], x: str, y: str) -> View:
                                     "value": "black"}}},
         ],
     }  # fmt: skip
-    table = Table(words, [*names, label], [[v["x"], v["y"], v["v"]] for v in values])
+    table = ReportTable(words, [*names, label], [[v["x"], v["y"], v["v"]] for v in values])
     return View(f"{names[0]} and {names[1]}", words, spec, [table])
 
 
@@ -212,7 +212,7 @@ def _front_section(rows: Sequence[Row]) -> Section:
                         {"field": "x", "type": "quantitative", "title": "pages moved"}],
         },
     }  # fmt: skip
-    table = Table(words, heads, cells)
+    table = ReportTable(words, heads, cells)
     return Section(
         "front", "Points that no other beats", [View("front", words, spec, [table])], [table]
     )
@@ -224,5 +224,5 @@ def _failed_section(rows: Sequence[Row]) -> Section:
         for row in rows if row["error"] is not None
     ]  # fmt: skip
     return Section("failed", "Points that failed", tables=[
-        Table("points that failed, and why", ["point", "input", "policy", "error"], cells)
+        ReportTable("points that failed, and why", ["point", "input", "policy", "error"], cells)
     ])  # fmt: skip

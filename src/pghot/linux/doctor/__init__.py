@@ -1,0 +1,1 @@
+"""Whether a run could work on a host, and what is missing."""

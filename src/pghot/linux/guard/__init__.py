@@ -1,0 +1,1 @@
+"""Settings of a host: changed through one guard, written down first, put back."""

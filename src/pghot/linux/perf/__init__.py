@@ -1,0 +1,1 @@
+"""Perf events: encodings, rings, and samples decoded out of them."""

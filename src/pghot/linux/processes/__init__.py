@@ -1,0 +1,1 @@
+"""Processes of a host: those that are watched, the command, and our own rights."""

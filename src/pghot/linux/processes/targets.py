@@ -1,0 +1,265 @@
+"""The processes that are pointed at: -p PID,... | -a | -G CGROUP | -- COMMAND.
+
+A process is known by (pid, starttime), so that a pid that comes again is not ours.  Samples
+carry the pid that all threads of a process share, so threads need no list.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.errors import InputError
+from pghot.linux.host import Host
+from pghot.linux.processes.cgroups import cgroup_pids, find_cgroup
+from pghot.linux.processes.procstat import Stat, all_stats, read_stat
+
+if TYPE_CHECKING:
+    from pghot.engine.memory import BoolArray
+
+MEMORYLESS = "is a kernel thread and has no memory of its own"
+
+
+def parse_pids(text: str) -> list[int]:
+    """Parse the PID[,PID...] of -p; InputError where it is not that."""
+    pids = []
+    for word in map(str.strip, text.split(",")):
+        if not (word.isascii() and word.isdigit() and int(word) > 0):
+            raise InputError(f"-p {text}: wants process ids, as in -p 4711,4712")
+        pids.append(int(word))
+    return list(dict.fromkeys(pids))
+
+
+class Targets(ABC):
+    """Which processes are watched.  `resolve` first; then `refresh` now and then.
+
+    Between refreshes `forked`, `exited` and `executed` take in what perf tells; each says
+    whether the process it is about is a target.
+    """
+
+    def __init__(self) -> None:
+        self._host = Host()
+        self._members: dict[int, int] = {}
+        self._sorted: npt.NDArray[np.int64] | None = None
+        self.notes: list[str] = []
+        """What a person should know of the last look, a line each."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether every process is a target, so that members are not listed."""
+        return False
+
+    @property
+    def members(self) -> Mapping[int, int]:
+        """The starttime of each target by its pid, as of the last refresh or event."""
+        return self._members
+
+    def resolve(self, host: Host) -> None:
+        """Find the targets on a host; InputError where what was named is not there."""
+        self._host = host
+        self._resolve()
+
+    def refresh(self) -> None:
+        """Look again: who has come, who has gone."""
+        self._set({stat.pid: stat.starttime for stat in self._look() if stat.lives})
+
+    def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
+        """Which of these pids are targets."""
+        if self._sorted is None:  # once for all forks and exits since the last time
+            self._sorted = np.array(sorted(self._members), np.int64)
+        return np.isin(pids, self._sorted)
+
+    def alive(self) -> bool:
+        """Whether there is still something to watch, as of the last refresh or event."""
+        return bool(self._members)
+
+    def cpu_ns(self) -> int:
+        """CPU time that those who are targets now have used since they started."""
+        stats = (read_stat(self._host, pid) for pid in self._members)
+        return sum(stat.cpu_ticks for stat in stats if stat is not None) * self._tick_ns
+
+    @property
+    def _tick_ns(self) -> int:
+        return 1_000_000_000 // self._host.sysconf("SC_CLK_TCK")
+
+    def starttime(self, pid: int) -> int:
+        """The starttime of a target; 0 of any other."""
+        return self._members.get(pid, 0)
+
+    def forked(self, parent: int, child: int) -> bool:
+        """Take in that a process was made (not a thread)."""
+        if parent not in self._members or parent == child:
+            return False
+        stat = read_stat(self._host, child)
+        if stat is None or not stat.lives:
+            return False
+        self._members[child] = stat.starttime
+        self._sorted = None
+        return True
+
+    def exited(self, pid: int) -> bool:
+        """Take in that a process, or a thread of it, has exited."""
+        if pid not in self._members:
+            return False
+        stat = read_stat(self._host, pid)
+        if stat is None or not stat.lives or stat.starttime != self._members[pid]:
+            del self._members[pid]
+            self._sorted = None
+        return True
+
+    def executed(self, pid: int) -> bool:
+        """Take in that a process runs another program: the same process, all memory new."""
+        return pid in self._members
+
+    @abstractmethod
+    def _resolve(self) -> None:
+        """Check what was named and find the first members."""
+
+    @abstractmethod
+    def _look(self) -> Sequence[Stat]:
+        """The members of now, dead ones too."""
+
+    def _set(self, members: dict[int, int]) -> None:
+        if members != self._members:
+            self._members = members
+            self._sorted = None
+
+
+class Pids(Targets):
+    """Processes by their ids, and the children they fork.
+
+    Children are found by their parent (PPid); one whose parent has gone before the next
+    refresh is known only where `forked` told of it.
+    """
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        super().__init__()
+        self._pids = pids
+
+    def add(self, pid: int) -> None:
+        """Take in one more; InputError where there is no such process."""
+        self._set({**self._members, pid: named_process(self._host, pid).starttime})
+
+    def _resolve(self) -> None:
+        self._set({pid: named_process(self._host, pid).starttime for pid in self._pids})
+        self.refresh()
+
+    def _look(self) -> list[Stat]:
+        stats = {stat.pid: stat for stat in all_stats(self._host)}
+        ours = [
+            stats[pid]
+            for pid, starttime in self._members.items()
+            if pid in stats and stats[pid].starttime == starttime
+        ]
+        children: dict[int, list[Stat]] = {}
+        for stat in stats.values():
+            children.setdefault(stat.ppid, []).append(stat)
+        found = {stat.pid: stat for stat in ours}
+        for stat in ours:  # grows while it is walked
+            for child in children.get(stat.pid, []):
+                if child.pid not in found:
+                    found[child.pid] = child
+                    ours.append(child)
+        return ours
+
+
+class Cgroup(Targets):
+    """The processes of a control group and of all below it; alive as long as the group is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.directory = ""
+
+    def alive(self) -> bool:
+        """Whether the group is still there."""
+        return self._host.exists(f"{self.directory}/cgroup.procs")
+
+    def _resolve(self) -> None:
+        self.directory = find_cgroup(self._host, self._name)
+        self.refresh()
+
+    def cpu_ns(self) -> int:
+        """CPU time of the group, of what has ended in it too (cgroup v2's cpu.stat)."""
+        for line in self._host.text_or(f"{self.directory}/cpu.stat").splitlines():
+            name, _, value = line.partition(" ")
+            if name == "usage_usec":
+                return int(value) * 1000
+        return super().cpu_ns()
+
+    def _look(self) -> list[Stat]:
+        self.notes = []
+        pids = cgroup_pids(self._host, self.directory, self.notes.append)
+        stats = (read_stat(self._host, pid) for pid in pids)
+        return [stat for stat in stats if stat is not None]
+
+
+class Everything(Targets):
+    """Every process of the host."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether every process is a target: yes."""
+        return True
+
+    def refresh(self) -> None:
+        """Nothing to look for."""
+
+    def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
+        """Which are processes: every one but the idle task (0) and perf's unknown (-1)."""
+        return np.asarray(pids, np.int64) > 0
+
+    def cpu_ns(self) -> int:
+        """CPU time that all CPUs were busy, kernel and user (/proc/stat)."""
+        fields = self._host.text_or("/proc/stat").split()
+        user, nice, system = map(int, fields[1:4]) if len(fields) > 3 else (0, 0, 0)
+        return (user + nice + system) * self._tick_ns
+
+    def alive(self) -> bool:
+        """Whether there is something to watch: always."""
+        return True
+
+    def forked(self, parent: int, child: int) -> bool:
+        """Take in that a process was made."""
+        return parent != child
+
+    def exited(self, pid: int) -> bool:
+        """Take in that a process has exited."""
+        return pid > 0
+
+    def executed(self, pid: int) -> bool:
+        """Take in that a process runs another program."""
+        return pid > 0
+
+    def _resolve(self) -> None:
+        pass
+
+    def _look(self) -> list[Stat]:
+        return []
+
+
+def named_process(host: Host, pid: int) -> Stat:
+    """The process that a person named by its id; InputError where it is none to watch."""
+    stat = read_stat(host, pid)
+    if stat is None:
+        raise InputError(f"-p {pid}: no such process")
+    leader = _thread_group(host, pid)
+    if leader != pid:
+        raise InputError(f"-p {pid}: a thread of process {leader}; give -p {leader}")
+    if stat.kernel_thread:
+        raise InputError(f"-p {pid}: {stat.comm} {MEMORYLESS}")
+    if not stat.lives:
+        raise InputError(f"-p {pid}: {stat.comm} has exited already")
+    return stat
+
+
+def _thread_group(host: Host, pid: int) -> int:
+    for line in host.text_or(f"/proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == "Tgid":
+            return int(value)
+    return pid

@@ -1,0 +1,81 @@
+"""What the pages are that were just accessed: their folios, memcgs, and whose they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from pghot.engine.units import PAGE_SHIFT
+from pghot.linux.pages.kpage import KPages
+from pghot.linux.pages.kpf import freed, movable
+from pghot.live.hot_processes import HotProcesses
+from pghot.live.machine import HostMachine
+from pghot.live.rmap import Rmap
+from pghot.log.schema import Columns
+
+FREED, UNMOVABLE = "of pages freed since", "of pages that cannot move"
+"""Why the page of a row is not recorded, in the words of the final table."""
+
+
+class PageMetadata:
+    """Looks up the pages of rows before the engine records them.
+
+    `left_out` counts rows whose page was freed since, and those whose page is none that
+    could ever move: off the LRU, hugetlb, reserved (R2.6), or part of a
+    folio that was torn apart while it was looked at.
+    """
+
+    def __init__(
+        self, machine: HostMachine, kpages: KPages, rmap: Rmap, tally: HotProcesses | None = None
+    ) -> None:
+        self._machine = machine
+        self._kpages = kpages
+        self._rmap = rmap
+        self._tally = tally
+        self._scale = np.uint64(machine.topology.page_size >> PAGE_SHIFT)
+        self.left_out: Counter[str] = Counter()
+
+    def learn(self, instant: int, rows: Columns) -> Columns:
+        """The rows of pages that can move, whose metadata and rmap are stored."""
+        pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
+        flags = self._kpages.flags(pfns)
+        heads = self._kpages.heads(pfns, flags)
+        tails = heads != pfns
+        if tails.any():
+            flags[tails] = self._kpages.flags(heads[tails])
+        nids = self._machine.nids_of(pfns * self._scale)
+        whole = self._machine.nids_of(heads * self._scale) == nids  # not torn while it was read
+        gone = freed(flags)
+        good = (movable(flags) & whole & ~gone)[at]
+        self.left_out[FREED] += int(np.count_nonzero(gone[at]))
+        self.left_out[UNMOVABLE] += int(np.count_nonzero(~good & ~gone[at]))
+        rows = {name: values[good] for name, values in rows.items()}
+        at = at[good]
+        heads, first = np.unique(heads[at], return_index=True)
+        self._machine.learn(
+            instant,
+            heads * self._scale,
+            self._kpages.folio_pages(heads, flags[at][first]) * self._scale,
+            self._kpages.cgroups(heads),
+        )
+        self._see(rows)
+        if self._tally is not None:
+            self._tally.see(rows)
+        return rows
+
+    def _see(self, rows: Columns) -> None:
+        """Remember at each folio's first page who has it, and where its first page is.
+
+        Only of pages that can have a record: what is on the top tier already stays there.
+        """
+        machine, mem_map = self._machine, self._machine.mem_map
+        slow = ~machine.toptier[machine.nids_of(rows["pfn"])]
+        if not slow.all():
+            rows = {name: rows[name][slow] for name in ("pfn", "vaddr", "pid")}
+        heads = mem_map.known(rows["pfn"]).head
+        before = heads.astype(np.int64) - rows["pfn"].astype(np.int64)
+        aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
+        vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
+        self._rmap.grow(machine.lower_tier_pages)
+        self._rmap.see(mem_map.places(heads), rows["pid"], vaddrs)

@@ -1,0 +1,226 @@
+"""Who takes the rows of a live run: a log alone, or the engine with or without a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from errno import EBUSY
+from typing import ParamSpec, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.engine import Engine
+from pghot.engine.errors import TunableError
+from pghot.engine.memory import U64Array
+from pghot.engine.migrated import Batch
+from pghot.engine.units import usecs_to_jiffies
+from pghot.linux.nodes.topology import Topology
+from pghot.live.beside import Beside
+from pghot.live.machine import HostMachine
+from pghot.live.mover import HostMover
+from pghot.live.page_metadata import PageMetadata
+from pghot.log.answer_log import AnswerLog, Kind, as_write
+from pghot.log.schema import Columns
+from pghot.sources.access_log import jiffies_of
+
+P = ParamSpec("P")
+
+RECORD_STEP_US = 100_000
+"""Microseconds between two writes of a recording without an engine."""
+
+PART_US = 2_000_000
+"""Microseconds of a recording that a crash may cost at the most."""
+
+
+OF_THE_GRID = ("kmigrated_sleep_ms",)
+"""Tunables that say when the wake-ups are: a replay keeps to one grid of them."""
+
+
+class Writer(Protocol):
+    """A log under way (`log.parts`)."""
+
+    def write(self, rows: Columns) -> None:
+        """Add rows."""
+
+    def add_tape(self, text: str) -> None:
+        """Add a piece of the answers to the part at hand."""
+
+    def end_part(self) -> None:
+        """Put on disk what was added since the last part."""
+
+
+class DetailedLog(Protocol):
+    """An event log that is told whose accesses are recorded next (`telling`)."""
+
+    def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
+        """Take pids and addresses."""
+
+
+class Watch(Protocol):
+    """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
+
+    def begin_live(self, nids: Sequence[int], step_us: int) -> None:
+        """Start: the host's nodes, and microseconds from one wake-up to the next."""
+
+    def live_rows(self, instant: int, rows: Columns) -> None:
+        """Take accesses that are recorded before the wake-up at `instant`."""
+
+    def looked(
+        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
+    ) -> None:
+        """Take in how things are after a wake-up, with so many rows so far."""
+
+
+class LogSink:
+    """A log that takes all rows, and a part every few seconds."""
+
+    step_us = RECORD_STEP_US
+
+    def __init__(
+        self,
+        writer: Writer,
+        machine: HostMachine,
+        answers: AnswerLog,
+        beside: Beside | None = None,
+    ) -> None:
+        """Where it is `beside` a run, that goes on when the log cannot."""
+        self._writer = writer
+        self._beside = beside
+        self._machine = machine
+        self._answers = answers
+        self._part_due = PART_US
+
+    def wake(self, instant: int, rows: Columns) -> None:
+        """Write the rows, and end a part where it is time."""
+        self.write(rows)
+        self.woken(instant)
+
+    def write(self, rows: Columns) -> None:
+        """Write rows."""
+        if len(rows["time_us"]):
+            self._do(self._writer.write, rows)
+
+    def woken(self, instant: int) -> None:
+        """End a part where it is time: rows, and what the machine answered for them."""
+        if instant >= self._part_due:
+            self._part_due = instant + PART_US
+            self._do(self._end_part)
+
+    def end(self, instant: int) -> None:
+        """Put on disk what is left: the last wake-up was at `instant`."""
+        self._answers.note(Kind.END, instant, ())
+        self._do(self._end_part)
+
+    def _do(self, act: Callable[P, None], *arguments: P.args, **options: P.kwargs) -> None:
+        if self._beside is None:
+            act(*arguments, **options)
+        elif not self._beside.do(act, *arguments, **options):
+            self._answers.stop()
+
+    def _end_part(self) -> None:
+        text = self._answers.take()
+        if text:
+            self._writer.add_tape(text)
+        self._writer.end_part()
+
+    def renewed(self, pid: int) -> None:
+        """Nothing to do: what was written was so."""
+
+    def host_is(self, instant: int, topology: Topology) -> None:
+        """Take in how the host looks now."""
+        self._machine.follow(instant, topology)
+
+
+class EngineSink:
+    """The engine on the host: page metadata, records, and every wake-up of kmigrated.
+
+    `batches` is told of each batch, as `replaying` tells of them; `watch` of rows and wake-ups.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        machine: HostMachine,
+        metadata: PageMetadata,
+        mover: HostMover,
+        log: LogSink | None,
+        batches: Callable[[int, Batch], None],
+        watch: Watch | None = None,
+    ) -> None:
+        self._engine = engine
+        self._machine = machine
+        self._metadata = metadata
+        self._mover = mover
+        self._log = log
+        self._batches = batches
+        self.events: DetailedLog | None = None
+        self._watch = watch
+        self.rows = 0
+        self.instant = 0
+        if watch is not None:
+            watch.begin_live([node.id for node in machine.topology.nodes], self.step_us)
+
+    @property
+    def step_us(self) -> int:
+        """Microseconds between two wake-ups: kmigrated's sleep, a tick where it has none."""
+        return self._engine.wake_us
+
+    def wake(self, instant: int, rows: Columns) -> None:
+        """Record the rows, then let every kmigrated look."""
+        engine = self._engine
+        self._reach(instant)
+        if len(rows["time_us"]):
+            rows = self._metadata.learn(instant, rows)
+            self.rows += len(rows["time_us"])
+            if self._log is not None:
+                self._log.write(rows)
+            if self.events is not None:
+                self.events.accessed_by(rows["pid"], rows["vaddr"])
+            if self._watch is not None:
+                self._watch.live_rows(instant, rows)
+            jiffies = jiffies_of(rows["time_us"], engine.hz)
+            engine.record_many(
+                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_us"]
+            )
+        self._machine.look_again()
+        for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
+            self._batches(instant, batch)
+        if self._watch is not None:
+            self._watch.looked(instant, self.rows, engine, self._machine.free_pages)
+        if self._log is not None:
+            self._log.woken(instant)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a tunable between two wake-ups; TunableError where it is refused.
+
+        It holds from the next rows on, as of the last wake-up; the answers says so to a replay.
+        """
+        if self._log is not None and name in OF_THE_GRID:
+            raise TunableError(
+                EBUSY, f"{name}: cannot change while a log is recorded: its wake-ups are fixed"
+            )
+        engine = self._engine
+        engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
+        self._machine.answers.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
+
+    def stayed(self, looked_at: int, demoted: int) -> None:
+        """Tell the engine, between two wake-ups, how many promoted pages did not stay."""
+        self._engine.fault_latency.undone(looked_at, demoted)
+        self._machine.answers.note(Kind.STAYED, self.instant + self.step_us, (looked_at, demoted))
+
+    def renewed(self, pid: int) -> None:
+        """Forget the old memory of a process that executes another program."""
+        self._mover.pagemap.forget(pid)
+
+    def host_is(self, instant: int, topology: Topology) -> None:
+        """Take in memory that came since."""
+        self._reach(instant)
+        for start, pages, _nid in self._machine.follow(instant, topology):
+            self._engine.memory_going_online(start, pages)
+        self._engine.nodes_changed()
+
+    def _reach(self, instant: int) -> None:
+        """Be at an instant: before all else on the answers, those slept through are told there."""
+        if instant > self.instant + self.step_us:
+            self._machine.woke_late(self.instant, instant)
+        self.instant = instant

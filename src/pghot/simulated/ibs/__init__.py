@@ -1,0 +1,1 @@
+"""The IBS Memory Profiler of the simulated machine."""

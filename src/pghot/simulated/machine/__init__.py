@@ -1,0 +1,1 @@
+"""The simulated machine: nodes, frames, folios, reclaim, and links with their costs."""

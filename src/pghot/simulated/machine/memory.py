@@ -1,0 +1,209 @@
+"""The memory of the simulated machine: what the engine asks of one (engine.memory.Memory).
+
+Unlike a replay, a folio that moves gets other frames; the ones it had are free and hold
+something else later, whose record they keep: as on a real machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pghot.engine.kinds import PageKind
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import BoolArray, U64Array, Zone
+from pghot.engine.page_flags import COMPOUND, UNREFERENCED
+from pghot.engine.units import PAGES_PER_SECTION
+from pghot.simulated.machine.folios import FolioArrays, Units, move_units, no_units
+from pghot.simulated.machine.frames import HUGE_PAGES, NONE, Lists, add_frames, free_lists
+from pghot.simulated.machine.watermarks import Watermarks
+
+Moved = Callable[[Units, npt.NDArray[np.int16], int], None]
+"""Told of every move: units, the node of each before, the node now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimNode:
+    """A node of `pages` pages from `start_pfn` on; CPU ids; the marks of its one zone.
+
+    `frames` of its pages are laid out; the others are never needed and stay free.
+    """
+
+    id: int
+    start_pfn: int
+    pages: int
+    frames: int
+    toptier: bool
+    cpus: tuple[int, ...]
+    wmark: Watermarks
+
+
+class SimulatedMemory:
+    """Nodes, frames and folios.  Every folio is on exactly one node."""
+
+    def __init__(self, nodes: Iterable[SimNode], *, absent: Iterable[int] = ()) -> None:
+        self.all = {node.id: node for node in nodes}
+        self._online: dict[int, SimNode] = {}
+        self._mem_map = MemMap()
+        end = max(node.start_pfn + node.frames for node in self.all.values())
+        self.lists = free_lists(end)
+        self._lists = Lists(self.lists)
+        self._rows = self._mem_map.write_rows(
+            (PageKind(UNREFERENCED), PageKind(COMPOUND, pages=-HUGE_PAGES))
+        )
+        self.units: FolioArrays = no_units()
+        self.unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
+        """The unit whose folio starts at a PFN; of frames that are in use alone."""
+        self._told: list[Moved] = []
+        self._moves: dict[int, list[tuple[Units, npt.NDArray[np.int16]]]] = {}
+        self._gathering = False
+        self.on_top: BoolArray = np.zeros(max(self.all) + 2, np.bool_)
+        """Whether a node is in the top tier, by id; the last is for -1, no node."""
+        for node in self.all.values():
+            self.on_top[node.id] = node.toptier
+        self.largest = 1
+        """Pages of the largest folio there is."""
+        self.short: set[int] = set()
+        """Nodes that were asked for room and had none for a folio: kswapd is woken there."""
+        absent = set(absent)
+        for nid in sorted(self.all.keys() - absent):
+            self.online(nid)
+
+    def tell(self, moved: Moved) -> None:
+        """Have `moved` called after every move."""
+        self._told.append(moved)
+
+    def online(self, nid: int) -> SimNode:
+        """Bring a node's memory online, not yet announced to an engine."""
+        node = self.all[nid]
+        self._mem_map.add_sections(node.start_pfn, node.frames, nid)
+        add_frames(self.lists, nid, node.start_pfn, node.frames, node.pages)
+        self._online[nid] = node
+        return node
+
+    def add_units(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
+        """Add folios that have no frames yet; the number of the first."""
+        first = len(self.units.pfn)
+        rows, which = np.unique(flags, return_inverse=True)
+        large = COMPOUND if pages > 1 else 0
+        numbers = self._mem_map.write_rows(
+            tuple(PageKind(int(own) | large, 0, pages, memcg) for own in rows.tolist())
+        )
+        self.largest = max(self.largest, pages)
+        self.units = FolioArrays(
+            np.concatenate([self.units.pfn, np.full(count, NONE, np.int64)]),
+            np.concatenate([self.units.nid, np.full(count, NONE, np.int16)]),
+            np.concatenate([self.units.pages, np.full(count, pages, np.int32)]),
+            np.concatenate([self.units.memcg, np.full(count, memcg, np.uint32)]),
+            np.concatenate([self.units.flags, flags]),
+            np.concatenate([self.units.row, numbers[which]]),
+        )
+        return first
+
+    def allocate(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
+        """Allocate the first frames of units on a node while more than `reserve` stay free."""
+        return self._move(units, nid, reserve)
+
+    def move(self, units: Units, nid: int) -> npt.NDArray[np.bool_]:
+        """Move units to a node as far as it has frames above its min mark; which moved."""
+        before = self.units.nid[units]
+        moved = self._move(units, nid, self.all[nid].wmark.min)
+        self._moves.setdefault(nid, []).append((units[moved], before[moved]))
+        if not self._gathering:
+            self._tell()
+        return moved
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Report the moves made inside at its end, all of a target at once."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._tell()
+
+    def units_at(self, pfns: U64Array) -> Units:
+        """The units whose folios start at these PFNs."""
+        return self.unit_of[pfns.astype(np.int64)].astype(np.int64)
+
+    @property
+    def mem_map(self) -> MemMap:
+        """The facts of every page, by PFN."""
+        return self._mem_map
+
+    def nodes(self) -> Sequence[int]:
+        """Ids of the online nodes that have memory, ascending."""
+        return sorted(nid for nid, node in self._online.items() if node.pages)
+
+    def node_online(self, nid: int) -> bool:
+        """Whether the node is there and online."""
+        return nid in self._online
+
+    def node_is_toptier(self, nid: int) -> bool:
+        """Whether the node is there and in the top tier."""
+        return nid in self._online and self.all[nid].toptier
+
+    def present_pages(self, nid: int) -> int:
+        """Pages of the node; 0 for an id that names none."""
+        return self.all[nid].pages if nid in self._online else 0
+
+    def free_pages(self, nid: int) -> int:
+        """Pages of the node that are free now."""
+        return int(self.lists.free[nid])
+
+    def zones(self, nid: int) -> Iterable[Zone]:
+        """The node's one zone."""
+        if nid not in self._online:
+            return ()
+        return (Zone(self.free_pages(nid), self.all[nid].wmark.promo),)
+
+    def room(self, nid: int) -> int:
+        """Pages of the largest folio that may come now: free pages stay over the high mark.
+
+        Where a folio may not find room the node is `short`: kswapd is woken if one does not
+        (mm/migrate.c, migrate_misplaced_folio_prepare(), migrate_balanced_pgdat()).
+        """
+        if nid not in self._online:
+            return 0
+        room = self.free_pages(nid) - self.all[nid].wmark.high - 1
+        if room < self.largest:
+            self.short.add(nid)
+        return max(room, 0)
+
+    def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Move the folios that start at `pfns` to the node; which moved."""
+        return self.move(self.units_at(pfns), nid)
+
+    def _tell(self) -> None:
+        moves, self._moves = self._moves, {}
+        for nid, parts in sorted(moves.items()):
+            units, before = (np.concatenate(column) for column in zip(*parts, strict=True))
+            for tell in self._told if len(units) else ():
+                tell(units, before, nid)
+
+    def _move(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
+        moved: npt.NDArray[np.bool_] = move_units(
+            np.ascontiguousarray(units, np.int64),
+            nid,
+            reserve,
+            self.units,
+            self._mem_map.pages(),
+            self._lists,
+            self.unit_of,
+            self._rows,
+        )
+        return moved
+
+
+def frames_needed(pages: int, wanted: int) -> int:
+    """The frames to lay out of a node of `pages`, where folios of `wanted` pages exist.
+
+    Whole sections; one more than the folios could ever fill, for blocks split in part.
+    """
+    most = min(pages, wanted + PAGES_PER_SECTION)
+    return -(-most // PAGES_PER_SECTION) * PAGES_PER_SECTION

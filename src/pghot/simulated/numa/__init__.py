@@ -1,0 +1,1 @@
+"""NUMA balancing of the simulated machine: scanning for hint faults."""

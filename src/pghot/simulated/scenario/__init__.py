@@ -1,0 +1,1 @@
+"""Scenarios: what a simulation is made of, as a file says it, checked."""

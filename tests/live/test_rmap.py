@@ -1,0 +1,116 @@
+"""Owners of pages in bounded memory: what a plain dictionary knows, or nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pghot.live.rmap import SET_BYTES, WAYS, Rmap
+
+PLACE = st.one_of(
+    st.integers(0, 40),
+    st.integers(0, 1 << 16),
+    st.sampled_from([(1 << 42) - 2, 1 << 40, 1 << 29]),
+)
+ROW = st.tuples(PLACE, st.integers(1, (1 << 22) - 1), st.integers(0, (1 << 45) - 1))
+ROWS = st.lists(st.lists(ROW, max_size=60), max_size=8)
+PAGES = st.sampled_from([0, 1 << 10, 1 << 12, 1 << 14, 1 << 20])
+
+
+def see(owners: Rmap, rows: list[tuple[int, int, int]]) -> None:
+    places, pids, pages = zip(*rows, strict=True) if rows else ((), (), ())
+    owners.see(
+        np.array(places, np.int64),
+        np.array(pids, np.int32),
+        np.array(pages, np.uint64) << np.uint64(12),
+    )
+
+
+def of(owners: Rmap, *places: int) -> list[tuple[int, int]]:
+    owner = owners.of(np.array(places, np.int64))
+    return list(zip(owner.pid.tolist(), (owner.vaddr >> np.uint64(12)).tolist(), strict=True))
+
+
+@settings(deadline=None)
+@given(pages=PAGES, calls=ROWS, grown=st.integers(0, 8))
+def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls, grown) -> None:
+    owners, plain = Rmap(pages), {}
+    for number, rows in enumerate(calls):
+        if number == grown:
+            owners.grow(16 * pages)
+        see(owners, rows)
+        plain |= {place: owner for place, *owner in rows}
+        known = of(owners, *plain)
+        assert all(
+            mine in (tuple(theirs), (0, 0))
+            for mine, theirs in zip(known, plain.values(), strict=True)
+        )
+        there = sum(pid > 0 for pid, _ in known)
+        assert there == owners.kept
+        assert len(plain) <= there + owners.let_go
+        if rows:  # what was accessed last is there
+            assert of(owners, rows[-1][0]) == [tuple(rows[-1][1:])]
+    assert owners.nbytes <= max(8 * SET_BYTES, pages, 16 * pages * (grown < len(calls)))
+
+
+@pytest.mark.parametrize("step", [1, 16, 512, 1 << 15, 1 << 18, 12_345])
+def test_with_room_for_all_none_is_let_go(step) -> None:
+    owners = Rmap(1 << 24)
+    places = np.arange(10_000, dtype=np.int64) * step
+    vaddrs = places.astype(np.uint64) << np.uint64(12)
+    order = np.random.default_rng(step).permutation(len(places))
+    for part in np.split(order, [0, 99, 5000]):
+        owners.see(places[part], part.astype(np.int32) + 1, vaddrs[part])
+    owner = owners.of(places)
+    assert np.array_equal(owner.pid, np.arange(1, len(places) + 1))
+    assert np.array_equal(owner.vaddr, vaddrs)
+    assert (owners.kept, owners.let_go) == (len(places), 0)
+
+
+def test_few_owners_take_little_memory_of_a_large_machine() -> None:
+    owners = Rmap(1 << 29)
+    places = np.arange(512, dtype=np.int64) << 18  # one a GiB
+    owners.see(places, np.ones(512, np.int32), places.astype(np.uint64) << np.uint64(12))
+    assert owners.nbytes <= 512 * 256
+
+
+def test_nobody_is_known_where_nobody_accessed() -> None:
+    owners = Rmap(1 << 20)
+    assert of(owners, 0, 5, (1 << 42) - 2) == [(0, 0)] * 3
+    see(owners, [(5, 7, 9)])
+    assert of(owners, 0, 5, 6) == [(0, 0), (7, 9), (0, 0)]
+    see(owners, [])
+    assert owners.kept == 1
+
+
+def set_of(place: int) -> int:
+    """The set of the smallest table in which a place is kept."""
+    owners = Rmap(0)
+    see(owners, [(place, 1, 1)])
+    return int(np.flatnonzero(owners._table)[0]) // (SET_BYTES // 8)
+
+
+def test_of_a_full_set_the_page_accessed_least_recently_is_let_go() -> None:
+    *places, last = [place for place in range(1000) if set_of(place) == 3][: WAYS + 1]
+    owners = Rmap(0)
+    see(owners, [(place, 1, 1) for place in places])
+    see(owners, [(places[0], 77, 2)])  # accessed again: it is not the oldest any more
+    see(owners, [(last, 78, 3)])
+    assert of(owners, *places[:3], last) == [(77, 2), (0, 0), (1, 1), (78, 3)]
+    assert (owners.kept, owners.let_go) == (WAYS, 1)
+
+
+@pytest.mark.parametrize("gibibytes", [16, 48])
+def test_a_machine_whose_every_page_is_accessed_takes_a_byte_a_page_at_most(gibibytes) -> None:
+    pages = gibibytes << 18
+    owners = Rmap(pages)
+    step = 1 << 16
+    for start in range(0, pages, 64 * step):  # every 64th run of pages
+        places = np.arange(start, start + step, dtype=np.int64)
+        owners.see(places, np.ones(step, np.int32), places.astype(np.uint64) << np.uint64(12))
+    assert pages // 4 < owners.nbytes <= pages
+    last = owners.of(places)
+    assert np.count_nonzero(last.pid) > 0.99 * step
+    assert owners.kept + owners.let_go == pages // 64
