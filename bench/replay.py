@@ -32,6 +32,7 @@ from _measure import (
     zipf,
 )
 from _yardstick import sequential_sum
+from pghot.driving.wake_up_rows import cut
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.layout import LAYOUTS, Layout
@@ -42,8 +43,7 @@ from pghot.log.machine import Machine
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
-from pghot.replaying.driver import Settings, replay
-from pghot.sources.access_log import cut
+from pghot.replaying.replay import Settings, replay
 
 TARGET_ROWS_A_SECOND = 20e6
 PAGES = 2 * MI

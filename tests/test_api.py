@@ -39,7 +39,7 @@ def test_every_other_name_stands_for_the_same_after_everything_is_imported() -> 
     assert python(CHANGED) in {"[]", "['replay']"}
 
 
-@pytest.mark.parametrize("first", ["pghot.replaying.driver", "pghot.replaying.output"])
+@pytest.mark.parametrize("first", ["pghot.replaying.replay", "pghot.replaying.output"])
 def test_replay_is_the_function_whatever_was_imported_before(first: str) -> None:
     assert python(f"import {first}; print(callable(pghot.replay))") == "True"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,16 +19,18 @@ ROOMS = {
     "errors": set(),
     "compiled": {"errors"},
     "files": {"errors", "files"},
-    "binning": {"engine", "errors", "files", "binning"},
+    "binning": {"binning", "driving", "engine", "errors", "files", "log"},
     "workers": {"errors"},
     "tables": {"errors", "files"},
     "log": {"engine", "errors", "files", "log", "tables"},
     "linux": {"engine", "errors", "files", "linux", "workers"},
     "sources": {"engine", "errors", "linux", "log", "sources"},
+    "driving": {"driving", "engine", "errors", "log"},
     "results": {"baselines", "engine", "log", "results", "simulated"},
     "replaying": {
         "baselines",
         "binning",
+        "driving",
         "engine",
         "errors",
         "files",
@@ -35,11 +38,11 @@ ROOMS = {
         "replaying",
         "results",
         "simulated",
-        "sources",
     },
     "live": {
         "baselines",
         "binning",
+        "driving",
         "engine",
         "errors",
         "linux",
@@ -85,6 +88,7 @@ ROOMS = {
     },
     "serving": {"engine", "errors", "files", "live", "report", "serving", "workers"},
     "top": {
+        "driving",
         "engine",
         "errors",
         "live",
@@ -96,6 +100,7 @@ ROOMS = {
     },
     "cli": {
         "compiled",
+        "driving",
         "engine",
         "errors",
         "exploring",
@@ -180,6 +185,15 @@ def test_imports_are_found() -> None:
     assert "pghot.log.schema" in set(imports("pghot.log.read"))
     assert {"pghot.replaying.output", "pghot.report.table"} <= set(imports("pghot.cli.replay"))
     assert "pghot" in set(imports("pghot.cli.parser"))
+
+
+def test_no_class_name_stands_for_two_things() -> None:
+    of = defaultdict(set)
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                of[node.name].add(str(path.relative_to(ROOT)))
+    assert {name: files for name, files in of.items() if len(files) > 1} == {}
 
 
 def test_the_picture_of_the_rooms_is_current() -> None:

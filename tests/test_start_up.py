@@ -160,4 +160,4 @@ def test_a_command_imports_the_modules_of_no_other(words_of, tmp_path):
 def test_what_is_imported_is_found(words_of, tmp_path):
     """So that the tests above can fail."""
     found = imported("pghot", words_of("replay EXAMPLE"), tmp_path)
-    assert {"numpy", "pyarrow", "rich", "pghot.replaying.driver"} <= found
+    assert {"numpy", "pyarrow", "rich", "pghot.replaying.replay"} <= found

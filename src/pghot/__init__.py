@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pghot.log.read import open_log as open_log
     from pghot.log.schema import Metadata as Metadata
     from pghot.log.write import create_log as create_log
-    from pghot.replaying.driver import replay as replay
+    from pghot.replaying.replay import replay as replay
     from pghot.replaying.result import Result as Result
     from pghot.replaying.settings import Settings as Settings
     from pghot.simulated.policies.simulate import simulate as simulate
@@ -87,7 +87,7 @@ _HOME = {
     "create_log": "pghot.log.write",
     "curve": "pghot.exploring.curve",
     "open_log": "pghot.log.read",
-    "replay": "pghot.replaying.driver",
+    "replay": "pghot.replaying.replay",
     "simulate": "pghot.simulated.policies.simulate",
     "sweep": "pghot.exploring.sweep",
 }

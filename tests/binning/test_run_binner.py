@@ -8,7 +8,7 @@ import pytest
 from pghot.binning.forms import Binned, read_binned
 from pghot.binning.run_binner import RunBinner
 from pghot.errors import InputError
-from pghot.replaying.driver import Settings, replay
+from pghot.replaying.replay import Settings, replay
 from pghot.replaying.result import Result
 from tests.log.made import LOWER, MACHINE, log_rows, write_log, write_machine
 
@@ -17,7 +17,7 @@ def binned(tmp_path, **tunables: str) -> tuple[Result, Binned]:
     log = write_log(tmp_path / "log.parquet", log_rows(pages=200, rounds=30))
     machine = write_machine(tmp_path / "m.toml", MACHINE.replace("30000", "150"))
     binner = RunBinner()
-    result = replay(log, machine, Settings(tunables=tunables), watch=binner)
+    result = replay(log, machine, Settings(tunables=tunables), observer=binner)
     return result, result.binned(binner)
 
 

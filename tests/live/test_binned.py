@@ -20,7 +20,7 @@ def result(world, tmp_path):
     world.map(40, 512, pages=HUGE)
     world.heat(40, *HOT, 512)
     with output_directory(tmp_path / "out") as output:
-        result, _heard, _status = run(world, watch=output.binner, promotions=output)
+        result, _heard, _status = run(world, observer=output)
         output.finish(result)
     return result, tmp_path / "out"
 

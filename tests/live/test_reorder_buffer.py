@@ -13,7 +13,6 @@ from pghot.linux.nodes.topology import read_topology
 from pghot.linux.processes.targets import Everything, Pids
 from pghot.live.machine import HostMachine
 from pghot.live.reorder_buffer import ReorderBuffer
-from pghot.log.answer_log import AnswerLog
 from tests.linux import host_trees
 from tests.live.world import FIRST_FREE, PAGE, SLOW, Source, World, state_in
 
@@ -33,7 +32,7 @@ def made(tmp_path, monkeypatch):
     world = World(tmp_path / "host")
     world.process(40)
     world.process(41)
-    machine = HostMachine(world, read_topology(world), Nobody(), AnswerLog())
+    machine = HostMachine(world, read_topology(world), Nobody())
 
     def make():
         sources = [Source("hintfault"), Source("hwhint")]
@@ -188,7 +187,7 @@ def test_accesses_from_before_the_start_count_as_at_the_start(made):
 def of_large_pages(tmp_path):
     """A source and a buffer on an arm64 host with pages of 64 KiB, of which all is watched."""
     host = host_trees.host(host_trees.arm64, tmp_path)
-    machine = HostMachine(host, read_topology(host), Nobody(), AnswerLog())
+    machine = HostMachine(host, read_topology(host), Nobody())
     source = Source("hwhint")
     source.enable()
     return source, ReorderBuffer([source], Everything(), machine, START_NS)

@@ -1,4 +1,4 @@
-"""A replay of a run, with its settings, is the run (log.answers, replaying.as_live)."""
+"""A replay of a run, with its settings, is the run (driving.answer_log, replaying.host_replay)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pghot
+from pghot.driving.answer_log import AnswerLog, AnswerReader, Kind
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.errors import InputError
 from pghot.live.options import LiveOptions
 from pghot.live.sinks import LogSink
-from pghot.log.answer_log import AnswerLog, AnswerReader, Kind
 from pghot.log.read import open_log
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from tests.live.world import FAST, HUGE, MS, Asker, Heard, World, run, state_in
 
 
@@ -125,7 +125,7 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
     settings_ = pghot.Settings(
         layout=LAYOUTS[layout], fidelity=FIDELITIES[fidelity], tunables=tunables
     )
-    result = replay(log, settings=settings_, promotions=again)
+    result = replay(log, settings=settings_, observer=again)
     assert result.as_live
     assert again.batches == heard.batches
     mine, theirs = live.records(), result.records()
@@ -152,7 +152,7 @@ def test_a_write_in_the_middle_takes_effect_there_live_and_in_the_replay(worlds,
         *range(120, 140)
     }
     again = Heard()
-    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), observer=again)
     assert again.batches == heard.batches != []
     assert result.engine.tunables["freq_threshold"] == 1
 
@@ -201,7 +201,7 @@ def test_a_log_that_tells_no_end_replays_with_its_writes_all_the_same(
         asker.at(world, ms, "freq_threshold", text)
     live, heard, _status = run(world, record=log, mailbox=asker.mailbox)
     again = Heard()
-    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), promotions=again)
+    result = replay(log, settings=pghot.Settings(fidelity=live.engine.fidelity), observer=again)
     assert again.batches == heard.batches
     assert result.engine.tunables["freq_threshold"] == 3
 

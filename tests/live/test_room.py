@@ -8,7 +8,6 @@ import pytest
 from pghot.linux.nodes.topology import read_topology
 from pghot.live import machine
 from pghot.live.machine import HostMachine
-from pghot.log.answer_log import AnswerLog
 from tests.live.world import FAST, SLOW
 
 MIN = 100
@@ -48,7 +47,7 @@ def moves():
 @pytest.fixture
 def host(world, moves, readings):
     world.free[FAST] = MIN + 8000
-    made = HostMachine(world, read_topology(world), moves, AnswerLog())
+    made = HostMachine(world, read_topology(world), moves)
     readings.clear()
     return made
 
@@ -71,7 +70,7 @@ def test_folios_take_the_room_of_all_their_pages(host):
     host.room(FAST)
     head = pages(host, 1024)[-512:][:1]
     assert head[0] % 512 == 0
-    host.learn(0, head, np.array([512], np.uint64), np.zeros(1, np.uint64))
+    host.learn(head, np.array([512], np.uint64), np.zeros(1, np.uint64))
     host.migrate(head, FAST)
     assert host.room(FAST) == 8000 - 512
 

@@ -15,7 +15,7 @@ from pghot.linux.processes.targets import Pids
 from pghot.live.machine import HostMachine
 from pghot.live.options import LiveOptions
 from pghot.log.read import open_log
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from pghot.replaying.settings import Settings
 from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, Heard, run
 
@@ -267,7 +267,7 @@ def test_a_host_whose_nodes_lie_on_both_sides_of_each_other_is_served(world, tmp
     assert fast["ranges"] == [[0x8000, 0x20000], [0x140000, 0x160000]]
     assert (slow["start_pfn"], slow["pages"]) == (0x100000, 0x40000)
     again = Heard()
-    replay(log, settings=Settings(fidelity=result.engine.fidelity), promotions=again)
+    replay(log, settings=Settings(fidelity=result.engine.fidelity), observer=again)
     assert again.batches == heard.batches != []
 
 
@@ -286,7 +286,7 @@ def test_memory_that_comes_below_a_nodes_first_range_is_recorded_and_replayed(
     assert result.machine.mem_map.slots_of_node(SLOW).size == 9
     assert world.nid_of(40, 900) == FAST
     again = Heard()
-    replay(log, settings=Settings(fidelity=fidelity), promotions=again)
+    replay(log, settings=Settings(fidelity=fidelity), observer=again)
     assert again.batches == heard.batches
     assert len(heard.batches) == 2
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pghot.driving.observer import Observer
 from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.pages.kpf import (
@@ -35,10 +36,10 @@ from pghot.live.clock import Clock
 from pghot.live.mailbox import Mailbox
 from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.result import LiveResult
-from pghot.live.run import Promotions, run_engine
+from pghot.live.run import run_engine
 from pghot.live.session import open_session
-from pghot.live.sinks import Watch
 from pghot.sources.live_source import Samples, SourceCounts
+from tests.batches import EachBatch
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
 
@@ -393,7 +394,7 @@ class World(Host):
 
 
 @dataclass
-class Heard:
+class Heard(EachBatch):
     """What a run told, and every batch of it."""
 
     lines: list[str] = field(default_factory=list)
@@ -415,8 +416,7 @@ def run(
     options: LiveOptions | None = None,
     *,
     record: Path | None = None,
-    watch: Watch | None = None,
-    promotions: Promotions | None = None,
+    observer: Observer | None = None,
     status: Callable[[LiveResult], None] = lambda _: None,
     events: Events | None = None,
     mailbox: Mailbox | None = None,
@@ -436,8 +436,7 @@ def run(
         tell=heard.lines.append,
         status=show,
         record=record,
-        promotions=promotions or heard,
-        watch=watch,
+        observer=observer or heard,
         events=events,
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,

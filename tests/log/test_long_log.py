@@ -15,7 +15,7 @@ import json, resource, sys, tempfile
 sys.path.insert(0, {root!r})
 import numpy as np
 from pghot.log.write import create_log
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from tests.log.made import METADATA
 
 def peak():

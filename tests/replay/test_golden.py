@@ -14,7 +14,8 @@ import pytest
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.migrated import Batch
-from pghot.replaying.driver import Settings, replay
+from pghot.replaying.replay import Settings, replay
+from tests.batches import EachBatch
 
 LOG = Path(__file__).resolve().parents[2] / "examples" / "sqlite.parquet"
 TIGHT = {
@@ -45,7 +46,7 @@ GOLDEN = {
 }  # fmt: skip
 
 
-class Digest:
+class Digest(EachBatch):
     """Takes promotions and keeps a digest of them."""
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ def test_the_shipped_log_gives_what_it_gave(case: tuple[str, str, bool]) -> None
     mode, fidelity, tight = case
     settings = Settings(LAYOUTS[mode], FIDELITIES[fidelity], TIGHT if tight else {})
     promotions = Digest()
-    result = replay(LOG, settings=settings, promotions=promotions)
+    result = replay(LOG, settings=settings, observer=promotions)
     kept = result.records()
     records = hashlib.sha256(kept["pfn"].tobytes() + kept["record"].tobytes())
     assert GOLDEN[case] == (

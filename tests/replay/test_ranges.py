@@ -17,7 +17,7 @@ from pghot.engine.memory import Folio, Node
 from pghot.errors import InputError
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from tests.log.made import write_table
 from tests.twin.cases import MODES, Case
 from tests.twin.compare import seen_by_pghot

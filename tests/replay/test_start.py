@@ -13,9 +13,10 @@ from pghot.engine.memory import Folio, Node
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import STARTS
+from tests.batches import EachBatch
 from tests.log.made import write_csv, write_log
 
 SECTION = PAGES_PER_SECTION
@@ -105,13 +106,13 @@ def test_pages_are_neither_lost_nor_made(tmp_path, start):
 def test_a_slow_start_lets_pages_be_promoted_that_the_log_has_on_the_fast_node(tmp_path):
     promoted = []
 
-    class Promotions:
+    class Promotions(EachBatch):
         def add(self, _time_us, _number, batch):
             promoted.extend(batch.pfns[batch.moved].tolist())
 
     pfns = [0, 0, 0, 0, 0, 0, SECTION]
     assert replayed(tmp_path / "log.parquet", pfns).pages_promoted == 0
-    result = replayed(tmp_path / "log.parquet", pfns, "slow", promotions=Promotions())
+    result = replayed(tmp_path / "log.parquet", pfns, "slow", observer=Promotions())
     assert result.baselines.as_placed.whole == 0
     assert result.pages_promoted == 1
     assert SECTION < promoted[0] < 3 * SECTION

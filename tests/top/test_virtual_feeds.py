@@ -12,7 +12,7 @@ from pghot.engine.errors import TunableError
 from pghot.errors import InputError, PghotError
 from pghot.log.read import open_log
 from pghot.log.write import create_log
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from pghot.simulated.policies.registry import POLICIES
 from pghot.simulated.policies.simulate import simulate
 from pghot.simulated.scenario.file import load_scenario

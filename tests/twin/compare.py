@@ -11,7 +11,8 @@ import numpy as np
 from pghot.engine.fidelity import V7
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.log.write import create_log
-from pghot.replaying.driver import Settings, replay
+from pghot.replaying.replay import Settings, replay
+from tests.batches import EachBatch
 from tests.twin.cases import Case
 from tests.twin.engine import Promotion
 from tests.twin.replay import Replay
@@ -19,18 +20,18 @@ from tests.twin.replay import Replay
 LAYOUTS = {"default": DEFAULT, "precise": PRECISE}
 
 
-class Promotions:
+class Promotions(EachBatch):
     """Keeps every folio that moved, and the number of every batch."""
 
     def __init__(self) -> None:
-        self.rows: list[Promotion] = []
+        self.promoted: list[Promotion] = []
         self.numbers: list[int] = []
 
     def add(self, time_us: int, number: int, batch: Any) -> None:
         self.numbers.append(number)
         for pfn, pages, moved in zip(batch.pfns, batch.pages, batch.moved, strict=True):
             if moved:
-                self.rows.append(
+                self.promoted.append(
                     Promotion(
                         time_us,
                         int(pfn),
@@ -63,7 +64,7 @@ def seen_by_pghot(case: Case) -> dict[str, Any]:
             tunables={name: str(value) for name, value in case.tunables.items()},
             sources=case.sources,
         )
-        result = replay(log, case.machine, settings, promotions=promotions)
+        result = replay(log, case.machine, settings, observer=promotions)
     summary, records = result.summary(), result.records()
     assert promotions.numbers == list(range(result.batches))
     return {
@@ -74,7 +75,7 @@ def seen_by_pghot(case: Case) -> dict[str, Any]:
         "batches": summary["batches"],
         "accesses": summary["accesses"],
         "elapsed_s": summary["elapsed_s"],
-        "promotions": promotions.rows,
+        "promotions": promotions.promoted,
         "records": [
             (int(pfn), int(record))
             for pfn, record in zip(records["pfn"], records["record"], strict=True)

@@ -2,64 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Mapping
 
 from pghot.binning.address_heat import AddressHeat
-from pghot.binning.forms import Binned, HeatMap, Histogram
+from pghot.binning.forms import Binned, Histogram
 from pghot.binning.pfn_heat import PfnHeat
 from pghot.binning.run_series import RunSeries
+from pghot.driving.observer import Begun, Observer
 from pghot.engine.engine import Engine
-from pghot.engine.memory import Node
+from pghot.log.schema import Columns
 
 LIVE_LEVELS_US = 1_000_000
 """Microseconds between two looks at a host's free pages."""
 
 
-class _Heat(Protocol):
-    def reach(self, instant: int) -> None:
-        """Have the maps go on until `instant`."""
-
-    def maps(self) -> list[HeatMap]:
-        """The maps."""
-
-
-class RunBinner:
-    """Told of rows and wake-ups by whoever runs the engine; tells a report at the end."""
+class RunBinner(Observer):
+    """Bins a run as it goes; tells a report at the end."""
 
     def __init__(self) -> None:
+        self._run: Begun | None = None
         self._series: RunSeries | None = None
-        self._heat: _Heat | None = None
+        self._heat: PfnHeat | AddressHeat | None = None
 
-    def begin(self, nodes: Sequence[Node], step_us: int) -> None:
-        """Start for a replay: `nodes` of the machine, `step_us` from one wake-up to the next."""
-        self._pfns = PfnHeat(nodes, step_us)
-        self._heat = self._pfns
-        self._series = RunSeries(step_us, [node.id for node in nodes])
+    def begin(self, run: Begun) -> None:
+        """Start: by PFN in a replay, by process and address on a host."""
+        self._run = run
+        if run.nodes:
+            self._heat = PfnHeat(run.nodes, run.step_us)
+            self._series = RunSeries(run.step_us, run.nids)
+        else:
+            self._heat = AddressHeat(run.step_us)
+            self._series = RunSeries(run.step_us, run.nids, LIVE_LEVELS_US)
 
-    def begin_live(self, nids: Sequence[int], step_us: int) -> None:
-        """Start for a host with these nodes."""
-        self._addresses = AddressHeat(step_us)
-        self._heat = self._addresses
-        self._series = RunSeries(step_us, nids, LIVE_LEVELS_US)
+    def rows(self, instant: int, rows: Columns) -> None:
+        """Take accesses."""
+        if isinstance(self._heat, PfnHeat):
+            self._heat.add(instant, rows["pfn"])
+        elif self._heat is not None:
+            self._heat.add(instant, rows["pid"], rows["vaddr"])
 
-    def rows(self, instant: int, pfns: npt.NDArray[np.uint64]) -> None:
-        """Take accesses of a replay that are recorded before the wake-up at `instant` (us)."""
-        self._pfns.add(instant, pfns)
-
-    def live_rows(self, instant: int, rows: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Take accesses of a host, with their pid and vaddr."""
-        self._addresses.add(instant, rows["pid"], rows["vaddr"])
-
-    def looked(
-        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
-    ) -> None:
-        """Take in how things are after a wake-up; `accesses` are all rows so far."""
-        if self._series is not None and self._heat is not None:
-            self._series.looked(instant, accesses, engine, free_pages)
+    def woken(self, instant: int, rows: int) -> None:
+        """Take in how things are after a wake-up; `rows` are all until then."""
+        if self._run is not None and self._series is not None and self._heat is not None:
+            self._series.looked(instant, rows, self._run.engine, self._run.memory.free_pages)
             self._heat.reach(instant)
 
     def binned(

@@ -98,8 +98,9 @@ def run(args: argparse.Namespace) -> int:
     """Replay, write the files, and tell."""
     from pghot.cli.events import events_of
     from pghot.cli.made import made
-    from pghot.replaying.driver import replay
+    from pghot.driving.observer import Observers, RowsDone, WithEngine
     from pghot.replaying.output import output_directory
+    from pghot.replaying.replay import replay
     from pghot.report.progress import rows_progress
 
     settings = settings_of(args)
@@ -113,10 +114,11 @@ def run(args: argparse.Namespace) -> int:
             args.log,
             args.machine,
             settings,
-            promotions=output,
-            watch=output.binner if output else None,
-            progress=progress,
-            observe=events.log if events else None,
+            observer=Observers(
+                WithEngine(events.log) if events else None,
+                output,
+                RowsDone(progress) if progress else None,
+            ),
         )
         result = dataclasses.replace(result, made=made(args))
         if output:

@@ -142,10 +142,9 @@ def _run(
                 status=lines.show,
                 record=args.record,
                 force=args.force,
-                promotions=output,
+                observer=output,
                 events=events,
                 mailbox=mailbox,
-                watch=output.binner if output else None,
                 losses=losses,
             )
             result = dataclasses.replace(result, made=made(given))

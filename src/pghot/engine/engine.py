@@ -19,7 +19,7 @@ from pghot.engine.kmigrated import Kmigrated
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
 from pghot.engine.migrated import Batch, Migrated
-from pghot.engine.observer import Observer
+from pghot.engine.observer import EngineObserver
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, USEC_PER_SEC, jiffies_to_msecs
 from pghot.engine.vmstat import Vmstat
@@ -64,7 +64,7 @@ class Engine:
         """Pages promoted by memcg."""
         self.fault_latency = FaultLatency(hz)
         """What judges hint faults whose latency is known; `improved` alone asks it."""
-        self.observer: Observer | None = None
+        self.observer: EngineObserver | None = None
         """Who is told what becomes of accesses and candidates."""
         self._started = False
         self._rules = self._rules_now()

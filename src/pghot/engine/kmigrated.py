@@ -20,7 +20,7 @@ from pghot.engine.judge import Limits
 from pghot.engine.layout import Layout
 from pghot.engine.memory import Memory
 from pghot.engine.migrated import Migrated
-from pghot.engine.observer import Judged, Observer
+from pghot.engine.observer import EngineObserver, Judged
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
@@ -46,7 +46,7 @@ class Shared(Protocol):
     refused: Counter[str]
     memcg_promoted: Counter[int]
     fault_latency: FaultLatency
-    observer: Observer | None
+    observer: EngineObserver | None
 
 
 class _Found(NamedTuple):

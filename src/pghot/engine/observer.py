@@ -50,7 +50,7 @@ class Judged:
     threshold_ms: npt.NDArray[np.int64]
 
 
-class Observer(Protocol):
+class EngineObserver(Protocol):
     """Is told of accesses, batches and candidates; it changes nothing and calls no engine."""
 
     def chosen(self, rows: npt.NDArray[np.intp]) -> None:

@@ -15,7 +15,7 @@ from pghot.exploring.log_scenario import LogExtent, scenario_of_log
 from pghot.exploring.tally import BOUND
 from pghot.log.machine import Machine
 from pghot.log.read import open_log
-from pghot.replaying.driver import machine_of
+from pghot.replaying.replay import machine_of
 from pghot.results.prices import Prices, prices_on
 from pghot.simulated.policies.registry import POLICIES
 from pghot.simulated.scenario.file import load_scenario

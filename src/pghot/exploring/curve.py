@@ -147,6 +147,6 @@ def _machine_of(log: Log, machine: Machine | Path | str | None) -> Machine | Non
     """Give the machine named, else the log's own, else None."""
     if machine is None and (log.metadata is None or not log.metadata.machine):
         return None
-    from pghot.replaying.driver import machine_of  # noqa: PLC0415 - brings the engine
+    from pghot.replaying.replay import machine_of  # noqa: PLC0415 - brings the engine
 
     return machine_of(log, machine)

@@ -20,7 +20,7 @@ from pghot.exploring.fast_node import Footprint, footprint_of_log, footprint_of_
 from pghot.exploring.grid import Grid, is_scenario
 from pghot.log.machine import Machine
 from pghot.log.read import open_log
-from pghot.replaying.driver import machine_of
+from pghot.replaying.replay import machine_of
 from pghot.replaying.start import LOGGED
 from pghot.simulated.policies.registry import POLICIES
 from pghot.simulated.scenario.file import load_scenario

@@ -19,7 +19,7 @@ from pghot.exploring.inputs import Input, canonical, local, machine_named, scena
 from pghot.exploring.kept_log import kept_log
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
-from pghot.replaying.driver import machine_of, replay
+from pghot.replaying.replay import machine_of, replay
 from pghot.replaying.settings import Settings
 from pghot.simulated.policies.registry import POLICIES
 from pghot.simulated.policies.simulate import simulate

@@ -12,7 +12,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from pghot.driving.observer import Begun, Observer
+from pghot.engine.migrated import Migrated
 from pghot.errors import Caution
+from pghot.log.schema import Columns
 
 Tell = Callable[[str], None]
 P = ParamSpec("P")
@@ -109,3 +112,29 @@ class Lasting(AbstractContextManager[T]):
                 raise
             self._beside.fail(failure)
             return None
+
+
+class GuardedObserver(Observer):
+    """An observer that never ends the run: once it has failed, batches are counted as dropped."""
+
+    def __init__(self, observer: Observer, beside: Beside) -> None:
+        self._observer = observer
+        self._beside = beside
+
+    def begin(self, run: Begun) -> None:
+        """Tell it, while it works."""
+        self._beside.do(self._observer.begin, run)
+
+    def rows(self, instant: int, rows: Columns) -> None:
+        """Tell it, while it works."""
+        if self._beside.failure is None:
+            self._beside.do(self._observer.rows, instant, rows)
+
+    def migrated(self, instant: int, first: int, migrated: Migrated) -> None:
+        """Tell it, or count what it misses."""
+        self._beside.do(self._observer.migrated, instant, first, migrated)
+
+    def woken(self, instant: int, rows: int) -> None:
+        """Tell it, while it works."""
+        if self._beside.failure is None:
+            self._beside.do(self._observer.woken, instant, rows)

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.answer_log import Values
+from pghot.driving.outside import Online, rows_of
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.pfn_ranges import PfnRange, merge, subtract
@@ -22,7 +24,6 @@ from pghot.linux.host import Host
 from pghot.linux.nodes.machine_form import MachineForm, machine_form
 from pghot.linux.nodes.topology import Topology
 from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
-from pghot.log.answer_log import AnswerLog, Kind
 
 SHARE = 8
 """Zones are read anew once what has moved is more than one in so many pages of their room."""
@@ -36,15 +37,14 @@ class Mover(Protocol):
 
 
 class HostMachine:
-    """Nodes, zones and page facts of a host; every answer goes to the answers.
+    """Nodes, zones and page metadata of a host.
 
     All in 4 KiB pages, as the log and the engine count.
     """
 
-    def __init__(self, host: Host, topology: Topology, mover: Mover, answers: AnswerLog) -> None:
+    def __init__(self, host: Host, topology: Topology, mover: Mover) -> None:
         self._host = host
         self._mover = mover
-        self._answers = answers
         self._topology = topology
         self._scale = topology.page_size >> PAGE_SHIFT
         self._zones: dict[int, list[ZoneInfo]] = {}
@@ -65,11 +65,6 @@ class HostMachine:
     def topology(self) -> Topology:
         """The host as it was seen last."""
         return self._topology
-
-    @property
-    def answers(self) -> AnswerLog:
-        """Where the answers go."""
-        return self._answers
 
     @property
     def form(self) -> MachineForm:
@@ -117,18 +112,14 @@ class HostMachine:
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out."""
-        pages = sum(zone.present for zone in self._of_node(nid)) * self._scale
-        self._answers.note(Kind.PRESENT, nid, pages)
-        return pages
+        return sum(zone.present for zone in self._of_node(nid)) * self._scale
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """The node's zones as they are now."""
-        zones = [
+        return [
             Zone(zone.free * self._scale, promo_wmark(zone) * self._scale)
             for zone in self._of_node(nid)
         ]
-        self._answers.note(Kind.ZONES, nid, zones)
-        return zones
 
     def free_pages(self, nid: int) -> int:
         """Pages of the node that are free now: for people, not for the engine."""
@@ -141,9 +132,7 @@ class HostMachine:
         kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
         mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
-        room = max(map(_room, self._of_node(nid)), default=0) * self._scale
-        self._answers.note(Kind.ROOM, nid, room)
-        return room
+        return max(map(_room, self._of_node(nid)), default=0) * self._scale
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node; say which moved."""
@@ -152,7 +141,6 @@ class HostMachine:
             self._fill(nid, self._host_pages(pfns))
         else:  # for want of room, perhaps
             self._zones.clear()
-        self._answers.note(Kind.MOVED, nid, moved)
         return moved
 
     def _host_pages(self, pfns: U64Array) -> int:
@@ -179,20 +167,13 @@ class HostMachine:
         """Forget what was read of the zones: time has passed."""
         self._zones.clear()
 
-    def woke_late(self, last: int, instant: int) -> None:
-        """Take in that nobody woke between these two instants."""
-        self._answers.note(Kind.LATE, last, (instant,))
+    def learn(self, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> Values:
+        """Take in the folios that accesses fell on: rows (`Folios`) of those not known so."""
+        new = self._mem_map.learn(pfns, pages.astype(np.int64), memcgs.astype(np.uint32))
+        return rows_of(pfns[new], pages[new], memcgs[new].astype(np.uint32))
 
-    def learn(self, instant: int, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> None:
-        """Take in the folios that the accesses before the wake-up at `instant` fell on."""
-        sizes = pages.astype(np.int64)
-        new = self._mem_map.learn(pfns, sizes, memcgs.astype(np.uint32))
-        if new.any():
-            facts = np.column_stack([pfns[new], pages[new], memcgs[new].astype(np.uint32)])
-            self._answers.note(Kind.FOLIOS, instant, facts)
-
-    def follow(self, instant: int, topology: Topology) -> list[tuple[int, int, int]]:
-        """Take in how the host looks now: give (start PFN, pages, node) of new memory.
+    def follow(self, topology: Topology) -> list[Online]:
+        """Take in how the host looks now: what memory is new.
 
         It may lie anywhere.  A section that went offline and came back is the node's it was.
         """
@@ -206,9 +187,10 @@ class HostMachine:
             grown += [(one.start, one.pages, nid) for one in fresh]
         for start, pages, nid in grown:
             self._mem_map.add_sections(start, pages, nid)
-            toptier = self.node_is_toptier(nid)
-            self._answers.note(Kind.ONLINE, instant, (start, pages, nid, toptier))
-        return grown
+        return [
+            Online(start, pages, nid, toptier=self.node_is_toptier(nid))
+            for start, pages, nid in grown
+        ]
 
     def _of_node(self, nid: int) -> list[ZoneInfo]:
         if not self._zones:

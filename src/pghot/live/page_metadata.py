@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from pghot.driving.answer_log import Values
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pages.kpf import freed, movable
@@ -36,8 +37,11 @@ class PageMetadata:
         self._scale = np.uint64(machine.topology.page_size >> PAGE_SHIFT)
         self.left_out: Counter[str] = Counter()
 
-    def learn(self, instant: int, rows: Columns) -> Columns:
-        """The rows of pages that can move, whose metadata and rmap are stored."""
+    def learn(self, rows: Columns) -> tuple[Columns, Values]:
+        """The rows of pages that can move, and folios not known before (`Folios`).
+
+        The metadata and rmap of all of them are stored.
+        """
         pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
         flags = self._kpages.flags(pfns)
         heads = self._kpages.heads(pfns, flags)
@@ -53,8 +57,7 @@ class PageMetadata:
         rows = {name: values[good] for name, values in rows.items()}
         at = at[good]
         heads, first = np.unique(heads[at], return_index=True)
-        self._machine.learn(
-            instant,
+        folios = self._machine.learn(
             heads * self._scale,
             self._kpages.folio_pages(heads, flags[at][first]) * self._scale,
             self._kpages.cgroups(heads),
@@ -62,7 +65,7 @@ class PageMetadata:
         self._see(rows)
         if self._tally is not None:
             self._tally.see(rows)
-        return rows
+        return rows, folios
 
     def _see(self, rows: Columns) -> None:
         """Remember at each folio's first page who has it, and where its first page is.

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from pghot.driving.answer_log import AnswerLog
+from pghot.driving.driver import Driver
+from pghot.driving.observer import Begun, Observer
+from pghot.driving.recording_memory import RecordingMemory
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
-from pghot.engine.migrated import Batch
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.host import Host
@@ -20,7 +23,7 @@ from pghot.linux.pages.kpage import KPages
 from pghot.linux.processes.cgroups import cgroup_inodes
 from pghot.live import loop
 from pghot.live.attending import Followup, pacer
-from pghot.live.beside import FAILURES, Beside, Losses
+from pghot.live.beside import FAILURES, Beside, GuardedObserver, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
@@ -36,26 +39,18 @@ from pghot.live.result import LiveResult
 from pghot.live.rmap import Rmap
 from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session, open_session
-from pghot.live.sinks import EngineSink, LogSink, Watch
+from pghot.live.sinks import EngineSink, LogSink
 from pghot.live.state import States
-from pghot.log.answer_log import AnswerLog
 from pghot.log.schema import SOURCES, Metadata
 
 if TYPE_CHECKING:
     from pghot.log.events import Events
 
 RESULTS = "the results"
-"""What `promotions` are to people."""
+"""What an observer writes, to people."""
 
 Tell = Callable[[str], None]
 Opened = Callable[[Host, LiveOptions], AbstractContextManager[Session]]
-
-
-class Promotions(Protocol):
-    """Somebody who wants to know of every batch (`replaying.output`)."""
-
-    def add(self, time_us: int, number: int, batch: Batch) -> None:
-        """Take the batch of this number, moved at `time_us`."""
 
 
 def run_engine(
@@ -67,9 +62,8 @@ def run_engine(
     status: Callable[[LiveResult], None],
     record: Path | None = None,
     force: bool = False,
-    promotions: Promotions | None = None,
+    observer: Observer | None = None,
     events: Events | None = None,
-    watch: Watch | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
     mailbox: Mailbox | None = None,
@@ -79,11 +73,10 @@ def run_engine(
 
     And the exit status: the launched command's own, else 0.  `tell` takes lines for a
     person, `status` the state of things once a second, `record` is a log to write as well,
-    `events` takes what becomes of every page,
-    `promotions` and `watch` are told of batches, and of rows and wake-ups.
+    `events` takes what becomes of every page, `observer` is told of rows, batches and wake-ups.
     `opened` and `clock` are other than the host's own in virtual time.  `mailbox` is where other
     threads meet the run; it is closed at the end, however that comes.  `losses` takes what of
-    `record`, `events` and `promotions` was lost on the way: none of that ends a run.
+    `record`, `events` and `observer` was lost on the way: none of that ends a run.
     """
     clock = clock or Clock()
     losses = losses if losses is not None else Losses()
@@ -95,7 +88,7 @@ def run_engine(
         answers = AnswerLog(running=record is not None)
         tally = HotProcesses() if mailbox is not None else None
         live = _Live(session, engine_options, answers, clock, tally)
-        live.take(losses, promotions, tell)
+        live.take(losses, observer, tell)
         stack.callback(live.close)
         recording = stack.enter_context(ExitStack())
         recorded = losses.beside(f"the recording {record}", tell)
@@ -116,7 +109,7 @@ def run_engine(
         buffer = ReorderBuffer(
             session.sources, session.targets, live.machine, clock.start_ns, session.scans
         )
-        sink = live.sink(log, events, watch)
+        sink = live.sink(log, events)
         told = Publisher(partial(live.result, buffer, sink), status)
         if mailbox is not None and tally is not None:
             told.to(mailbox, States(session, tally), sink.write, clock.now_us)
@@ -134,7 +127,7 @@ def run_engine(
         result = live.result(buffer, sink, clock.now_us(), why)
         told.publish(result)
         if log is not None:
-            log.end(sink.instant)
+            log.end(sink.driver.instant)
             _end(recording, recorded)
     launched = session.launched
     return result, 0 if launched is None else launched.wait()
@@ -155,7 +148,7 @@ def record_accesses(
     with opened(host, options) as session:
         _tell_recovered(session, tell)
         answers = AnswerLog()
-        machine = HostMachine(host, session.topology, _Nobody(), answers)
+        machine = HostMachine(host, session.topology, _Nobody())
         metadata = Metadata(
             taken=f"pghot record: {session.choice.reason}",
             hz=machine.form.content["hz"],
@@ -200,9 +193,8 @@ class _Live:
         host = session.host
         self.session = session
         self.options = options
-        self._promotions: Promotions | None = None
+        self._answers = answers
         self._clock = clock
-        self._batches = 0
         self._cpu_before = 0.0
         self._kernel_before = 0
         self._kpages = KPages(host)
@@ -218,7 +210,7 @@ class _Live:
             tally=tally,
             promoted=self._note_promoted,
         )
-        self.machine = HostMachine(host, session.topology, self.mover, answers)
+        self.machine = HostMachine(host, session.topology, self.mover)
         self.staying = DemotedAgain(self.machine, self.mover.pagemap, session.targets)
         self.pacer: ScanPacer | None = None
         self.mover.of(self.machine)
@@ -226,11 +218,11 @@ class _Live:
         self.metadata = PageMetadata(self.machine, self._kpages, rmap, tally)
         self.engine = self._engine()
 
-    def take(self, losses: Losses, promotions: Promotions | None, tell: Tell) -> None:
-        """Let `promotions` know of every batch, and `losses` of what fails beside the run."""
-        self._losses, self._promotions, self._tell = losses, promotions, tell
+    def take(self, losses: Losses, observer: Observer | None, tell: Tell) -> None:
+        """Let `observer` know of the run, and `losses` of what fails beside it."""
+        self._losses, self._tell = losses, tell
         self._events = losses.beside("the event log", tell)
-        self._told_of = losses.beside(RESULTS, tell)
+        self._observer = GuardedObserver(observer or Observer(), losses.beside(RESULTS, tell))
         self._names = losses.beside("the names of control groups", tell)
 
     def begin(self) -> None:
@@ -239,11 +231,12 @@ class _Live:
         self._cpu_before = time.process_time()
         self._clock.start()
 
-    def sink(self, log: LogSink | None, events: Events | None, watch: Watch | None) -> EngineSink:
-        """Give the sink that the loop hands rows to."""
-        sink = EngineSink(
-            self.engine, self.machine, self.metadata, self.mover, log, self._take_batch, watch
-        )
+    def sink(self, log: LogSink | None, events: Events | None) -> EngineSink:
+        """The sink that the loop hands rows to."""
+        driver = Driver(self.engine, self._observer, self._answers)
+        nids = [node.id for node in self.machine.topology.nodes]
+        driver.begin(Begun(self.engine, self.machine, nids, driver.step_us, by_host=True))
+        sink = EngineSink(driver, self.machine, self.metadata, self.mover, log)
         if events is not None:
             from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events
 
@@ -269,9 +262,9 @@ class _Live:
             reason=session.choice.reason,
             dry_run=self.options.dry_run,
             elapsed_us=us,
-            instant=sink.instant,
-            rows=sink.rows,
-            batches=self._batches,
+            instant=sink.driver.instant,
+            rows=sink.driver.rows,
+            batches=sink.driver.batches,
             cpu_s=time.process_time() - self._cpu_before,
             kernel_promoted=kernel_promoted(session.host) - self._kernel_before,
             memcg_names=self._memcg_names() if why else {},
@@ -297,7 +290,7 @@ class _Live:
 
     def _engine(self) -> Engine:
         engine = Engine(
-            self.machine,
+            RecordingMemory(self.machine, self._answers),
             self.options.layout,
             hz=self.machine.form.content["hz"],
             fidelity=self.options.fidelity,
@@ -311,11 +304,6 @@ class _Live:
             engine.write(name, text)
         engine.start()
         return engine
-
-    def _take_batch(self, instant: int, batch: Batch) -> None:
-        if self._promotions is not None:
-            self._told_of.do(self._promotions.add, instant, self._batches, batch)
-        self._batches += 1
 
 
 class _Nobody:

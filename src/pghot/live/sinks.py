@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from errno import EBUSY
 from typing import ParamSpec, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.engine import Engine
+from pghot.driving.answer_log import AnswerLog, Kind
+from pghot.driving.driver import Driver
+from pghot.driving.outside import Folios, Stayed, Write
+from pghot.driving.wake_up_rows import all_of
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import U64Array
-from pghot.engine.migrated import Batch
-from pghot.engine.units import usecs_to_jiffies
 from pghot.linux.nodes.topology import Topology
 from pghot.live.beside import Beside
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
-from pghot.log.answer_log import AnswerLog, Kind, as_write
 from pghot.log.schema import Columns
-from pghot.sources.access_log import jiffies_of
 
 P = ParamSpec("P")
 
@@ -54,21 +53,6 @@ class DetailedLog(Protocol):
 
     def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
         """Take pids and addresses."""
-
-
-class Watch(Protocol):
-    """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
-
-    def begin_live(self, nids: Sequence[int], step_us: int) -> None:
-        """Start: the host's nodes, and microseconds from one wake-up to the next."""
-
-    def live_rows(self, instant: int, rows: Columns) -> None:
-        """Take accesses that are recorded before the wake-up at `instant`."""
-
-    def looked(
-        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
-    ) -> None:
-        """Take in how things are after a wake-up, with so many rows so far."""
 
 
 class LogSink:
@@ -126,87 +110,55 @@ class LogSink:
     def renewed(self, pid: int) -> None:
         """Nothing to do: what was written was so."""
 
-    def host_is(self, instant: int, topology: Topology) -> None:
+    def host_is(self, instant: int, topology: Topology) -> None:  # noqa: ARG002
         """Take in how the host looks now."""
-        self._machine.follow(instant, topology)
+        self._machine.follow(topology)
 
 
 class EngineSink:
-    """The engine on the host: page metadata, records, and every wake-up of kmigrated.
-
-    `batches` is told of each batch, as `replaying` tells of them; `watch` of rows and wake-ups.
-    """
+    """The engine on the host: page metadata, records, and every wake-up of kmigrated."""
 
     def __init__(
         self,
-        engine: Engine,
+        driver: Driver,
         machine: HostMachine,
         metadata: PageMetadata,
         mover: HostMover,
         log: LogSink | None,
-        batches: Callable[[int, Batch], None],
-        watch: Watch | None = None,
     ) -> None:
-        self._engine = engine
+        self.driver = driver
         self._machine = machine
         self._metadata = metadata
         self._mover = mover
         self._log = log
-        self._batches = batches
         self.events: DetailedLog | None = None
-        self._watch = watch
-        self.rows = 0
-        self.instant = 0
-        if watch is not None:
-            watch.begin_live([node.id for node in machine.topology.nodes], self.step_us)
 
     @property
     def step_us(self) -> int:
         """Microseconds between two wake-ups: kmigrated's sleep, a tick where it has none."""
-        return self._engine.wake_us
+        return self.driver.step_us
 
     def wake(self, instant: int, rows: Columns) -> None:
         """Record the rows, then let every kmigrated look."""
-        engine = self._engine
-        self._reach(instant)
+        self.driver.reach(instant)
         if len(rows["time_us"]):
-            rows = self._metadata.learn(instant, rows)
-            self.rows += len(rows["time_us"])
-            if self._log is not None:
-                self._log.write(rows)
-            if self.events is not None:
-                self.events.accessed_by(rows["pid"], rows["vaddr"])
-            if self._watch is not None:
-                self._watch.live_rows(instant, rows)
-            jiffies = jiffies_of(rows["time_us"], engine.hz)
-            engine.record_many(
-                rows["pfn"], rows["nid"], rows["source"], jiffies, rows["latency_us"]
-            )
+            self._record(instant, rows)
         self._machine.look_again()
-        for batch in engine.look(usecs_to_jiffies(instant, engine.hz)):
-            self._batches(instant, batch)
-        if self._watch is not None:
-            self._watch.looked(instant, self.rows, engine, self._machine.free_pages)
+        self.driver.wake()
         if self._log is not None:
             self._log.woken(instant)
 
     def write(self, name: str, text: str) -> None:
-        """Write a tunable between two wake-ups; TunableError where it is refused.
-
-        It holds from the next rows on, as of the last wake-up; the answers says so to a replay.
-        """
+        """Write a tunable between two wake-ups; TunableError where it is refused."""
         if self._log is not None and name in OF_THE_GRID:
             raise TunableError(
                 EBUSY, f"{name}: cannot change while a log is recorded: its wake-ups are fixed"
             )
-        engine = self._engine
-        engine.write(name, text, usecs_to_jiffies(self.instant, engine.hz))
-        self._machine.answers.note(Kind.WRITE, self.instant + self.step_us, as_write(name, text))
+        self.driver.happens(Write(name, text))
 
     def stayed(self, looked_at: int, demoted: int) -> None:
         """Tell the engine, between two wake-ups, how many promoted pages did not stay."""
-        self._engine.fault_latency.undone(looked_at, demoted)
-        self._machine.answers.note(Kind.STAYED, self.instant + self.step_us, (looked_at, demoted))
+        self.driver.happens(Stayed(looked_at, demoted))
 
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""
@@ -214,13 +166,17 @@ class EngineSink:
 
     def host_is(self, instant: int, topology: Topology) -> None:
         """Take in memory that came since."""
-        self._reach(instant)
-        for start, pages, _nid in self._machine.follow(instant, topology):
-            self._engine.memory_going_online(start, pages)
-        self._engine.nodes_changed()
+        self.driver.reach(instant)
+        for online in self._machine.follow(topology):
+            self.driver.happens(online)
+        self.driver.engine.nodes_changed()
 
-    def _reach(self, instant: int) -> None:
-        """Be at an instant: before all else on the answers, those slept through are told there."""
-        if instant > self.instant + self.step_us:
-            self._machine.woke_late(self.instant, instant)
-        self.instant = instant
+    def _record(self, instant: int, rows: Columns) -> None:
+        rows, folios = self._metadata.learn(rows)
+        if len(folios):
+            self.driver.happens(Folios(folios))
+        if self._log is not None:
+            self._log.write(rows)
+        if self.events is not None:
+            self.events.accessed_by(rows["pid"], rows["vaddr"])
+        self.driver.record(all_of(instant, rows, self.driver.engine.hz))

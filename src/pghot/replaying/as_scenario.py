@@ -16,7 +16,7 @@ from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import open_log
 from pghot.log.schema import Columns
-from pghot.replaying.driver import machine_of, name_of
+from pghot.replaying.replay import machine_of, name_of
 from pghot.replaying.served import touches_of
 from pghot.results.provenance import LogFacts, digest
 from pghot.simulated.machine.watermarks import Watermarks, watermarks

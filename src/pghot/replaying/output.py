@@ -15,9 +15,11 @@ import pyarrow.parquet
 
 from pghot.binning.forms import BINNED, Binned, binned_file
 from pghot.binning.run_binner import RunBinner
+from pghot.driving.observer import Begun, Observer
 from pghot.engine.memory import U64Array
-from pghot.engine.migrated import Batch
+from pghot.engine.migrated import Batch, Migrated
 from pghot.files.whole import Staging, whole_directory
+from pghot.log.schema import Columns
 
 SUMMARY, PROMOTIONS, RECORDS = "summary.json", "promotions.parquet", "records.npz"
 
@@ -53,10 +55,10 @@ class Summarised(Protocol):
         """Give the content of binned.json."""
 
 
-class Output:
+class Output(Observer):
     """Writes promotions as they come and the rest at the end, out of sight until then.
 
-    `binner` is to be told of every row and wake-up meanwhile.
+    `binner` takes in every row and wake-up meanwhile.
     """
 
     def __init__(self, staging: Staging) -> None:
@@ -69,8 +71,24 @@ class Output:
         self._folios: list[tuple[U64Array, npt.NDArray[np.int64]]] = []
         self._rows = 0
 
-    def add(self, time_us: int, number: int, batch: Batch) -> None:
-        """Take the folios of a batch that moved, in the order they were migrated."""
+    def begin(self, run: Begun) -> None:
+        """Begin what is binned."""
+        self.binner.begin(run)
+
+    def rows(self, instant: int, rows: Columns) -> None:
+        """Bin accesses."""
+        self.binner.rows(instant, rows)
+
+    def migrated(self, instant: int, first: int, migrated: Migrated) -> None:
+        """Take the folios that moved, in the order they were migrated."""
+        for number, batch in enumerate(migrated, first):
+            self._add(instant, number, batch)
+
+    def woken(self, instant: int, rows: int) -> None:
+        """Bin how things are after a wake-up."""
+        self.binner.woken(instant, rows)
+
+    def _add(self, time_us: int, number: int, batch: Batch) -> None:
         folios = int(np.count_nonzero(batch.moved))
         if not folios:
             return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pghot.driving.observer import Begun, Observer
 from pghot.engine.array_memory import ArrayMemory
-from pghot.engine.engine import Engine
-from pghot.engine.migrated import Batch
+from pghot.engine.migrated import Migrated
 from pghot.engine.units import USEC_PER_SEC, usecs_to_jiffies
 from pghot.errors import PghotError
 from pghot.log.schema import SOURCES, Columns
-from pghot.replaying.driver import replay
+from pghot.replaying.replay import replay
 from pghot.replaying.settings import Settings
 from pghot.top.figures import printable
 from pghot.top.heat import Heat
@@ -20,8 +20,8 @@ from pghot.top.virtual_feed import VirtualFeed
 _COUNTERS = {name: f"pghot_recorded_{name}s" for name in SOURCES}
 
 
-class ReplayFeed(VirtualFeed):
-    """Follows a replay (`replaying.driver.Follower`)."""
+class ReplayFeed(VirtualFeed, Observer):
+    """Follows a replay, and holds it up."""
 
     columns: tuple[str, ...] = ("pid", "vaddr")
 
@@ -44,29 +44,31 @@ class ReplayFeed(VirtualFeed):
         self._batches = 0
         self._instant = 0
 
-    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
+    def begin(self, run: Begun) -> None:
         """Take the engine and its machine."""
-        self._engine = engine
-        self._memory = memory
-        self._as_live = as_live
+        assert isinstance(run.memory, ArrayMemory)  # noqa: S101 - it is, of a replay
+        self._engine = run.engine
+        self._memory = run.memory
+        self._by_host = run.by_host
 
-    def takes(self, rows: Columns) -> None:
+    def coming(self, rows: Columns) -> None:
         """Take rows, to count them when their time has come."""
         self._heat.takes(rows)
 
-    def reaches(self, instant: int, rows: int, batches: int) -> None:
+    def reached(self, instant: int, rows: int, batches: int) -> None:
         """Wait until this instant has come."""
         self._rows, self._batches = rows, batches
         self.pacer.reach(instant / USEC_PER_SEC, self._state, self._write)
         self._instant = instant
 
-    def add(self, time_us: int, number: int, batch: Batch) -> None:  # noqa: ARG002 - Promotions
+    def migrated(self, instant: int, first: int, migrated: Migrated) -> None:  # noqa: ARG002
         """Count whose folios were asked for."""
-        self._heat.count_until(time_us)
-        self._heat.asked(batch)
+        self._heat.count_until(instant)
+        for batch in migrated:
+            self._heat.asked(batch)
 
     def _work(self) -> TopState:
-        result = replay(self._log, self._machine, self._settings, promotions=self, follower=self)
+        result = replay(self._log, self._machine, self._settings, observer=self)
         self._rows, self._batches, self._instant = (
             result.accesses,
             result.batches,
@@ -104,7 +106,7 @@ class ReplayFeed(VirtualFeed):
         )
 
     def _write(self, name: str, text: str) -> None:
-        if self._as_live:
+        if self._by_host:
             raise PghotError("the log is replayed as its run went: nothing can be written")
         if name == "kmigrated_sleep_ms":
             raise PghotError(f"{name} is fixed in a replay: give it with --set {name}={text}")
@@ -113,6 +115,6 @@ class ReplayFeed(VirtualFeed):
 
     def _fast_share(self) -> float | None:
         """Give the share of the rows so far that the top tier served, where pages move here."""
-        if self._as_live or not self._rows:
+        if self._by_host or not self._rows:
             return None
         return min(self._engine.accesses_on_toptier / self._rows, 1.0)

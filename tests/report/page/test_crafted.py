@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pghot.driving.answer_log import AnswerReader
 from pghot.errors import InputError
 from pghot.files import bounded
 from pghot.files.bounded import bounded_memory
-from pghot.log.answer_log import AnswerReader
 from pghot.report.page.read import read_result
 
 
@@ -128,7 +128,7 @@ def test_what_takes_more_memory_than_there_is_is_one_line(tmp_path: Path) -> Non
 def test_a_tape_inflates_so_far_and_no_further(
     piece: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pghot.log.answer_log.MOST", 1 << 12)
+    monkeypatch.setattr("pghot.driving.answer_log.MOST", 1 << 12)
     with pytest.raises(InputError, match="damaged") as raised:
         AnswerReader([base64.b64encode(piece).decode()])
     assert why in str(raised.value)

@@ -1,7 +1,7 @@
 """What a live machine answered the engine, written down so that a replay can answer the same.
 
 The engine is deterministic; a live run is not, for the kernel's free pages, its page facts
-and its refusals come from outside.  The answers holds these answers in the order in which they
+and its refusals come from outside.  The answer log holds them in the order in which they
 were asked for, and travels in the log's metadata.  An entry is (kind, about, values): all
 64-bit integers.
 """
@@ -21,7 +21,7 @@ from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 
 MOST = 512 << 20
-"""Bytes of a answers at the most: some days of a run with many nodes."""
+"""Bytes of an answer log at the most: some days of a run with many nodes."""
 
 Values = npt.NDArray[np.int64]
 
@@ -85,7 +85,7 @@ class AnswerLog:
 
 
 class AnswerReader:
-    """Reads the entries of a answers, in order.
+    """Reads the entries of an answer log, in order.
 
     `pieces` are texts of `AnswerLog.take`; InputError where they are something else.
     """
@@ -151,7 +151,7 @@ class AnswerReader:
 
 
 def _inflated(pieces: Iterable[bytes]) -> bytes:
-    """Join what the pieces hold; ValueError where that is more than a answers has."""
+    """Join what the pieces hold; ValueError where that is more than an answer log has."""
     raw = bytearray()
     for piece in pieces:
         inflating = zlib.decompressobj()
@@ -179,12 +179,12 @@ def of_write(values: Values) -> tuple[str, str]:
 
 
 def damaged(why: str) -> InputError:
-    """The error for a answers that is none."""
+    """The error for an answer log that is none."""
     return InputError(f"the log's answers of its live run are damaged: {why}")
 
 
 def texts(pieces: object) -> Sequence[str]:
-    """The answers that a log's metadata holds; none where it holds none."""
+    """The answer log that a log's metadata holds; none where it holds none."""
     if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
         return ()
     return pieces

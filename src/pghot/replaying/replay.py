@@ -2,88 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from pghot.baselines.shares import Baselines
+from pghot.driving.driver import Driver
+from pghot.driving.observer import Begun, Observer, Observers
+from pghot.driving.wake_up_rows import WakeUpRows, cut
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
-from pghot.engine.memory import Node, U64Array
-from pghot.engine.migrated import Batch, Migrated
-from pghot.engine.units import usecs_to_jiffies
+from pghot.engine.memory import U64Array
 from pghot.errors import InputError
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import JUDGED, REQUIRED, SOURCES, Columns, Metadata
 from pghot.replaying.ahead import ahead
-from pghot.replaying.host_replay import HostMemory, answered_by_host
-from pghot.replaying.result import BusyBatch, Result
+from pghot.replaying.busiest import BusiestBatches
+from pghot.replaying.host_replay import HostRun, host_run
+from pghot.replaying.result import Result
 from pghot.replaying.served import Served, touches_of
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import LOGGED, Renamed, place
-from pghot.sources.access_log import WakeUpRows, cut
-
-BUSIEST = 5
-"""Batches that the result remembers, by pages moved."""
-
-
-class Promotions(Protocol):
-    """Somebody who wants to know of every batch."""
-
-    def add(self, time_us: int, number: int, batch: Batch) -> None:
-        """Take the batch of this number, moved at `time_us`."""
-
-
-class Watch(Protocol):
-    """Somebody who wants to know of every access and wake-up (`binning.run_binner`)."""
-
-    def begin(self, nodes: Sequence[Node], step_us: int) -> None:
-        """Start: the machine's nodes, and microseconds from one wake-up to the next."""
-
-    def rows(self, instant: int, pfns: U64Array) -> None:
-        """Take accesses that are recorded before the wake-up at `instant`."""
-
-    def looked(
-        self, instant: int, accesses: int, engine: Engine, free_pages: Callable[[int], int]
-    ) -> None:
-        """Take in how things are after a wake-up, with so many rows so far."""
-
-
-class Follower(Protocol):
-    """Somebody who goes along with a replay: sees each instant first, and may hold it up."""
-
-    columns: tuple[str, ...]
-    """Optional columns of the log that are wanted, where it has them."""
-
-    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
-        """Take the engine, started, and its machine: for looking at, and for `Engine.write`."""
-
-    def takes(self, rows: Columns) -> None:
-        """Take the log's next rows, ahead of the instants they are for."""
-
-    def reaches(self, instant: int, rows: int, batches: int) -> None:
-        """Take in that everything before `instant` (microseconds) is done.
-
-        `rows` and `batches` are those so far.
-        """
-
-
-class _Nobody:
-    columns: tuple[str, ...] = ()
-
-    def begins(self, engine: Engine, memory: ArrayMemory, *, as_live: bool) -> None:
-        """Take no notice."""
-
-    def takes(self, rows: Columns) -> None:
-        """Take no notice."""
-
-    def reaches(self, instant: int, rows: int, batches: int) -> None:
-        """Take no notice."""
 
 
 def replay(
@@ -91,32 +32,22 @@ def replay(
     machine: Machine | Path | str | None = None,
     settings: Settings | None = None,
     *,
-    promotions: Promotions | None = None,
-    watch: Watch | None = None,
-    progress: Callable[[int], None] | None = None,
-    observe: Callable[[Engine], object] | None = None,
-    follower: Follower | None = None,
+    observer: Observer | None = None,
 ) -> Result:
     """Replay an access log: what would have been promoted, when, and every counter.
 
-    `log_path`: its path, or a log that is open already.
-    `machine` is a `Machine`, a machine file's path, or None for the one in the log's
-    metadata.  `promotions` is told every batch, `watch` every row and wake-up, `progress` the
-    rows done so far; `observe` may put an observer into the engine before it takes the first,
-    and `follower` goes along.
+    `log_path`: its path, or a log that is open already.  `machine` is a `Machine`, a machine
+    file's path, or None for the one in the log's metadata.  `observer` looks on.
     InputError, one line, for a log, machine or tunable that cannot be used.
     """
     settings = settings or Settings()
     with nullcontext(log_path) if isinstance(log_path, Log) else open_log(log_path) as log:
         known = machine_of(log, machine)
         own = log.metadata if machine is None and settings.start == LOGGED else None
-        follower = follower or _Nobody()
-        run = _Replay(known, settings, promotions, watch, progress, follower, own)
-        if observe is not None:
-            observe(run.engine)
+        run = _Replay(known, settings, observer or Observer(), own)
         run.begin(log)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
-        columns = (*REQUIRED, *JUDGED, *follower.columns)
+        columns = (*REQUIRED, *JUDGED, *run.observer.columns)
         good_rows = (check.good_rows(c) for c in log.chunks(columns))
         with closing(ahead(good_rows)) as chunks:
             run.through(chunks)
@@ -153,39 +84,32 @@ class _Replay:
         self,
         machine: Machine,
         settings: Settings,
-        promotions: Promotions | None,
-        watch: Watch | None,
-        progress: Callable[[int], None] | None,
-        follower: Follower,
+        observer: Observer,
         metadata: Metadata | None,
     ) -> None:
-        self._promotions = promotions
-        self._watch = watch
-        self._nodes = machine.nodes
-        self._progress = progress
-        self._follower = follower
         self._settings = settings
-        self._hz = machine.hz
         self._machine = machine
+        self._nodes = machine.nodes
+        self._hz = machine.hz
         self._served: Served | None = None
         self._renamed = Renamed.nothing()
-        self.memory = ArrayMemory(machine.nodes, machine.folios)
-        self.engine = self._make_engine()
-        self._live = answered_by_host(metadata, self.engine)
-        if self._live is not None:
-            self.memory = self._live
-            self.engine = self._make_engine()
+        self._busiest = BusiestBatches()
         self._sources_seen = 0
-        self._rows = 0
-        self._batches = 0
-        self._instant = 0
         self._first_us = self._last_us = 0
-        self._busiest: list[BusyBatch] = []
+        self.observer = observer
+        self.memory = ArrayMemory(machine.nodes, machine.folios)
+        engine = self._make_engine()
+        self._host = host_run(metadata, engine)
+        if self._host is not None:
+            self.memory = self._host.memory
+            engine = self._make_engine()
+        self.engine = engine
+        self.driver = Driver(engine, Observers(self._busiest, observer))
 
     def begin(self, log: Log) -> None:
         """Put pages where the settings have them begin, and start the engine."""
         start = self._settings.start
-        if self._live is None:
+        if self._host is None:
             last_us, touches = log.last_us(), None
             if start != LOGGED:
                 check = RowCheck(
@@ -199,35 +123,43 @@ class _Replay:
                 self._renamed = place(self.memory, self._nodes, touched, start)
             self._served = Served(last_us, touches)
         self.engine.start()
-        self._follower.begins(self.engine, self.memory, as_live=self._live is not None)
+        self.driver.begin(
+            Begun(
+                self.engine,
+                self.memory,
+                [node.id for node in self._nodes],
+                self.driver.step_us,
+                self._nodes,
+                by_host=self._host is not None,
+            )
+        )
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
-        step = self.engine.wake_us
-        if self._watch is not None:
-            self._watch.begin(self._nodes, step)
+        driver, step = self.driver, self.driver.step_us
         for rows in cut(self._told(chunks), step, self._hz):
             self._look_until(rows.instant, step)
-            self._follower.reaches(self._instant, self._rows, self._batches)
-            if self._live is not None:
-                self._live.before(self._instant, self.engine)
-            self._record(rows)
-        if self._live is not None and (end := self._live.end_us) is not None:
-            self._look_until(max(end, self._instant), step)
-        if self._instant:
+            driver.reached()
+            if self._host is not None:
+                self._host.before(driver)
+            driver.record(rows)
+            self._see_sources(rows)
+        if self._host is not None and (end := self._host.end_us) is not None:
+            self._look_until(max(end, driver.instant), step)
+        if driver.instant:
             self._look()
-        if self._live is not None:
-            self._go_on(self._live, step)
+        if self._host is not None:
+            self._go_on(self._host, step)
 
-    def _go_on(self, live: HostMemory, step: int) -> None:
-        """Make what is left on the answers after the last row."""
-        if live.end_us is not None:
-            live.after(self.engine)
+    def _go_on(self, host: HostRun, step: int) -> None:
+        """Make what is left of the answers after the last row."""
+        if host.end_us is not None:
+            host.after(self.driver)
         # A log that ends before its run did (a crash) tells no end.
-        while not live.ended and self.engine.work_requested:
-            self._instant = self._woken_at(self._instant + step)
+        while not host.ended and self.engine.work_requested:
+            self.driver.instant = self._woken_at(self.driver.instant + step)
             self._look()
-        live.after(self.engine)
+        host.after(self.driver)
 
     def result(self, log: Log, *, skipped: int, machine_name: str | None) -> Result:
         """Give what came of it."""
@@ -236,12 +168,12 @@ class _Replay:
         return Result(
             engine=engine,
             memory=self.memory,
-            accesses=self._rows,
+            accesses=self.driver.rows,
             skipped=skipped,
-            batches=self._batches,
-            elapsed_us=self._instant,
-            busiest=tuple(self._busiest),
-            as_live=self._live is not None,
+            batches=self.driver.batches,
+            elapsed_us=self.driver.instant,
+            busiest=self._busiest.found,
+            as_live=self._host is not None,
             taken_by=metadata.taken_by,
             machine=self._machine,
             start=self._settings.start,
@@ -285,79 +217,45 @@ class _Replay:
 
         All were, during the replay; one that brings nothing changes nothing.
         """
-        written = self._live is not None and "enabled_sources" in self._live.written
+        written = self._host is not None and "enabled_sources" in self._host.written
         if self._sources_by_log and not written:
             self.engine.write("enabled_sources", str(self._sources_seen))
 
     def _look_until(self, instant: int, step: int) -> None:
         """Make the wake-ups before `instant`; idle ones are no work and are passed over."""
-        while self._instant and self._instant < instant:
+        driver = self.driver
+        while driver.instant and driver.instant < instant:
             self._look()
             if not self.engine.work_requested:
                 break
-            self._instant = self._woken_at(self._instant + step)
-        self._instant = self._woken_at(instant)
+            driver.instant = self._woken_at(driver.instant + step)
+        driver.instant = self._woken_at(instant)
 
     def _woken_at(self, instant: int) -> int:
-        return instant if self._live is None else self._live.woken_at(instant, self.engine)
+        return instant if self._host is None else self._host.woken_at(instant, self.driver)
 
     def _told(self, chunks: Iterable[Columns]) -> Iterator[Columns]:
         halves = self._served.halves(chunks, self.engine) if self._served else chunks
         for columns in halves:
             self._timed(columns["time_us"])
             rows = self._renamed.rows(columns)
-            self._follower.takes(rows)
+            self.observer.coming(rows)
             yield rows
 
     def _timed(self, time_us: U64Array) -> None:
         """Note when the first row was, and the last."""
         if len(time_us):
-            if not self._rows:
+            if not self.driver.rows:
                 self._first_us = int(time_us[0])
             self._last_us = int(time_us[-1])
 
     def _look(self) -> None:
-        self._follower.reaches(self._instant, self._rows, self._batches)
-        if self._live is not None:
-            self._live.before(self._instant, self.engine)
-        for migrated in self.engine.migrations(usecs_to_jiffies(self._instant, self._hz)):
-            if self._promotions is not None:
-                for number, batch in enumerate(migrated, self._batches):
-                    self._promotions.add(self._instant, number, batch)
-            self._remember(migrated)
-            self._batches += len(migrated)
-        if self._watch is not None:
-            self._watch.looked(self._instant, self._rows, self.engine, self.memory.free_pages)
-        if self._progress:
-            self._progress(self._rows)
+        self.driver.reached()
+        if self._host is not None:
+            self._host.before(self.driver)
+        self.driver.wake()
 
-    def _remember(self, migrated: Migrated) -> None:
-        """Keep the busiest batches; of equals, those that came first."""
-        pages = migrated.batches["pages_moved"]
-        least = self._busiest[-1].pages if len(self._busiest) == BUSIEST else -1
-        for at in np.flatnonzero(pages > least).tolist():
-            if len(self._busiest) == BUSIEST and pages[at] <= self._busiest[-1].pages:
-                continue
-            folios, nid, memcg, moved = migrated.batches[at].tolist()
-            self._busiest.append(
-                BusyBatch(
-                    number=self._batches + at,
-                    time_us=self._instant,
-                    from_nid=migrated.from_nid,
-                    to_nid=nid,
-                    memcg=memcg,
-                    folios=folios,
-                    pages=moved,
-                )
-            )
-            self._busiest.sort(key=lambda busy: -busy.pages)
-            del self._busiest[BUSIEST:]
-
-    def _record(self, rows: WakeUpRows) -> None:
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
-        self._rows += len(rows.pfn)
-        if self._watch is not None:
-            self._watch.rows(rows.instant, rows.pfn)
+    def _see_sources(self, rows: WakeUpRows) -> None:
         if self._sources_by_log and self._sources_seen != (1 << len(SOURCES)) - 1:
             for number in {int(rows.source.min()), int(rows.source.max())}:  # there are but two
                 self._sources_seen |= 1 << number

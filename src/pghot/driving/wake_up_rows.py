@@ -1,4 +1,4 @@
-"""An access log as a source: its rows cut at the instants when kmigrated wakes."""
+"""Accesses by wake-up: rows cut at the instants when kmigrated wakes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,24 @@ from pghot.log.schema import Columns
 
 @dataclass(frozen=True, slots=True)
 class WakeUpRows:
-    """Rows that are recorded before the wake-up at `instant` (microseconds)."""
+    """Rows that are recorded before the wake-up at `instant` (microseconds).
+
+    They are the rows `which` of `chunk`, a log's columns.
+    """
 
     instant: int
+    chunk: Columns
+    which: slice
     pfn: npt.NDArray[np.uint64]
     nid: npt.NDArray[np.int16]
     source: npt.NDArray[np.int8]
     jiffies: npt.NDArray[np.uint64]
     latency_us: npt.NDArray[np.int32] | None = None
+
+    @property
+    def columns(self) -> Columns:
+        """All columns of these rows."""
+        return {name: column[self.which] for name, column in self.chunk.items()}
 
 
 def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint64]:
@@ -31,6 +41,20 @@ def jiffies_of(time_us: npt.NDArray[np.uint64], hz: int) -> npt.NDArray[np.uint6
     if USEC_PER_SEC % hz == 0:
         return time_us // np.uint64(USEC_PER_SEC // hz)
     return time_us // second * rate + time_us % second * rate // second
+
+
+def all_of(instant: int, columns: Columns, hz: int) -> WakeUpRows:
+    """All rows of `columns`, as those of one wake-up."""
+    return WakeUpRows(
+        instant,
+        columns,
+        slice(None),
+        columns["pfn"],
+        columns["nid"],
+        columns["source"],
+        jiffies_of(columns["time_us"], hz),
+        columns.get("latency_us"),
+    )
 
 
 def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows]:
@@ -54,6 +78,8 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows
             rows = slice(at, end)
             yield WakeUpRows(
                 instant,
+                columns,
+                rows,
                 columns["pfn"][rows],
                 columns["nid"][rows],
                 columns["source"][rows],

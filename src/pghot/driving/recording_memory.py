@@ -1,0 +1,58 @@
+"""A `Memory` that writes down what another answers, for a replay to answer the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pghot.driving.answer_log import AnswerLog, Kind
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import BoolArray, Memory, U64Array, Zone
+
+
+class RecordingMemory:
+    """Answers what `memory` answers; what depends on more than the engine goes into `answers`."""
+
+    def __init__(self, memory: Memory, answers: AnswerLog) -> None:
+        self._memory = memory
+        self._answers = answers
+
+    @property
+    def mem_map(self) -> MemMap:
+        """What is known of every page, by PFN."""
+        return self._memory.mem_map
+
+    def nodes(self) -> Sequence[int]:
+        """Ids of the nodes that have memory, ascending."""
+        return self._memory.nodes()
+
+    def node_online(self, nid: int) -> bool:
+        """Whether the node is online."""
+        return self._memory.node_online(nid)
+
+    def node_is_toptier(self, nid: int) -> bool:
+        """Whether the node is in the top tier."""
+        return self._memory.node_is_toptier(nid)
+
+    def present_pages(self, nid: int) -> int:
+        """Pages of the node, holes left out; written down."""
+        pages = self._memory.present_pages(nid)
+        self._answers.note(Kind.PRESENT, nid, pages)
+        return pages
+
+    def zones(self, nid: int) -> Iterable[Zone]:
+        """The node's zones; written down."""
+        zones = list(self._memory.zones(nid))
+        self._answers.note(Kind.ZONES, nid, zones)
+        return zones
+
+    def room(self, nid: int) -> int:
+        """Pages of the largest folio that the node has room for; written down."""
+        room = self._memory.room(nid)
+        self._answers.note(Kind.ROOM, nid, room)
+        return room
+
+    def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
+        """Move folios to the node; which moved is written down."""
+        moved = self._memory.migrate(pfns, nid)
+        self._answers.note(Kind.MOVED, nid, moved)
+        return moved
