@@ -87,7 +87,7 @@ def test_accesses_of_all_groups_add_up(policy: str) -> None:
 def test_every_page_is_somewhere_and_free_pages_add_up(policy: str) -> None:
     world, _ = ran(crowded(), policy)
     check_memory(world.memory)
-    pages = world.memory.units.pages
+    pages = world.memory.folios.pages
     free = sum(world.memory.free_pages(nid) for nid in (FAST, SLOW))
     total = sum(world.memory.all[nid].pages for nid in (FAST, SLOW))
     assert free + pages.sum() == total
@@ -98,8 +98,8 @@ def test_moves_change_the_free_pages_by_what_they_count(policy: str) -> None:
     world = Simulation(crowded(), policy).world
     placed: list[int] = []
     world.on_allocated.append(
-        lambda units, _now: placed.append(
-            int(world.memory.units.pages[units][world.memory.units.nid[units] == FAST].sum())
+        lambda folios, _now: placed.append(
+            int(world.memory.folios.pages[folios][world.memory.folios.nid[folios] == FAST].sum())
         )
     )
     world.run()

@@ -43,7 +43,7 @@ def busy(seconds: float = 3, **more: Any) -> Scenario:
 
 
 class Moves:
-    """A world run to its end: when each unit moved, and the sizes of kmigrated's batches."""
+    """A world run to its end: when each folio moved, and the sizes of kmigrated's batches."""
 
     def __init__(self, scenario: Scenario, policy: str) -> None:
         ready = Simulation(scenario, policy)
@@ -74,7 +74,7 @@ def test_a_large_folio_moves_as_one(policy: str) -> None:
     ready = Simulation(busy(region=[region(order=9)]), policy)
     world, chosen = ready.world, ready.policy
     sizes: list[int] = []
-    world.memory.tell(lambda units, _b, _n: sizes.extend(world.memory.units.pages[units]))
+    world.memory.tell(lambda folios, _b, _n: sizes.extend(world.memory.folios.pages[folios]))
     world.run()
     assert sizes == [512] * 8
     assert chosen.figures().counters["pgpromote_success"] == PAGES
@@ -298,7 +298,7 @@ def test_from_a_node_added_after_boot_the_series_promotes_nothing(
     ready = Simulation(scenario, policy)
     world, chosen = ready.world, ready.policy
     world.run()
-    old, new = world.memory.units.nid.reshape(2, PAGES)
+    old, new = world.memory.folios.nid.reshape(2, PAGES)
     assert np.all(old == FAST)
     assert np.all(new == (FAST if leaves else 2))
     assert chosen.figures().counters["pghot_recorded_accesses"] > PAGES
@@ -319,7 +319,7 @@ def test_precision_mode_promotes_to_the_node_of_the_cpu() -> None:
     for policy, target in (("pghot-hwhint", 0), ("precise-hwhint", 2), ("numab2", 2)):
         world = Simulation(busy(node=nodes, link=links, threads=far), policy).world
         world.run()
-        assert np.all(world.memory.units.nid == target)
+        assert np.all(world.memory.folios.nid == target)
 
 
 # What work costs.

@@ -8,12 +8,12 @@ GAP = 1 << 20
 
 
 class PlainScan:
-    """Regions at made-up addresses (in pages), each a list of (unit, pages a unit)."""
+    """Regions at made-up addresses (in pages), each a list of (folio, pages a folio)."""
 
     def __init__(self, regions, scan_pages):
         self.vmas = [
-            (GAP * (at + 1), GAP * (at + 1) + (units << order), first, order)
-            for at, (first, units, order) in enumerate(regions)
+            (GAP * (at + 1), GAP * (at + 1) + (folios << order), first, order)
+            for at, (first, folios, order) in enumerate(regions)
         ]
         self.scan_pages = scan_pages
         self.offset = 0
@@ -26,9 +26,9 @@ class PlainScan:
         begin, _end, first, order = vma
         updates, page = [], start
         while page < end:
-            unit = first + ((page - begin) >> order)
-            if nid[unit] >= 0 and not toptier[nid[unit]] and not marked[unit]:
-                updates.append(unit)
+            folio = first + ((page - begin) >> order)
+            if nid[folio] >= 0 and not toptier[nid[folio]] and not marked[folio]:
+                updates.append(folio)
             page += 1 << order
         return updates
 
@@ -47,10 +47,10 @@ class PlainScan:
                 while end % SCAN_ALIGN:
                     end += 1
                 end = min(end, vma[1])
-                units = self.protect(vma, start, end, nid, marked, toptier)
-                found += units
-                updates += len(units) * (1 << vma[3])
-                if units:
+                folios = self.protect(vma, start, end, nid, marked, toptier)
+                found += folios
+                updates += len(folios) * (1 << vma[3])
+                if folios:
                     pages -= end - start
                 virtual -= end - start
                 looked_at += end - start

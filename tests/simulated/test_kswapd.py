@@ -42,7 +42,7 @@ def full_top(**more: Any) -> Scenario:
 
 
 class Watched:
-    """A world and what was moved in it: units, node of each before, node now, free then."""
+    """A world and what was moved in it: folios, node of each before, node now, free then."""
 
     def __init__(self, scenario: Scenario, policy: str) -> None:
         self.world = Simulation(scenario, policy).world
@@ -53,9 +53,9 @@ class Watched:
         self.world.run()
         check_memory(self.world.memory)
 
-    def _moved(self, units: np.ndarray, before: np.ndarray, nid: int) -> None:
+    def _moved(self, folios: np.ndarray, before: np.ndarray, nid: int) -> None:
         if nid != FAST:
-            self.demoted.append(units)
+            self.demoted.append(folios)
             self.free.append(self.world.memory.free_pages(FAST))
             self.sources |= set(before.tolist())
 
@@ -119,7 +119,7 @@ def test_what_cannot_move_is_not_demoted(stuck: str) -> None:
     watched = Watched(full_top(region=some), "pghot-hwhint")
     demoted = np.concatenate(watched.demoted)
     assert len(demoted) > 0
-    assert not watched.world.memory.units.flags[demoted].any()
+    assert not watched.world.memory.folios.flags[demoted].any()
 
 
 def test_pages_go_to_the_nearest_lower_node_that_has_room() -> None:
@@ -127,8 +127,8 @@ def test_pages_go_to_the_nearest_lower_node_that_has_room() -> None:
     links = [link(0, 100), link(1, 300, distance=60), link(2, 300, distance=40)]
     watched = Watched(full_top(node=nodes, link=links), "pghot-hwhint")
     demoted = np.concatenate(watched.demoted)
-    assert set(watched.world.memory.units.nid[demoted].tolist()) <= {0, 2}
-    assert 2 in watched.world.memory.units.nid[demoted]
+    assert set(watched.world.memory.folios.nid[demoted].tolist()) <= {0, 2}
+    assert 2 in watched.world.memory.folios.nid[demoted]
 
 
 def test_demotion_takes_time_in_which_the_pages_cannot_be_touched() -> None:
@@ -145,10 +145,10 @@ def test_demotion_takes_time_in_which_the_pages_cannot_be_touched() -> None:
 # Ping-pong.
 
 
-def moves(world: World, unit: int, *plan: tuple[float, int]) -> None:
-    """Put down moves of a unit: when, and where to."""
+def moves(world: World, folio: int, *plan: tuple[float, int]) -> None:
+    """Put down moves of a folio: when, and where to."""
     for time, nid in plan:
-        world.agenda.at(time, lambda _time, nid=nid: world.memory.move(np.array([unit]), nid))
+        world.agenda.at(time, lambda _time, nid=nid: world.memory.move(np.array([folio]), nid))
 
 
 def test_ping_pong_is_a_page_promoted_within_ten_seconds_of_its_demotion() -> None:

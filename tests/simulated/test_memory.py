@@ -28,7 +28,7 @@ def memory_of(*pages: int) -> SimulatedMemory:
     )
 
 
-def units(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def folios(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.array(numbers, np.int64)
 
 
@@ -45,12 +45,12 @@ class Moves(RuleBasedStateMachine):
     def machine(self) -> None:
         self.memory = memory_of(1200, 5000, 1600)
         flags = np.array([0, OFF_LRU, UNMOVABLE] * 300, np.uint8)
-        self.memory.add_units(900, 1, 5, flags)
-        self.memory.add_units(4, 512, 6, plain(4))
+        self.memory.add_folios(900, 1, 5, flags)
+        self.memory.add_folios(4, 512, 6, plain(4))
         self.free = [1200, 5000, 1600]
 
     def chosen(self, data: st.DataObject, wanted: np.ndarray) -> np.ndarray:
-        """Choose some units, each once; sometimes many."""
+        """Choose some folios, each once; sometimes many."""
         found = np.flatnonzero(wanted)
         if not len(found):
             return found
@@ -59,15 +59,15 @@ class Moves(RuleBasedStateMachine):
 
     @rule(data=st.data(), nid=NODES, reserve=st.sampled_from([0, MIN, 700]))
     def allocate(self, data: st.DataObject, nid: int, reserve: int) -> None:
-        some = self.chosen(data, self.memory.units.nid == NONE)
+        some = self.chosen(data, self.memory.folios.nid == NONE)
         got = self.memory.allocate(some, nid, reserve)
-        self.free[nid] -= int(self.memory.units.pages[some[got]].sum())
+        self.free[nid] -= int(self.memory.folios.pages[some[got]].sum())
         assert not np.any(got) or self.memory.free_pages(nid) >= reserve
-        assert np.array_equal(self.memory.units.nid[some], np.where(got, nid, NONE))
+        assert np.array_equal(self.memory.folios.nid[some], np.where(got, nid, NONE))
 
     @rule(data=st.data(), source=NODES, nid=NODES, folios=st.sampled_from([1, 512]))
     def move(self, data: st.DataObject, source: int, nid: int, folios: int) -> None:
-        arrays = self.memory.units
+        arrays = self.memory.folios
         if source == nid:
             return
         some = self.chosen(data, (arrays.nid == source) & (arrays.pages == folios))
@@ -88,14 +88,14 @@ class Moves(RuleBasedStateMachine):
 
     def facts(self) -> None:
         """Facts stand at the frames that a folio has now, whatever was there before."""
-        arrays, mem_map = self.memory.units, self.memory.mem_map
-        for unit in (0, 1, 2, 450, 899, 900, 903):
-            pfn, pages = int(arrays.pfn[unit]), int(arrays.pages[unit])
+        arrays, mem_map = self.memory.folios, self.memory.mem_map
+        for folio in (0, 1, 2, 450, 899, 900, 903):
+            pfn, pages = int(arrays.pfn[folio]), int(arrays.pages[folio])
             if pfn == NONE:
                 continue
             found = mem_map.known(np.array([pfn], np.uint64))
-            assert found.memcg[0] == arrays.memcg[unit]
-            assert int(found.flags[0]) & ~COMPOUND == arrays.flags[unit]
+            assert found.memcg[0] == arrays.memcg[folio]
+            assert int(found.flags[0]) & ~COMPOUND == arrays.flags[folio]
             assert bool(found.flags[0] & COMPOUND) == (pages > 1)
 
 
@@ -107,8 +107,8 @@ TestMoves = Moves.TestCase
 def small() -> SimulatedMemory:
     """Four single folios and a large one on node 1."""
     memory = memory_of(4096, 4096)
-    memory.add_units(4, 1, 7, np.array([0, OFF_LRU, UNMOVABLE, 0], np.uint8))
-    memory.add_units(1, 512, 9, plain(1))
+    memory.add_folios(4, 1, 7, np.array([0, OFF_LRU, UNMOVABLE, 0], np.uint8))
+    memory.add_folios(1, 512, 9, plain(1))
     assert memory.allocate(np.arange(5), 1, 0).all()
     return memory
 
@@ -118,49 +118,49 @@ def known(memory: SimulatedMemory, pfn: int) -> Known:
 
 
 def test_frames_that_a_folio_left_are_unreferenced(small: SimulatedMemory) -> None:
-    for unit, pages in ((0, 1), (4, 512)):
-        old = int(small.units.pfn[unit])
-        assert small.move(units(unit), 0).all()
+    for folio, pages in ((0, 1), (4, 512)):
+        old = int(small.folios.pfn[folio])
+        assert small.move(folios(folio), 0).all()
         for pfn in (old, old + pages - 1):
             assert known(small, pfn).flags[0] == UNREFERENCED
 
 
 def test_frames_that_came_back_last_are_used_first(small: SimulatedMemory) -> None:
-    first, second = small.units.pfn[:2].copy()
-    small.move(units(0), 0)
-    small.move(units(1), 0)
-    small.add_units(3, 1, 0, plain(3))
-    small.allocate(units(5, 6, 7), 1, 0)
-    assert small.units.pfn[5:7].tolist() == [second, first]
-    assert small.units.pfn[7] not in (first, second)
+    first, second = small.folios.pfn[:2].copy()
+    small.move(folios(0), 0)
+    small.move(folios(1), 0)
+    small.add_folios(3, 1, 0, plain(3))
+    small.allocate(folios(5, 6, 7), 1, 0)
+    assert small.folios.pfn[5:7].tolist() == [second, first]
+    assert small.folios.pfn[7] not in (first, second)
 
 
 def test_a_block_that_came_back_is_used_before_a_new_one(small: SimulatedMemory) -> None:
-    block = int(small.units.pfn[4])
-    small.move(units(4), 0)
-    small.add_units(1, 512, 0, plain(1))
-    small.allocate(units(5), 1, 0)
-    assert small.units.pfn[5] == block
+    block = int(small.folios.pfn[4])
+    small.move(folios(4), 0)
+    small.add_folios(1, 512, 0, plain(1))
+    small.allocate(folios(5), 1, 0)
+    assert small.folios.pfn[5] == block
 
 
 def test_a_split_block_holds_single_folios_without_a_trace_of_the_large_one(
     small: SimulatedMemory,
 ) -> None:
-    block = int(small.units.pfn[4])
-    small.move(units(4), 0)
-    small.add_units(600, 1, 3, plain(600))
+    block = int(small.folios.pfn[4])
+    small.move(folios(4), 0)
+    small.add_folios(600, 1, 3, plain(600))
     small.allocate(np.arange(5, 605), 1, 0)
-    inside = np.flatnonzero((small.units.pfn >= block) & (small.units.pfn < block + 512))
+    inside = np.flatnonzero((small.folios.pfn >= block) & (small.folios.pfn < block + 512))
     assert len(inside) > 50
-    for unit in inside.tolist():
-        pfn = int(small.units.pfn[unit])
+    for folio in inside.tolist():
+        pfn = int(small.folios.pfn[folio])
         assert small.mem_map.folio_pfn(pfn) == pfn
         assert known(small, pfn).flags[0] == 0
 
 
 def test_a_large_folio_moves_as_one_and_its_facts_with_it(small: SimulatedMemory) -> None:
-    assert small.move(units(4), 0).all()
-    pfn = int(small.units.pfn[4])
+    assert small.move(folios(4), 0).all()
+    pfn = int(small.folios.pfn[4])
     assert pfn % 512 == 0
     assert small.free_pages(0) == 4096 - 512
     assert known(small, pfn).memcg[0] == 9
@@ -168,12 +168,12 @@ def test_a_large_folio_moves_as_one_and_its_facts_with_it(small: SimulatedMemory
 
 
 def test_a_full_target_refuses_and_the_folio_stays_whole(small: SimulatedMemory) -> None:
-    small.add_units(4096 - MIN - 3, 1, 0, plain(4096 - MIN - 3))
-    small.allocate(np.arange(5, len(small.units.pfn)), 0, 0)
-    before = small.units.pfn.copy()
-    assert not small.move(units(4), 0).any()
-    assert np.array_equal(small.units.pfn, before)
-    moved = small.move(units(0, 1, 2, 3), 0)  # three frames are left above the min mark
+    small.add_folios(4096 - MIN - 3, 1, 0, plain(4096 - MIN - 3))
+    small.allocate(np.arange(5, len(small.folios.pfn)), 0, 0)
+    before = small.folios.pfn.copy()
+    assert not small.move(folios(4), 0).any()
+    assert np.array_equal(small.folios.pfn, before)
+    moved = small.move(folios(0, 1, 2, 3), 0)  # three frames are left above the min mark
     assert moved.tolist() == [True, True, True, False]
     assert small.free_pages(0) == MIN
     check_memory(small)
@@ -182,10 +182,10 @@ def test_a_full_target_refuses_and_the_folio_stays_whole(small: SimulatedMemory)
 def test_moves_are_told_once_with_where_they_came_from(small: SimulatedMemory) -> None:
     told = []
     small.tell(lambda some, before, nid: told.append((some.tolist(), before.tolist(), nid)))
-    small.move(units(0), 0)
+    small.move(folios(0), 0)
     with small.gathering():
-        small.move(units(1), 0)
-        small.move(units(2), 0)
+        small.move(folios(1), 0)
+        small.move(folios(2), 0)
         assert len(told) == 1
     assert told == [([0], [1], 0), ([1, 2], [1, 1], 0)]
 
@@ -195,7 +195,7 @@ def test_there_is_room_for_what_leaves_free_pages_over_the_high_mark(
 ) -> None:
     assert small.room(0) == 4096 - MARKS.high - 1
     assert not small.short
-    small.add_units(4096 - MARKS.high - 100, 1, 0, plain(4096 - MARKS.high - 100))
-    small.allocate(np.arange(5, len(small.units.pfn)), 0, 0)
+    small.add_folios(4096 - MARKS.high - 100, 1, 0, plain(4096 - MARKS.high - 100))
+    small.allocate(np.arange(5, len(small.folios.pfn)), 0, 0)
     assert small.room(0) == 99
     assert small.short == {0}  # a folio of 512 pages may not find room

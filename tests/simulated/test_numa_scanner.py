@@ -30,16 +30,16 @@ class Process:
         self.scanner = NumaScanner(tunables or ScanTunables(), **options)
         for region in regions:
             self.scanner.add_region(*region)
-        units = max(first + count for first, count, _order in regions)
-        self.nid = np.ones(units, np.int16)
-        self.marked = np.zeros(units, np.bool_)
+        folios = max(first + count for first, count, _order in regions)
+        self.nid = np.ones(folios, np.int16)
+        self.marked = np.zeros(folios, np.bool_)
         self.now = 0.0
 
     def step(self, now=None):
         """Do the next step, all time being CPU time."""
         self.now = self.scanner.due_ms(self.now, self.now) if now is None else now
         step = self.scanner.step(self.now, self.now, self.nid, self.marked, TOP)
-        self.marked[step.units] = True
+        self.marked[step.folios] = True
         return step
 
 
@@ -47,24 +47,24 @@ def test_a_step_marks_the_next_256_mib():
     process = Process([(0, GIB, 0)])
     for number in range(4):
         step = process.step()
-        assert step.units.tolist() == list(range(number * 256 * MB, (number + 1) * 256 * MB))
+        assert step.folios.tolist() == list(range(number * 256 * MB, (number + 1) * 256 * MB))
         assert step.pte_updates == step.looked_at == 256 * MB
         assert step.passes == 0
 
 
-def test_units_on_a_top_tier_node_or_marked_already_or_absent_are_left_alone():
+def test_folios_on_a_top_tier_node_or_marked_already_or_absent_are_left_alone():
     process = Process([(0, 8, 0)])
     process.nid[:] = [0, 1, 1, -1, 1, 0, 1, 1]
     process.marked[[2, 7]] = True
     step = process.step()
-    assert step.units.tolist() == [1, 4, 6]
+    assert step.folios.tolist() == [1, 4, 6]
     assert step.pte_updates == 3
 
 
 def test_a_folio_of_2_mib_counts_512_updates():
     process = Process([(0, 4, 9)], tunables=ScanTunables(scan_size_mb=4))
     step = process.step()
-    assert step.units.tolist() == [0, 1]
+    assert step.folios.tolist() == [0, 1]
     assert step.pte_updates == 1024
 
 
@@ -72,7 +72,7 @@ def test_a_range_with_anything_to_mark_takes_its_whole_length_off_the_budget():
     process = Process([(0, GIB, 0)])
     process.nid[1:] = 0
     step = process.step()
-    assert step.units.tolist() == [0]
+    assert step.folios.tolist() == [0]
     assert step.looked_at == 256 * MB
 
 
@@ -90,7 +90,7 @@ def test_a_step_that_comes_to_the_end_raises_the_sequence_and_goes_no_further():
     assert [process.step().pte_updates for _ in range(2)] == [256 * MB, 44 * MB]
     assert process.scanner.sequence == 1
     process.marked[:] = False
-    assert process.step().units[0] == 0
+    assert process.step().folios[0] == 0
 
 
 def test_a_pass_that_ends_with_the_budget_rises_in_the_step_after():
@@ -108,9 +108,9 @@ def test_a_region_mapped_after_the_first_pass_is_left_out_for_the_scan_delay():
     process.nid, process.marked = np.ones(2 * MB, np.int16), np.zeros(2 * MB, np.bool_)
     process.scanner.add_region(MB, MB, 0)
     met = process.now + 1000
-    assert process.step(met).units.tolist() == list(range(MB))
-    assert process.step(met + 999).units.tolist() == []
-    assert process.step(met + 1000).units.tolist() == list(range(MB, 2 * MB))
+    assert process.step(met).folios.tolist() == list(range(MB))
+    assert process.step(met + 999).folios.tolist() == []
+    assert process.step(met + 1000).folios.tolist() == list(range(MB, 2 * MB))
 
 
 def times(scanner, count, pace=1.0):
@@ -283,9 +283,9 @@ def test_steps_are_those_of_a_walk_page_by_page(shapes, scan_mb, seed, slow):
     rng = np.random.default_rng(seed)
     regions, first = [], 0
     for count, order in shapes:
-        units = max(1, count >> order)
-        regions.append((first, units, order))
-        first += units
+        folios = max(1, count >> order)
+        regions.append((first, folios, order))
+        first += folios
     scanner = NumaScanner(ScanTunables(scan_size_mb=scan_mb))
     for region in regions:
         scanner.add_region(*region)
@@ -295,8 +295,8 @@ def test_steps_are_those_of_a_walk_page_by_page(shapes, scan_mb, seed, slow):
     for number in range(8):
         step = scanner.step(10_000.0 * (number + 1), 0.0, nid, marked, TOP)
         found, updates, looked_at = plain.step(nid, marked, TOP)
-        assert step.units.tolist() == found
+        assert step.folios.tolist() == found
         assert (step.pte_updates, step.looked_at) == (updates, looked_at)
         assert scanner.sequence == plain.sequence
-        marked[step.units] = True
+        marked[step.folios] = True
         marked[rng.random(first) < 0.5] = False

@@ -50,7 +50,7 @@ def marks(scenario: Scenario) -> list[float]:
     """The times of the scanner's steps, which no seed changes."""
     world = Simulation(scenario, "none").world
     times: list[float] = []
-    Scanning(world, lambda _units, _pages: times.append(world.now), lambda: True)
+    Scanning(world, lambda _folios, _pages: times.append(world.now), lambda: True)
     world.on_faults = lambda _faults: None
     world.run()
     return times

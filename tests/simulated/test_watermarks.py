@@ -50,7 +50,7 @@ def free(scenario_region: dict[str, object], **more: object) -> tuple[list[int],
     world = Simulation(machine(region=[scenario_region], **more), "none").world
     world.start_group(world.groups[0])
     check_memory(world.memory)
-    placed = np.bincount(world.memory.units.nid, minlength=2)
+    placed = np.bincount(world.memory.folios.nid, minlength=2)
     return placed.tolist(), [world.memory.free_pages(nid) for nid in (FAST, SLOW)]
 
 
@@ -93,7 +93,7 @@ def test_what_does_not_fit_above_the_min_marks_is_refused_by_name() -> None:
 def test_interleaved_pages_are_dealt_out_in_turn() -> None:
     world = Simulation(machine(region=[region(place=[FAST, SLOW], interleave=True)]), "none").world
     world.start_group(world.groups[0])
-    assert world.memory.units.nid.tolist() == [FAST, SLOW] * 2048
+    assert world.memory.folios.nid.tolist() == [FAST, SLOW] * 2048
 
 
 def test_what_finds_no_room_in_turn_goes_where_there_is_some() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.numa.scanning import Scanning
 from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.scenario.scenario import Scenario
@@ -142,7 +142,7 @@ def test_copies_slow_down_what_shares_their_link() -> None:
 
 
 def marked_world(scenario: Scenario) -> tuple[World, list[FaultArrays]]:
-    """A world in which every unit is marked at the start, and where its faults go."""
+    """A world in which every folio is marked at the start, and where its faults go."""
     world = Simulation(scenario, "none").world
     found: list[FaultArrays] = []
     world.on_faults = found.append
@@ -177,11 +177,11 @@ def test_hot_pages_fault_as_much_sooner_as_they_are_hotter() -> None:
     scenario = machine(threads=group(stream=hot), costs=FREE, seconds=0.05, seed=5)
     world, found = marked_world(scenario)
     world.run()
-    units = np.concatenate([faults.units for faults in found])
+    folios = np.concatenate([faults.folios for faults in found])
     times = np.concatenate([faults.times for faults in found])
     heat = world.heat()
     for share in (heat.max(), heat.min()):
-        mine = times[heat[units] == share]
+        mine = times[heat[folios] == share]
         mean = SLOW_NS * 1e-9 / THREADS / share
         assert distance_to_exponential(mine, mean) < KS_1_PERCENT
 
@@ -221,11 +221,11 @@ def test_samples_by_ops_follow_the_period() -> None:
 # The scanner.
 
 
-def scanned(scenario: Scenario) -> list[tuple[float, Units]]:
-    """Run without promotion; give the time and units of every step of the scanner."""
+def scanned(scenario: Scenario) -> list[tuple[float, Folios]]:
+    """Run without promotion; give the time and folios of every step of the scanner."""
     world = Simulation(scenario, "none").world
-    steps: list[tuple[float, Units]] = []
-    Scanning(world, lambda units, _pages: steps.append((world.now, units)), lambda: True)
+    steps: list[tuple[float, Folios]] = []
+    Scanning(world, lambda folios, _pages: steps.append((world.now, folios)), lambda: True)
     world.on_faults = lambda _faults: None
     world.run()
     return steps
@@ -234,12 +234,12 @@ def scanned(scenario: Scenario) -> list[tuple[float, Units]]:
 def test_the_scanner_marks_256_mib_a_second_so_a_pass_takes_a_second_for_each() -> None:
     scenario = machine(region=[region(size="640 MiB")], threads=[threads(count=8)], seconds=9.5)
     steps = scanned(scenario)
-    seconds, units = zip(*steps, strict=True)
+    seconds, folios = zip(*steps, strict=True)
     assert np.diff(seconds) == pytest.approx(1.0, abs=0.02)
     assert seconds[0] == pytest.approx(1.0, abs=0.02)
-    sizes = [len(some) for some in units]
+    sizes = [len(some) for some in folios]
     assert sizes[:3] == [65536, 65536, 32768]
-    assert np.array_equal(np.sort(np.concatenate(units[:3])), np.arange(163840))
+    assert np.array_equal(np.sort(np.concatenate(folios[:3])), np.arange(163840))
 
 
 def test_each_process_is_scanned_by_a_scanner_of_its_own() -> None:
@@ -253,10 +253,10 @@ def test_each_process_is_scanned_by_a_scanner_of_its_own() -> None:
     ]
     steps = scanned(machine(region=regions, threads=both, seconds=6))
     by_process: list[list[float]] = [[], []]
-    for time, units in steps:
-        (process,) = np.unique(units >= 131072)
+    for time, folios in steps:
+        (process,) = np.unique(folios >= 131072)
         by_process[int(process)].append(time)
-        assert len(units) == (32768 if process else 65536) or time > 3
+        assert len(folios) == (32768 if process else 65536) or time > 3
     for times, first in zip(by_process, (1.0, 3.0), strict=True):
         assert times[0] == pytest.approx(first, abs=0.15)
         assert np.diff(times) == pytest.approx(1.0, abs=0.15)

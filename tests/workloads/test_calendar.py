@@ -1,4 +1,4 @@
-"""A calendar gives units back in the order of their clocks, each once."""
+"""A calendar gives folios back in the order of their clocks, each once."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class Plain:
     def __init__(self) -> None:
         self.due: dict[int, float] = {}
 
-    def put(self, units, dues):
-        for unit, due in zip(units, dues, strict=True):
-            if unit not in self.due and due < NEVER:
-                self.due[unit] = due
+    def put(self, folios, dues):
+        for folio, due in zip(folios, dues, strict=True):
+            if folio not in self.due and due < NEVER:
+                self.due[folio] = due
 
-    def remove(self, units):
-        for unit in units:
-            self.due.pop(unit, None)
+    def remove(self, folios):
+        for folio in folios:
+            self.due.pop(folio, None)
 
     def take(self, end):
-        found = sorted((due, unit) for unit, due in self.due.items() if due <= end)
-        self.remove([unit for _, unit in found])
+        found = sorted((due, folio) for folio, due in self.due.items() if due <= end)
+        self.remove([folio for _, folio in found])
         return found
 
 
@@ -59,10 +59,10 @@ def go(actions, rng) -> None:
     tried, plain, now = Calendar(UNITS), Plain(), 0.0
     for what, how in actions:
         if what == "put":
-            units, away = np.array(how, np.int64), rng.exponential(10, len(how))
-            dues = now + np.where(rng.random(len(units)) < 0.1, NEVER, away)
-            tried.put(units, dues)
-            plain.put(units.tolist(), dues.tolist())
+            folios, away = np.array(how, np.int64), rng.exponential(10, len(how))
+            dues = now + np.where(rng.random(len(folios)) < 0.1, NEVER, away)
+            tried.put(folios, dues)
+            plain.put(folios.tolist(), dues.tolist())
         elif what == "remove":
             tried.remove(np.array(how, np.int64))
             plain.remove(how)
@@ -72,19 +72,19 @@ def go(actions, rng) -> None:
         else:
             now += how
             touched = tried.take(now)
-            assert list(zip(touched.clocks, touched.units, strict=True)) == plain.take(now)
+            assert list(zip(touched.clocks, touched.folios, strict=True)) == plain.take(now)
         assert len(tried) == len(plain.due)
         assert {u: d for u, d in enumerate(tried.due) if d < NEVER} == plain.due
 
 
 @pytest.mark.parametrize("steps", [1, 7, 500])
-def test_many_units_come_out_sorted_though_the_horizon_moves_past_few_at_a_time(steps) -> None:
+def test_many_folios_come_out_sorted_though_the_horizon_moves_past_few_at_a_time(steps) -> None:
     rng = np.random.default_rng(3)
     count = 200_000
     tried = Calendar(count)
     dues = rng.exponential(size=count)
-    for units in np.array_split(rng.permutation(count), 9):
-        tried.put(units, dues[units])
+    for folios in np.array_split(rng.permutation(count), 9):
+        tried.put(folios, dues[folios])
     early = np.flatnonzero(rng.random(count) < 0.2)
     tried.remove(early)
     dues[early] = NEVER
@@ -93,9 +93,9 @@ def test_many_units_come_out_sorted_though_the_horizon_moves_past_few_at_a_time(
         end = dues[dues < NEVER].max() * step / steps
         touched = tried.take(end)
         taken.append(touched.clocks)
-        assert (dues[touched.units] == touched.clocks).all()
+        assert (dues[touched.folios] == touched.clocks).all()
         if step < steps and again < 100:  # some come in anew, before the horizon or behind it
-            fresh = touched.units[:50]
+            fresh = touched.folios[:50]
             dues[fresh] = end + rng.exponential(size=len(fresh)) / 10
             dues[fresh] = np.minimum(dues[fresh], dues[dues < NEVER].max())
             tried.put(fresh, dues[fresh])
@@ -106,7 +106,7 @@ def test_many_units_come_out_sorted_though_the_horizon_moves_past_few_at_a_time(
     assert len(tried) == 0
 
 
-def test_units_that_go_in_and_out_for_ever_take_no_more_room() -> None:
+def test_folios_that_go_in_and_out_for_ever_take_no_more_room() -> None:
     rng = np.random.default_rng(3)
     tried = Calendar(1000)
     for now in range(1000):
@@ -117,12 +117,12 @@ def test_units_that_go_in_and_out_for_ever_take_no_more_room() -> None:
     assert len(tried) == 0
 
 
-def test_a_unit_that_comes_back_is_due_at_its_new_clock_only() -> None:
+def test_a_folio_that_comes_back_is_due_at_its_new_clock_only() -> None:
     tried = Calendar(2)
     for due in (3.0, 5.0, 4.0):  # each leaves its entry behind, in the heap too
         tried.remove(np.array([1]))
         tried.put(np.array([1, 0]), np.array([due, 2.0]))
         tried.take(1.0 + due / 10)
-    assert tried.take(3.5).units.tolist() == [0]
+    assert tried.take(3.5).folios.tolist() == [0]
     assert [column.tolist() for column in tried.take(9.0)] == [[1], [4.0]]
     assert len(tried) == 0

@@ -16,13 +16,13 @@ from tests.workloads.walk import Walk
 
 @st.composite
 def streams(draw):
-    """A stream, and the unit that each access number takes."""
-    units = draw(st.integers(1, 9))
+    """A stream, and the folio that each access number takes."""
+    folios = draw(st.integers(1, 9))
     run = draw(st.integers(1, 5))
-    order = draw(st.none() | st.permutations(range(units)))
-    made = CyclicStream(units, run, None if order is None else np.array(order))
-    turn = order or list(range(units))
-    return made, lambda number: turn[(number - 1) // run % units]
+    order = draw(st.none() | st.permutations(range(folios)))
+    made = CyclicStream(folios, run, None if order is None else np.array(order))
+    turn = order or list(range(folios))
+    return made, lambda number: turn[(number - 1) // run % folios]
 
 
 LENGTHS = st.one_of(st.integers(0, 60).map(float), st.floats(0, 60))
@@ -31,19 +31,20 @@ LENGTHS = st.one_of(st.integers(0, 60).map(float), st.floats(0, 60))
 @settings(deadline=None)
 @given(streams(), st.data())
 def test_whatever_is_asked_the_answer_is_that_of_the_walk(both, data) -> None:
-    made, unit_at = both
-    some = st.sets(st.integers(0, made.units - 1))
+    made, folio_at = both
+    some = st.sets(st.integers(0, made.folios - 1))
     walk = Walk(
-        unit_at, data.draw(st.lists(st.integers(0, 3), min_size=made.units, max_size=made.units))
+        folio_at,
+        data.draw(st.lists(st.integers(0, 3), min_size=made.folios, max_size=made.folios)),
     )
     made.place(np.array(walk.nid, np.int16))
     clock = 0.0
     for _ in range(data.draw(st.integers(1, 6))):
-        units = np.array(sorted(data.draw(some)), np.int64)
+        folios = np.array(sorted(data.draw(some)), np.int64)
         to_nid = data.draw(st.integers(0, 4))
-        made.moved(units, np.array(walk.nid, np.int16)[units], to_nid)
-        for unit in units:
-            walk.nid[unit] = to_nid
+        made.moved(folios, np.array(walk.nid, np.int16)[folios], to_nid)
+        for folio in folios:
+            walk.nid[folio] = to_nid
         marked, unmarked = (sorted(data.draw(some)) for _ in range(2))
         made.mark(np.array(marked, np.int64), clock)
         made.unmark(np.array(unmarked, np.int64))
@@ -54,12 +55,12 @@ def test_whatever_is_asked_the_answer_is_that_of_the_walk(both, data) -> None:
         assert shares[: len(expected)] == pytest.approx(expected, abs=1e-9)
         assert shares.sum() == pytest.approx(1, abs=1e-9)
         touched = made.advance(clock, end)
-        assert list(zip(touched.units, touched.clocks, strict=True)) == walk.advance(clock, end)
+        assert list(zip(touched.folios, touched.clocks, strict=True)) == walk.advance(clock, end)
         drawn_at = np.array(data.draw(st.lists(st.floats(clock, end), max_size=5)))
         drawn = made.draw(drawn_at).tolist()
-        assert drawn == [unit_at(max(int(np.ceil(at)), 1)) for at in drawn_at]
+        assert drawn == [folio_at(max(int(np.ceil(at)), 1)) for at in drawn_at]
         since = np.array(data.draw(st.lists(st.floats(0, end), min_size=3, max_size=3)))
-        asked = np.array([0, made.units // 2, made.units - 1])
+        asked = np.array([0, made.folios // 2, made.folios - 1])
         seen = made.seen(asked, since, end).tolist()
         assert seen == [walk.seen(u, s, end) for u, s in zip(asked, since, strict=True)]
         clock = end
@@ -73,7 +74,7 @@ def test_whole_clocks_give_whole_counts() -> None:
     assert made.shares(32 * 5 + 24, 32 * 7 + 8).tolist() == [32 / 48, 16 / 48]
 
 
-def test_a_pointer_chase_comes_to_every_unit_once_a_round_and_never_repeats_a_short_cycle() -> (
+def test_a_pointer_chase_comes_to_every_folio_once_a_round_and_never_repeats_a_short_cycle() -> (
     None
 ):
     made = pointer_chase(500, np.random.default_rng(1))

@@ -15,12 +15,12 @@ UNITS = 1000
 RANDOM = ["uniform", "zipf", "hot-cold", "gups", "key-value", "graph"]
 
 
-def make(kind, units=UNITS, seed=1, **options):
-    return make_stream(kind, units, options, np.random.default_rng(seed))
+def make(kind, folios=UNITS, seed=1, **options):
+    return make_stream(kind, folios, options, np.random.default_rng(seed))
 
 
-def weights(kind, units=UNITS, seed=1, **options):
-    return make(kind, units, seed, **options).weights()
+def weights(kind, folios=UNITS, seed=1, **options):
+    return make(kind, folios, seed, **options).weights()
 
 
 @pytest.mark.parametrize("kind", [*RANDOM, "scan", "chase"])
@@ -93,7 +93,7 @@ def test_a_store_of_one_key_a_page_has_the_weights_of_its_keys() -> None:
 
 def test_a_value_longer_than_a_page_weighs_on_each_by_its_part() -> None:
     # Two keys of one page and a half, one twice as popular; a get reads 1 + 96 lines.
-    found = weights("key-value", units=4, index_bytes=8, value_bytes=6144, s=1)
+    found = weights("key-value", folios=4, index_bytes=8, value_bytes=6144, s=1)
     one, other = (2 / 3, 1 / 3) if found[1] > found[3] else (1 / 3, 2 / 3)
     parts = np.array([2 / 3 * one, 1 / 3 * one + 1 / 3 * other, 2 / 3 * other])
     assert found == pytest.approx([1 / 97, *(parts * 96 / 97)])
@@ -109,7 +109,7 @@ def test_many_keys_on_a_page_make_pages_more_alike() -> None:
 
 def test_a_traversal_reads_records_and_lists_as_a_walk_over_the_graph_does() -> None:
     """Against a small graph, laid out vertex by vertex in plain Python."""
-    graph = Graph(degree=10, exponent=2.5, vertex_bytes=32, edge_bytes=8, unit_bytes=256)
+    graph = Graph(degree=10, exponent=2.5, vertex_bytes=32, edge_bytes=8, folio_bytes=256)
     vertices = int(40 * 256 / (32 + 10 * 8))
     degrees = power_law(vertices, 10, 2.5, np.random.default_rng(4)).astype(float)
     head = -(-vertices * 32 // 256)
@@ -121,10 +121,10 @@ def test_a_traversal_reads_records_and_lists_as_a_walk_over_the_graph_does() -> 
         plain[vertex * 32 // 256] += visits[vertex] * (1 + mean)
         size, steps = degree * bytes_an_edge, 1000
         for step in range(steps):
-            unit = min(int((at + (step + 0.5) / steps * size) // 256), 39)
-            plain[unit] += visits[vertex] * degree * 8 / 64 / steps
+            folio = min(int((at + (step + 0.5) / steps * size) // 256), 39)
+            plain[folio] += visits[vertex] * degree * 8 / 64 / steps
         at += size
-    found = traversal(40, graph, np.random.default_rng(4)).by_unit()
+    found = traversal(40, graph, np.random.default_rng(4)).by_folio()
     assert found == pytest.approx(plain / plain.sum(), rel=0.01)
 
 
@@ -173,7 +173,11 @@ def test_phases_of_different_kinds_follow_each_other() -> None:
         ("zipf", {"s": -1.0}, "stream zipf: s: Expected 'float' >= 0.0"),
         ("hot-cold", {"keep": 1.5}, "stream hot-cold: keep: Expected 'float' <= 1.0"),
         ("graph", {"exponent": 2}, "stream graph: exponent: Expected 'float' > 2.0"),
-        ("scan", {"accesses_per_unit": 0}, "stream scan: accesses_per_unit: Expected 'int' >= 1"),
+        (
+            "scan",
+            {"accesses_per_unit": 0},
+            "stream scan: accesses_per_unit: Expected 'int' >= 1",
+        ),
         ("log", {}, "stream log: missing option 'path'"),
         ("log", {"path": "/nowhere/log.parquet"}, "/nowhere/log.parquet: No such file"),
         ("phases", {"phase": []}, "stream phases: phase: Expected 'array' of length >= 1"),
@@ -181,7 +185,7 @@ def test_phases_of_different_kinds_follow_each_other() -> None:
         ("phases", {"phase": [{"accesses": 9, "kind": "scan"}]}, "phase 1: scan is not a random"),
         ("phases", {"phase": [{"accesses": 9}]}, "stream kind None: there are uniform"),
         ("key-value", {"value_bytes": 1 << 20}, "the region is too small to hold any keys"),
-        ("key-value", {"units": 1}, "stream key-value: unknown option 'units'"),
+        ("key-value", {"folios": 1}, "stream key-value: unknown option 'folios'"),
         ("graph", {"vertex_bytes": 1 << 30}, "the region is too small to hold any vertices"),
     ],
 )
@@ -192,9 +196,9 @@ def test_what_a_kind_does_not_take_is_refused_in_one_line(kind, options, line) -
     assert "\n" not in str(refused.value)
 
 
-def test_a_region_of_no_unit_is_refused() -> None:
-    with pytest.raises(InputError, match="stream uniform: 0 units"):
-        make("uniform", units=0)
+def test_a_region_of_no_folio_is_refused() -> None:
+    with pytest.raises(InputError, match="stream uniform: 0 folios"):
+        make("uniform", folios=0)
 
 
 SMALLEST = {"uniform": 1, "zipf": 1, "hot-cold": 1, "gups": 1, "scan": 1, "chase": 1} | {
@@ -206,18 +210,18 @@ SMALLEST = {"uniform": 1, "zipf": 1, "hot-cold": 1, "gups": 1, "scan": 1, "chase
 @pytest.mark.parametrize("kind", SMALLEST)
 @pytest.mark.parametrize("more", [0, 1, 2])
 def test_the_smallest_regions_have_streams(kind, more) -> None:
-    units = SMALLEST[kind] + more
-    stream = make(kind, units)
-    stream.place(np.zeros(units, np.int16))
-    stream.mark(np.arange(units), 0.0)
-    assert set(stream.advance(0.0, 1e9).units.tolist()) == set(range(units))
+    folios = SMALLEST[kind] + more
+    stream = make(kind, folios)
+    stream.place(np.zeros(folios, np.int16))
+    stream.mark(np.arange(folios), 0.0)
+    assert set(stream.advance(0.0, 1e9).folios.tolist()) == set(range(folios))
     assert stream.shares(0, 5).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("kind", ["key-value", "graph"])
 def test_a_region_too_small_for_a_program_is_refused(kind) -> None:
     with pytest.raises(InputError, match="the region is too small to hold any"):
-        make(kind, units=1)
+        make(kind, folios=1)
 
 
 def test_a_slice_of_the_machine_has_phases_as_much_shorter() -> None:

@@ -15,7 +15,7 @@ from pghot.log.write import create_log
 from pghot.workloads import log_rows, logged
 from pghot.workloads.log_rows import LogRows
 from pghot.workloads.logged import LoggedStream
-from pghot.workloads.page_units import PageUnits
+from pghot.workloads.page_folios import PageFolios
 from pghot.workloads.stream import NEVER
 from tests.workloads.walk import Walk
 
@@ -36,7 +36,7 @@ def write(path: Path, pfns) -> Path:
     return path
 
 
-def units_of(pfns) -> list[int]:
+def folios_of(pfns) -> list[int]:
     """Number pages by first appearance, as plain Python."""
     numbers: dict[int, int] = {}
     return [numbers.setdefault(int(pfn), len(numbers)) for pfn in pfns]
@@ -63,7 +63,7 @@ def ask(tmp_path, pfns, wraps, data) -> None:
     path = tmp_path / "log.parquet"
     path.unlink(missing_ok=True)
     made = LoggedStream(LogRows(write(path, pfns), UNITS), UNITS, wraps=wraps)
-    rows = units_of(pfns)
+    rows = folios_of(pfns)
     some = st.sets(st.integers(0, UNITS - 1))
     walk = Walk(lambda number: rows[(number - 1) % len(rows)], [0, 1, 2, 1, 0, 2])
     made.place(np.array(walk.nid, np.int16))
@@ -77,23 +77,23 @@ def ask(tmp_path, pfns, wraps, data) -> None:
         made.mark(np.array(marked, np.int64), clock)
         made.unmark(np.array(unmarked, np.int64))
         walk.marked = (walk.marked | set(marked)) - set(unmarked)
-        units, to_nid = np.array(sorted(data.draw(some)), np.int64), data.draw(st.integers(0, 3))
-        made.moved(units, np.array(walk.nid, np.int16)[units], to_nid)
-        for unit in units:
-            walk.nid[unit] = to_nid
+        folios, to_nid = np.array(sorted(data.draw(some)), np.int64), data.draw(st.integers(0, 3))
+        made.moved(folios, np.array(walk.nid, np.int16)[folios], to_nid)
+        for folio in folios:
+            walk.nid[folio] = to_nid
         expected = walk.shares(clock, end)
         shares = made.shares(clock, end)
         assert shares[: len(expected)] == pytest.approx(expected, abs=1e-9)
         assert shares.sum() == pytest.approx(1, abs=1e-9)
         drawn_at = np.array(data.draw(st.lists(st.floats(clock, end), max_size=5)))
-        plain = [walk.unit_at(max(int(np.ceil(at)), 1)) for at in drawn_at]
+        plain = [walk.folio_at(max(int(np.ceil(at)), 1)) for at in drawn_at]
         assert made.draw(drawn_at).tolist() == plain
         touched = made.advance(clock, end)
-        assert list(zip(touched.units, touched.clocks, strict=True)) == walk.advance(clock, end)
+        assert list(zip(touched.folios, touched.clocks, strict=True)) == walk.advance(clock, end)
         assert made.draw(drawn_at).tolist() == plain  # as well after the step as before it
         since = np.array(data.draw(st.lists(st.floats(0, end), min_size=UNITS, max_size=UNITS)))
         seen = made.seen(np.arange(UNITS), since, end).tolist()
-        assert seen == [walk.seen(unit, since[unit], end) for unit in range(UNITS)]
+        assert seen == [walk.seen(folio, since[folio], end) for folio in range(UNITS)]
         clock = end
 
 
@@ -101,7 +101,7 @@ def ask(tmp_path, pfns, wraps, data) -> None:
 def long_log(tmp_path_factory) -> tuple[Path, list[int]]:
     """A log of several chunks."""
     pfns = np.random.default_rng(1).integers(0, 50_000, 600_000)
-    return write(tmp_path_factory.mktemp("log") / "long.parquet", pfns), units_of(pfns)
+    return write(tmp_path_factory.mktemp("log") / "long.parquet", pfns), folios_of(pfns)
 
 
 @pytest.mark.parametrize("most", [1 << 10, log_rows.MOST_KEPT])
@@ -116,11 +116,11 @@ def test_a_log_of_many_chunks_goes_by_and_is_kept_where_it_is_short(
     for start in range(0, 1_300_000, 13_000):
         made.shares(start, start + 13_000)
         touched = made.advance(start, start + 13_000)
-        found += list(zip(touched.units.tolist(), touched.clocks.tolist(), strict=True))
+        found += list(zip(touched.folios.tolist(), touched.clocks.tolist(), strict=True))
         held = max(held, made._window.held)
     first: dict[int, float] = {}
-    for number, unit in enumerate(rows, 1):
-        first.setdefault(unit, float(number))
+    for number, folio in enumerate(rows, 1):
+        first.setdefault(folio, float(number))
     assert found == list(first.items())
     assert held < 300_000
 
@@ -142,7 +142,7 @@ def test_of_a_long_log_no_more_is_kept_than_waits_though_nothing_is_ever_marked(
         last[rows[number % len(rows)]] = number + 1
     since = np.full(50_000, 1_000_000.0)
     seen = made.seen(np.arange(50_000), since, 1_300_000.0)
-    assert seen.tolist() == [last[unit] > 1_000_000 for unit in range(50_000)]
+    assert seen.tolist() == [last[folio] > 1_000_000 for folio in range(50_000)]
 
 
 def test_weights_are_shares_in_the_whole_log(long_log) -> None:
@@ -159,9 +159,9 @@ def test_after_the_end_of_a_log_nothing_is_touched(tmp_path) -> None:
     made.place(np.array([0, 1, 2], np.int16))
     assert made.end_clock == 3
     assert made.shares(1, 9).tolist() == [0, 0.5, 0.5]
-    assert made.advance(0, 9).units.tolist() == []
+    assert made.advance(0, 9).folios.tolist() == []
     made.mark(np.arange(3), 9.0)
-    assert made.advance(9, 20).units.tolist() == []
+    assert made.advance(9, 20).folios.tolist() == []
     assert made.shares(20, 30).tolist() == [0, 0, 1]
     assert made.draw(np.array([25.0])).tolist() == [2]
 
@@ -169,15 +169,15 @@ def test_after_the_end_of_a_log_nothing_is_touched(tmp_path) -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(0, (1 << 64) - 1) | st.integers(0, 20), max_size=60))
 def test_pages_are_numbered_as_they_appear(keys) -> None:
-    made = PageUnits()
+    made = PageFolios()
     half = len(keys) // 2
     pieces = [np.array(piece, np.uint64) for piece in (keys[:half], keys[half:])]
-    assert np.concatenate([made.of(piece) for piece in pieces]).tolist() == units_of(keys)
+    assert np.concatenate([made.of(piece) for piece in pieces]).tolist() == folios_of(keys)
     assert made.keys().tolist() == list(dict.fromkeys(keys))
 
 
 def test_a_table_of_pages_grows() -> None:
-    made, keys = PageUnits(), np.arange(50_000, dtype=np.uint64) << np.uint64(20)
+    made, keys = PageFolios(), np.arange(50_000, dtype=np.uint64) << np.uint64(20)
     assert (made.of(keys) == np.arange(50_000)).all()
     assert (made.of(keys[::-1].copy())[::-1] == np.arange(50_000)).all()
 
@@ -193,9 +193,9 @@ def test_pages_of_a_region_keep_their_place_in_it_folio_by_folio(tmp_path) -> No
 @pytest.mark.parametrize(
     ("pfns", "options", "line"),
     [
-        ([5, 6, 7], {}, "touches more than the region's 2 units"),
-        ([5, 6, 3], {"first_pfn": 5}, "row 3, column pfn: 3: not in the region's 2 units from 5"),
-        ([5, 7], {"first_pfn": 5}, "row 2, column pfn: 7: not in the region's 2 units from 5"),
+        ([5, 6, 7], {}, "touches more than the region's 2 folios"),
+        ([5, 6, 3], {"first_pfn": 5}, "row 3, column pfn: 3: not in the region's 2 folios from 5"),
+        ([5, 7], {"first_pfn": 5}, "row 2, column pfn: 7: not in the region's 2 folios from 5"),
         ([], {}, "has no row to take accesses from"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Weights add up exactly, and units are drawn by them."""
+"""Weights add up exactly, and folios are drawn by them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_what_is_no_weight_is_refused(weights) -> None:
 
 @settings(deadline=None)
 @given(WEIGHTS)
-def test_an_alias_table_gives_every_unit_exactly_its_weight(given_) -> None:
+def test_an_alias_table_gives_every_folio_exactly_its_weight(given_) -> None:
     weights = quantised(np.array(given_))
     keep, other = alias_table(weights)
     assert ((keep >= 0) & (keep <= 1)).all()
@@ -54,18 +54,18 @@ def test_the_loop_that_draws_does_what_it_says() -> None:
 @pytest.mark.parametrize("shift", [0, 7])
 @pytest.mark.parametrize("permuted", [False, True])
 @pytest.mark.parametrize("kind", ["equal", "steep"])
-def test_units_are_drawn_by_their_weights(kind, permuted, shift) -> None:
+def test_folios_are_drawn_by_their_weights(kind, permuted, shift) -> None:
     rng = np.random.default_rng(11)
     weights = np.ones(20) if kind == "equal" else np.arange(1, 21) ** -1.0
     table = WeightTable(weights, rng.permutation(20) if permuted else None)
     drawn = np.bincount(table.draw(50_000, rng, shift), minlength=20)
-    assert fits(drawn, 50_000 * table.by_unit(shift))
+    assert fits(drawn, 50_000 * table.by_folio(shift))
 
 
 def test_a_shift_moves_weights_along_the_order() -> None:
     order = np.array([2, 0, 3, 1])
     table = WeightTable(np.array([4.0, 3.0, 2.0, 1.0]), order)
-    assert table.by_unit()[order].tolist() == table.weights.tolist()
-    assert table.by_unit(1)[order].tolist() == np.roll(table.weights, 1).tolist()
-    units = np.array([3, 1, 1])
-    assert table.of(units, 3).tolist() == table.by_unit(3)[units].tolist()
+    assert table.by_folio()[order].tolist() == table.weights.tolist()
+    assert table.by_folio(1)[order].tolist() == np.roll(table.weights, 1).tolist()
+    folios = np.array([3, 1, 1])
+    assert table.of(folios, 3).tolist() == table.by_folio(3)[folios].tolist()

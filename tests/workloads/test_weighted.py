@@ -24,12 +24,12 @@ def stream(phases, seed=1):
 
 
 def first_touches(made, until, steps=5):
-    """Clock of each unit's first access after 0, in bulk; `until` where it is not before."""
-    made.mark(np.arange(made.units), 0.0)
-    first = np.full(made.units, until)
+    """Clock of each folio's first access after 0, in bulk; `until` where it is not before."""
+    made.mark(np.arange(made.folios), 0.0)
+    first = np.full(made.folios, until)
     for start, end in pairwise(np.linspace(0, until, steps + 1)):
         touched = made.advance(start, end)
-        first[touched.units] = touched.clocks
+        first[touched.folios] = touched.clocks
         if end == made.next_change():
             made.change(end)
     return first
@@ -41,12 +41,12 @@ def test_first_accesses_come_when_they_would_one_by_one(shape) -> None:
     bulk = np.array([first_touches(stream(weights, seed), until) for seed in range(RUNS)])
     walked = np.array([first_accesses(weights, ALL, until, rng) for _ in range(RUNS)])
     walked = np.nan_to_num(walked, nan=until)
-    for unit in ALL:
-        assert alike(bulk[:, unit], walked[:, unit])
+    for folio in ALL:
+        assert alike(bulk[:, folio], walked[:, folio])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_as_many_units_are_touched_in_a_step_as_one_by_one(shape) -> None:
+def test_as_many_folios_are_touched_in_a_step_as_one_by_one(shape) -> None:
     weights, rng = SHAPES[shape], np.random.default_rng(3)
     bulk = [(first_touches(stream(weights, seed), 8.0) < 8).sum() for seed in range(RUNS)]
     walked = [(~np.isnan(first_accesses(weights, ALL, 8.0, rng))).sum() for _ in range(RUNS)]
@@ -58,19 +58,19 @@ def test_as_many_units_are_touched_in_a_step_as_one_by_one(shape) -> None:
     assert fits(middle + (bulk_often - middle) * np.sqrt(2), middle)
 
 
-def test_the_wait_for_a_marked_unit_is_exponential_in_its_weight() -> None:
+def test_the_wait_for_a_marked_folio_is_exponential_in_its_weight() -> None:
     made = stream(np.ones(20_000))
     made.advance(0, 5000)
     made.mark(np.arange(20_000), 5000.0)
     touched = made.advance(5000.0, 1e9)
-    assert len(touched.units) == 20_000
+    assert len(touched.folios) == 20_000
     assert follows(touched.clocks - 5000, lambda wait: 1 - np.exp(-wait / 20_000))
 
 
-def test_a_unit_without_weight_is_never_touched_but_stays_marked() -> None:
+def test_a_folio_without_weight_is_never_touched_but_stays_marked() -> None:
     made = stream(np.array([1.0, 0.0]))
     made.mark(np.array([0, 1]), 0.0)
-    assert made.advance(0, 1e9).units.tolist() == [0]
+    assert made.advance(0, 1e9).folios.tolist() == [0]
     assert made.seen(np.array([1]), np.array([0.0]), 1e9).tolist() == [False]
 
 
@@ -86,7 +86,7 @@ STEPS = st.lists(
 
 @settings(deadline=None)
 @given(STEPS, st.integers(0, 100))
-def test_a_marked_unit_is_given_once_in_order_and_within_the_step(steps, seed) -> None:
+def test_a_marked_folio_is_given_once_in_order_and_within_the_step(steps, seed) -> None:
     made = stream(SHAPES["steep"], seed)
     marked: set[int] = set()
     clock = 0.0
@@ -95,17 +95,17 @@ def test_a_marked_unit_is_given_once_in_order_and_within_the_step(steps, seed) -
         made.unmark(np.array(unmark, np.int64))
         marked = (marked | set(mark)) - set(unmark)
         touched = made.advance(clock, clock + length)
-        assert set(touched.units.tolist()) <= marked
-        assert len(set(touched.units.tolist())) == len(touched.units)
+        assert set(touched.folios.tolist()) <= marked
+        assert len(set(touched.folios.tolist())) == len(touched.folios)
         assert (np.diff(touched.clocks) >= 0).all()
         assert ((touched.clocks > clock) & (touched.clocks <= clock + length)).all()
-        marked -= set(touched.units.tolist())
+        marked -= set(touched.folios.tolist())
         clock += length
     rest = made.advance(clock, NEVER)
-    assert set(rest.units.tolist()) == marked
+    assert set(rest.folios.tolist()) == marked
 
 
-def test_marking_a_marked_unit_again_does_not_put_its_access_off() -> None:
+def test_marking_a_marked_folio_again_does_not_put_its_access_off() -> None:
     once, often = stream(SHAPES["flat"]), stream(SHAPES["flat"])
     once.mark(ALL, 0.0)
     often.mark(ALL, 0.0)
@@ -122,8 +122,8 @@ def test_marking_a_marked_unit_again_does_not_put_its_access_off() -> None:
 def test_shares_kept_move_by_move_equal_those_added_up_anew(nid, moves) -> None:
     made, nids = stream(SHAPES["steep"]), np.array(nid, np.int16)
     made.place(nids.copy())
-    for units, to_nid in moves:
-        chosen = np.array(sorted(units))
+    for folios, to_nid in moves:
+        chosen = np.array(sorted(folios))
         made.moved(chosen, nids[chosen], to_nid)
         nids[chosen] = to_nid
     fresh = stream(SHAPES["steep"])
@@ -142,37 +142,37 @@ def test_shares_are_those_of_accesses_counted_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_units_are_seen_as_often_as_accesses_one_by_one_come_to_them(shape) -> None:
+def test_folios_are_seen_as_often_as_accesses_one_by_one_come_to_them(shape) -> None:
     made, times = stream(SHAPES[shape]), 20_000
     weights = made.weights()
-    for unit in ALL:
-        seen = made.seen(np.full(times, unit), np.full(times, 3.0), 8.0).sum()
-        chance = 1 - np.exp(-5 * weights[unit])
+    for folio in ALL:
+        seen = made.seen(np.full(times, folio), np.full(times, 3.0), 8.0).sum()
+        chance = 1 - np.exp(-5 * weights[folio])
         assert is_near(seen, times * chance, np.sqrt(times * chance * (1 - chance)))
 
 
 def test_what_was_touched_was_seen_and_what_stays_marked_was_not() -> None:
     made = stream(np.ones(1000))
-    units = np.arange(1000)
-    made.mark(units, 0.0)
-    first = np.isin(units, made.advance(0, 350).units)
-    made.mark(units[~first], 350.0)  # they are marked already, and stay so since 0
-    touched = first | np.isin(units, made.advance(350, 700).units)
+    folios = np.arange(1000)
+    made.mark(folios, 0.0)
+    first = np.isin(folios, made.advance(0, 350).folios)
+    made.mark(folios[~first], 350.0)  # they are marked already, and stay so since 0
+    touched = first | np.isin(folios, made.advance(350, 700).folios)
     assert 0 < first.sum() < touched.sum() < 1000
-    assert (made.seen(units, np.zeros(1000), 700.0)[~first] == touched[~first]).all()
-    assert made.seen(units[first], np.zeros(first.sum()), 700.0).all()
+    assert (made.seen(folios, np.zeros(1000), 700.0)[~first] == touched[~first]).all()
+    assert made.seen(folios[first], np.zeros(first.sum()), 700.0).all()
 
 
 TWO = WeightTable(np.array([9.0, 1.0])), WeightTable(np.array([1.0, 4.0]))
 
 
-def test_the_wait_for_a_marked_unit_follows_the_weights_of_each_phase() -> None:
+def test_the_wait_for_a_marked_folio_follows_the_weights_of_each_phase() -> None:
     phases = [Phase(2.0, TWO[0]), Phase(NEVER, TWO[1])]
     first = np.array([first_touches(stream(phases, seed), 40.0, 20) for seed in range(RUNS)])
-    for unit in (0, 1):
-        before, after = (table.weights[unit] for table in TWO)
+    for folio in (0, 1):
+        before, after = (table.weights[folio] for table in TWO)
         assert follows(
-            first[:, unit],
+            first[:, folio],
             lambda clock, b=before, a=after: (
                 1 - np.exp(-b * np.minimum(clock, 2) - a * np.maximum(clock - 2, 0))
             ),
@@ -231,9 +231,9 @@ def test_weights_that_add_up_to_one_leave_no_share_behind() -> None:
 def test_a_stream_of_which_nothing_was_ever_marked_has_nothing_to_notice() -> None:
     made = stream([Phase(2.0, TWO[0]), Phase(NEVER, TWO[1])])
     made.unmark(np.arange(2))
-    assert made.advance(0.0, 2.0).units.tolist() == []
+    assert made.advance(0.0, 2.0).folios.tolist() == []
     made.change(2.0)
     made.mark(np.arange(2), 2.0)
     touched = made.advance(2.0, 1e9)
-    assert sorted(touched.units.tolist()) == [0, 1]
+    assert sorted(touched.folios.tolist()) == [0, 1]
     assert (touched.clocks > 2.0).all()

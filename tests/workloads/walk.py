@@ -19,18 +19,18 @@ _KOLMOGOROV = 1.9495  # sqrt(-ln(0.001 / 2) / 2), of Kolmogorov's distribution
 class Walk:
     """A stream whose access number k takes the clock from k - 1 to k, counted one by one."""
 
-    def __init__(self, unit_at: Callable[[int], int], nid: Sequence[int]) -> None:
-        self.unit_at = unit_at
+    def __init__(self, folio_at: Callable[[int], int], nid: Sequence[int]) -> None:
+        self.folio_at = folio_at
         self.nid = list(nid)
         self.marked: set[int] = set()
 
     def advance(self, start: float, end: float) -> list[tuple[int, float]]:
         touched = []
         for number in range(floor(start) + 1, floor(end) + 1):
-            unit = self.unit_at(number)
-            if unit in self.marked:
-                self.marked.remove(unit)
-                touched.append((unit, float(number)))
+            folio = self.folio_at(number)
+            if folio in self.marked:
+                self.marked.remove(folio)
+                touched.append((folio, float(number)))
         return touched
 
     def shares(self, start: float, end: float) -> list[float]:
@@ -39,28 +39,28 @@ class Walk:
         spent = [0.0] * (max(self.nid) + 1)
         for number in range(floor(start) + 1, ceil(end) + 1):
             part = min(end, number) - max(start, number - 1)
-            spent[self.nid[self.unit_at(number)]] += part / (end - start)
+            spent[self.nid[self.folio_at(number)]] += part / (end - start)
         return spent
 
-    def seen(self, unit: int, since: float, clock: float) -> bool:
+    def seen(self, folio: int, since: float, clock: float) -> bool:
         numbers = range(floor(since) + 1, floor(clock) + 1)
-        return any(self.unit_at(number) == unit for number in numbers)
+        return any(self.folio_at(number) == folio for number in numbers)
 
 
 def first_accesses(weights, marked, until, rng):
-    """Clock of the first access to each marked unit, NaN beyond `until`, access by access.
+    """Clock of the first access to each marked folio, NaN beyond `until`, access by access.
 
-    Accesses come as a Poisson process of rate 1; each takes a unit by its weight.
+    Accesses come as a Poisson process of rate 1; each takes a folio by its weight.
     """
-    first = {int(unit): np.nan for unit in marked}
+    first = {int(folio): np.nan for folio in marked}
     clock = rng.exponential()
     sums = np.cumsum(weights)
     while clock <= until:
-        unit = int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
-        if unit in first and np.isnan(first[unit]):
-            first[unit] = clock
+        folio = int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
+        if folio in first and np.isnan(first[folio]):
+            first[folio] = clock
         clock += rng.exponential()
-    return np.array([first[int(unit)] for unit in marked])
+    return np.array([first[int(folio)] for folio in marked])
 
 
 def fits(counts, expected) -> bool:

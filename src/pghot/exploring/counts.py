@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pghot.baselines.folios import FirstTouches
 from pghot.exploring.reuse import Hashes, hashed
-from pghot.workloads.page_units import PageUnits
+from pghot.workloads.page_folios import PageFolios
 
 MOST_PAGES = 1 << 23
 """Pages that are counted one by one: 32 GiB of them.  Of more, a share that halves is."""
@@ -39,7 +39,7 @@ class PageCounts:
     def __init__(self, most: int = MOST_PAGES) -> None:
         self.most = most
         self.shift = 0
-        self._units = PageUnits()
+        self._units = PageFolios()
         self._counts = np.zeros((3, _LEAST), np.int64)
         """By page: accesses in the first half, in the second, and in odd rows."""
         self._rows = 0
@@ -79,7 +79,7 @@ class PageCounts:
         keys = self._units.keys()
         mine = self._is_mine(hashed(keys))
         kept = self._counts[:, : len(keys)][:, mine]
-        self._units = PageUnits()
+        self._units = PageFolios()
         self._units.of(np.ascontiguousarray(keys[mine]))
         self._counts = np.ascontiguousarray(kept)
 

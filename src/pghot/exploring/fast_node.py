@@ -16,7 +16,7 @@ from pghot.errors import InputError
 from pghot.log.machine import MAX_PFN, Machine
 from pghot.log.read import open_log
 from pghot.simulated.scenario.scenario import NodeTable, Scenario
-from pghot.workloads.page_units import PageUnits
+from pghot.workloads.page_folios import PageFolios
 
 
 class Footprint(NamedTuple):
@@ -28,7 +28,7 @@ class Footprint(NamedTuple):
 
 def footprint_of_log(path: Path, machine: Machine) -> Footprint:
     """Count the pages of a log in one pass; rows that cannot be read are passed over."""
-    met = PageUnits()
+    met = PageFolios()
     with open_log(path) as log:
         for chunk in log.chunks(("pfn",)):
             wrong = chunk.bad.get("pfn")

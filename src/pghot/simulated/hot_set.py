@@ -18,10 +18,10 @@ Folios as hot as the coolest of them belong to it: under uniform accesses all do
 
 
 def heat(
-    regions: Iterable[FolioRegion], groups: Sequence[Group], units: int
+    regions: Iterable[FolioRegion], groups: Sequence[Group], folios: int
 ) -> npt.NDArray[np.float64]:
-    """Each unit's share of the accesses to come, were every thread as fast."""
-    total = np.zeros(units)
+    """Each folio's share of the accesses to come, were every thread as fast."""
+    total = np.zeros(folios)
     for region in regions:
         for flow in region.flows:
             threads = sum(group.table.count for group in groups if group.flow is flow)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.machine.memory import SimulatedMemory
 from pghot.simulated.result import Timeline
 
@@ -41,37 +41,37 @@ class Metrics:
         self._before: dict[str, float] = dict.fromkeys(ROW, 0.0)
 
     def hot_set(self, hot: npt.NDArray[np.bool_], now: float) -> None:
-        """Take another set of units for the true hot one."""
+        """Take another set of folios for the true hot one."""
         self._cover(now)
         self._hot = hot
-        units = self._memory.units
+        folios = self._memory.folios
         fresh = len(hot) - len(self._demoted_at)
         self._demoted_at = np.concatenate([self._demoted_at, np.full(fresh, -np.inf)])
-        top = self._on_top(units.nid)
-        self._hot_pages = int(units.pages[hot].sum())
-        self._hot_fast = int(units.pages[hot & top].sum())
+        top = self._on_top(folios.nid)
+        self._hot_pages = int(folios.pages[hot].sum())
+        self._hot_fast = int(folios.pages[hot & top].sum())
         self._found(now)
 
     def moved(
-        self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int, now: float
+        self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int, now: float
     ) -> None:
-        """Count units that have moved."""
-        if not len(units):
+        """Count folios that have moved."""
+        if not len(folios):
             return
         self._cover(now)
-        pages = self._memory.units.pages[units]
+        pages = self._memory.folios.pages[folios]
         before, after = self._on_top(from_nid), self._memory.all[to_nid].toptier
-        hot = self._hot[units]
+        hot = self._hot[folios]
         if after:
             up = ~before
             self.total["promoted"] += int(pages[up].sum())
             self.total["promoted_hot"] += int(pages[up & hot].sum())
-            again = up & (now - self._demoted_at[units] < PING_PONG_S)
+            again = up & (now - self._demoted_at[folios] < PING_PONG_S)
             self.total["ping_pong"] += int(pages[again].sum())
             self._hot_fast += int(pages[up & hot].sum())
         else:
             self.total["demoted"] += int(pages[before].sum())
-            self._demoted_at[units[before]] = now
+            self._demoted_at[folios[before]] = now
             self._hot_fast -= int(pages[before & hot].sum())
         self._found(now)
 

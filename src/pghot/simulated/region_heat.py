@@ -1,4 +1,4 @@
-"""Accesses by region, page and time, as the streams share them out among their units."""
+"""Accesses by region, page and time, as the streams share them out among their folios."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RegionHeat:
         self._shares: dict[str, npt.NDArray[np.float64]] = {}
         self._clocks: dict[str, float] = {}
         for region in world.regions.values():
-            grains = -(-region.units // _units_a_grain(region))
+            grains = -(-region.folios // _folios_a_grain(region))
             self._counts[region.name] = np.zeros((COLUMNS, grains))
             self._columns.keep(self._counts[region.name], summed)
         world.on_new_heat.append(self._changed)
@@ -53,7 +53,7 @@ class RegionHeat:
         """Share out what was done so far, and from now on by the new weights."""
         self._take(now)
         for region, flow in self._flows():
-            grains = np.arange(region.units) // _units_a_grain(region)
+            grains = np.arange(region.folios) // _folios_a_grain(region)
             self._shares[flow.name] = np.bincount(grains, flow.weights).astype(np.float64)
 
     def _flows(self) -> list[tuple[FolioRegion, StreamCursor]]:
@@ -68,9 +68,9 @@ class RegionHeat:
         )
         return HeatScope(
             f"region {name}", "page of the region", 0,
-            _units_a_grain(region) * region.pages, seen, counts[:, seen], self._columns.step_us,
+            _folios_a_grain(region) * region.pages, seen, counts[:, seen], self._columns.step_us,
         )  # fmt: skip
 
 
-def _units_a_grain(region: FolioRegion) -> int:
-    return -(-region.units // GRAINS)
+def _folios_a_grain(region: FolioRegion) -> int:
+    return -(-region.folios // GRAINS)

@@ -19,7 +19,7 @@ from pghot.simulated.agenda import Agenda
 from pghot.simulated.groups import Group
 from pghot.simulated.hot_set import heat, hottest
 from pghot.simulated.machine.costs import with_costs
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.machine.layout import lay_out
 from pghot.simulated.machine.memory import SimulatedMemory
 from pghot.simulated.machine.population import allocate, make_groups, make_regions
@@ -34,9 +34,9 @@ IDLE_STEP_S = 0.1
 
 
 class FaultArrays(NamedTuple):
-    """Hint faults in the order of time: unit, seconds, node of the CPU; one by one."""
+    """Hint faults in the order of time: folio, seconds, node of the CPU; one by one."""
 
-    units: Units
+    folios: Folios
     times: npt.NDArray[np.float64]
     nids: npt.NDArray[np.int16]
 
@@ -77,17 +77,17 @@ class World:
         """Called when heat has changed: as threads start or end, and at phase changes."""
         self.on_event: list[Callable[[EventTable], None]] = []
         """Told of every event of the scenario, after the machine has changed."""
-        self.on_allocated: list[Callable[[Units, float], None]] = []
+        self.on_allocated: list[Callable[[Folios, float], None]] = []
         self.after_step: list[Callable[[float], None]] = []
         self.served_by: Callable[[Group], int] | None = None
         """Gives the node that serves all accesses of a group; None: those that pages are on."""
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
         self.regions: dict[str, FolioRegion] = make_regions(scenario, self.memory, *rng.spawn(1))
-        sizes = [region.units for region in self.regions.values()]
+        sizes = [region.folios for region in self.regions.values()]
         self._region_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         self.marked: npt.NDArray[np.bool_] = np.zeros(sum(sizes), np.bool_)
-        """Units whose next access faults."""
+        """Folios whose next access faults."""
         rngs = rng.spawn(len(scenario.threads))
         self.groups: list[Group] = make_groups(scenario, self.memory, self.regions, rngs)
         self.memory.tell(self._moved)
@@ -95,24 +95,24 @@ class World:
     # What policies and sources use.
 
     def heat(self) -> npt.NDArray[np.float64]:
-        """Each unit's share of the accesses of the threads that run, in their phases."""
-        units = len(self.memory.units.pfn)
-        return heat(self.regions.values(), [g for g in self.groups if g.running], units)
+        """Each folio's share of the accesses of the threads that run, in their phases."""
+        folios = len(self.memory.folios.pfn)
+        return heat(self.regions.values(), [g for g in self.groups if g.running], folios)
 
-    def by_region(self, units: Units) -> Iterable[tuple[FolioRegion, npt.NDArray[np.int64]]]:
-        """Split units by region: each with the places in `units` of those that are its."""
-        of = self._region_of[units]
+    def by_region(self, folios: Folios) -> Iterable[tuple[FolioRegion, npt.NDArray[np.int64]]]:
+        """Split folios by region: each with the places in `folios` of those that are its."""
+        of = self._region_of[folios]
         regions = list(self.regions.values())
         present = range(len(regions)) if len(regions) == 1 else np.unique(of).tolist()
         for number in present:
             yield regions[number], np.flatnonzero(of == number)
 
-    def mark(self, units: Units) -> None:
-        """Take the mapping of units away: their next access faults."""
-        self.marked[units] = True
-        for region, places in self.by_region(units):
+    def mark(self, folios: Folios) -> None:
+        """Take the mapping of folios away: their next access faults."""
+        self.marked[folios] = True
+        for region, places in self.by_region(folios):
             for flow in region.flows:
-                flow.stream.mark(units[places] - region.first, flow.clock)
+                flow.stream.mark(folios[places] - region.first, flow.clock)
 
     def spend(self, what: str, seconds: float) -> None:
         """Count CPU time that something took."""
@@ -125,9 +125,9 @@ class World:
         for group in groups:
             group.debt_s += seconds * group.threads / threads
 
-    def copying(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> float:
-        """The seconds that it takes to copy units, and put it on the links."""
-        pages = self.memory.units.pages[units]
+    def copying(self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int) -> float:
+        """The seconds that it takes to copy folios, and put it on the links."""
+        pages = self.memory.folios.pages[folios]
         for nid, size in zip(*_sums(from_nid, pages), strict=True):
             self.traffic.copied(nid, to_nid, size * PAGE_BYTES)
         sizes, counts = np.unique(pages, return_counts=True)
@@ -135,15 +135,15 @@ class World:
         each = zip(orders, counts.tolist(), strict=True)
         return sum(self.costs.move_us(order) * count for order, count in each) * 1e-6
 
-    def unreachable(self, units: Units, seconds: float, parts: int = 1) -> None:
-        """Have threads wait that touch one of `units` while these are under way.
+    def unreachable(self, folios: Folios, seconds: float, parts: int = 1) -> None:
+        """Have threads wait that touch one of `folios` while these are under way.
 
         All take `seconds`, in `parts` of which one after the other is under way.
         """
         each = seconds / parts
-        for region, places in self.by_region(units):
+        for region, places in self.by_region(folios):
             for flow in region.flows:
-                share = float(flow.weights[units[places] - region.first].sum()) / parts
+                share = float(flow.weights[folios[places] - region.first].sum()) / parts
                 for group in self.groups:
                     if group.flow is flow and group.running:
                         hits = share / (group.cost_ns * 1e-9) * each
@@ -281,13 +281,13 @@ class World:
         length: float,
     ) -> None:
         touched = flow.stream.advance(before, after)
-        if not len(touched.units) or self.on_faults is None:
+        if not len(touched.folios) or self.on_faults is None:
             return
         region = groups[0].region
         for other in region.flows:
             if other is not flow:
-                other.stream.unmark(touched.units)
-        self.marked[touched.units + region.first] = False
+                other.stream.unmark(touched.folios)
+        self.marked[touched.folios + region.first] = False
         times = start + (touched.clocks - before) / (after - before) * length
         nodes = np.array([group.table.node for group in groups], np.int16)
         if len(groups) > 1:
@@ -299,13 +299,13 @@ class World:
         self.owe(flow, seconds)
         self.spend("hint faults", seconds)
         self.account.total["hint_faults"] += len(times)
-        self.on_faults(FaultArrays(touched.units + region.first, times, nids))
+        self.on_faults(FaultArrays(touched.folios + region.first, times, nids))
 
-    def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
-        self.account.moved(units, from_nid, to_nid, self.now)
-        self.marked[units] = False
-        for region, places in self.by_region(units):
-            local = units[places] - region.first
+    def _moved(self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
+        self.account.moved(folios, from_nid, to_nid, self.now)
+        self.marked[folios] = False
+        for region, places in self.by_region(folios):
+            local = folios[places] - region.first
             for flow in region.flows:
                 flow.stream.unmark(local)  # mapped anew
                 flow.stream.moved(local, from_nid[places], to_nid)
@@ -313,8 +313,8 @@ class World:
     def _new_heat(self) -> None:
         if not any(group.running for group in self.groups):
             return
-        units = self.memory.units
-        self.account.hot_set(hottest(self.heat(), units.pages), self.now)
+        folios = self.memory.folios
+        self.account.hot_set(hottest(self.heat(), folios.pages), self.now)
         for told in self.on_new_heat:
             told(self.now)
 
@@ -351,7 +351,7 @@ class World:
         for told in self.on_allocated:
             told(region.everything, self.now)
         for flow in region.flows:
-            flow.stream.place(self.memory.units.nid[region.rows])
+            flow.stream.place(self.memory.folios.nid[region.rows])
 
 
 def _pace(flow: StreamCursor, running: list[Group]) -> float:

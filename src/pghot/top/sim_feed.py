@@ -126,12 +126,12 @@ class SimFeed(VirtualFeed):
         tops = np.array([nid for nid, node in memory.all.items() if node.toptier])
         found = []
         for region in regions:
-            fast = np.isin(memory.units.nid[region.rows], tops)
+            fast = np.isin(memory.folios.nid[region.rows], tops)
             found.append(
                 RegionState(
                     region.name,
                     per_s[region.name],
-                    pages=region.units * region.pages,
+                    pages=region.folios * region.pages,
                     fast_pages=int(np.count_nonzero(fast)) * region.pages,
                 )
             )

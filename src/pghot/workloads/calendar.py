@@ -1,11 +1,11 @@
-"""Which units are due at which clock, given back in that order.
+"""Which folios are due at which clock, given back in that order.
 
-Units due before a horizon are in a sorted run; those put in since, with clocks before it, in
+Folios due before a horizon are in a sorted run; those put in since, with clocks before it, in
 a heap; all others in no order.  When the horizon is reached it moves on, past a small part
 of the others, which are sorted: one heap of millions misses the caches at every level.
 
-Units that are taken out early leave their entry behind; it is known by a clock that is no
-longer the unit's.
+Folios that are taken out early leave their entry behind; it is known by a clock that is no
+longer the folio's.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pghot.workloads.calendar_entries import (
     rebuild,
     take_due,
 )
-from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Units
+from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches
 
 AT_A_TIME = 1 << 16
-"""Units taken in one call of the loop: what its output has room for."""
+"""Folios taken in one call of the loop: what its output has room for."""
 
 FEW = 4096
 """Entries that are sorted all at once."""
@@ -34,11 +34,11 @@ PARTS, SAMPLED = 32, 512
 
 
 class Calendar:
-    """Units, each at most once, with the clock it is due at."""
+    """Folios, each at most once, with the clock it is due at."""
 
-    def __init__(self, units: int) -> None:
-        self.due: Clocks = np.full(units, NEVER)
-        """Clock of each unit; NEVER where it is not in the calendar."""
+    def __init__(self, folios: int) -> None:
+        self.due: Clocks = np.full(folios, NEVER)
+        """Clock of each folio; NEVER where it is not in the calendar."""
         self._horizon = 0.0
         self._heap = _room_for(FEW)
         self._far = _room_for(FEW)
@@ -50,9 +50,9 @@ class Calendar:
     def __len__(self) -> int:
         return self._live
 
-    def put(self, units: Units, dues: Clocks) -> None:
-        """Put units in; those that are in already stay as they are, those due NEVER stay out."""
-        self._make_room(len(units))
+    def put(self, folios: Folios, dues: Clocks) -> None:
+        """Put folios in; those that are in already stay as they are, those due NEVER stay out."""
+        self._make_room(len(folios))
         before = self._in_heap + self._in_far
         self._in_heap, self._in_far = put_all(
             self._heap,
@@ -61,38 +61,38 @@ class Calendar:
             self._in_far,
             self._horizon,
             self.due,
-            Entries(dues, units),
+            Entries(dues, folios),
         )
         self._live += self._in_heap + self._in_far - before
 
-    def remove(self, units: Units) -> None:
-        """Take units out, of which some may not be in."""
-        self._live -= forget(self.due, units)
+    def remove(self, folios: Folios) -> None:
+        """Take folios out, of which some may not be in."""
+        self._live -= forget(self.due, folios)
 
     def clear(self) -> None:
-        """Take all units out."""
+        """Take all folios out."""
         self.due.fill(NEVER)
         self._live = self._in_heap = self._in_far = 0
-        self._taken = len(self._run.units)
+        self._taken = len(self._run.folios)
 
     def take(self, end: float) -> MarkedTouches:
-        """Take out the units due at `end` or before, in the order of their clocks."""
+        """Take out the folios due at `end` or before, in the order of their clocks."""
         pieces = [self._take_some(end)]
-        while len(pieces[-1].units) == AT_A_TIME or (self._horizon < end and self._in_far):
-            if len(pieces[-1].units) < AT_A_TIME:
+        while len(pieces[-1].folios) == AT_A_TIME or (self._horizon < end and self._in_far):
+            if len(pieces[-1].folios) < AT_A_TIME:
                 self._move_horizon(end)
             pieces.append(self._take_some(end))
         if len(pieces) == 1:
             return pieces[0]
-        units, clocks = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        return MarkedTouches(units, clocks)
+        folios, clocks = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        return MarkedTouches(folios, clocks)
 
     def _take_some(self, end: float) -> MarkedTouches:
         self._in_heap, self._taken, found = take_due(
             self._heap, self._run, self._in_heap, self._taken, self.due, end, self._out
         )
         self._live -= found
-        return MarkedTouches(self._out.units[:found].copy(), self._out.clocks[:found].copy())
+        return MarkedTouches(self._out.folios[:found].copy(), self._out.clocks[:found].copy())
 
     def _move_horizon(self, end: float) -> None:
         """Sort what is due by `end`, and some more; the run has been taken to its end."""
@@ -106,11 +106,11 @@ class Calendar:
         run = _room_for(len(clocks))
         self._in_far, found = part(self._far, self._in_far, self._horizon, run)
         order = np.argsort(run.clocks[:found])
-        self._run = Entries(run.clocks[order], run.units[order])
+        self._run = Entries(run.clocks[order], run.folios[order])
         self._taken = 0
 
     def _make_room(self, more: int) -> None:
-        room = len(self._far.units)
+        room = len(self._far.folios)
         if self._in_heap + self._in_far + more <= room:
             return
         self._in_heap = rebuild(self._heap, self._in_heap, self.due)
@@ -129,5 +129,5 @@ def _longer(entries: Entries, room: int) -> Entries:
     """The entries in arrays with more room; what is not filled takes no memory yet."""
     longer = _room_for(room)
     longer.clocks[: len(entries.clocks)] = entries.clocks
-    longer.units[: len(entries.units)] = entries.units
+    longer.folios[: len(entries.folios)] = entries.folios
     return longer

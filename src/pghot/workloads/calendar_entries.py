@@ -1,6 +1,6 @@
 """Loops over a calendar's entries: a run in order, a heap of four children, and the rest.
 
-An entry that is of no use has a clock which is no longer that of its unit in `due`.
+An entry that is of no use has a clock which is no longer that of its folio in `due`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import cython
 
-from pghot.workloads.stream import NEVER, Clocks, Units
+from pghot.workloads.stream import NEVER, Clocks, Folios
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f64, i64, prefetch
@@ -24,10 +24,10 @@ _NEVER = cython.declare(cython.double, NEVER)
 
 
 class Entries(NamedTuple):
-    """Units with the clock that each is due at; arrays may be longer than what is in them."""
+    """Folios with the clock that each is due at; arrays may be longer than what is in them."""
 
     clocks: Clocks
-    units: Units
+    folios: Folios
 
 
 @cython.cfunc
@@ -39,7 +39,7 @@ def _rise(
     heap: cython.p_long,
     at: cython.long,
     clock: cython.double,
-    unit: cython.long,
+    folio: cython.long,
 ) -> cython.void:
     """Put an entry at the free place `at`, or as far above it as it has to go."""
     above: cython.long
@@ -51,7 +51,7 @@ def _rise(
         heap[at] = heap[above]
         at = above
     keys[at] = clock
-    heap[at] = unit
+    heap[at] = folio
 
 
 @cython.cfunc
@@ -84,7 +84,7 @@ def _replace_first(
     heap: cython.p_long,
     held: cython.long,
     clock: cython.double,
-    unit: cython.long,
+    folio: cython.long,
 ) -> cython.void:
     """Take the first entry out and put another in: down to the leaves, then up.
 
@@ -97,7 +97,7 @@ def _replace_first(
         heap[at] = heap[child]
         at = child
         child = _first_child(keys, held, at)
-    _rise(keys, heap, at, clock, unit)
+    _rise(keys, heap, at, clock, folio)
 
 
 def put_all(
@@ -109,31 +109,31 @@ def put_all(
     due: Clocks,
     more: Entries,
 ) -> tuple[int, int]:
-    """Add units that are not in `due` yet: the numbers of entries (heap, far) then."""
+    """Add folios that are not in `due` yet: the numbers of entries (heap, far) then."""
     heap_clock: cython.p_double = f64(heap.clocks)
-    heap_unit: cython.p_long = i64(heap.units)
+    heap_folio: cython.p_long = i64(heap.folios)
     far_clock: cython.p_double = f64(far.clocks)
-    far_unit: cython.p_long = i64(far.units)
+    far_folio: cython.p_long = i64(far.folios)
     due_at: cython.p_double = f64(due)
     clocks: cython.p_double = f64(more.clocks)
-    units: cython.p_long = i64(more.units)
-    count: cython.long = len(more.units)
+    folios: cython.p_long = i64(more.folios)
+    count: cython.long = len(more.folios)
     i: cython.long
-    unit: cython.long
+    folio: cython.long
     clock: cython.double
     with cython.nogil:
         for i in range(count):
-            unit = units[i]
+            folio = folios[i]
             clock = clocks[i]
-            if due_at[unit] < _NEVER or clock == _NEVER:
+            if due_at[folio] < _NEVER or clock == _NEVER:
                 continue
-            due_at[unit] = clock
+            due_at[folio] = clock
             if clock <= horizon:
-                _rise(heap_clock, heap_unit, in_heap, clock, unit)
+                _rise(heap_clock, heap_folio, in_heap, clock, folio)
                 in_heap += 1
             else:
                 far_clock[in_far] = clock
-                far_unit[in_far] = unit
+                far_folio[in_far] = folio
                 in_far += 1
     return in_heap, in_far
 
@@ -143,23 +143,23 @@ def part(
 ) -> tuple[int, int]:
     """Move what is due by the horizon out of `far`: the numbers of entries (far, near) then."""
     far_clock: cython.p_double = f64(far.clocks)
-    far_unit: cython.p_long = i64(far.units)
+    far_folio: cython.p_long = i64(far.folios)
     near_clock: cython.p_double = f64(near.clocks)
-    near_unit: cython.p_long = i64(near.units)
+    near_folio: cython.p_long = i64(near.folios)
     left: cython.long = 0
     found: cython.long = 0
     i: cython.long
-    unit: cython.long
+    folio: cython.long
     clock: cython.double
     is_near: cython.long
     with cython.nogil:
         for i in range(in_far):  # both are written to, so that no branch is foretold wrongly
             clock = far_clock[i]
-            unit = far_unit[i]
+            folio = far_folio[i]
             near_clock[found] = clock
-            near_unit[found] = unit
+            near_folio[found] = folio
             far_clock[left] = clock
-            far_unit[left] = unit
+            far_folio[left] = folio
             is_near = clock <= horizon
             found += is_near
             left += 1 - is_near
@@ -169,15 +169,15 @@ def part(
 def drop_stale(far: Entries, in_far: cython.long, due: Clocks) -> int:
     """Leave entries of no use out: how many there are then."""
     clocks: cython.p_double = f64(far.clocks)
-    units: cython.p_long = i64(far.units)
+    folios: cython.p_long = i64(far.folios)
     due_at: cython.p_double = f64(due)
     kept: cython.long = 0
     i: cython.long
     with cython.nogil:
         for i in range(in_far):
-            if due_at[units[i]] == clocks[i]:
+            if due_at[folios[i]] == clocks[i]:
                 clocks[kept] = clocks[i]
-                units[kept] = units[i]
+                folios[kept] = folios[i]
                 kept += 1
     return kept
 
@@ -185,14 +185,14 @@ def drop_stale(far: Entries, in_far: cython.long, due: Clocks) -> int:
 def rebuild(heap: Entries, held: cython.long, due: Clocks) -> int:
     """Leave entries of no use out of the heap: how many there are then."""
     clocks: cython.p_double = f64(heap.clocks)
-    units: cython.p_long = i64(heap.units)
+    folios: cython.p_long = i64(heap.folios)
     due_at: cython.p_double = f64(due)
     kept: cython.long = 0
     i: cython.long
     with cython.nogil:
         for i in range(held):
-            if due_at[units[i]] == clocks[i]:
-                _rise(clocks, units, kept, clocks[i], units[i])
+            if due_at[folios[i]] == clocks[i]:
+                _rise(clocks, folios, kept, clocks[i], folios[i])
                 kept += 1
     return kept
 
@@ -211,16 +211,16 @@ def take_due(
     Entries of no use go by the way.
     """
     heap_clock: cython.p_double = f64(heap.clocks)
-    heap_unit: cython.p_long = i64(heap.units)
+    heap_folio: cython.p_long = i64(heap.folios)
     run_clock: cython.p_double = f64(run.clocks)
-    run_unit: cython.p_long = i64(run.units)
+    run_folio: cython.p_long = i64(run.folios)
     due_at: cython.p_double = f64(due)
     clocks: cython.p_double = f64(out.clocks)
-    units: cython.p_long = i64(out.units)
-    in_run: cython.long = len(run.units)
-    room: cython.long = len(out.units)
+    folios: cython.p_long = i64(out.folios)
+    in_run: cython.long = len(run.folios)
+    room: cython.long = len(out.folios)
     found: cython.long = 0
-    unit: cython.long
+    folio: cython.long
     clock: cython.double
     of_run: cython.double
     of_heap: cython.double
@@ -232,35 +232,35 @@ def take_due(
             if clock > end or clock == _NEVER:
                 break
             if of_run <= of_heap:
-                unit = run_unit[taken]
+                folio = run_folio[taken]
                 taken += 1
                 if taken + _AHEAD < in_run:
-                    prefetch(due_at, run_unit[taken + _AHEAD], 8)
+                    prefetch(due_at, run_folio[taken + _AHEAD], 8)
             else:
-                unit = heap_unit[0]
+                folio = heap_folio[0]
                 in_heap -= 1
                 if in_heap:
                     _replace_first(
-                        heap_clock, heap_unit, in_heap, heap_clock[in_heap], heap_unit[in_heap]
+                        heap_clock, heap_folio, in_heap, heap_clock[in_heap], heap_folio[in_heap]
                     )
-            if due_at[unit] == clock:
-                due_at[unit] = _NEVER
+            if due_at[folio] == clock:
+                due_at[folio] = _NEVER
                 clocks[found] = clock
-                units[found] = unit
+                folios[found] = folio
                 found += 1
     return in_heap, taken, found
 
 
-def forget(due: Clocks, units: Units) -> int:
-    """Have units due never: how many were due."""
+def forget(due: Clocks, folios: Folios) -> int:
+    """Have folios due never: how many were due."""
     due_at: cython.p_double = f64(due)
-    unit: cython.p_long = i64(units)
-    count: cython.long = len(units)
+    folio: cython.p_long = i64(folios)
+    count: cython.long = len(folios)
     removed: cython.long = 0
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            if due_at[unit[i]] < _NEVER:
-                due_at[unit[i]] = _NEVER
+            if due_at[folio[i]] < _NEVER:
+                due_at[folio[i]] = _NEVER
                 removed += 1
     return removed

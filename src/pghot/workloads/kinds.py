@@ -33,29 +33,29 @@ Rng = np.random.Generator
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a kind takes; what it does not name is refused."""
 
-    def stream(self, units: int, rng: Rng) -> Stream:
-        """Make the stream over so many units."""
+    def stream(self, folios: int, rng: Rng) -> Stream:
+        """Make the stream over so many folios."""
         raise NotImplementedError
 
 
 class RandomOptions(StreamOptions, frozen=True):
     """What a random kind takes."""
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
         raise NotImplementedError
 
-    def stream(self, units: int, rng: Rng) -> Stream:
-        """Make the stream over so many units."""
-        return RandomStream(self.phases(units, rng), rng)
+    def stream(self, folios: int, rng: Rng) -> Stream:
+        """Make the stream over so many folios."""
+        return RandomStream(self.phases(folios, rng), rng)
 
 
 class Uniform(RandomOptions, frozen=True):
-    """Every unit as often as any other.  No options."""
+    """Every folio as often as any other.  No options."""
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:  # noqa: ARG002
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:  # noqa: ARG002
         """The weights, phase after phase; the last goes on for good."""
-        return shapes.steady(shapes.uniform(units))
+        return shapes.steady(shapes.uniform(folios))
 
 
 class Zipf(RandomOptions, frozen=True):
@@ -64,13 +64,13 @@ class Zipf(RandomOptions, frozen=True):
     s: Exponent = 0.99
     permuted: bool = True
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
-        return shapes.steady(shapes.zipf(units, self.s, rng if self.permuted else None))
+        return shapes.steady(shapes.zipf(folios, self.s, rng if self.permuted else None))
 
 
 class HotCold(RandomOptions, frozen=True):
-    """A hot set of a share of the units takes a share of the accesses.
+    """A hot set of a share of the folios takes a share of the accesses.
 
     `scattered` over the region, or in one piece at a random place.  It moves every
     `move_every` accesses, and keeps a share of itself then.
@@ -84,15 +84,15 @@ class HotCold(RandomOptions, frozen=True):
 
     _everywhere: ClassVar[bool] = False
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
-        order = rng.permutation(units) if self.scattered else shapes.once_around(units, rng)
+        order = rng.permutation(folios) if self.scattered else shapes.once_around(folios, rng)
         table = shapes.hot_cold(
-            units, self.hot_share, self.hot_accesses, everywhere=self._everywhere, order=order
+            folios, self.hot_share, self.hot_accesses, everywhere=self._everywhere, order=order
         )
         if self.move_every is None:
             return shapes.steady(table)
-        by = round((1 - self.keep) * shapes.hot_units(units, self.hot_share))
+        by = round((1 - self.keep) * shapes.hot_folios(folios, self.hot_share))
         return shapes.moving(table, self.move_every, by)
 
 
@@ -110,12 +110,12 @@ class KeyValue(RandomOptions, frozen=True):
     s: Exponent = KeyValueStore().s
     value_bytes: Bytes = KeyValueStore().value_bytes
     index_bytes: Bytes = KeyValueStore().index_bytes
-    unit_bytes: Bytes = KeyValueStore().unit_bytes
+    folio_bytes: Bytes = KeyValueStore().folio_bytes
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
         store = KeyValueStore(**msgspec.structs.asdict(self))
-        return shapes.steady(key_value(units, store, rng))
+        return shapes.steady(key_value(folios, store, rng))
 
 
 class GraphTraversal(RandomOptions, frozen=True):
@@ -125,45 +125,45 @@ class GraphTraversal(RandomOptions, frozen=True):
     exponent: Annotated[float, msgspec.Meta(gt=2, le=10)] = Graph().exponent
     vertex_bytes: Bytes = Graph().vertex_bytes
     edge_bytes: Bytes = Graph().edge_bytes
-    unit_bytes: Bytes = Graph().unit_bytes
+    folio_bytes: Bytes = Graph().folio_bytes
     sorted_by_degree: bool = Graph().sorted_by_degree
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
         graph = Graph(**msgspec.structs.asdict(self))
-        return shapes.steady(traversal(units, graph, rng))
+        return shapes.steady(traversal(folios, graph, rng))
 
 
 class Scan(StreamOptions, frozen=True):
-    """Units in order, `accesses_per_unit` each, round and round."""
+    """Folios in order, `accesses_per_unit` each, round and round."""
 
     accesses_per_unit: Annotated[int, msgspec.Meta(ge=1, le=1 << 30)] = 64
 
-    def stream(self, units: int, rng: Rng) -> Stream:  # noqa: ARG002
-        """Make the stream over so many units."""
-        return sequential(units, self.accesses_per_unit)
+    def stream(self, folios: int, rng: Rng) -> Stream:  # noqa: ARG002
+        """Make the stream over so many folios."""
+        return sequential(folios, self.accesses_per_unit)
 
 
 class Chase(StreamOptions, frozen=True):
-    """A random cycle through all units, one access each.  No options."""
+    """A random cycle through all folios, one access each.  No options."""
 
-    def stream(self, units: int, rng: Rng) -> Stream:
-        """Make the stream over so many units."""
-        return pointer_chase(units, rng)
+    def stream(self, folios: int, rng: Rng) -> Stream:
+        """Make the stream over so many folios."""
+        return pointer_chase(folios, rng)
 
 
 class LogKind(StreamOptions, frozen=True):
-    """The rows of an access log; see `log_rows.LogRows` for how pages become units."""
+    """The rows of an access log; see `log_rows.LogRows` for how pages become folios."""
 
     path: str
     first_pfn: Annotated[int, msgspec.Meta(ge=0, lt=1 << 52)] | None = None
     order: Annotated[int, msgspec.Meta(ge=0, le=18)] = 0
     wraps: bool = True
 
-    def stream(self, units: int, rng: Rng) -> Stream:  # noqa: ARG002
-        """Make the stream over so many units."""
-        rows = LogRows(self.path, units, first_pfn=self.first_pfn, order=self.order)
-        return LoggedStream(rows, units, wraps=self.wraps)
+    def stream(self, folios: int, rng: Rng) -> Stream:  # noqa: ARG002
+        """Make the stream over so many folios."""
+        rows = LogRows(self.path, folios, first_pfn=self.first_pfn, order=self.order)
+        return LoggedStream(rows, folios, wraps=self.wraps)
 
 
 class Phases(RandomOptions, frozen=True):
@@ -175,12 +175,12 @@ class Phases(RandomOptions, frozen=True):
     phase: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=1)]
     repeat: bool = False
 
-    def phases(self, units: int, rng: Rng) -> Iterator[Phase]:
+    def phases(self, folios: int, rng: Rng) -> Iterator[Phase]:
         """The weights, phase after phase; the last goes on for good."""
         made: list[Phase] = []
         for number, table in enumerate(self.phase, 1):
             accesses, inner = _part(number, table)
-            made += _cut(inner.phases(units, rng), accesses)
+            made += _cut(inner.phases(folios, rng), accesses)
         return cycle(made) if self.repeat else iter(made)
 
 

@@ -1,4 +1,4 @@
-"""The rows of an access log as units, all of them at hand or as far as the clock needs them."""
+"""The rows of an access log as folios, all of them at hand or as far as the clock needs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.workloads.page_units import PageUnits
+from pghot.workloads.page_folios import PageFolios
 
 if TYPE_CHECKING:
     from pghot.log.read import Chunk, Log
@@ -33,29 +33,29 @@ _FEW = 1 << 16
 class LogRows:
     """Reads through a log, to number its pages and count its rows; a long one again each lap.
 
-    A unit is 2^`order` pages: `first_pfn` begins unit 0, or units are numbered as they
+    A folio is 2^`order` pages: `first_pfn` begins folio 0, or folios are numbered as they
     first appear.  InputError where the log cannot be read, has a bad PFN, no row, or a
-    page that is none of the units.
+    page that is none of the folios.
     """
 
     def __init__(
-        self, path: Path | str, units: int, *, first_pfn: int | None = None, order: int = 0
+        self, path: Path | str, folios: int, *, first_pfn: int | None = None, order: int = 0
     ) -> None:
         self.path = Path(path)
-        self._units = units
+        self._folios = folios
         self._first_pfn = first_pfn
         self._order = np.uint64(order)
-        self._met = PageUnits()
+        self._met = PageFolios()
         self.rows = 0
-        self.counts = np.zeros(units, np.int64)
-        """Rows of each unit in the whole log."""
+        self.counts = np.zeros(folios, np.int64)
+        """Rows of each folio in the whole log."""
         self.kept: Rows | None = None
         """All rows; None where they are too many to keep."""
         self._go_through()
 
     def _go_through(self) -> None:
         """Count the rows, and keep them while they are not too many."""
-        bytes_of = np.zeros(self._units, np.uint8)
+        bytes_of = np.zeros(self._folios, np.uint8)
         kept = np.empty(0, np.int32)
         with _opened(self.path) as log:
             for piece in self._pieces(log):
@@ -85,28 +85,28 @@ class LogRows:
                 raise InputError(
                     f"{self.path}: row {log.ragged[0]}: has not as many columns as the header"
                 )
-            yield self._units_of(chunk)
+            yield self._folios_of(chunk)
 
-    def _units_of(self, chunk: Chunk) -> Rows:
+    def _folios_of(self, chunk: Chunk) -> Rows:
         if "pfn" in chunk.bad:
             row = chunk.first_row + int(np.argmax(chunk.bad["pfn"]))
             raise InputError(f"{self.path}: row {row}, column pfn: missing, or not a number")
         pfn = chunk.columns["pfn"]
         if self._first_pfn is None:
-            units = self._met.of(pfn >> self._order)
-            if self._met.count > self._units:
+            folios = self._met.of(pfn >> self._order)
+            if self._met.count > self._folios:
                 raise InputError(
-                    f"{self.path}: touches more than the region's {self._units} units"
+                    f"{self.path}: touches more than the region's {self._folios} folios"
                 )
-            return units
-        units = np.empty(len(pfn), np.int32)
-        at = _place(pfn, self._first_pfn, int(self._order), self._units, units)
+            return folios
+        folios = np.empty(len(pfn), np.int32)
+        at = _place(pfn, self._first_pfn, int(self._order), self._folios, folios)
         if at < len(pfn):
             raise InputError(
                 f"{self.path}: row {chunk.first_row + at}, column pfn: "
-                f"{pfn[at]}: not in the region's {self._units} units from {self._first_pfn}"
+                f"{pfn[at]}: not in the region's {self._folios} folios from {self._first_pfn}"
             )
-        return units
+        return folios
 
 
 def _opened(path: Path) -> AbstractContextManager[Log]:
@@ -206,7 +206,7 @@ def _longer(rows: Rows, count: int, room: int) -> Rows:
 
 
 def _tally(rows: Rows, bytes_of: npt.NDArray[np.uint8], counts: npt.NDArray[np.int64]) -> None:
-    """Count the rows of each unit: the count's last byte in an array of its own.
+    """Count the rows of each folio: the count's last byte in an array of its own.
 
     Most rows so touch an array that the caches hold, where the counts are too many for them.
     """
@@ -214,32 +214,32 @@ def _tally(rows: Rows, bytes_of: npt.NDArray[np.uint8], counts: npt.NDArray[np.i
     byte: cython.p_uchar = u8(bytes_of)
     count: cython.p_long = i64(counts)
     length: cython.long = len(rows)
-    unit: cython.long
+    folio: cython.long
     i: cython.long
     with cython.nogil:
         for i in range(length):
-            unit = row[i]
-            if byte[unit] == 255:
-                byte[unit] = 0
-                count[unit] += 256
+            folio = row[i]
+            if byte[folio] == 255:
+                byte[folio] = 0
+                count[folio] += 256
             else:
-                byte[unit] += 1
+                byte[folio] += 1
 
 
 def _place(
     pfns: npt.NDArray[np.uint64],
     first_pfn: cython.ulong,
     order: cython.ulong,
-    units: cython.ulong,
+    folios: cython.ulong,
     out: Rows,
 ) -> int:
-    """Write the unit of each row's PFN, up to the first row of no unit: which one that is."""
+    """Write the folio of each row's PFN, up to the first row of no folio: which one that is."""
     pfn: cython.p_ulong = u64(pfns)
-    unit: cython.p_int = i32(out)
+    folio: cython.p_int = i32(out)
     rows: cython.long = len(pfns)
     i: cython.long = 0
     with cython.nogil:
-        while i < rows and pfn[i] >= first_pfn and (pfn[i] - first_pfn) >> order < units:
-            unit[i] = (pfn[i] - first_pfn) >> order
+        while i < rows and pfn[i] >= first_pfn and (pfn[i] - first_pfn) >> order < folios:
+            folio[i] = (pfn[i] - first_pfn) >> order
             i += 1
     return i

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pghot.workloads.log_rows import LogRows, Rows, window
 from pghot.workloads.row_nodes import RowNodes
-from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Nids, Units
+from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches, Nids
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f64, i32, i64, u64
@@ -32,26 +32,26 @@ class LoggedStream:
     does not has no access after `end_clock`, and goes on as if at its last row.
     """
 
-    def __init__(self, rows: LogRows, units: int, *, wraps: bool = True) -> None:
-        self.units = units
+    def __init__(self, rows: LogRows, folios: int, *, wraps: bool = True) -> None:
+        self.folios = folios
         self.end_clock = NEVER if wraps else float(rows.rows)
         self._share = rows.counts / rows.rows
         self._window = window(rows, wraps=wraps)
-        self._nodes = RowNodes(units, self._window)
-        self._last = np.zeros(units, np.int64)
-        """Number of each unit's last row of those noted; 0 where there is none."""
-        self._marked = np.zeros(-(-units // 64), np.uint64)
+        self._nodes = RowNodes(folios, self._window)
+        self._last = np.zeros(folios, np.int64)
+        """Number of each folio's last row of those noted; 0 where there is none."""
+        self._marked = np.zeros(-(-folios // 64), np.uint64)
         self._marks = 0
         self._noted = 0
         self._touched: list[MarkedTouches] = []
 
     def place(self, nid: Nids) -> None:
-        """Take note of the node of every unit (`Stream`)."""
+        """Take note of the node of every folio (`Stream`)."""
         self._nodes.place(nid)
 
-    def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:  # noqa: ARG002
-        """Take note that units are on `to_nid` now (`Stream`)."""
-        self._nodes.moved(units, to_nid)
+    def moved(self, folios: Folios, from_nid: Nids, to_nid: int) -> None:  # noqa: ARG002
+        """Take note that folios are on `to_nid` now (`Stream`)."""
+        self._nodes.moved(folios, to_nid)
 
     def shares(self, start: float, end: float) -> npt.NDArray[np.float64]:
         """Count the rows in (start, end], a row under way by its part.
@@ -72,18 +72,18 @@ class LoggedStream:
         spent[self._nodes.of(last)] -= last - end
         return spent / (end - start)
 
-    def mark(self, units: Units, clock: float) -> None:
-        """Have the next access of each unit after `clock` noticed (`Stream`)."""
+    def mark(self, folios: Folios, clock: float) -> None:
+        """Have the next access of each folio after `clock` noticed (`Stream`)."""
         self._note(floor(clock))
-        self._marks += _set_marks(self._marked, np.ascontiguousarray(units))
+        self._marks += _set_marks(self._marked, np.ascontiguousarray(folios))
 
-    def unmark(self, units: Units) -> None:
+    def unmark(self, folios: Folios) -> None:
         """Notice the next access of these no longer (`Stream`)."""
         if self._marks:
-            self._marks -= _clear_marks(self._marked, np.ascontiguousarray(units))
+            self._marks -= _clear_marks(self._marked, np.ascontiguousarray(folios))
 
     def advance(self, start: float, end: float) -> MarkedTouches:
-        """The marked units that the rows up to `end` take (`Stream`)."""
+        """The marked folios that the rows up to `end` take (`Stream`)."""
         self._window.forget(min(floor(start), self._noted))
         self._note(floor(end))
         pieces = self._touched or [_NONE]
@@ -101,10 +101,10 @@ class LoggedStream:
         self._noted += len(rows)
         self._marks -= found
         if found:
-            self._touched.append(MarkedTouches(touched.units[:found], touched.clocks[:found]))
+            self._touched.append(MarkedTouches(touched.folios[:found], touched.clocks[:found]))
 
-    def draw(self, clocks: Clocks) -> Units:
-        """The unit of the row that takes each clock (`Stream`)."""
+    def draw(self, clocks: Clocks) -> Folios:
+        """The folio of the row that takes each clock (`Stream`)."""
         number = np.ceil(np.clip(clocks, 1, self.end_clock)).astype(np.int64)
         if not len(number):
             return number
@@ -112,13 +112,13 @@ class LoggedStream:
         rows = self._window.between(first, int(number.max()))
         return rows[number - first].astype(np.int64)
 
-    def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Which units had a row after `since`, up to `clock` (`Stream`)."""
+    def seen(self, folios: Folios, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
+        """Which folios had a row after `since`, up to `clock` (`Stream`)."""
         self._note(floor(clock))
-        return self._last[units] > since
+        return self._last[folios] > since
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """The share of each unit in the whole log (`Stream`)."""
+        """The share of each folio in the whole log (`Stream`)."""
         return self._share.copy()
 
     def next_change(self) -> float:
@@ -136,7 +136,7 @@ def _go_through(
     marked: npt.NDArray[np.uint64],
     touched: MarkedTouches,
 ) -> int:
-    """Note each row as its unit's last, take marks off: how many units were marked.
+    """Note each row as its folio's last, take marks off: how many folios were marked.
 
     `before` is the number of the row before the first.  Marks are bits: a cache holds
     them all, and the numbers of last rows are written only, never waited for.
@@ -144,53 +144,53 @@ def _go_through(
     row: cython.p_int = i32(rows)
     last_of: cython.p_long = i64(last)
     bits: cython.p_ulong = u64(marked)
-    units: cython.p_long = i64(touched.units)
+    folios: cython.p_long = i64(touched.folios)
     clocks: cython.p_double = f64(touched.clocks)
     length: cython.long = len(rows)
     found: cython.long = 0
-    unit: cython.ulong
+    folio: cython.ulong
     i: cython.long
     with cython.nogil:
         for i in range(length):
-            unit = row[i]
-            if bits[unit >> 6] >> (unit & 63) & 1:
-                bits[unit >> 6] ^= cython.cast(cython.ulong, 1) << (unit & 63)
-                units[found] = unit
+            folio = row[i]
+            if bits[folio >> 6] >> (folio & 63) & 1:
+                bits[folio >> 6] ^= cython.cast(cython.ulong, 1) << (folio & 63)
+                folios[found] = folio
                 clocks[found] = before + i + 1
                 found += 1
-            last_of[unit] = before + i + 1
+            last_of[folio] = before + i + 1
     return found
 
 
-def _set_marks(marked: npt.NDArray[np.uint64], units: Units) -> int:
-    """Mark units: how many were not marked yet."""
+def _set_marks(marked: npt.NDArray[np.uint64], folios: Folios) -> int:
+    """Mark folios: how many were not marked yet."""
     bits: cython.p_ulong = u64(marked)
-    unit: cython.p_long = i64(units)
-    count: cython.long = len(units)
+    folio: cython.p_long = i64(folios)
+    count: cython.long = len(folios)
     fresh: cython.long = 0
     bit: cython.ulong
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            bit = cython.cast(cython.ulong, 1) << (unit[i] & 63)
-            if not bits[unit[i] >> 6] & bit:
-                bits[unit[i] >> 6] |= bit
+            bit = cython.cast(cython.ulong, 1) << (folio[i] & 63)
+            if not bits[folio[i] >> 6] & bit:
+                bits[folio[i] >> 6] |= bit
                 fresh += 1
     return fresh
 
 
-def _clear_marks(marked: npt.NDArray[np.uint64], units: Units) -> int:
+def _clear_marks(marked: npt.NDArray[np.uint64], folios: Folios) -> int:
     """Take marks off: how many there were."""
     bits: cython.p_ulong = u64(marked)
-    unit: cython.p_long = i64(units)
-    count: cython.long = len(units)
+    folio: cython.p_long = i64(folios)
+    count: cython.long = len(folios)
     taken: cython.long = 0
     bit: cython.ulong
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            bit = cython.cast(cython.ulong, 1) << (unit[i] & 63)
-            if bits[unit[i] >> 6] & bit:
-                bits[unit[i] >> 6] ^= bit
+            bit = cython.cast(cython.ulong, 1) << (folio[i] & 63)
+            if bits[folio[i] >> 6] & bit:
+                bits[folio[i] >> 6] ^= bit
                 taken += 1
     return taken

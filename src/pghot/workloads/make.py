@@ -14,22 +14,22 @@ from pghot.workloads.stream import Stream
 __all__ = ["KINDS", "make_stream", "scaled"]
 
 MOST_UNITS = 1 << 31
-"""Units are numbered in 32 bits where there are many of them."""
+"""Folios are numbered in 32 bits where there are many of them."""
 
 _COUNTS_OF_ACCESSES = ("move_every", "accesses")
 
 
 def make_stream(
-    kind: str, units: int, options: Mapping[str, Any], rng: np.random.Generator
+    kind: str, folios: int, options: Mapping[str, Any], rng: np.random.Generator
 ) -> Stream:
-    """Make a stream over `units` units; all that is random in it comes from `rng`.
+    """Make a stream over `folios` folios; all that is random in it comes from `rng`.
 
     InputError, one line, for a kind that is not in `KINDS`, an option that it does not
     have, or a value that is none.
     """
-    if not 0 < units < MOST_UNITS:
-        raise InputError(f"stream {kind}: {units} units: wants 1 to {MOST_UNITS - 1}")
-    return parse(kind, options).stream(units, rng)
+    if not 0 < folios < MOST_UNITS:
+        raise InputError(f"stream {kind}: {folios} folios: wants 1 to {MOST_UNITS - 1}")
+    return parse(kind, options).stream(folios, rng)
 
 
 def scaled(options: Mapping[str, Any], scale: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.workloads.stream import Nids, Units
+from pghot.workloads.stream import Folios, Nids
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i16, i64
@@ -36,7 +36,7 @@ class NodeCounts:
         self.total: Counts = self._blocks.sum(axis=0)
         """Places by node id."""
 
-    def moved(self, places: Units, to_nid: int) -> None:
+    def moved(self, places: Folios, to_nid: int) -> None:
         """Take note that places are on `to_nid` now."""
         missing = to_nid + 1 - self._blocks.shape[1]
         if missing > 0:
@@ -76,7 +76,7 @@ def _count_blocks(nid: Nids, blocks: Counts) -> None:
             counts[(place >> _SHIFT) * width + node[place]] += 1
 
 
-def _move(nid: Nids, blocks: Counts, places: Units, to_nid: cython.short) -> None:
+def _move(nid: Nids, blocks: Counts, places: Folios, to_nid: cython.short) -> None:
     """Move places, and what counts them."""
     node: cython.p_short = i16(nid)
     counts: cython.p_long = i64(blocks.reshape(-1))

@@ -44,18 +44,18 @@ class KeyValueStore(NamedTuple):
     s: float = 0.99
     value_bytes: int = 512
     index_bytes: int = 64
-    unit_bytes: int = 4096
+    folio_bytes: int = 4096
 
 
-def key_value(units: int, store: KeyValueStore, rng: np.random.Generator) -> WeightTable:
+def key_value(folios: int, store: KeyValueStore, rng: np.random.Generator) -> WeightTable:
     """The weights of a store with as many keys as fit; InputError where none does."""
-    keys = units * store.unit_bytes // (store.index_bytes + store.value_bytes)
-    index = _units_for(keys * store.index_bytes, store.unit_bytes)
-    keys = min(keys, (units - index) * store.unit_bytes // store.value_bytes)
+    keys = folios * store.folio_bytes // (store.index_bytes + store.value_bytes)
+    index = _folios_for(keys * store.index_bytes, store.folio_bytes)
+    keys = min(keys, (folios - index) * store.folio_bytes // store.value_bytes)
     _check_count("keys", keys)
     slab_at = np.arange(keys, dtype=np.int32)
     rng.shuffle(slab_at)
-    weights = np.zeros(units)
+    weights = np.zeros(folios)
     lines = -(-store.value_bytes // CACHE_LINE)
     index_lines = -(-store.index_bytes // CACHE_LINE)
     for first in range(0, keys, _SOME):
@@ -63,7 +63,7 @@ def key_value(units: int, store: KeyValueStore, rng: np.random.Generator) -> Wei
         bucket = rng.integers(0, index, len(gets))
         weights[:index] += np.bincount(bucket, gets * index_lines, index)
         at = slab_at[first : first + _SOME] * np.int64(store.value_bytes)
-        _lay_out(weights[index:], at, store.value_bytes, gets * lines, store.unit_bytes)
+        _lay_out(weights[index:], at, store.value_bytes, gets * lines, store.folio_bytes)
     return WeightTable(weights)
 
 
@@ -80,11 +80,11 @@ class Graph(NamedTuple):
     exponent: float = 2.5
     vertex_bytes: int = 64
     edge_bytes: int = 8
-    unit_bytes: int = 4096
+    folio_bytes: int = 4096
     sorted_by_degree: bool = False
 
 
-def traversal(units: int, graph: Graph, rng: np.random.Generator) -> WeightTable:
+def traversal(folios: int, graph: Graph, rng: np.random.Generator) -> WeightTable:
     """The weights of a traversal of a graph with as many vertices as fit.
 
     It comes to a vertex along an edge, so in proportion to degree.  A visit reads the
@@ -92,16 +92,16 @@ def traversal(units: int, graph: Graph, rng: np.random.Generator) -> WeightTable
     that an edge leads to, to see whether it has been visited.
     """
     per_vertex = graph.vertex_bytes + graph.degree * graph.edge_bytes
-    vertices = int(units * graph.unit_bytes / per_vertex)
-    head = _units_for(vertices * graph.vertex_bytes, graph.unit_bytes)
-    _check_count("vertices", vertices if head < units else 0)
+    vertices = int(folios * graph.folio_bytes / per_vertex)
+    head = _folios_for(vertices * graph.vertex_bytes, graph.folio_bytes)
+    _check_count("vertices", vertices if head < folios else 0)
     degrees = power_law(vertices, graph.degree, graph.exponent, rng)
     if graph.sorted_by_degree:
         degrees = np.sort(degrees)[::-1].copy()
-    weights = np.zeros(units)
+    weights = np.zeros(folios)
     edges = float(degrees.sum(dtype=np.float64))
     # The lists fill what is left: their bytes an edge are about `edge_bytes`.
-    bytes_an_edge = (units - head) * graph.unit_bytes / edges
+    bytes_an_edge = (folios - head) * graph.folio_bytes / edges
     total = squares = 0.0
     for first in range(0, vertices, _SOME):
         some = degrees[first : first + _SOME]
@@ -109,7 +109,7 @@ def traversal(units: int, graph: Graph, rng: np.random.Generator) -> WeightTable
     visited_degree = squares / total  # of a vertex come to along an edge
     _lay_out_graph(
         weights, head, degrees, total, 1 + visited_degree, bytes_an_edge,
-        graph.edge_bytes / CACHE_LINE, graph.vertex_bytes, graph.unit_bytes,
+        graph.edge_bytes / CACHE_LINE, graph.vertex_bytes, graph.folio_bytes,
     )  # fmt: skip
     return WeightTable(weights)
 
@@ -130,8 +130,8 @@ def power_law(count: int, mean: float, exponent: float, rng: np.random.Generator
     return degrees
 
 
-def _units_for(size: int, unit_bytes: int) -> int:
-    return -(-size // unit_bytes)
+def _folios_for(size: int, folio_bytes: int) -> int:
+    return -(-size // folio_bytes)
 
 
 def _check_count(what: str, count: int) -> None:
@@ -147,29 +147,29 @@ def _check_count(what: str, count: int) -> None:
 @cython.exceptval(check=False)
 def _spread(
     weights: cython.p_double,
-    units: cython.long,
+    folios: cython.long,
     first: cython.double,
     size: cython.double,
     weight: cython.double,
-    unit_bytes: cython.long,
+    folio_bytes: cython.long,
 ) -> cython.void:
-    """Add an object's weight to the units it lies in, to each by its part.
+    """Add an object's weight to the folios it lies in, to each by its part.
 
-    `first` is a byte of the first unit or later; the last unit takes what lies beyond.
+    `first` is a byte of the first folio or later; the last folio takes what lies beyond.
     """
     end: cython.double = first + size
     boundary: cython.double
-    unit: cython.long = cython.cast(cython.long, first / unit_bytes)
-    if unit * cython.cast(cython.double, unit_bytes) > first:  # the quotient was rounded up
-        unit -= 1
+    folio: cython.long = cython.cast(cython.long, first / folio_bytes)
+    if folio * cython.cast(cython.double, folio_bytes) > first:  # the quotient was rounded up
+        folio -= 1
     while True:
-        boundary = (unit + 1.0) * unit_bytes
-        if end <= boundary or unit >= units - 1:
-            weights[min(unit, units - 1)] += weight * (end - first) / size
+        boundary = (folio + 1.0) * folio_bytes
+        if end <= boundary or folio >= folios - 1:
+            weights[min(folio, folios - 1)] += weight * (end - first) / size
             break
-        weights[unit] += weight * (boundary - first) / size
+        weights[folio] += weight * (boundary - first) / size
         first = boundary
-        unit += 1
+        folio += 1
 
 
 def _lay_out(
@@ -177,18 +177,18 @@ def _lay_out(
     at: npt.NDArray[np.int64],
     size: cython.long,
     object_weights: Weights,
-    unit_bytes: cython.long,
+    folio_bytes: cython.long,
 ) -> None:
-    """Add objects of one size, each at byte `at` of the units."""
+    """Add objects of one size, each at byte `at` of the folios."""
     weights: cython.p_double = f64(slabs)
-    units: cython.long = len(slabs)
+    folios: cython.long = len(slabs)
     first: cython.p_long = i64(at)
     weight: cython.p_double = f64(object_weights)
     objects: cython.long = len(at)
     i: cython.long
     with cython.nogil:
         for i in range(objects):
-            _spread(weights, units, first[i], size, weight[i], unit_bytes)
+            _spread(weights, folios, first[i], size, weight[i], folio_bytes)
 
 
 def _added(values: Degrees, to: cython.double) -> float:
@@ -211,15 +211,15 @@ def _lay_out_graph(
     bytes_an_edge: cython.double,
     lines_an_edge: cython.double,
     vertex_bytes: cython.long,
-    unit_bytes: cython.long,
+    folio_bytes: cython.long,
 ) -> None:
-    """Add records to the first `head` units and edge lists to the rest, vertex by vertex.
+    """Add records to the first `head` folios and edge lists to the rest, vertex by vertex.
 
     `total` of the degrees; `record_accesses` that a visit brings.
     """
     records: cython.p_double = f64(weights)
     lists: cython.p_double = f64(weights[head:])
-    units: cython.long = len(weights) - head
+    folios: cython.long = len(weights) - head
     degree: cython.p_float = f32(degrees)
     vertices: cython.long = len(degrees)
     at: cython.double = 0.0
@@ -232,6 +232,6 @@ def _lay_out_graph(
             d = degree[i]
             visits = d / total
             record = cython.cast(cython.double, i) * vertex_bytes
-            _spread(records, head, record, vertex_bytes, visits * record_accesses, unit_bytes)
-            _spread(lists, units, at, d * bytes_an_edge, visits * d * lines_an_edge, unit_bytes)
+            _spread(records, head, record, vertex_bytes, visits * record_accesses, folio_bytes)
+            _spread(lists, folios, at, d * bytes_an_edge, visits * d * lines_an_edge, folio_bytes)
             at += d * bytes_an_edge

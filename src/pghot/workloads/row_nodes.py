@@ -1,4 +1,4 @@
-"""How many rows of a log go to which node, as their units are placed now."""
+"""How many rows of a log go to which node, as their folios are placed now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.workloads.log_rows import LogWindow, Rows
-from pghot.workloads.stream import Nids, Units
+from pghot.workloads.stream import Folios, Nids
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i32, i64, u8
@@ -23,31 +23,31 @@ Counts = npt.NDArray[np.int64]
 
 
 class RowNodes:
-    """The node of each unit, and counts of a window's rows by node.
+    """The node of each folio, and counts of a window's rows by node.
 
     The rows of a step are asked for as foreseen and again as they came.  Both begin at the
-    same row, so the second count goes on from the first, unless units have moved.
+    same row, so the second count goes on from the first, unless folios have moved.
     """
 
-    def __init__(self, units: int, window: LogWindow) -> None:
+    def __init__(self, folios: int, window: LogWindow) -> None:
         self._window = window
-        self._nid: npt.NDArray[Any] = np.zeros(units, np.uint8)
+        self._nid: npt.NDArray[Any] = np.zeros(folios, np.uint8)
         self._nodes = 1
         self._first = self._last = 0
         self._counts: Counts = np.zeros(1, np.int64)
 
     def place(self, nid: Nids) -> None:
-        """Take the node of every unit."""
+        """Take the node of every folio."""
         self._nodes = int(nid.max()) + 1
         self._nid = nid.astype(np.uint8 if self._nodes <= BYTE_IDS else np.int16)
         self._first = 0
 
-    def moved(self, units: Units, to_nid: int) -> None:
-        """Take note that units are on `to_nid` now."""
+    def moved(self, folios: Folios, to_nid: int) -> None:
+        """Take note that folios are on `to_nid` now."""
         self._nodes = max(self._nodes, to_nid + 1)
         if self._nodes > BYTE_IDS:
             self._nid = self._nid.astype(np.int16, copy=False)
-        self._nid[units] = to_nid
+        self._nid[folios] = to_nid
         self._first = 0
 
     def of(self, row: int) -> int:
@@ -75,7 +75,7 @@ class RowNodes:
 
 
 def _count(rows: Rows, nid: npt.NDArray[np.uint8], counts: Counts) -> None:
-    """Count rows by the node of their unit, four at a time: a count waits for the one before."""
+    """Count rows by the node of their folio, four at a time: a count waits for the one before."""
     row: cython.p_int = i32(rows)
     node: cython.p_uchar = u8(nid)
     count: cython.p_long = i64(counts.reshape(-1))

@@ -1,6 +1,6 @@
-"""Weights of units as programs spread their accesses: uniform, Zipf, hot and cold.
+"""Weights of folios as programs spread their accesses: uniform, Zipf, hot and cold.
 
-All sizes are in units; weights are relative, `table.Table` scales them.
+All sizes are in folios; weights are relative, `table.Table` scales them.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pghot.workloads.stream import NEVER, Units
+from pghot.workloads.stream import NEVER, Folios
 from pghot.workloads.table import Phase, Weights, WeightTable
 
 
-def uniform(units: int) -> WeightTable:
-    """Every unit as often as any other."""
-    return WeightTable(np.ones(units))
+def uniform(folios: int) -> WeightTable:
+    """Every folio as often as any other."""
+    return WeightTable(np.ones(folios))
 
 
 def zipf_weights(count: int, s: float, first: int = 1) -> Weights:
@@ -24,38 +24,38 @@ def zipf_weights(count: int, s: float, first: int = 1) -> Weights:
     return weights
 
 
-def zipf(units: int, s: float, rng: np.random.Generator | None = None) -> WeightTable:
-    """Popularity falls with rank**-s; ranks are permuted over the units, or are the units."""
-    return WeightTable(zipf_weights(units, s), None if rng is None else rng.permutation(units))
+def zipf(folios: int, s: float, rng: np.random.Generator | None = None) -> WeightTable:
+    """Popularity falls with rank**-s; ranks are permuted over the folios, or are the folios."""
+    return WeightTable(zipf_weights(folios, s), None if rng is None else rng.permutation(folios))
 
 
-def hot_units(units: int, hot_share: float) -> int:
-    """How many units are hot: one at the least."""
-    return min(max(round(units * hot_share), 1), units)
+def hot_folios(folios: int, hot_share: float) -> int:
+    """How many folios are hot: one at the least."""
+    return min(max(round(folios * hot_share), 1), folios)
 
 
 def hot_cold(
-    units: int,
+    folios: int,
     hot_share: float,
     hot_accesses: float,
     *,
     everywhere: bool = False,
-    order: Units | None = None,
+    order: Folios | None = None,
 ) -> WeightTable:
-    """Have `hot_share` of the units, the hot set, take `hot_accesses` of the accesses.
+    """Have `hot_share` of the folios, the hot set, take `hot_accesses` of the accesses.
 
-    The other accesses go to the other units, or, with `everywhere`, to all of them (as in
-    GUPS with a hot set).  The hot set comes first in `order`.  Where all units are hot,
+    The other accesses go to the other folios, or, with `everywhere`, to all of them (as in
+    GUPS with a hot set).  The hot set comes first in `order`.  Where all folios are hot,
     all are alike.
     """
-    hot = hot_units(units, hot_share)
-    weights = np.zeros(units)
-    if everywhere or hot == units:
-        weights += (1 - hot_accesses) / units
+    hot = hot_folios(folios, hot_share)
+    weights = np.zeros(folios)
+    if everywhere or hot == folios:
+        weights += (1 - hot_accesses) / folios
         weights[:hot] += hot_accesses / hot
     else:
         weights[:hot] = hot_accesses / hot
-        weights[hot:] = (1 - hot_accesses) / (units - hot)
+        weights[hot:] = (1 - hot_accesses) / (folios - hot)
     return WeightTable(weights, order)
 
 
@@ -64,7 +64,7 @@ def moving(table: WeightTable, every: float, by: int) -> Iterator[Phase]:
     shift = 0
     while True:
         yield Phase(every, table, shift)
-        shift = (shift + by) % table.units
+        shift = (shift + by) % table.folios
 
 
 def steady(table: WeightTable) -> Iterator[Phase]:
@@ -72,6 +72,6 @@ def steady(table: WeightTable) -> Iterator[Phase]:
     yield Phase(NEVER, table)
 
 
-def once_around(units: int, rng: np.random.Generator) -> Units:
-    """The units in order, from one drawn at random: where a set in one piece begins."""
-    return np.roll(np.arange(units), -int(rng.integers(units)))
+def once_around(folios: int, rng: np.random.Generator) -> Folios:
+    """The folios in order, from one drawn at random: where a set in one piece begins."""
+    return np.roll(np.arange(folios), -int(rng.integers(folios)))

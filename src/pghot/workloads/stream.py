@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Units = npt.NDArray[np.int64]
+Folios = npt.NDArray[np.int64]
 Clocks = npt.NDArray[np.float64]
 Nids = npt.NDArray[np.int16]
 
@@ -15,14 +15,14 @@ NEVER = float("inf")
 
 
 class MarkedTouches(NamedTuple):
-    """Marked units in the order of their first access, and the clock of each."""
+    """Marked folios in the order of their first access, and the clock of each."""
 
-    units: Units
+    folios: Folios
     clocks: Clocks
 
 
 class Stream(Protocol):
-    """Accesses to one region, whose folios are its units `0 .. units - 1`.
+    """Accesses to one region, whose folios are `0 .. folios - 1`.
 
     A clock is a number of accesses since the stream began, of all its threads together;
     it is real-valued: accesses of independent threads arrive as a Poisson process in it
@@ -30,41 +30,41 @@ class Stream(Protocol):
     Nothing is drawn but from the generator that the stream was made with.
     """
 
-    units: int
+    folios: int
 
     end_clock: float
     """Clock after which there are no accesses; NEVER where they go on."""
 
     def place(self, nid: Nids) -> None:
-        """Take note of the node of every unit; the array is the caller's and may change."""
+        """Take note of the node of every folio; the array is the caller's and may change."""
 
-    def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:
-        """Take note that units are on `to_nid` now; `from_nid` is of each."""
+    def moved(self, folios: Folios, from_nid: Nids, to_nid: int) -> None:
+        """Take note that folios are on `to_nid` now; `from_nid` is of each."""
 
     def shares(self, start: float, end: float) -> npt.NDArray[np.float64]:
-        """Share of the accesses in (start, end] by node id, as units are placed now.
+        """Share of the accesses in (start, end] by node id, as folios are placed now.
 
         Shape: (largest node id so far + 1,); sums to 1.  Expected value where the stream is
         random; exact where it is not, an access under way at either end by its part.
         """
 
-    def mark(self, units: Units, clock: float) -> None:
-        """Have the next access of each unit after `clock` noticed; marked ones stay so."""
+    def mark(self, folios: Folios, clock: float) -> None:
+        """Have the next access of each folio after `clock` noticed; marked ones stay so."""
 
-    def unmark(self, units: Units) -> None:
+    def unmark(self, folios: Folios) -> None:
         """Notice the next access of these no longer."""
 
     def advance(self, start: float, end: float) -> MarkedTouches:
-        """Let the clock go from `start` to `end`; give, and unmark, marked units touched."""
+        """Let the clock go from `start` to `end`; give, and unmark, marked folios touched."""
 
-    def draw(self, clocks: Clocks) -> Units:
-        """The unit that the access at each clock takes (what a sampler sees)."""
+    def draw(self, clocks: Clocks) -> Folios:
+        """The folio that the access at each clock takes (what a sampler sees)."""
 
-    def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Which units were accessed between the clock `since` of each and `clock`."""
+    def seen(self, folios: Folios, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
+        """Which folios were accessed between the clock `since` of each and `clock`."""
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """Share of each unit in the accesses to come, as far as the present phase goes."""
+        """Share of each folio in the accesses to come, as far as the present phase goes."""
 
     def next_change(self) -> float:
         """Clock at which the weights next change; NEVER where they do not."""

@@ -1,4 +1,4 @@
-"""How the accesses of a random stream spread over units, ready to be looked up and drawn."""
+"""How the accesses of a random stream spread over folios, ready to be looked up and drawn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.workloads.stream import Units
+from pghot.workloads.stream import Folios
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f64, i64
@@ -27,7 +27,7 @@ def quantised(weights: Weights) -> Weights:
 
     A weight is off by a few quanta at most; one below a quantum becomes 0.  Sums of such
     weights are exact in 64-bit floats: shares that are kept by adding and subtracting
-    units equal those that are added up anew.  ValueError where a weight is negative or
+    folios equal those that are added up anew.  ValueError where a weight is negative or
     infinite or none is positive.
     """
     total = float(weights.sum())
@@ -42,52 +42,52 @@ def quantised(weights: Weights) -> Weights:
 
 
 class WeightTable:
-    """Weights by position, and the unit at each position.
+    """Weights by position, and the folio at each position.
 
-    `order` is a permutation of the units, None where positions are units.  With a shift,
-    a unit takes the weight that is `shift` positions before its own: hot sets move by it.
+    `order` is a permutation of the folios, None where positions are folios.  With a shift,
+    a folio takes the weight that is `shift` positions before its own: hot sets move by it.
     """
 
-    def __init__(self, weights: Weights, order: Units | None = None) -> None:
+    def __init__(self, weights: Weights, order: Folios | None = None) -> None:
         self.weights = quantised(weights)
-        self.units = len(weights)
+        self.folios = len(weights)
         self._order = order
 
     @cached_property
-    def _place(self) -> Units | None:
+    def _place(self) -> Folios | None:
         if self._order is None:
             return None
         place = np.empty_like(self._order)
-        place[self._order] = np.arange(self.units)
+        place[self._order] = np.arange(self.folios)
         return place
 
     @cached_property
     def is_uniform(self) -> bool:
-        """Whether all units have the same weight, but for what quanta cannot divide."""
+        """Whether all folios have the same weight, but for what quanta cannot divide."""
         return bool(np.ptp(self.weights) <= 2 * QUANTUM)
 
     @cached_property
-    def _alias(self) -> tuple[Weights, Units]:
+    def _alias(self) -> tuple[Weights, Folios]:
         return alias_table(self.weights)
 
-    def by_unit(self, shift: int = 0) -> Weights:
-        """The weight of every unit; an array of the caller's."""
+    def by_folio(self, shift: int = 0) -> Weights:
+        """The weight of every folio; an array of the caller's."""
         shifted = np.roll(self.weights, shift)
         return shifted if self._place is None else shifted[self._place]
 
-    def of(self, units: Units, shift: int = 0) -> Weights:
-        """The weight of some units."""
-        place = units if self._place is None else self._place[units]
-        return self.weights[(place - shift) % self.units]
+    def of(self, folios: Folios, shift: int = 0) -> Weights:
+        """The weight of some folios."""
+        place = folios if self._place is None else self._place[folios]
+        return self.weights[(place - shift) % self.folios]
 
-    def draw(self, count: int, rng: np.random.Generator, shift: int = 0) -> Units:
-        """Draw units by their weights, independently of each other."""
-        places = rng.integers(0, self.units, count)
+    def draw(self, count: int, rng: np.random.Generator, shift: int = 0) -> Folios:
+        """Draw folios by their weights, independently of each other."""
+        places = rng.integers(0, self.folios, count)
         if self.is_uniform:
             return places
         places = choose(*self._alias, places, rng.random(count))
         if shift:
-            places = (places + shift) % self.units
+            places = (places + shift) % self.folios
         return places if self._order is None else self._order[places]
 
 
@@ -99,7 +99,7 @@ class Phase(NamedTuple):
     shift: int = 0
 
 
-def alias_table(weights: Weights) -> tuple[Weights, Units]:
+def alias_table(weights: Weights) -> tuple[Weights, Folios]:
     """Give, by place, how probably a draw of it stands, and what it becomes otherwise.
 
     A. J. Walker, "An efficient method for generating discrete random variables with general
@@ -117,14 +117,18 @@ def alias_table(weights: Weights) -> tuple[Weights, Units]:
     return keep, other
 
 
-def choose(keep: Weights, other: Units, places: Units, chances: npt.NDArray[np.float64]) -> Units:
+def choose(
+    keep: Weights, other: Folios, places: Folios, chances: npt.NDArray[np.float64]
+) -> Folios:
     """Each drawn place, or the other one that it stands in for."""
     chosen = np.empty(len(places), np.int64)
     _choose(keep, other, places, chances, chosen)
     return chosen
 
 
-def _share_out(keep: Weights, other: Units, small: Units, large: Units, emptied: Units) -> None:
+def _share_out(
+    keep: Weights, other: Folios, small: Folios, large: Folios, emptied: Folios
+) -> None:
     """Fill each place that has less than its part from one that has more.
 
     `emptied` has room for every place.
@@ -165,7 +169,7 @@ def _share_out(keep: Weights, other: Units, small: Units, large: Units, emptied:
 
 
 def _choose(
-    keep: Weights, other: Units, places: Units, chances: npt.NDArray[np.float64], chosen: Units
+    keep: Weights, other: Folios, places: Folios, chances: npt.NDArray[np.float64], chosen: Folios
 ) -> None:
     """Write each drawn place, or the other one that it stands in for."""
     kept: cython.p_double = f64(keep)

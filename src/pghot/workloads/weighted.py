@@ -1,4 +1,4 @@
-"""Random streams: each access takes a unit by its weight, whatever came before."""
+"""Random streams: each access takes a folio by its weight, whatever came before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.workloads.calendar import Calendar
-from pghot.workloads.stream import NEVER, Clocks, MarkedTouches, Nids, Units
+from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches, Nids
 from pghot.workloads.table import Phase, Weights, WeightTable
 
 
@@ -21,22 +21,22 @@ class _Past(NamedTuple):
 
 
 class _Marks:
-    """Units whose next access is noticed; made when the first is marked, for many never are."""
+    """Folios whose next access is noticed; made when the first is marked, for many never are."""
 
-    def __init__(self, units: int) -> None:
-        self.calendar = Calendar(units)
-        self.marked_at = np.full(units, NEVER)
+    def __init__(self, folios: int) -> None:
+        self.calendar = Calendar(folios)
+        self.marked_at = np.full(folios, NEVER)
         """Clock at which each was marked; NEVER where it is not."""
-        self.touched_at = np.full(units, -NEVER)
+        self.touched_at = np.full(folios, -NEVER)
         """Clock at which it was last noticed."""
 
 
 class RandomStream:
     """Independent accesses, by weights that stay the same for a phase.
 
-    Accesses to a unit of weight w are a Poisson process of rate w in the clock, so its next
+    Accesses to a folio of weight w are a Poisson process of rate w in the clock, so its next
     access after any clock is Exp(1) / w away, and it was accessed in a span of d with
-    probability 1 - exp(-w d).  What is known of a unit counts: one that is marked and was
+    probability 1 - exp(-w d).  What is known of a folio counts: one that is marked and was
     not touched was not accessed since, one that was touched was.  Draws are independent of
     marks.
 
@@ -58,14 +58,14 @@ class RandomStream:
         self._phase_start = 0.0
         self._phase = next(self._to_come)
         self._next: Phase | None = next(self._to_come, None)
-        self._weight = self._phase.table.by_unit(self._phase.shift)
-        self.units = len(self._weight)
-        self._nid: Nids = np.zeros(self.units, np.int16)
+        self._weight = self._phase.table.by_folio(self._phase.shift)
+        self.folios = len(self._weight)
+        self._nid: Nids = np.zeros(self.folios, np.int16)
         self._by_node: npt.NDArray[np.float64] = np.ones(1)
         self._marks: _Marks | None = None
 
     def place(self, nid: Nids) -> None:
-        """Take note of the node of every unit (`Stream`)."""
+        """Take note of the node of every folio (`Stream`)."""
         self._nid = nid.astype(np.int16)
         self._add_up()
 
@@ -73,69 +73,69 @@ class RandomStream:
         summed: Any = np.bincount(self._nid, self._weight, len(self._by_node))
         self._by_node = summed
 
-    def moved(self, units: Units, from_nid: Nids, to_nid: int) -> None:
-        """Take note that units, each named once, are on `to_nid` now (`Stream`)."""
-        weight = self._weight[units]
+    def moved(self, folios: Folios, from_nid: Nids, to_nid: int) -> None:
+        """Take note that folios, each named once, are on `to_nid` now (`Stream`)."""
+        weight = self._weight[folios]
         taken = np.bincount(from_nid, weight, max(to_nid + 1, len(self._by_node)))
         self._by_node = np.append(self._by_node, np.zeros(len(taken) - len(self._by_node)))
         self._by_node -= taken
         self._by_node[to_nid] += weight.sum()
-        self._nid[units] = to_nid
+        self._nid[folios] = to_nid
 
     def shares(self, _start: float, _end: float) -> npt.NDArray[np.float64]:
         """The weights by node, exact multiples of `table.QUANTUM` (`Stream`)."""
         return self._by_node.copy()
 
-    def mark(self, units: Units, clock: float) -> None:
-        """Have the next access of each unit after `clock` noticed (`Stream`)."""
+    def mark(self, folios: Folios, clock: float) -> None:
+        """Have the next access of each folio after `clock` noticed (`Stream`)."""
         if self._marks is None:
-            self._marks = _Marks(self.units)
-        fresh = units[self._marks.marked_at[units] == NEVER]
+            self._marks = _Marks(self.folios)
+        fresh = folios[self._marks.marked_at[folios] == NEVER]
         self._marks.marked_at[fresh] = clock
         self._put(self._marks.calendar, fresh, clock)
 
-    def _put(self, calendar: Calendar, units: Units, clock: float) -> None:
+    def _put(self, calendar: Calendar, folios: Folios, clock: float) -> None:
         with np.errstate(divide="ignore"):
-            away = self._rng.standard_exponential(len(units)) / self._weight[units]
-        calendar.put(units, clock + away)
+            away = self._rng.standard_exponential(len(folios)) / self._weight[folios]
+        calendar.put(folios, clock + away)
 
-    def unmark(self, units: Units) -> None:
+    def unmark(self, folios: Folios) -> None:
         """Notice the next access of these no longer (`Stream`)."""
         if self._marks is not None:
-            self._marks.calendar.remove(units)
-            self._marks.marked_at[units] = NEVER
+            self._marks.calendar.remove(folios)
+            self._marks.marked_at[folios] = NEVER
 
     def advance(self, _start: float, end: float) -> MarkedTouches:
-        """The marked units that are due by `end` (`Stream`)."""
+        """The marked folios that are due by `end` (`Stream`)."""
         if self._marks is None:
             return MarkedTouches(np.empty(0, np.int64), np.empty(0))
         touched = self._marks.calendar.take(end)
-        self._marks.marked_at[touched.units] = NEVER
-        self._marks.touched_at[touched.units] = touched.clocks
+        self._marks.marked_at[touched.folios] = NEVER
+        self._marks.touched_at[touched.folios] = touched.clocks
         return touched
 
-    def draw(self, clocks: Clocks) -> Units:
-        """A unit by weight for each clock (`Stream`)."""
+    def draw(self, clocks: Clocks) -> Folios:
+        """A folio by weight for each clock (`Stream`)."""
         return self._phase.table.draw(len(clocks), self._rng, self._phase.shift)
 
-    def seen(self, units: Units, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
-        """Which units were accessed after `since`, up to `clock` (`Stream`)."""
+    def seen(self, folios: Folios, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
+        """Which folios were accessed after `since`, up to `clock` (`Stream`)."""
         marks = self._marks
         until: Clocks | float = clock
         if marks is not None:
-            until = np.minimum(marks.marked_at[units], clock)
-        expected = self._weight[units] * _overlap(since, until, self._phase_start, clock)
+            until = np.minimum(marks.marked_at[folios], clock)
+        expected = self._weight[folios] * _overlap(since, until, self._phase_start, clock)
         earliest = since.min(initial=NEVER)
         for past in reversed(self._past):
             if past.end <= earliest:
                 break
             span = _overlap(since, until, past.start, past.end)
-            expected += past.table.of(units, past.shift) * span
-        seen = self._rng.standard_exponential(len(units)) < expected
-        return seen if marks is None else seen | (marks.touched_at[units] > since)
+            expected += past.table.of(folios, past.shift) * span
+        seen = self._rng.standard_exponential(len(folios)) < expected
+        return seen if marks is None else seen | (marks.touched_at[folios] > since)
 
     def weights(self) -> npt.NDArray[np.float64]:
-        """The weight of each unit in the present phase (`Stream`)."""
+        """The weight of each folio in the present phase (`Stream`)."""
         return self._weight.copy()
 
     def next_change(self) -> float:
@@ -149,7 +149,7 @@ class RandomStream:
         self._past.append(_Past(self._phase_start, clock, *self._phase[1:]))
         self._phase, self._next = self._next, next(self._to_come, None)
         self._phase_start = clock
-        self._weight = self._phase.table.by_unit(self._phase.shift)
+        self._weight = self._phase.table.by_folio(self._phase.shift)
         self._add_up()
         if self._marks is not None:
             self._marks.calendar.clear()

@@ -108,8 +108,8 @@ class Sampling:
         rows = self._rows(group)
         mine = slice(*np.searchsorted(fired.cpu, [rows.start, rows.stop]).tolist())
         cpu, fraction = fired.cpu[mine], fired.fraction[mine]
-        units = group.flow.stream.draw(step.start + fraction * (step.end - step.start))
-        pfn, nid = self._pages(group, units)
+        folios = group.flow.stream.draw(step.start + fraction * (step.end - step.start))
+        pfn, nid = self._pages(group, folios)
         seconds = len(cpu) * world.costs.sampled_us * 1e-6
         group.debt_s += seconds
         world.spend("sampling", seconds)
@@ -126,15 +126,15 @@ class Sampling:
         return Overflows(cpu, times * _US, jiffies, *registers, online)
 
     def _pages(
-        self, group: Group, units: npt.NDArray[np.int64]
+        self, group: Group, folios: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int16]]:
-        """A PFN in each unit, any of the folio's, and its node."""
-        arrays = self._world.memory.units
-        units = units + group.region.first
-        pfn = arrays.pfn[units]
+        """A PFN in each folio, any of its own, and its node."""
+        arrays = self._world.memory.folios
+        folios = folios + group.region.first
+        pfn = arrays.pfn[folios]
         if group.region.pages > 1:
-            pfn = pfn + self._rng.integers(0, group.region.pages, len(units))
-        return pfn, arrays.nid[units]
+            pfn = pfn + self._rng.integers(0, group.region.pages, len(folios))
+        return pfn, arrays.nid[folios]
 
     def _rows(self, group: Group) -> slice:
         first = self._first[group.table.name]

@@ -17,11 +17,11 @@ else:
     from pghot.engine.pages import Pages, place_of, put_row
     from pghot.simulated.machine.frames import Lists, give_back, take
 
-Units = npt.NDArray[np.int64]
+Folios = npt.NDArray[np.int64]
 
 
 class FolioArrays(NamedTuple):
-    """Metadata of units, by their number in the whole machine.
+    """Metadata of folios, by their number in the whole machine.
 
     `pfn`: first PFN, -1 before allocation.  `nid`: node, -1 before.  `pages` of the folio.
     `memcg`.  `flags`: of `page_flags`, that go with the folio wherever it moves.  `row`: the
@@ -36,7 +36,7 @@ class FolioArrays(NamedTuple):
     row: npt.NDArray[np.int32]
 
 
-def no_units() -> FolioArrays:
+def no_folios() -> FolioArrays:
     """The arrays of a machine without regions."""
     return FolioArrays(
         np.zeros(0, np.int64),
@@ -50,70 +50,70 @@ def no_units() -> FolioArrays:
 
 @cython.cclass
 class _Frames:
-    """What moving units works on: page metadata, free lists, and units by PFN.
+    """What moving folios works on: page metadata, free lists, and folios by PFN.
 
     `free_row` and `tail_row`: rows of a free frame, and of a large folio's others.
     """
 
     pages: Pages
     lists: Lists
-    unit_of: cython.p_int
+    folio_of: cython.p_int
     free_row: cython.int
     tail_row: cython.int
 
 
-def move_units(
-    units: Units,
+def move_folios(
+    folios: Folios,
     nid: cython.long,
     reserve: cython.long,
     arrays: FolioArrays,
     pages: Pages,
     lists: Lists,
-    unit_of: npt.NDArray[np.int32],
+    folio_of: npt.NDArray[np.int32],
     rows: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.bool_]:
-    """Allocate frames of node `nid` for units, in this order; which found room.
+    """Allocate frames of node `nid` for folios, in this order; which found room.
 
     The old frames, if any, are free then.  `reserve`: frames that must stay free there.
     `rows`: of a free frame, and of the frames of a large folio after its first.
     """
-    found = np.zeros(len(units), np.bool_)
+    found = np.zeros(len(folios), np.bool_)
     moved: cython.p_uchar = u8(found)
-    wanted: cython.p_long = i64(units)
-    unit_pfn: cython.p_long = i64(arrays.pfn)
-    unit_nid: cython.p_short = i16(arrays.nid)
-    unit_pages: cython.p_int = i32(arrays.pages)
-    unit_row: cython.p_int = i32(arrays.row)
-    of_pfn: cython.p_int = i32(unit_of)
-    count: cython.long = len(units)
+    wanted: cython.p_long = i64(folios)
+    folio_pfn: cython.p_long = i64(arrays.pfn)
+    folio_nid: cython.p_short = i16(arrays.nid)
+    folio_pages: cython.p_int = i32(arrays.pages)
+    folio_row: cython.p_int = i32(arrays.row)
+    of_pfn: cython.p_int = i32(folio_of)
+    count: cython.long = len(folios)
     frames: _Frames = _Frames()
     frames.pages = pages
     frames.lists = lists
     frames.free_row = rows[0]
     frames.tail_row = rows[1]
-    unit: cython.long
+    folio: cython.long
     size: cython.long
     pfn: cython.long
     old: cython.long
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            unit = wanted[i]
-            size = unit_pages[unit]
+            folio = wanted[i]
+            size = folio_pages[folio]
             if lists.free[nid] - size < reserve:
                 continue
             pfn = take(lists, nid, size)
             if pfn < 0:
                 continue
-            old = unit_pfn[unit]
+            old = folio_pfn[folio]
             if old >= 0:
                 _clear_frames(frames, old, size)
                 of_pfn[old] = -1
-                give_back(lists, unit_nid[unit], old, size)
-            _set_frames(frames, pfn, size, unit_row[unit])
-            of_pfn[pfn] = unit
-            unit_pfn[unit] = pfn
-            unit_nid[unit] = nid
+                give_back(lists, folio_nid[folio], old, size)
+            _set_frames(frames, pfn, size, folio_row[folio])
+            of_pfn[pfn] = folio
+            folio_pfn[folio] = pfn
+            folio_nid[folio] = nid
             moved[i] = True
     return found
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.machine.lru import LruLists
 from pghot.simulated.machine.regions import seen_since
 from pghot.simulated.world import World
@@ -36,7 +36,7 @@ class Kswapd:
         self._world = world
         memory = world.memory
         self._tops = [node.id for node in memory.all.values() if node.toptier]
-        self._lru = {nid: LruLists(memory.units.pages) for nid in self._tops}
+        self._lru = {nid: LruLists(memory.folios.pages) for nid in self._tops}
         self._awake: dict[int, float] = {}
         self._fruitless = dict.fromkeys(self._tops, 0)
         self._rest_until = dict.fromkeys(self._tops, 0.0)
@@ -62,7 +62,7 @@ class Kswapd:
     def _balance(self, nid: int, now: float, time_s: float) -> tuple[int, float]:
         """Demote for `time_s`; the pages still wanted and the seconds left, or overrun."""
         memory, lru = self._world.memory, self._lru[nid]
-        pages = memory.units.pages
+        pages = memory.folios.pages
         # Woken for a large folio, it wants a block free above the mark (pgdat_balanced()).
         mark, left_s = memory.all[nid].wmark.promo + memory.largest - 1, time_s
         page_s = self._world.costs.kswapd_page_ns * 1e-9
@@ -83,7 +83,7 @@ class Kswapd:
         self._world.spend("kswapd", time_s - left_s)
         return need, left_s
 
-    def _look(self, nid: int, pages: int) -> tuple[Units, npt.NDArray[np.bool_]]:
+    def _look(self, nid: int, pages: int) -> tuple[Folios, npt.NDArray[np.bool_]]:
         """Take folios off the tail until so many pages are unused; which were used.
 
         It takes many together where the last ones were all in use.
@@ -91,27 +91,27 @@ class Kswapd:
         lru = self._lru[nid]
         tail = lru.tail(ROUND if self._fruitless[nid] else min(pages, ROUND))
         used = self._used(nid, tail)
-        unused = np.cumsum(np.where(used, 0, self._world.memory.units.pages[tail]))
+        unused = np.cumsum(np.where(used, 0, self._world.memory.folios.pages[tail]))
         enough = int(np.searchsorted(unused, pages)) + 1
         lru.untail(tail[enough:])
         return tail[:enough], used[:enough]
 
-    def _used(self, nid: int, units: Units) -> npt.NDArray[np.bool_]:
+    def _used(self, nid: int, folios: Folios) -> npt.NDArray[np.bool_]:
         """Which folios were accessed since their bit was cleared, or cannot move."""
-        used = (self._world.memory.units.flags[units] & _STUCK) > 0
-        since = self._lru[nid].since[units]
-        for region, places in self._world.by_region(units):
-            used[places] |= seen_since(region, units[places], since[places])
+        used = (self._world.memory.folios.flags[folios] & _STUCK) > 0
+        since = self._lru[nid].since[folios]
+        for region, places in self._world.by_region(folios):
+            used[places] |= seen_since(region, folios[places], since[places])
         return used
 
-    def _demote(self, nid: int, units: Units) -> tuple[int, float]:
+    def _demote(self, nid: int, folios: Folios) -> tuple[int, float]:
         """Move folios to the nearest lower-tier node with room: how many, and the seconds."""
         memory = self._world.memory
         seconds, count = 0.0, 0
-        for low in self._lower(nid) if len(units) else ():
+        for low in self._lower(nid) if len(folios) else ():
             room = memory.free_pages(low) - memory.all[low].wmark.low
-            fits = units[np.cumsum(memory.units.pages[units]) <= room]
-            before = memory.units.nid[fits]
+            fits = folios[np.cumsum(memory.folios.pages[folios]) <= room]
+            before = memory.folios.nid[fits]
             moved = memory.move(fits, low)
             if np.any(moved):
                 took = self._world.copying(fits[moved], before[moved], low)
@@ -119,8 +119,8 @@ class Kswapd:
                 self._world.unreachable(fits[moved], took, -(-number // SWAP_CLUSTER_MAX))
                 seconds += took
                 count += number
-                units = units[~np.isin(units, fits[moved])]
-        self._lru[nid].activate(units)  # found no room: stays
+                folios = folios[~np.isin(folios, fits[moved])]
+        self._lru[nid].activate(folios)  # found no room: stays
         return count, seconds
 
     def _lower(self, nid: int) -> list[int]:
@@ -129,16 +129,16 @@ class Kswapd:
         lower = [low for low in memory.nodes() if not memory.node_is_toptier(low)]
         return sorted(lower, key=lambda low: (distance(nid, low), low))
 
-    def _allocated(self, units: Units, now: float) -> None:
-        nids = self._world.memory.units.nid[units]
+    def _allocated(self, folios: Folios, now: float) -> None:
+        nids = self._world.memory.folios.nid[folios]
         for nid, lru in self._lru.items():
-            lru.add(units[nids == nid], now)
+            lru.add(folios[nids == nid], now)
             lru.age(now)
 
-    def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
+    def _moved(self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         for nid, lru in self._lru.items():
-            leaving = units[from_nid == nid]
+            leaving = folios[from_nid == nid]
             if nid != to_nid and len(leaving):
                 lru.remove(leaving)
         if to_nid in self._lru:
-            self._lru[to_nid].add(units, self._world.now)
+            self._lru[to_nid].add(folios, self._world.now)

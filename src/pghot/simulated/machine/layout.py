@@ -18,7 +18,7 @@ def lay_out(scenario: Scenario) -> SimulatedMemory:
     """The memory of a scenario, its regions not yet in it."""
     tables = sorted(scenario.node, key=lambda table: table.id)
     sizes = [parse_size(table.size) >> PAGE_SHIFT for table in tables]
-    wanted = sum(count * pages for count, pages in map(units_of, scenario.region))
+    wanted = sum(count * pages for count, pages in map(folios_of, scenario.region))
     start, nodes = 0, []
     for table, pages in zip(tables, sizes, strict=True):
         nodes.append(
@@ -36,13 +36,13 @@ def lay_out(scenario: Scenario) -> SimulatedMemory:
     return SimulatedMemory(nodes, absent=scenario.absent)
 
 
-def units_of(table: RegionTable) -> tuple[int, int]:
+def folios_of(table: RegionTable) -> tuple[int, int]:
     """The folios of a region and the pages of each."""
     pages = 1 << table.order
     return max((parse_size(table.size) >> PAGE_SHIFT) // pages, 1), pages
 
 
-def unit_flags(table: RegionTable, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def folio_flags(table: RegionTable, count: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """The flags of a region's folios; which ones are special is drawn."""
     flags = np.zeros(count, np.uint8)
     for share, flag in ((table.unmovable, UNMOVABLE), (table.off_lru, OFF_LRU)):

@@ -18,12 +18,12 @@ from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.page_flags import COMPOUND, UNREFERENCED
 from pghot.engine.units import PAGES_PER_SECTION
-from pghot.simulated.machine.folios import FolioArrays, Units, move_units, no_units
+from pghot.simulated.machine.folios import FolioArrays, Folios, move_folios, no_folios
 from pghot.simulated.machine.frames import HUGE_PAGES, NONE, Lists, add_frames, free_lists
 from pghot.simulated.machine.watermarks import Watermarks
 
-Moved = Callable[[Units, npt.NDArray[np.int16], int], None]
-"""Told of every move: units, the node of each before, the node now."""
+Moved = Callable[[Folios, npt.NDArray[np.int16], int], None]
+"""Told of every move: folios, the node of each before, the node now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class SimulatedMemory:
         self._rows = self._mem_map.write_rows(
             (PageKind(UNREFERENCED), PageKind(COMPOUND, pages=-HUGE_PAGES))
         )
-        self.units: FolioArrays = no_units()
-        self.unit_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
-        """The unit whose folio starts at a PFN; of frames that are in use alone."""
+        self.folios: FolioArrays = no_folios()
+        self.folio_of: npt.NDArray[np.int32] = np.zeros(end, np.int32)
+        """The folio that starts at a PFN; of frames that are in use alone."""
         self._told: list[Moved] = []
-        self._moves: dict[int, list[tuple[Units, npt.NDArray[np.int16]]]] = {}
+        self._moves: dict[int, list[tuple[Folios, npt.NDArray[np.int16]]]] = {}
         self._gathering = False
         self.on_top: BoolArray = np.zeros(max(self.all) + 2, np.bool_)
         """Whether a node is in the top tier, by id; the last is for -1, no node."""
@@ -85,34 +85,34 @@ class SimulatedMemory:
         self._online[nid] = node
         return node
 
-    def add_units(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
+    def add_folios(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
         """Add folios that have no frames yet; the number of the first."""
-        first = len(self.units.pfn)
+        first = len(self.folios.pfn)
         rows, which = np.unique(flags, return_inverse=True)
         large = COMPOUND if pages > 1 else 0
         numbers = self._mem_map.write_rows(
             tuple(PageKind(int(own) | large, 0, pages, memcg) for own in rows.tolist())
         )
         self.largest = max(self.largest, pages)
-        self.units = FolioArrays(
-            np.concatenate([self.units.pfn, np.full(count, NONE, np.int64)]),
-            np.concatenate([self.units.nid, np.full(count, NONE, np.int16)]),
-            np.concatenate([self.units.pages, np.full(count, pages, np.int32)]),
-            np.concatenate([self.units.memcg, np.full(count, memcg, np.uint32)]),
-            np.concatenate([self.units.flags, flags]),
-            np.concatenate([self.units.row, numbers[which]]),
+        self.folios = FolioArrays(
+            np.concatenate([self.folios.pfn, np.full(count, NONE, np.int64)]),
+            np.concatenate([self.folios.nid, np.full(count, NONE, np.int16)]),
+            np.concatenate([self.folios.pages, np.full(count, pages, np.int32)]),
+            np.concatenate([self.folios.memcg, np.full(count, memcg, np.uint32)]),
+            np.concatenate([self.folios.flags, flags]),
+            np.concatenate([self.folios.row, numbers[which]]),
         )
         return first
 
-    def allocate(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
-        """Allocate the first frames of units on a node while more than `reserve` stay free."""
-        return self._move(units, nid, reserve)
+    def allocate(self, folios: Folios, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
+        """Allocate the first frames of folios on a node while more than `reserve` stay free."""
+        return self._move(folios, nid, reserve)
 
-    def move(self, units: Units, nid: int) -> npt.NDArray[np.bool_]:
-        """Move units to a node as far as it has frames above its min mark; which moved."""
-        before = self.units.nid[units]
-        moved = self._move(units, nid, self.all[nid].wmark.min)
-        self._moves.setdefault(nid, []).append((units[moved], before[moved]))
+    def move(self, folios: Folios, nid: int) -> npt.NDArray[np.bool_]:
+        """Move folios to a node as far as it has frames above its min mark; which moved."""
+        before = self.folios.nid[folios]
+        moved = self._move(folios, nid, self.all[nid].wmark.min)
+        self._moves.setdefault(nid, []).append((folios[moved], before[moved]))
         if not self._gathering:
             self._tell()
         return moved
@@ -127,9 +127,9 @@ class SimulatedMemory:
             self._gathering = False
             self._tell()
 
-    def units_at(self, pfns: U64Array) -> Units:
-        """The units whose folios start at these PFNs."""
-        return self.unit_of[pfns.astype(np.int64)].astype(np.int64)
+    def folios_at(self, pfns: U64Array) -> Folios:
+        """The folios that start at these PFNs."""
+        return self.folio_of[pfns.astype(np.int64)].astype(np.int64)
 
     @property
     def mem_map(self) -> MemMap:
@@ -177,24 +177,24 @@ class SimulatedMemory:
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move the folios that start at `pfns` to the node; which moved."""
-        return self.move(self.units_at(pfns), nid)
+        return self.move(self.folios_at(pfns), nid)
 
     def _tell(self) -> None:
         moves, self._moves = self._moves, {}
         for nid, parts in sorted(moves.items()):
-            units, before = (np.concatenate(column) for column in zip(*parts, strict=True))
-            for tell in self._told if len(units) else ():
-                tell(units, before, nid)
+            folios, before = (np.concatenate(column) for column in zip(*parts, strict=True))
+            for tell in self._told if len(folios) else ():
+                tell(folios, before, nid)
 
-    def _move(self, units: Units, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
-        moved: npt.NDArray[np.bool_] = move_units(
-            np.ascontiguousarray(units, np.int64),
+    def _move(self, folios: Folios, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
+        moved: npt.NDArray[np.bool_] = move_folios(
+            np.ascontiguousarray(folios, np.int64),
             nid,
             reserve,
-            self.units,
+            self.folios,
             self._mem_map.pages(),
             self._lists,
-            self.unit_of,
+            self.folio_of,
             self._rows,
         )
         return moved

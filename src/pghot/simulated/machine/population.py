@@ -10,7 +10,7 @@ import numpy as np
 from pghot.errors import InputError
 from pghot.simulated.groups import Group
 from pghot.simulated.machine.frames import NONE
-from pghot.simulated.machine.layout import unit_flags, units_of
+from pghot.simulated.machine.layout import folio_flags, folios_of
 from pghot.simulated.machine.memory import SimulatedMemory
 from pghot.simulated.machine.regions import FolioRegion, StreamCursor
 from pghot.simulated.scenario.scenario import Scenario, ThreadsTable
@@ -24,8 +24,8 @@ def make_regions(
     """The regions by name, in the order of their folios; none has frames yet."""
     regions = {}
     for table in scenario.region:
-        count, pages = units_of(table)
-        first = memory.add_units(count, pages, table.memcg, unit_flags(table, count, rng))
+        count, pages = folios_of(table)
+        first = memory.add_folios(count, pages, table.memcg, folio_flags(table, count, rng))
         regions[table.name] = FolioRegion(
             table.name, table.process, first, count, pages, table.shared_executable
         )
@@ -73,7 +73,7 @@ def allocate(
     if interleave:
         for at, nid in enumerate(place):
             memory.allocate(left[at :: len(place)], nid, memory.all[nid].wmark.low)
-        left = left[memory.units.nid[left] == NONE]
+        left = left[memory.folios.nid[left] == NONE]
     for nid in place:
         left = left[~memory.allocate(left, nid, memory.all[nid].wmark.low)]
     if len(left):
@@ -89,6 +89,6 @@ def _flow(table: ThreadsTable, region: FolioRegion, rng: np.random.Generator) ->
     options = dict(table.stream)
     kind = options.pop("kind", "uniform")
     schedule = read_schedule(str(options.get("path", ""))) if table.paced else None
-    flow = StreamCursor(table.name, make_stream(kind, region.units, options, rng), schedule)
+    flow = StreamCursor(table.name, make_stream(kind, region.folios, options, rng), schedule)
     region.flows.append(flow)
     return flow

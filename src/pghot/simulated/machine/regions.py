@@ -8,7 +8,7 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.workloads.log_times import Schedule
 from pghot.workloads.stream import Clocks, Stream
 
@@ -25,7 +25,7 @@ class StreamCursor:
         """The longest that an access came after it was due."""
         self.clock = 0.0
         self.weights: npt.NDArray[np.float64] = stream.weights()
-        """Share of each unit in the accesses of the present phase."""
+        """Share of each folio in the accesses of the present phase."""
         self._times = np.zeros(1024)
         self._clocks = np.zeros(1024)
         self._rows = 1
@@ -63,33 +63,33 @@ class StreamCursor:
 
 @dataclass(slots=True)
 class FolioRegion:
-    """Folios `first .. first + units - 1` of the machine, of `pages` pages each."""
+    """Folios `first .. first + folios - 1` of the machine, of `pages` pages each."""
 
     name: str
     process: str
     first: int
-    units: int
+    folios: int
     pages: int
     shared_executable: bool
     allocated: bool = False
     flows: list[StreamCursor] = field(default_factory=list)
 
     @property
-    def everything(self) -> Units:
-        """All its units, by their number in the machine."""
-        return np.arange(self.first, self.first + self.units)
+    def everything(self) -> Folios:
+        """All its folios, by their number in the machine."""
+        return np.arange(self.first, self.first + self.folios)
 
     @property
     def rows(self) -> slice:
-        """Its units in arrays of the machine."""
-        return slice(self.first, self.first + self.units)
+        """Its folios in arrays of the machine."""
+        return slice(self.first, self.first + self.folios)
 
 
 def seen_since(
-    region: FolioRegion, units: Units, times: npt.NDArray[np.float64]
+    region: FolioRegion, folios: Folios, times: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Which units of a region were accessed since the time of each."""
-    seen = np.zeros(len(units), np.bool_)
+    """Which folios of a region were accessed since the time of each."""
+    seen = np.zeros(len(folios), np.bool_)
     for flow in region.flows:
-        seen |= flow.stream.seen(units - region.first, flow.clock_at(times), flow.clock)
+        seen |= flow.stream.seen(folios - region.first, flow.clock_at(times), flow.clock)
     return seen

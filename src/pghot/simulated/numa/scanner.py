@@ -62,13 +62,13 @@ CAREFUL_SHARE = 32
 
 
 class ScanStep(NamedTuple):
-    """What a step found: units to mark, ascending within a region.
+    """What a step found: folios to mark, ascending within a region.
 
     `pte_updates` counts their pages (numa_pte_updates), `looked_at` all pages walked over;
     `passes` is how often the sequence rose.
     """
 
-    units: npt.NDArray[np.int64]
+    folios: npt.NDArray[np.int64]
     pte_updates: int
     looked_at: int
     passes: int
@@ -77,13 +77,13 @@ class ScanStep(NamedTuple):
 @dataclass(slots=True)
 class _Vma:
     first: int
-    units: int
+    folios: int
     order: int
     next_scan_ms: float | None = None
 
     @property
     def pages(self) -> int:
-        return self.units << self.order
+        return self.folios << self.order
 
 
 class NumaScanner:
@@ -115,9 +115,9 @@ class NumaScanner:
         self._faults = FaultCounts()
         self._placed = 0
 
-    def add_region(self, first: int, units: int, order: int) -> None:
-        """Map units `first .. first + units - 1` of 2 ** order pages, above what is there."""
-        self._vmas.append(_Vma(first, units, order))
+    def add_region(self, first: int, folios: int, order: int) -> None:
+        """Map folios `first .. first + folios - 1` of 2 ** order pages, above what is there."""
+        self._vmas.append(_Vma(first, folios, order))
 
     def limits(self) -> PeriodLimits:
         """The limits of the period at the present size, all regions being resident."""
@@ -151,7 +151,7 @@ class NumaScanner:
 
         The first of a process without threads only sets the time of the next.
 
-        nid: node of every unit, -1 where there is no page.  marked: units whose next access
+        nid: node of every folio, -1 where there is no page.  marked: folios whose next access
         faults already.  toptier: by node id.
         """
         self._stamp_ms = max(self._stamp_ms + self.period_ms, cpu_ms - self._tick_ms)
@@ -163,8 +163,8 @@ class NumaScanner:
             self._stamp_ms += 2 * self._tick_ms
         self.next_scan_ms = now_ms + self.period_ms
         before = self.sequence
-        units, updates, looked_at = self._walk(now_ms, nid, marked, toptier)
-        return ScanStep(units, updates, looked_at, self.sequence - before)
+        folios, updates, looked_at = self._walk(now_ms, nid, marked, toptier)
+        return ScanStep(folios, updates, looked_at, self.sequence - before)
 
     def spent(self, step_ms: float) -> None:
         """Note the CPU time of a step: the thread runs 32 times as long before its next."""
@@ -224,10 +224,10 @@ class NumaScanner:
             while start < vma.pages:
                 end = min(-(-(start + pages) // HUGE_PAGES) * HUGE_PAGES, vma.pages)
                 first, last = (vma.first + (page >> vma.order) for page in (start, end))
-                units = to_mark(nid, marked, toptier, first, last)
-                found.append(units)
-                updates += len(units) << vma.order
-                if len(units):
+                folios = to_mark(nid, marked, toptier, first, last)
+                found.append(folios)
+                updates += len(folios) << vma.order
+                if len(folios):
                     pages -= end - start
                 virtual -= end - start
                 start = end
@@ -272,17 +272,17 @@ def to_mark(
     first: cython.long,
     last: cython.long,
 ) -> npt.NDArray[np.int64]:
-    """The units in [first, last) that are on a lower tier and not marked yet."""
+    """The folios in [first, last) that are on a lower tier and not marked yet."""
     found = np.empty(last - first, np.int64)
     node_of: cython.p_short = i16(nid)
     is_marked: cython.p_uchar = u8(marked)
     is_top: cython.p_uchar = u8(toptier)
-    units: cython.p_long = i64(found)
+    folios: cython.p_long = i64(found)
     count: cython.long = 0
-    unit: cython.long
+    folio: cython.long
     with cython.nogil:
-        for unit in range(first, last):
-            units[count] = unit  # overwritten by the next, unless it counts
-            if node_of[unit] >= 0:
-                count += 1 - (is_top[node_of[unit]] | is_marked[unit])
+        for folio in range(first, last):
+            folios[count] = folio  # overwritten by the next, unless it counts
+            if node_of[folio] >= 0:
+                count += 1 - (is_top[node_of[folio]] | is_marked[folio])
     return found[:count]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.machine.regions import FolioRegion
 from pghot.simulated.numa.scan_period import ScanTunables
 from pghot.simulated.numa.scanner import NumaScanner
@@ -30,13 +30,13 @@ class _Process:
 
 
 class Scanning:
-    """Marks pages of the lower tiers.  `told` of the units marked and of their pages.
+    """Marks pages of the lower tiers.  `told` of the folios marked and of their pages.
 
     `tiering` says whether numa_balancing has its tiering bit, whenever a step is due.
     """
 
     def __init__(
-        self, world: World, told: Callable[[Units, int], None], tiering: Callable[[], bool]
+        self, world: World, told: Callable[[Folios, int], None], tiering: Callable[[], bool]
     ) -> None:
         self._world = world
         self._told = told
@@ -45,10 +45,10 @@ class Scanning:
         for process in self._processes:
             self._put_down(process)
 
-    def promoted(self, units: Units) -> None:
+    def promoted(self, folios: Folios) -> None:
         """Count promotions in the fault, as task_numa_fault() does before patch 5."""
         world = self._world
-        for region, places in world.by_region(units):
+        for region, places in world.by_region(folios):
             for process in self._processes:
                 if process.name == region.process:
                     pages = len(places) * region.pages
@@ -78,7 +78,7 @@ class Scanning:
             hz=scenario.hz,
         )
         for region in regions:
-            scanner.add_region(region.first, region.units, region.pages.bit_length() - 1)
+            scanner.add_region(region.first, region.folios, region.pages.bit_length() - 1)
         return _Process(name, scanner, regions)
 
     def _put_down(self, process: _Process) -> None:
@@ -104,17 +104,17 @@ class Scanning:
     def _step(self, process: _Process, now_ms: float) -> None:
         world = self._world
         step = process.scanner.step(
-            now_ms, process.cpu_ms, world.memory.units.nid, world.marked, _toptier(world)
+            now_ms, process.cpu_ms, world.memory.folios.nid, world.marked, _toptier(world)
         )
-        took_us = world.costs.scan_us(step.looked_at, len(step.units))
+        took_us = world.costs.scan_us(step.looked_at, len(step.folios))
         process.scanner.spent(took_us / 1000)
         world.spend("scanner", took_us * 1e-6)
         for region in process.regions[:1]:
             for flow in region.flows[:1]:
                 world.owe(flow, took_us * 1e-6)
-        if len(step.units):
-            world.mark(step.units)
-            self._told(step.units, step.pte_updates)
+        if len(step.folios):
+            world.mark(step.folios)
+            self._told(step.folios, step.pte_updates)
 
     def _runs(self, process: _Process) -> bool:
         groups = self._world.groups

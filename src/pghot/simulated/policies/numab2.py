@@ -21,7 +21,7 @@ from pghot.engine.reasons import COLD, FAULT, FIXED, FULL, LIMITED, NOT_SLOW, PR
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.numa.scanning import Scanning
 from pghot.simulated.policies.policy import Figures, Policy
 from pghot.simulated.scenario.scenario import EventTable
@@ -58,8 +58,8 @@ _ITS_TUNABLES = ("numa_balancing", RATE_LIMIT, "pghot_promote_rate_limit_MBps")
 _STUCK = UNMOVABLE | OFF_LRU
 
 
-class FaultedUnits(NamedTuple):
-    """Metadata of units by their number.
+class FaultedFolios(NamedTuple):
+    """Metadata of folios by their number.
 
     When each was last marked prot_none (ms), whether it must stay where it is, its node and
     pages.
@@ -82,25 +82,25 @@ class NodeRoom(NamedTuple):
 
 
 def judge_faults(
-    faults: tuple[Units, npt.NDArray[np.int16], npt.NDArray[np.int64]],
-    of_units: FaultedUnits,
+    faults: tuple[Folios, npt.NDArray[np.int16], npt.NDArray[np.int64]],
+    of_folios: FaultedFolios,
     room: NodeRoom,
     pgdat: npt.NDArray[np.void],
     rate_limit: cython.long,
 ) -> npt.NDArray[np.int8]:
     """Verdicts on faults in their order, as each takes room from those after it.
 
-    `faults`: units, nodes of the CPUs, times in ms; `rate_limit` in pages a second.
+    `faults`: folios, nodes of the CPUs, times in ms; `rate_limit` in pages a second.
     """
     verdicts = np.zeros(len(faults[0]), np.int8)
     found: cython.p_schar = i8(verdicts)
-    unit_of: cython.p_long = i64(faults[0])
+    folio_of: cython.p_long = i64(faults[0])
     nid_of: cython.p_short = i16(faults[1])
     now_ms: cython.p_long = i64(faults[2])
-    scan_ms: cython.p_long = i64(of_units.scan_ms)
-    fixed: cython.p_uchar = u8(of_units.fixed)
-    unit_nid: cython.p_short = i16(of_units.nid)
-    unit_pages: cython.p_int = i32(of_units.pages)
+    scan_ms: cython.p_long = i64(of_folios.scan_ms)
+    fixed: cython.p_uchar = u8(of_folios.fixed)
+    folio_nid: cython.p_short = i16(of_folios.nid)
+    folio_pages: cython.p_int = i32(of_folios.pages)
     free: cython.p_long = i64(room.free)
     toptier: cython.p_long = i64(room.toptier)
     present: cython.p_long = i64(room.present)
@@ -109,7 +109,7 @@ def judge_faults(
     state: cython.pointer[Pgdat] = pgdat_items(pgdat)
     limits: Limits = Limits(1, HOT_THRESHOLD_MS, rate_limit, 0, MSEC_PER_SEC, True)
     count: cython.long = len(verdicts)
-    unit: cython.long
+    folio: cython.long
     nid: cython.long
     size: cython.long
     verdict: cython.int
@@ -117,20 +117,20 @@ def judge_faults(
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            unit = unit_of[i]
+            folio = folio_of[i]
             nid = nid_of[i]
-            if toptier[unit_nid[unit]] or not toptier[nid]:
+            if toptier[folio_nid[folio]] or not toptier[nid]:
                 found[i] = _NOT_SLOW
                 continue
-            size = unit_pages[unit]
+            size = folio_pages[folio]
             enough = has_free_room(free[nid], promo[nid], present[nid])
             limits.now_ms = now_ms[i]
-            verdict = judge(state, nid, enough, size, now_ms[i] - scan_ms[unit], limits)
+            verdict = judge(state, nid, enough, size, now_ms[i] - scan_ms[folio], limits)
             if verdict == OVER_THRESHOLD:
                 found[i] = _COLD
             elif verdict == RATE_LIMITED:
                 found[i] = _LIMITED
-            elif fixed[unit]:
+            elif fixed[folio]:
                 found[i] = _FIXED
             elif free[nid] <= high[nid] + size:
                 found[i] = _FULL
@@ -149,9 +149,9 @@ class NumaBalancing(Policy):
         self._pgdat = throttle.make_pgdat()
         self._vmstat = Vmstat(self._pgdat)
         self._figures = Figures()
-        units = world.memory.units
-        self._scan_ms = np.zeros(len(units.pfn), np.int64)
-        self._fixed = (units.flags & _STUCK) > 0
+        folios = world.memory.folios
+        self._scan_ms = np.zeros(len(folios.pfn), np.int64)
+        self._fixed = (folios.flags & _STUCK) > 0
         for region in world.regions.values():
             if region.shared_executable:  # refused where the caller has a VMA (patch 1)
                 self._fixed[region.rows] = True
@@ -182,20 +182,20 @@ class NumaBalancing(Policy):
     def _tiering(self) -> bool:
         return bool(self._tunables["numa_balancing"] & NUMA_BALANCING_MEMORY_TIERING)
 
-    def _scanned(self, units: Units, pages: int) -> None:
-        self._scan_ms[units] = int(self._world.now * MSEC_PER_SEC)
+    def _scanned(self, folios: Folios, pages: int) -> None:
+        self._scan_ms[folios] = int(self._world.now * MSEC_PER_SEC)
         self._vmstat.add("numa_pte_updates", pages)
 
     def hint_faults(self, faults: FaultArrays) -> None:
         """Promote what was faulted on soon after its scan, in the threads that fault."""
-        self._vmstat.add("numa_hint_faults", len(faults.units))
+        self._vmstat.add("numa_hint_faults", len(faults.folios))
         if not self._tiering():  # of pages marked before; without tiering they stay
             return
         memory = self._world.memory
-        units = memory.units
+        folios = memory.folios
         verdicts = judge_faults(
-            (faults.units, faults.nids, (faults.times * MSEC_PER_SEC).astype(np.int64)),
-            FaultedUnits(self._scan_ms, self._fixed, units.nid, units.pages),
+            (faults.folios, faults.nids, (faults.times * MSEC_PER_SEC).astype(np.int64)),
+            FaultedFolios(self._scan_ms, self._fixed, folios.nid, folios.pages),
             self._room(),
             self._pgdat,
             mb_to_pages(self._tunables[RATE_LIMIT]),
@@ -206,33 +206,33 @@ class NumaBalancing(Policy):
         for nid in np.unique(faults.nids).tolist():
             if np.any((verdicts == FULL) & (faults.nids == nid)):
                 memory.short.add(nid)
-            chosen = faults.units[(verdicts == PROMOTED) & (faults.nids == nid)]
+            chosen = faults.folios[(verdicts == PROMOTED) & (faults.nids == nid)]
             if len(chosen):
                 self._promote(chosen, nid)
 
-    def _promote(self, units: Units, nid: int) -> None:
+    def _promote(self, folios: Folios, nid: int) -> None:
         """Move folios in the threads that faulted on them."""
         memory = self._world.memory
-        before = memory.units.nid[units]
-        moved = memory.move(units, nid)
-        units, before = units[moved], before[moved]
-        pages = memory.units.pages[units]
-        self._scanning.promoted(units)
+        before = memory.folios.nid[folios]
+        moved = memory.move(folios, nid)
+        folios, before = folios[moved], before[moved]
+        pages = memory.folios.pages[folios]
+        self._scanning.promoted(folios)
         self._vmstat.add("numa_pages_migrated", int(pages.sum()))
         self._pgdat["pgpromote_success"][nid] += int(pages.sum())
-        for memcg in np.unique(memory.units.memcg[units]).tolist():
-            mine = memory.units.memcg[units] == memcg
+        for memcg in np.unique(memory.folios.memcg[folios]).tolist():
+            mine = memory.folios.memcg[folios] == memcg
             self._figures.memcg_promoted[memcg] += int(pages[mine].sum())
-        if not len(units):
+        if not len(folios):
             return
-        seconds = self._world.copying(units, before, nid)
-        isolating = len(units) * self._world.costs.fault_isolate_us * 1e-6
+        seconds = self._world.copying(folios, before, nid)
+        isolating = len(folios) * self._world.costs.fault_isolate_us * 1e-6
         self._world.spend("migration", seconds + isolating)
-        for region, places in self._world.by_region(units):
-            part = (seconds + isolating) * len(places) / len(units)
+        for region, places in self._world.by_region(folios):
+            part = (seconds + isolating) * len(places) / len(folios)
             for flow in region.flows[:1]:
                 self._world.owe(flow, part)
-        self._world.unreachable(units, seconds, len(units))
+        self._world.unreachable(folios, seconds, len(folios))
 
     def _room(self) -> NodeRoom:
         memory = self._world.memory

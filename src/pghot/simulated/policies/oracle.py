@@ -29,27 +29,27 @@ class Oracle(Policy):
         """Place all folios anew: who accesses what has changed."""
         del now
         memory = self._world.memory
-        units = memory.units
+        folios = memory.folios
         tops = [nid for nid in memory.nodes() if memory.node_is_toptier(nid)]
         lower = [nid for nid in memory.nodes() if nid not in tops]
         if not tops or not lower:
             return
         slow_ns = np.min([self._access_ns(nid) for nid in lower], axis=0)
         gain = np.array([slow_ns - self._access_ns(nid) for nid in tops]).T
-        gain[units.nid == NONE] = 0
+        gain[folios.nid == NONE] = 0
         room = [
-            memory.free_pages(nid) + int(units.pages[units.nid == nid].sum())
+            memory.free_pages(nid) + int(folios.pages[folios.nid == nid].sum())
             - memory.all[nid].wmark.min
             for nid in tops
         ]  # fmt: skip
-        best = best_places(gain, units.pages, room)
+        best = best_places(gain, folios.pages, room)
         wanted = np.array([*tops, NONE])[np.where(best == NOWHERE, len(tops), best)]
         self._move(wanted, tops, lower)
 
     def _access_ns(self, nid: int) -> Floats:
-        """Give what the accesses to each unit take, in all, were it on this node."""
+        """Give what the accesses to each folio take, in all, were it on this node."""
         world = self._world
-        total = np.zeros(len(world.memory.units.pfn))
+        total = np.zeros(len(world.memory.folios.pfn))
         for group in world.groups:
             if group.running:
                 ns = world.traffic.idle_ns(group.table.node, nid, group.table.store_share)
@@ -57,28 +57,28 @@ class Oracle(Policy):
         return total
 
     def _move(self, wanted: Nids, tops: list[int], lower: list[int]) -> None:
-        """Move units where they are wanted; what leaves a top-tier node goes by a lower one."""
+        """Move folios where they are wanted; what leaves a top-tier node goes by a lower one."""
         memory = self._world.memory
-        on_top = np.isin(memory.units.nid, tops)
-        leaving = np.flatnonzero(on_top & (wanted != memory.units.nid))
+        on_top = np.isin(memory.folios.nid, tops)
+        leaving = np.flatnonzero(on_top & (wanted != memory.folios.nid))
         needed = self._needed(wanted, leaving, tops)
         for nid in lower:
             moved = memory.move(needed, nid)
             needed = needed[~moved]
         for nid in tops:
-            memory.move(np.flatnonzero((wanted == nid) & (memory.units.nid != nid)), nid)
+            memory.move(np.flatnonzero((wanted == nid) & (memory.folios.nid != nid)), nid)
 
     def _needed(self, wanted: Nids, leaving: Nids, tops: list[int]) -> Nids:
-        """Give the units that have to leave: all that are wanted elsewhere, others for room."""
+        """Give the folios that have to leave: all that are wanted elsewhere, others for room."""
         memory = self._world.memory
-        units = memory.units
+        folios = memory.folios
         elsewhere = leaving[wanted[leaving] != NONE]
         needed = [elsewhere]
         for nid in tops:
-            coming = int(units.pages[(wanted == nid) & (units.nid != nid)].sum())
-            going = int(units.pages[elsewhere[units.nid[elsewhere] == nid]].sum())
+            coming = int(folios.pages[(wanted == nid) & (folios.nid != nid)].sum())
+            going = int(folios.pages[elsewhere[folios.nid[elsewhere] == nid]].sum())
             short = coming - going - memory.free_pages(nid) + memory.all[nid].wmark.min
-            idle = leaving[(wanted[leaving] == NONE) & (units.nid[leaving] == nid)]
-            before = np.cumsum(units.pages[idle]) - units.pages[idle]
+            idle = leaving[(wanted[leaving] == NONE) & (folios.nid[leaving] == nid)]
+            before = np.cumsum(folios.pages[idle]) - folios.pages[idle]
             needed.append(idle[before < short])
         return np.concatenate(needed)

@@ -17,7 +17,7 @@ from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
 from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
 from pghot.simulated.ibs.mprof import MprofAccesses
 from pghot.simulated.ibs.sampling import Sampling
-from pghot.simulated.machine.folios import Units
+from pghot.simulated.machine.folios import Folios
 from pghot.simulated.numa.scanning import Scanning
 from pghot.simulated.policies.policy import Figures, Policy
 from pghot.simulated.scenario.scenario import EventTable
@@ -140,12 +140,12 @@ class Pghot(Policy):
                 count -= sum(map(mem_map.tail_pages, slots.tolist()))
         return count
 
-    def _moved(self, units: Units, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
+    def _moved(self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         """Take the time to copy what a pass has moved; a batch cannot be touched meanwhile."""
         if not self._world.memory.node_is_toptier(to_nid) or not self._batches:
             return
-        seconds = self._world.copying(units, from_nid, to_nid)
-        self._world.unreachable(units, seconds, self._batches)
+        seconds = self._world.copying(folios, from_nid, to_nid)
+        self._world.unreachable(folios, seconds, self._batches)
         self._pass_us.add([round(seconds * 1e6)])
         self._busy_s += seconds
 
@@ -157,17 +157,17 @@ class HintFaults(Pghot):
     tiering = NUMA_BALANCING_MEMORY_TIERING
 
     def _start_source(self, world: World) -> None:
-        self._scan_s = np.zeros(len(world.memory.units.pfn))
+        self._scan_s = np.zeros(len(world.memory.folios.pfn))
         Scanning(world, self._updates, self._tiering)
 
     def hint_faults(self, faults: FaultArrays) -> None:
         """Record the pages that faulted; the fault promotes nothing (R6.1)."""
-        self.engine.vmstat.add("numa_hint_faults", len(faults.units))
+        self.engine.vmstat.add("numa_hint_faults", len(faults.folios))
         if not self._tiering():  # folio_is_promo_candidate(): of pages marked before
             return
-        pfns = self._world.memory.units.pfn[faults.units]
+        pfns = self._world.memory.folios.pfn[faults.folios]
         now = (faults.times * self.engine.hz).astype(np.uint64)
-        since = np.maximum(faults.times - self._scan_s[faults.units], 0) * USEC_PER_SEC
+        since = np.maximum(faults.times - self._scan_s[faults.folios], 0) * USEC_PER_SEC
         latency_us = np.minimum(since, np.iinfo(np.int32).max).astype(np.int32)
         self.engine.record_many(pfns, faults.nids, PGHOT_HINTFAULTS, now, latency_us)
 
@@ -175,8 +175,8 @@ class HintFaults(Pghot):
         mode = self.engine.tunables["numa_balancing"]
         return bool(mode & NUMA_BALANCING_MEMORY_TIERING)
 
-    def _updates(self, units: Units, pages: int) -> None:
-        self._scan_s[units] = self._world.now
+    def _updates(self, folios: Folios, pages: int) -> None:
+        self._scan_s[folios] = self._world.now
         self.engine.vmstat.add("numa_pte_updates", pages)
 
 

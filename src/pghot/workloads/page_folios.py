@@ -1,4 +1,4 @@
-"""Which unit a PFN of a log is: a table of those met, filled in the order of appearance."""
+"""Which folio a PFN of a log is: a table of those met, filled in the order of appearance."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
 
 
 class _Slots(NamedTuple):
-    """Slots of a hash table, a power of two of them: the key in each and its unit."""
+    """Slots of a hash table, a power of two of them: the key in each and its folio."""
 
     keys: npt.NDArray[np.uint64]
-    units: npt.NDArray[np.int32]
+    folios: npt.NDArray[np.int32]
 
 
-class PageUnits:
+class PageFolios:
     """Numbers the distinct keys (PFNs, or PFNs of folios) it is given from 0."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class PageUnits:
         self._table = _empty(_LEAST)
 
     def of(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
-        """The unit of each key; one not met before gets the next number."""
+        """The folio of each key; one not met before gets the next number."""
         found = np.empty(len(keys), np.int32)
         done = 0
         while True:
@@ -45,16 +45,16 @@ class PageUnits:
             self._grow()
 
     def _grow(self) -> None:
-        used = self._table.units != _EMPTY
-        keys, units = self._table.keys[used], self._table.units[used]
+        used = self._table.folios != _EMPTY
+        keys, folios = self._table.keys[used], self._table.folios[used]
         self._table = _empty(4 * len(used))
-        _insert(self._table, keys, units)
+        _insert(self._table, keys, folios)
 
     def keys(self) -> npt.NDArray[np.uint64]:
-        """The key of every unit."""
-        used = self._table.units != _EMPTY
+        """The key of every folio."""
+        used = self._table.folios != _EMPTY
         keys = np.empty(self.count, np.uint64)
-        keys[self._table.units[used]] = self._table.keys[used]
+        keys[self._table.folios[used]] = self._table.keys[used]
         return keys
 
 
@@ -68,14 +68,14 @@ def _empty(slots: int) -> _Slots:
 @cython.exceptval(check=False)
 def _slot_of(
     keys: cython.p_ulong,
-    units: cython.p_int,
+    folios: cython.p_int,
     key: cython.ulong,
     shift: cython.ulong,
     mask: cython.ulong,
 ) -> cython.ulong:
     """Find the slot that holds a key, or the empty one where it belongs (linear probing)."""
     slot: cython.ulong = (key * _ODD & _U64) >> shift
-    while units[slot] >= 0 and keys[slot] != key:
+    while folios[slot] >= 0 and keys[slot] != key:
         slot = (slot + 1) & mask
     return slot
 
@@ -92,12 +92,12 @@ def _number(
     start: cython.long,
     found: npt.NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Write the units of rows from `start`, until the table is half full.
+    """Write the folios of rows from `start`, until the table is half full.
 
     (rows done, keys known).
     """
     keys: cython.p_ulong = u64(table.keys)
-    units: cython.p_int = i32(table.units)
+    folios: cython.p_int = i32(table.folios)
     row: cython.p_ulong = u64(rows)
     out: cython.p_int = i32(found)
     slots: cython.long = len(table.keys)
@@ -107,26 +107,26 @@ def _number(
     i: cython.long = start
     with cython.nogil:
         while i < count:
-            slot = _slot_of(keys, units, row[i], shift, slots - 1)
-            if units[slot] < 0:
+            slot = _slot_of(keys, folios, row[i], shift, slots - 1)
+            if folios[slot] < 0:
                 if 2 * known >= slots:
                     break
                 keys[slot] = row[i]
-                units[slot] = known
+                folios[slot] = known
                 known += 1
-            out[i] = units[slot]
+            out[i] = folios[slot]
             i += 1
     return i, known
 
 
 def _insert(
-    table: _Slots, new_keys: npt.NDArray[np.uint64], new_units: npt.NDArray[np.int32]
+    table: _Slots, new_keys: npt.NDArray[np.uint64], new_folios: npt.NDArray[np.int32]
 ) -> None:
-    """Put keys with their units into a table that has none of them."""
+    """Put keys with their folios into a table that has none of them."""
     keys: cython.p_ulong = u64(table.keys)
-    units: cython.p_int = i32(table.units)
+    folios: cython.p_int = i32(table.folios)
     key: cython.p_ulong = u64(new_keys)
-    unit: cython.p_int = i32(new_units)
+    folio: cython.p_int = i32(new_folios)
     slots: cython.long = len(table.keys)
     shift: cython.ulong = _shift_for(slots)
     count: cython.long = len(new_keys)
@@ -134,6 +134,6 @@ def _insert(
     i: cython.long
     with cython.nogil:
         for i in range(count):
-            slot = _slot_of(keys, units, key[i], shift, slots - 1)
+            slot = _slot_of(keys, folios, key[i], shift, slots - 1)
             keys[slot] = key[i]
-            units[slot] = unit[i]
+            folios[slot] = folio[i]
