@@ -85,8 +85,8 @@ def take_from(
     """Walk sections as kmigrated does; how many were taken, and where to go on."""
     targets = np.zeros(NID_MAX + 1, np.uint8)
     walk = Walk(slots, LOWER, 0, 0, layout_row(hot_map.layout), targets)
-    places = np.empty(PAGES_PER_SECTION, np.int64)
-    return walk.take(hot_map.mem_map.pages(), hot_map.maps(), at, places, out)
+    indices = np.empty(PAGES_PER_SECTION, np.int64)
+    return walk.take(hot_map.mem_map.pages(), hot_map.maps(), at, indices, out)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,9 @@ class Machine:
         pfns = pfns.astype(np.uint64)
         ones = np.ones(len(pfns), np.int64)
         self.mem_map.learn(pfns, ones, ones.astype(np.uint32))
-        places = self.mem_map.places(pfns)
-        self.owners.see(places, ones.astype(np.int32), pfns)
-        self.hot_map.records[places] = 1
+        indices = self.mem_map.indices(pfns)
+        self.owners.see(indices, ones.astype(np.int32), pfns)
+        self.hot_map.records[indices] = 1
         self.hot_map.touched[touched] = 1
 
     def grow(self) -> None:
@@ -50,8 +50,8 @@ class Machine:
 
     def copy(self) -> None:
         m, o = self.mem_map, self.owners
-        places = slice(0, self.sections * PAGES_PER_SECTION)
-        arrays = (m.flags, m.compound, m.page_nid, m.memcg, self.hot_map.records, *o.of(places))
+        indices = slice(0, self.sections * PAGES_PER_SECTION)
+        arrays = (m.flags, m.compound, m.page_nid, m.memcg, self.hot_map.records, *o.of(indices))
         self.copies = [np.array(array) for array in arrays]
 
 

@@ -1,4 +1,4 @@
-"""The whole recorder in bulk, against reading the same records at the same random places.
+"""The whole recorder in bulk, against reading the same records at the same random indices.
 
 `Engine.record_many` looks up the section and what is known of the page, applies the nine rules and
 updates the record.  No page is promoted, so every access ends in a record.
@@ -52,8 +52,8 @@ def measure(engine: Engine, pages: int, draw: str, count: int, case: str) -> lis
     """Time five passes of `count` accesses; the time goes on from pass to pass."""
     kept = engine.hot_map.records
     lower = kept[TOP_PAGES:]
-    places = DRAWS[draw](count, pages, np.random.default_rng(1))
-    pfns = places.astype(np.uint64) + np.uint64(TOP_PAGES)
+    indices = DRAWS[draw](count, pages, np.random.default_rng(1))
+    pfns = indices.astype(np.uint64) + np.uint64(TOP_PAGES)
     nids = np.zeros(count, np.int16)
     sources = np.full(count, PGHOT_HWHINTS, np.int8)
     now = jiffies(count)
@@ -72,7 +72,7 @@ def measure(engine: Engine, pages: int, draw: str, count: int, case: str) -> lis
 
     def read() -> None:
         for start in range(0, count, ROWS_A_CALL):
-            read_sum(lower, places[start : start + ROWS_A_CALL])
+            read_sum(lower, indices[start : start + ROWS_A_CALL])
 
     recorded = engine.vmstat["pghot_recorded_accesses"]
     timing = interleave({"read": read, name: record}, 5, before=later)

@@ -1,6 +1,6 @@
-"""Record update alone, against reading the same records at the same random places.
+"""Record update alone, against reading the same records at the same random indices.
 
-The yardstick is a compiled loop that reads what lies at each place and sums it up: no
+The yardstick is a compiled loop that reads what lies at each index and sums it up: no
 update can be much faster, for it has to have the record first.  `write back` is a second
 one: it changes a bit of each record and does nothing else.
 """
@@ -42,12 +42,12 @@ def measure(
 ) -> list[Row]:
     """Time five passes of `count` accesses; the time goes on from pass to pass."""
     rules = Rules.of(layout.default_window_ms, 2, HZ)
-    places = DRAWS[draw](count, len(kept), np.random.default_rng(1))
+    indices = DRAWS[draw](count, len(kept), np.random.default_rng(1))
     now = jiffies(count)
     nids = np.zeros(count, np.int16)
     record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
     accesses = AccessArrays(
-        Accesses(places.astype(np.uint64), nids, np.zeros(count, np.int8), now)
+        Accesses(indices.astype(np.uint64), nids, np.zeros(count, np.int8), now)
     )
     flags = np.zeros((len(kept) >> BLOCK_SHIFT) + 1, np.uint8)
     maps = Maps(MapArrays(kept, flags, flags, flags, flags, flags.copy()))
@@ -64,8 +64,8 @@ def measure(
     scratch = zeros(len(kept), kept.dtype)
     thicken(scratch, 0, len(scratch))
     variants = {
-        "read": lambda: read_sum(kept, places),
-        "write back": lambda: write_back(scratch, places),
+        "read": lambda: read_sum(kept, indices),
+        "write back": lambda: write_back(scratch, indices),
         layout.name: update_all,
     }
     timing = interleave(variants, 5, before=later)

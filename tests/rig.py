@@ -62,7 +62,7 @@ class Rig:
         return list(self.engine.look(now))
 
     def record_of(self, pfn: int) -> int:
-        place = self.memory.mem_map.place(pfn)
+        place = self.memory.mem_map.index(pfn)
         return int(self.engine.hot_map.records[place])
 
     def nid_of(self, pfn: int) -> int:

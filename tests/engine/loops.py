@@ -20,13 +20,13 @@ def maps_of(records: np.ndarray) -> Maps:
 
 def update(
     records: np.ndarray,
-    places: np.ndarray,
+    indices: np.ndarray,
     now: np.ndarray,
     nids: np.ndarray,
     layout: Layout,
     rules: Rules,
 ) -> None:
-    """Update records at places, one access each at its time for its node."""
-    accesses = Accesses(places.astype(np.uint64), nids, np.zeros(len(places), np.int8), now)
+    """Update records at indices, one access each at its time for its node."""
+    accesses = Accesses(indices.astype(np.uint64), nids, np.zeros(len(indices), np.int8), now)
     record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
     update_rows(maps_of(records), record_rules, AccessArrays(accesses))

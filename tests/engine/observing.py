@@ -63,8 +63,8 @@ class Adding:
         """See that records were foreseen; call it before anything but recording happens."""
         engine = self.engine
         for folio, record in self.foreseen.items():
-            place = engine.memory.mem_map.place(folio)
-            assert int(engine.hot_map.records[place]) == record, hex(folio)
+            index = engine.memory.mem_map.index(folio)
+            assert int(engine.hot_map.records[index]) == record, hex(folio)
         self.foreseen.clear()
 
     def agree(self) -> None:

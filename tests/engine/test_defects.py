@@ -299,7 +299,7 @@ def test_15_going_online_allocates_hot_maps_for_top_tier_sections_as_well(rig, f
     rig = rig(fidelity=fidelity)
     rig.memory.add_node(node(5, 64 * SECTION, 1, top=True))
     rig.engine.memory_going_online(64 * SECTION, SECTION)
-    slot = rig.memory.mem_map.place(64 * SECTION) // SECTION
+    slot = rig.memory.mem_map.index(64 * SECTION) // SECTION
     assert rig.engine.hot_map.has_map[slot]
 
 

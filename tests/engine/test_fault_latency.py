@@ -26,11 +26,11 @@ OTHERS = np.arange(1000, 3000)
 """Pages that are accessed as is usual."""
 
 
-def judged(faults: FaultLatency, latencies, *, places=(0,), now: int = 0) -> list[bool]:
+def judged(faults: FaultLatency, latencies, *, indices=(0,), now: int = 0) -> list[bool]:
     """Judge faults of pages that all have these latencies, at one instant."""
-    place = np.array(places, np.int64)
-    latency = np.broadcast_to(np.asarray(latencies, np.int32), place.shape)
-    return faults.judge(place, latency, np.full(len(place), now, np.uint64)).tolist()
+    index = np.array(indices, np.int64)
+    latency = np.broadcast_to(np.asarray(latencies, np.int32), index.shape)
+    return faults.judge(index, latency, np.full(len(index), now, np.uint64)).tolist()
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def faults() -> FaultLatency:
 def pressed(faults: FaultLatency) -> FaultLatency:
     """Faults of a target without room, where USUAL is usual."""
     faults.target(1 << 20, 0)
-    judged(faults, USUAL, places=OTHERS)
-    judged(faults, USUAL, places=(999,), now=PERIOD_MS)
+    judged(faults, USUAL, indices=OTHERS)
+    judged(faults, USUAL, indices=(999,), now=PERIOD_MS)
     return faults
 
 
@@ -69,14 +69,14 @@ def test_or_one_that_is_256_times_shorter(pressed) -> None:
 
 def test_what_is_usual_is_measured_so_a_slower_machine_finds_the_same() -> None:
     random = np.random.default_rng(5)
-    place = random.integers(0, 3000, 20_000)
-    latency = (random.exponential(1 + place) * 50).astype(np.int32)
+    index = random.integers(0, 3000, 20_000)
+    latency = (random.exponential(1 + index) * 50).astype(np.int32)
     now = np.sort(random.integers(0, 20 * PERIOD_MS, 20_000)).astype(np.uint64)
     found = []
     for slower in (1, 4):
         one = FaultLatency(HZ)
         one.target(1 << 20, 0)
-        found.append(one.judge(place, latency * np.int32(slower), now))
+        found.append(one.judge(index, latency * np.int32(slower), now))
     assert found[0].sum() > 100
     assert (found[0] != found[1]).mean() < 0.01
 
@@ -101,7 +101,7 @@ def test_where_what_was_promoted_does_not_stay_it_takes_more(pressed) -> None:
 def rounds(faults: FaultLatency, draw, first: int = 2, count: int = 12) -> None:
     """Let all of 2,000 pages fault a round; `draw` gives their latencies."""
     for number in range(first, first + count):
-        judged(faults, draw(), places=OTHERS, now=number * PERIOD_MS)
+        judged(faults, draw(), indices=OTHERS, now=number * PERIOD_MS)
 
 
 def test_where_as_many_pages_are_hot_as_by_chance_nothing_is_promoted(pressed) -> None:
@@ -132,7 +132,7 @@ def test_where_few_pages_are_far_hotter_they_are_promoted(pressed) -> None:
 def test_few_faults_tell_nothing(pressed) -> None:
     few = range(LEAST_PAIRS - 1)
     for _ in range(2):
-        judged(pressed, USUAL, places=few, now=PERIOD_MS)
+        judged(pressed, USUAL, indices=few, now=PERIOD_MS)
     assert pressed.excess == 0
 
 
@@ -146,15 +146,15 @@ def test_a_flat_load_heats_up_again(pressed) -> None:
 
 def test_what_is_found_does_not_depend_on_how_rows_are_cut() -> None:
     random = np.random.default_rng(7)
-    place = random.integers(0, 500, 9000)
-    latency = (random.exponential(1 + place) * 5000).astype(np.int32)
+    index = random.integers(0, 500, 9000)
+    latency = (random.exponential(1 + index) * 5000).astype(np.int32)
     now = np.sort(random.integers(0, 20 * PERIOD_MS, 9000)).astype(np.uint64)
     whole, pieces = FaultLatency(HZ), FaultLatency(HZ)
     for one in (whole, pieces):
         one.target(1 << 14, 0)
-    together = whole.judge(place, latency, now)
+    together = whole.judge(index, latency, now)
     cuts = [slice(at, at + 37) for at in range(0, 9000, 37)]
-    apart = [pieces.judge(place[cut], latency[cut], now[cut]) for cut in cuts]
+    apart = [pieces.judge(index[cut], latency[cut], now[cut]) for cut in cuts]
     assert np.array_equal(np.concatenate(apart), together)
     assert 0 < together.sum() < 9000
 

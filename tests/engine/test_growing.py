@@ -136,4 +136,4 @@ def test_tail_pages_are_those_that_are_not_the_first_of_their_folio(steps) -> No
     for section in (0, 5, MOST - 1):
         pfns = np.arange(section * SECTION, (section + 1) * SECTION, dtype=np.uint64)
         tails = np.count_nonzero(mem_map.known(pfns).head != pfns)
-        assert mem_map.tail_pages(mem_map.place(section * SECTION) // SECTION) == tails
+        assert mem_map.tail_pages(mem_map.index(section * SECTION) // SECTION) == tails

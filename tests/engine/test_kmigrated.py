@@ -77,7 +77,7 @@ def test_a_record_that_is_not_ready_is_left_alone(rig):
 def test_only_hot_sections_are_walked(rig):
     rig = rig()
     heat(rig, [SLOW_PFN, SLOW_PFN + SECTION])
-    rig.engine.hot_map.hot[rig.memory.mem_map.place(SLOW_PFN + SECTION) // SECTION] = 0
+    rig.engine.hot_map.hot[rig.memory.mem_map.index(SLOW_PFN + SECTION) // SECTION] = 0
     assert moved(rig.look(100)) == [[SLOW_PFN]]
 
 

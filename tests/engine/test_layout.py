@@ -153,14 +153,14 @@ def test_compiled_updates_equal_plain_ones_however_often_time_wraps(
     rng = np.random.default_rng(seed)
     rules = Rules.of(window, threshold, hz)
     count, pages = 2000, 64
-    places = rng.integers(0, pages, count).astype(np.uint32)
+    indices = rng.integers(0, pages, count).astype(np.uint32)
     now = np.cumsum(rng.integers(0, pace + 1, count)).astype(np.uint64)
     nids = rng.integers(0, 1024, count).astype(np.int16)
     compiled = np.zeros(pages, layout.dtype)
-    update(compiled, places, now, nids, layout, rules)
+    update(compiled, indices, now, nids, layout, rules)
     plain = [0] * pages
-    for place, jiffies, nid in zip(places.tolist(), now.tolist(), nids.tolist(), strict=True):
-        plain[place] = layout.update(plain[place], jiffies, nid, rules)
+    for index, jiffies, nid in zip(indices.tolist(), now.tolist(), nids.tolist(), strict=True):
+        plain[index] = layout.update(plain[index], jiffies, nid, rules)
     assert compiled.tolist() == plain
 
 
@@ -170,18 +170,18 @@ def test_a_million_updates_in_one_call_equal_the_same_in_many(layout, hz):
     rng = np.random.default_rng(hz)
     rules = Rules.of(layout.default_window_ms, 2, hz)
     count, pages = 1_000_000, 4096
-    places = rng.zipf(1.1, count).astype(np.uint32) % pages
+    indices = rng.zipf(1.1, count).astype(np.uint32) % pages
     now = np.sort(rng.integers(0, 40 * layout.wrap, count)).astype(np.uint64)
     nids = np.zeros(count, np.int16)
     whole, parts = np.zeros(pages, layout.dtype), np.zeros(pages, layout.dtype)
-    update(whole, places, now, nids, layout, rules)
+    update(whole, indices, now, nids, layout, rules)
     for rows in np.array_split(np.arange(count), 97):
-        update(parts, places[rows], now[rows], nids[rows], layout, rules)
+        update(parts, indices[rows], now[rows], nids[rows], layout, rules)
     assert np.array_equal(whole, parts)
     # One page's history by the plain rule, for a million-row check of the whole path.
-    page = int(places[0])
+    page = int(indices[0])
     record = 0
-    for jiffies in now[places == page].tolist():
+    for jiffies in now[indices == page].tolist():
         record = layout.update(record, jiffies, 0, rules)
     assert whole[page] == record
 
@@ -193,7 +193,7 @@ def test_a_million_updates_in_one_call_equal_the_same_in_many(layout, hz):
     seed=st.integers(0, 1 << 32),
     lines=st.integers(0, 6),
 )
-def test_find_ready_gives_exactly_the_places_whose_ready_bit_is_set(layout, density, seed, lines):
+def test_find_ready_gives_exactly_the_indices_whose_ready_bit_is_set(layout, density, seed, lines):
     rng = np.random.default_rng(seed)
     found = np.zeros(64 * 8, np.int64)
     values = rng.integers(0, layout.ready_mask, 64 * 8).astype(layout.dtype)

@@ -22,7 +22,7 @@ LINE = 20
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_a_code_is_a_place_in_the_table_and_a_name_stands_there_once(
+def test_a_code_is_a_index_in_the_table_and_a_name_stands_there_once(
     table: tuple[Reason, ...],
 ) -> None:
     assert [reason.code for reason in table] == list(range(len(table)))

@@ -20,16 +20,16 @@ PAGES = st.sampled_from([0, 1 << 10, 1 << 12, 1 << 14, 1 << 20])
 
 
 def see(owners: Rmap, rows: list[tuple[int, int, int]]) -> None:
-    places, pids, pages = zip(*rows, strict=True) if rows else ((), (), ())
+    indices, pids, pages = zip(*rows, strict=True) if rows else ((), (), ())
     owners.see(
-        np.array(places, np.int64),
+        np.array(indices, np.int64),
         np.array(pids, np.int32),
         np.array(pages, np.uint64) << np.uint64(12),
     )
 
 
-def of(owners: Rmap, *places: int) -> list[tuple[int, int]]:
-    owner = owners.of(np.array(places, np.int64))
+def of(owners: Rmap, *indices: int) -> list[tuple[int, int]]:
+    owner = owners.of(np.array(indices, np.int64))
     return list(zip(owner.pid.tolist(), (owner.vaddr >> np.uint64(12)).tolist(), strict=True))
 
 
@@ -41,7 +41,7 @@ def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls,
         if number == grown:
             owners.grow(16 * pages)
         see(owners, rows)
-        plain |= {place: owner for place, *owner in rows}
+        plain |= {index: owner for index, *owner in rows}
         known = of(owners, *plain)
         assert all(
             mine in (tuple(theirs), (0, 0))
@@ -58,21 +58,21 @@ def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls,
 @pytest.mark.parametrize("step", [1, 16, 512, 1 << 15, 1 << 18, 12_345])
 def test_with_room_for_all_none_is_let_go(step) -> None:
     owners = Rmap(1 << 24)
-    places = np.arange(10_000, dtype=np.int64) * step
-    vaddrs = places.astype(np.uint64) << np.uint64(12)
-    order = np.random.default_rng(step).permutation(len(places))
+    indices = np.arange(10_000, dtype=np.int64) * step
+    vaddrs = indices.astype(np.uint64) << np.uint64(12)
+    order = np.random.default_rng(step).permutation(len(indices))
     for part in np.split(order, [0, 99, 5000]):
-        owners.see(places[part], part.astype(np.int32) + 1, vaddrs[part])
-    owner = owners.of(places)
-    assert np.array_equal(owner.pid, np.arange(1, len(places) + 1))
+        owners.see(indices[part], part.astype(np.int32) + 1, vaddrs[part])
+    owner = owners.of(indices)
+    assert np.array_equal(owner.pid, np.arange(1, len(indices) + 1))
     assert np.array_equal(owner.vaddr, vaddrs)
-    assert (owners.kept, owners.let_go) == (len(places), 0)
+    assert (owners.kept, owners.let_go) == (len(indices), 0)
 
 
 def test_few_owners_take_little_memory_of_a_large_machine() -> None:
     owners = Rmap(1 << 29)
-    places = np.arange(512, dtype=np.int64) << 18  # one a GiB
-    owners.see(places, np.ones(512, np.int32), places.astype(np.uint64) << np.uint64(12))
+    indices = np.arange(512, dtype=np.int64) << 18  # one a GiB
+    owners.see(indices, np.ones(512, np.int32), indices.astype(np.uint64) << np.uint64(12))
     assert owners.nbytes <= 512 * 256
 
 
@@ -85,20 +85,20 @@ def test_nobody_is_known_where_nobody_accessed() -> None:
     assert owners.kept == 1
 
 
-def set_of(place: int) -> int:
-    """The set of the smallest table in which a place is kept."""
+def set_of(index: int) -> int:
+    """The set of the smallest table in which an index is kept."""
     owners = Rmap(0)
-    see(owners, [(place, 1, 1)])
+    see(owners, [(index, 1, 1)])
     return int(np.flatnonzero(owners._table)[0]) // (SET_BYTES // 8)
 
 
 def test_of_a_full_set_the_page_accessed_least_recently_is_let_go() -> None:
-    *places, last = [place for place in range(1000) if set_of(place) == 3][: WAYS + 1]
+    *indices, last = [index for index in range(1000) if set_of(index) == 3][: WAYS + 1]
     owners = Rmap(0)
-    see(owners, [(place, 1, 1) for place in places])
-    see(owners, [(places[0], 77, 2)])  # accessed again: it is not the oldest any more
+    see(owners, [(index, 1, 1) for index in indices])
+    see(owners, [(indices[0], 77, 2)])  # accessed again: it is not the oldest any more
     see(owners, [(last, 78, 3)])
-    assert of(owners, *places[:3], last) == [(77, 2), (0, 0), (1, 1), (78, 3)]
+    assert of(owners, *indices[:3], last) == [(77, 2), (0, 0), (1, 1), (78, 3)]
     assert (owners.kept, owners.let_go) == (WAYS, 1)
 
 
@@ -108,9 +108,9 @@ def test_a_machine_whose_every_page_is_accessed_takes_a_byte_a_page_at_most(gibi
     owners = Rmap(pages)
     step = 1 << 16
     for start in range(0, pages, 64 * step):  # every 64th run of pages
-        places = np.arange(start, start + step, dtype=np.int64)
-        owners.see(places, np.ones(step, np.int32), places.astype(np.uint64) << np.uint64(12))
+        indices = np.arange(start, start + step, dtype=np.int64)
+        owners.see(indices, np.ones(step, np.int32), indices.astype(np.uint64) << np.uint64(12))
     assert pages // 4 < owners.nbytes <= pages
-    last = owners.of(places)
+    last = owners.of(indices)
     assert np.count_nonzero(last.pid) > 0.99 * step
     assert owners.kept + owners.let_go == pages // 64

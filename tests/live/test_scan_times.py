@@ -29,13 +29,13 @@ def scan(times: ScanTimes, at_ms: int, start: int = BASE, size: int = CHUNK, *, 
     )
 
 
-def latency(times: ScanTimes, at_ms: int, vaddr: int = BASE, *, place: int = 9, pid=PID) -> int:
+def latency(times: ScanTimes, at_ms: int, vaddr: int = BASE, *, index: int = 9, pid=PID) -> int:
     """The latency of a fault at `at_ms`, in ms."""
     faults = ScannedFaults(
         np.array([pid], np.int32),
         np.array([vaddr], np.uint64),
         np.array([at_ms * MS], np.uint64),
-        np.array([place]),
+        np.array([index]),
     )
     us = int(times.latency_us(faults)[0])
     return us // 1000 if us >= 0 else us
@@ -85,22 +85,22 @@ def test_where_no_scan_was_seen_nothing_is_known(times) -> None:
 
 def test_a_step_passes_over_its_range_evenly(times) -> None:
     scan(times, 100, size=4 * CHUNK, ends=[140])
-    assert [latency(times, 150, BASE + n * CHUNK, place=n) for n in range(4)] == [50, 40, 30, 20]
+    assert [latency(times, 150, BASE + n * CHUNK, index=n) for n in range(4)] == [50, 40, 30, 20]
 
 
 def test_until_its_end_is_known_all_of_it_counts_from_its_beginning(times) -> None:
     scan(times, 100, size=2 * CHUNK)
-    assert latency(times, 150, BASE + CHUNK, place=1) == 50
+    assert latency(times, 150, BASE + CHUNK, index=1) == 50
     scan(times, 1000, BASE + 8 * CHUNK, ends=[140, 1010])
-    assert latency(times, 150, BASE + CHUNK, place=2) == 30
+    assert latency(times, 150, BASE + CHUNK, index=2) == 30
 
 
 def test_an_end_that_was_lost_leaves_its_step_and_the_next_one_is_right(times) -> None:
     scan(times, 100, size=2 * CHUNK)
     scan(times, 1000, size=2 * CHUNK, ends=[1020])
-    assert latency(times, 1030, BASE + CHUNK, place=1) == 930
+    assert latency(times, 1030, BASE + CHUNK, index=1) == 930
     scan(times, 2000, size=2 * CHUNK, ends=[2020])
-    assert latency(times, 2030, BASE + CHUNK, place=1) == 20
+    assert latency(times, 2030, BASE + CHUNK, index=1) == 20
 
 
 def test_where_a_fault_in_between_may_have_been_lost_nothing_is_known(times) -> None:

@@ -38,15 +38,15 @@ def foresee(
     """The outcome of accesses that are about to be recorded; changes nothing."""
     outcomes = _verdicts(accesses, nodes, rules)
     folios, sizes = accesses.pfn.copy(), np.ones(len(outcomes), np.int64)
-    there = mem_map.places(accesses.pfn) >= 0
+    there = mem_map.indices(accesses.pfn) >= 0
     outcomes[(outcomes == RECORDED) & ~there] = NO_PAGE
     rows = np.flatnonzero(there)
     if len(rows):
         known = mem_map.known(accesses.pfn[rows])
         folios[rows], sizes[rows] = known.head, known.pages
-        places = mem_map.places(known.head)
+        indices = mem_map.indices(known.head)
         found = _judge_pages(known.flags, known.nid, accesses.nid[rows], nodes)
-        found[(found == RECORDED) & (hot_map.has_map[places >> PFN_SECTION_SHIFT] == 0)] = (
+        found[(found == RECORDED) & (hot_map.has_map[indices >> PFN_SECTION_SHIFT] == 0)] = (
             NO_HOT_MAP
         )
         open_ = outcomes[rows] == RECORDED
@@ -100,11 +100,11 @@ def _records_after(
 ) -> npt.NDArray[np.uint32]:
     """The record of each access's folio after it; 0 for those that are not recorded."""
     records = np.zeros(len(recorded), np.uint32)
-    places = mem_map.places(folios[recorded]).astype(np.uint64)
+    indices = mem_map.indices(folios[recorded]).astype(np.uint64)
     nids = accesses.nid[recorded]
     targets = np.where(nids == NUMA_NO_NODE, rules.target_nid, nids).astype(np.int16)
-    updates = Accesses(places, targets, accesses.source[recorded], accesses.now[recorded])
-    before, after = (np.zeros(len(places), np.uint32) for _ in range(2))
+    updates = Accesses(indices, targets, accesses.source[recorded], accesses.now[recorded])
+    before, after = (np.zeros(len(indices), np.uint32) for _ in range(2))
     trace(hot_map.maps(), rules, AccessArrays(updates), before, after)
     records[recorded] = after
     return records

@@ -8,7 +8,7 @@ cdef enum:
 
 cdef packed struct Candidate:
     long pfn
-    long place
+    long index
     long record
     long pages
     long memcg

@@ -14,7 +14,7 @@ from pghot.engine.verdicts import ADMITTED
 CANDIDATE = np.dtype(
     [
         ("pfn", np.int64),
-        ("place", np.int64),
+        ("index", np.int64),
         ("record", np.int64),
         ("pages", np.int64),
         ("memcg", np.int64),

@@ -224,12 +224,12 @@ class Engine:
         v8 counts several at once: each of them recorded, the source counted once.
         """
         mem_map = self.memory.mem_map
-        places = mem_map.places(accesses.pfn)
+        indices = mem_map.indices(accesses.pfn)
         taken = self.tunables["enabled_sources"] & 1 << recording.PGHOT_HINTFAULTS
-        known = np.flatnonzero((latency_us >= 0) & (places >= 0) & bool(taken))
+        known = np.flatnonzero((latency_us >= 0) & (indices >= 0) & bool(taken))
         if not len(known):
             return accesses
-        heads = mem_map.places(mem_map.known(accesses.pfn[known]).head)
+        heads = mem_map.indices(mem_map.known(accesses.pfn[known]).head)
         hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
         if not self.layout.nid_width:
             self.fault_latency.remember(heads[hot], accesses.nid[known][hot])

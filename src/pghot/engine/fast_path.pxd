@@ -26,7 +26,7 @@ cdef class Scratch:
     cdef unsigned int *sections
     cdef unsigned long last
     cdef unsigned char *verdicts
-    cdef unsigned long *places
+    cdef unsigned long *indices
     cdef unsigned long *kept
     cdef unsigned long *when
     cdef long staying
@@ -37,5 +37,5 @@ cdef unsigned long locate(AccessArrays rows, long first, long end, Pages pages, 
 cdef void keep_lower_tier_rows(AccessArrays rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil
 cdef void update_kept(long size, int target, RecordRules rules, Maps maps, Scratch scratch) noexcept nogil
 cdef unsigned long update_and_locate(AccessArrays rows, long first, long size, int target, RecordRules rules, Pages pages, Maps maps, Scratch scratch, long at, long at_next) noexcept nogil
-cdef bint update_one(unsigned long place, unsigned long now, int target, RecordRules rules, Maps maps) noexcept nogil
+cdef bint update_one(unsigned long index, unsigned long now, int target, RecordRules rules, Maps maps) noexcept nogil
 cdef bint one_time(AccessArrays rows, long first, long end, bint precise) noexcept nogil

@@ -102,7 +102,7 @@ class Scratch:
 
     `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
     against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
-    page, by row.  Places of this block and the next; places and times of the rows that stay
+    page, by row.  Indices of this block and the next; indices and times of the rows that stay
     below the top tier, of which there are `staying`; `initially_on_top`: rows whose page
     would be on the top tier had none moved; `plain`: nothing else is to be said.
     """
@@ -113,7 +113,7 @@ class Scratch:
         self.sections = u32(arrays.sections)
         self.last = len(arrays.sections) - 1
         self.verdicts = u8(arrays.verdicts)
-        self.places = u64(arrays.places)
+        self.indices = u64(arrays.indices)
         self.kept = u64(arrays.kept)
         self.when = u64(arrays.when)
         self.staying = self.initially_on_top = 0
@@ -172,8 +172,8 @@ def next_precise(
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def place_in(section: cython.ulong, pfn: cython.ulong) -> cython.ulong:
-    """Place of a page in a section that is present; in another, a place of no use."""
+def index_in(section: cython.ulong, pfn: cython.ulong) -> cython.ulong:
+    """Index of a page in a section that is present; in another, an index of no use."""
     return ((section & SLOT_BITS) << 11) | (pfn & 0x7FFF)
 
 
@@ -201,28 +201,28 @@ def locate(
     scratch: Scratch,
     at: cython.long,
 ) -> cython.ulong:
-    """Find the places of the rows [first, end) and ask for what is there.
+    """Find the indices of the rows [first, end) and ask for what is there.
 
     The low bits of what comes back are all that can be said of their sections.
     """
     pfn: cython.p_ulong = rows.pfn
-    places: cython.p_ulong = scratch.places
+    indices: cython.p_ulong = scratch.indices
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     width: cython.ulong = 4 if maps.precise else 1
     said: cython.ulong = 0
     section: cython.ulong
-    place: cython.ulong
+    index: cython.ulong
     i: cython.long
     for i in range(first, end):
         section = sections[min(pfn[i] >> PFN_SECTION_SHIFT, last)]
-        place = place_in(section, pfn[i])
-        places[at + i - first] = place
+        index = index_in(section, pfn[i])
+        indices[at + i - first] = index
         said |= section
         if width == 1:
-            prefetch(maps.bytes, place, 1)
+            prefetch(maps.bytes, index, 1)
         else:
-            prefetch(maps.words, place, 4)
+            prefetch(maps.words, index, 4)
     if said & FACTS:
         _ask_for_rows(pages, scratch, at, end - first)
     return said & SECTION_KIND
@@ -234,15 +234,15 @@ def locate(
 def _ask_for_rows(
     pages: Pages, scratch: Scratch, at: cython.long, size: cython.long
 ) -> cython.void:
-    """Ask for what is known of the pages at `size` places from `at` on."""
-    places: cython.p_ulong = scratch.places
+    """Ask for what is known of the pages at `size` indices from `at` on."""
+    indices: cython.p_ulong = scratch.indices
     i: cython.long
     if pages.narrow != cython.NULL:
         for i in range(at, at + size):
-            prefetch(pages.narrow, places[i], 1)
+            prefetch(pages.narrow, indices[i], 1)
     else:
         for i in range(at, at + size):
-            prefetch(pages.wide, places[i], 2)
+            prefetch(pages.wide, indices[i], 2)
 
 
 @cython.cfunc
@@ -267,7 +267,7 @@ def keep_lower_tier_rows(
     verdicts: cython.p_uchar = scratch.verdicts
     narrow: cython.p_uchar = pages.narrow
     wide: cython.p_ushort = pages.wide
-    places: cython.p_ulong = scratch.places
+    indices: cython.p_ulong = scratch.indices
     kept: cython.p_ulong = scratch.kept
     when: cython.p_ulong = scratch.when
     staying: cython.long = 0
@@ -279,13 +279,15 @@ def keep_lower_tier_rows(
     top: cython.ulong
     i: cython.long
     for i in range(size):
-        page = verdicts[narrow[places[at + i]] if narrow != cython.NULL else wide[places[at + i]]]
+        page = verdicts[
+            narrow[indices[at + i]] if narrow != cython.NULL else wide[indices[at + i]]
+        ]
         section = sections[min(pfn[first + i] >> PFN_SECTION_SHIFT, last)]
         moved = page & PAGE_MOVED
         top = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
         # A page below the top tier that has moved, or whose section has no hot map.
         others |= (page & PAGE_NOT_PLAIN) | ((moved | ((section >> 2) & 1)) & (top ^ 1))
-        kept[staying] = places[at + i]
+        kept[staying] = indices[at + i]
         when[staying] = now[first + i]
         staying += top ^ 1
         initially += (section >> 1) & 1
@@ -323,16 +325,16 @@ def update_kept(
 @cython.nogil
 @cython.exceptval(check=False)
 def _update(
-    place: cython.ulong,
+    index: cython.ulong,
     now: cython.ulong,
     target: cython.int,
     rules: RecordRules,
     maps: Maps,
 ) -> cython.void:
     """Update one precision record and mark its block."""
-    record: cython.uint = _next(place, now, target, rules, maps)
-    maps.words[place] = record
-    maps.marks[place >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
+    record: cython.uint = _next(index, now, target, rules, maps)
+    maps.words[index] = record
+    maps.marks[index >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
 
 
 @cython.cfunc
@@ -340,33 +342,33 @@ def _update(
 @cython.nogil
 @cython.exceptval(check=False)
 def _next(
-    place: cython.ulong,
+    index: cython.ulong,
     now: cython.ulong,
     target: cython.int,
     rules: RecordRules,
     maps: Maps,
 ) -> cython.uint:
-    """What the record at a place is after an access."""
+    """What the record at an index is after an access."""
     if maps.precise:
         return next_precise(
-            maps.words[place], stamp_of(now), base_of(now, target), rules.limit, rules.words
+            maps.words[index], stamp_of(now), base_of(now, target), rules.limit, rules.words
         )
-    return rules.bytes[row_of(now) | maps.bytes[place]]
+    return rules.bytes[row_of(now) | maps.bytes[index]]
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def update_one(
-    place: cython.ulong,
+    index: cython.ulong,
     now: cython.ulong,
     target: cython.int,
     rules: RecordRules,
     maps: Maps,
 ) -> cython.bint:
     """Update one record for an access at `now`; whether it is ready.  No mark is left."""
-    record: cython.uint = _next(place, now, target, rules, maps)
-    _put(maps, place, record)
+    record: cython.uint = _next(index, now, target, rules, maps)
+    _put(maps, index, record)
     return (record >> 31) != 0 if maps.precise else record >= READY
 
 
@@ -418,27 +420,27 @@ def _update_bytes(
     marks: cython.p_uchar = maps.marks
     table: cython.p_uchar = rules.bytes
     pfn: cython.p_ulong = rows.pfn
-    places: cython.p_ulong = scratch.places
+    indices: cython.p_ulong = scratch.indices
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     row: cython.ulong = row_of(rows.now[first])
     number: cython.ulong
     section: cython.ulong
-    place: cython.ulong
+    index: cython.ulong
     record: cython.uchar
     said: cython.ulong = 0
     i: cython.long
     for i in range(size):
         number = pfn[first + size + i] >> PFN_SECTION_SHIFT
         section = sections[min(last, number)]
-        place = place_in(section, pfn[first + size + i])
-        places[at_next + i] = place
+        index = index_in(section, pfn[first + size + i])
+        indices[at_next + i] = index
         said |= section
-        prefetch(records, place, 1)
-        place = places[at + i]
-        record = table[row | records[place]]
-        records[place] = record
-        marks[place >> BLOCK_SHIFT] |= record
+        prefetch(records, index, 1)
+        index = indices[at + i]
+        record = table[row | records[index]]
+        records[index] = record
+        marks[index >> BLOCK_SHIFT] |= record
     return said
 
 
@@ -462,7 +464,7 @@ def _update_words(
     marks: cython.p_uchar = maps.marks
     table: cython.p_uint = rules.words
     pfn: cython.p_ulong = rows.pfn
-    places: cython.p_ulong = scratch.places
+    indices: cython.p_ulong = scratch.indices
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     limit: cython.ulong = rules.limit
@@ -470,26 +472,26 @@ def _update_words(
     base: cython.ulong = base_of(rows.now[first], target)
     number: cython.ulong
     section: cython.ulong
-    place: cython.ulong
+    index: cython.ulong
     record: cython.ulong
     said: cython.ulong = 0
     i: cython.long
     for i in range(size):
         number = pfn[first + size + i] >> PFN_SECTION_SHIFT
         section = sections[min(last, number)]
-        place = place_in(section, pfn[first + size + i])
-        places[at_next + i] = place
+        index = index_in(section, pfn[first + size + i])
+        indices[at_next + i] = index
         said |= section
-        prefetch(records, place, 4)
-        place = places[at + i]
-        record = next_precise(records[place], stamp, base, limit, table)
-        records[place] = record
-        marks[place >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
+        prefetch(records, index, 4)
+        index = indices[at + i]
+        record = next_precise(records[index], stamp, base, limit, table)
+        records[index] = record
+        marks[index >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
     return said
 
 
 def update(maps: Maps, rules: RecordRules, rows: AccessArrays) -> None:
-    """Update the records at places `rows.pfn`, one access each for node `rows.nid`, in order.
+    """Update the records at indices `rows.pfn`, one access each for node `rows.nid`, in order.
 
     R1 alone: R2 is not asked, and no mark is left.  Times ascend.
     """
@@ -507,26 +509,26 @@ def _update_bytes_at(rows: AccessArrays, rules: RecordRules, maps: Maps) -> cyth
     """`update` of default records."""
     records: cython.p_uchar = maps.bytes
     table: cython.p_uchar = rules.bytes
-    places: cython.p_ulong = rows.pfn
+    indices: cython.p_ulong = rows.pfn
     now: cython.p_ulong = rows.now
     count: cython.long = rows.count
     first: cython.long = 0
     end: cython.long
     row: cython.ulong
-    place: cython.ulong
+    index: cython.ulong
     i: cython.long
     while first < count:
         end = min(first + BLOCK, count)
         row = row_of(now[first])
         if end + AHEAD <= count and one_time(rows, first, end, False):
             for i in range(first, end):
-                prefetch(records, places[i + AHEAD], 1)
-                place = places[i]
-                records[place] = table[row | records[place]]
+                prefetch(records, indices[i + AHEAD], 1)
+                index = indices[i]
+                records[index] = table[row | records[index]]
         else:
             for i in range(first, end):
-                place = places[i]
-                records[place] = table[row_of(now[i]) | records[place]]
+                index = indices[i]
+                records[index] = table[row_of(now[i]) | records[index]]
         first = end
 
 
@@ -537,23 +539,23 @@ def _update_words_at(rows: AccessArrays, rules: RecordRules, maps: Maps) -> cyth
     """`update` of precision records."""
     records: cython.p_uint = maps.words
     table: cython.p_uint = rules.words
-    places: cython.p_ulong = rows.pfn
+    indices: cython.p_ulong = rows.pfn
     nids: cython.p_short = rows.nid
     now: cython.p_ulong = rows.now
     limit: cython.ulong = rules.limit
     last: cython.long = rows.count - 1
-    place: cython.ulong
+    index: cython.ulong
     i: cython.long
     for i in range(rows.count):
-        prefetch(records, places[min(i + AHEAD, last)], 4)
-        place = places[i]
-        records[place] = next_precise(
-            records[place], stamp_of(now[i]), base_of(now[i], nids[i]), limit, table
+        prefetch(records, indices[min(i + AHEAD, last)], 4)
+        index = indices[i]
+        records[index] = next_precise(
+            records[index], stamp_of(now[i]), base_of(now[i], nids[i]), limit, table
         )
 
 
 def trace(maps: Maps, rules: RecordRules, rows: AccessArrays, before: Any, after: Any) -> None:
-    """Write to `after` (u32) what the record at each place will be after its access.
+    """Write to `after` (u32) what the record at each index will be after its access.
 
     As `update`, but the records are put back as they were; the caller records them next.
     """
@@ -574,8 +576,8 @@ def trace(maps: Maps, rules: RecordRules, rows: AccessArrays, before: Any, after
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _put(maps: Maps, place: cython.ulong, record: cython.uint) -> cython.void:
+def _put(maps: Maps, index: cython.ulong, record: cython.uint) -> cython.void:
     if maps.precise:
-        maps.words[place] = record
+        maps.words[index] = record
     else:
-        maps.bytes[place] = record
+        maps.bytes[index] = record

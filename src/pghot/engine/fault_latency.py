@@ -120,54 +120,54 @@ class FaultLatency:
 
     def judge(
         self,
-        places: npt.NDArray[np.int64],
+        indices: npt.NDArray[np.int64],
         latency_us: npt.NDArray[np.int32],
         now: npt.NDArray[np.uint64],
     ) -> npt.NDArray[np.bool_]:
         """Which accesses make their page ready.
 
-        `places` are the pages' (`MemMap.places`), `now` their jiffies, ascending; every
+        `indices` are the pages' (`MemMap.indices`), `now` their jiffies, ascending; every
         latency is known.
         """
-        hot = np.zeros(len(places), np.bool_)
+        hot = np.zeros(len(indices), np.bool_)
         codes = _code(latency_us)
         at = 0
-        while at < len(places):
+        while at < len(indices):
             self._look(int(now[at]))
             end = int(np.searchsorted(now, np.uint64(self._due)))
-            for turn in _turns(places[at:end]):  # one fault of each page
+            for turn in _turns(indices[at:end]):  # one fault of each page
                 rows = turn + at
-                hot[rows] = self._judge(places[rows], codes[rows])
+                hot[rows] = self._judge(indices[rows], codes[rows])
             at = end
         return hot
 
-    def remember(self, places: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
+    def remember(self, indices: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
         """Keep the node of the CPU that made each page ready, until the page has moved.
 
         A record of default mode has no room for it.  Beyond KEPT_NIDS pages the oldest go.
         """
-        self._nids.update(zip(places.tolist(), nids.tolist(), strict=True))
-        for place in list(islice(self._nids, max(len(self._nids) - KEPT_NIDS, 0))):
-            del self._nids[place]
+        self._nids.update(zip(indices.tolist(), nids.tolist(), strict=True))
+        for index in list(islice(self._nids, max(len(self._nids) - KEPT_NIDS, 0))):
+            del self._nids[index]
 
-    def nids(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def nids(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The nodes that were remembered for pages, -1 where there is none."""
         if not self._nids:
-            return np.full(len(places), -1)
-        found = (self._nids.get(place, -1) for place in places.tolist())
-        return np.fromiter(found, np.int64, len(places))
+            return np.full(len(indices), -1)
+        found = (self._nids.get(index, -1) for index in indices.tolist())
+        return np.fromiter(found, np.int64, len(indices))
 
-    def forget(self, places: npt.NDArray[np.int64]) -> None:
+    def forget(self, indices: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
-        self._pages[places[places < len(self._pages)]] = 0
+        self._pages[indices[indices < len(self._pages)]] = 0
         if self._nids:
-            for place in places.tolist():
-                self._nids.pop(place, None)
+            for index in indices.tolist():
+                self._nids.pop(index, None)
 
-    def _judge(self, places: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
-        pages = self._pages = reaching(self._pages, int(places.max()))
-        before = pages[places]
-        pages[places] = codes
+    def _judge(self, indices: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
+        pages = self._pages = reaching(self._pages, int(indices.max()))
+        before = pages[indices]
+        pages[indices] = codes
         self._codes += np.bincount(codes, minlength=_CODES)
         again = before > 0
         hotter = again & (np.maximum(before, codes) <= self._threshold)
@@ -252,11 +252,11 @@ def _shortest(code: int) -> int:
 _HOT_THRESHOLD = int(_code(np.array([HOT_THRESHOLD_US - 1], np.int32))[0])
 
 
-def _turns(places: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
+def _turns(indices: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
     """Rows of the first fault of each page, then of the second of those that have one, ..."""
-    order = np.argsort(places, kind="stable")
-    sorted_places = places[order]
-    first = np.flatnonzero(np.diff(sorted_places, prepend=-1))
-    turn = np.arange(len(places)) - np.repeat(first, np.diff(first, append=len(places)))
+    order = np.argsort(indices, kind="stable")
+    sorted_indices = indices[order]
+    first = np.flatnonzero(np.diff(sorted_indices, prepend=-1))
+    turn = np.arange(len(indices)) - np.repeat(first, np.diff(first, append=len(indices)))
     for number in range(int(turn.max(initial=-1)) + 1):
         yield np.sort(order[turn == number])

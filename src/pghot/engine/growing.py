@@ -1,4 +1,4 @@
-"""Arrays by place that grow with the machine, and cost the memory that is touched.
+"""Arrays by index that grow with the machine, and cost the memory that is touched.
 
 Their pages are small ones at first: a huge page for each access that stands alone would
 take 2 MiB for a byte.  `thicken` asks for huge pages where accesses lie thick.
@@ -38,11 +38,11 @@ def zeros(items: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.frombuffer(memory, dtype, items, -_address(memory) % HUGE)
 
 
-def reaching(array: npt.NDArray[Any], place: int) -> npt.NDArray[Any]:
-    """An array of `zeros` that has an item at `place`: itself, or one twice as long, copied."""
-    if place < len(array):
+def reaching(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+    """An array of `zeros` that has an item at `index`: itself, or one twice as long, copied."""
+    if index < len(array):
         return array
-    larger = zeros(2 * (place + 1), array.dtype)
+    larger = zeros(2 * (index + 1), array.dtype)
     larger[: len(array)] = array
     return larger
 
@@ -60,7 +60,7 @@ def thicken(array: npt.NDArray[Any], start: int, end: int) -> None:
 
 
 def grown(array: npt.NDArray[Any], slots: int, used: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """An array by place as one of so many `slots`, zeros after what it has.
+    """An array by index as one of so many `slots`, zeros after what it has.
 
     `used` marks the slots of it that may hold anything but zeros.  Only they are copied, and
     only where the room behind them is at its end: it doubles then.  Room is address space;
@@ -72,8 +72,8 @@ def grown(array: npt.NDArray[Any], slots: int, used: npt.NDArray[Any]) -> npt.ND
         copied = np.flatnonzero(used).tolist()
         room = zeros(max(length, 2 * len(room)) if copied else length, array.dtype)
         for slot in copied:
-            place = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
-            room[place] = array[place]
+            index = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
+            room[index] = array[index]
     return room[:length]
 
 

@@ -36,7 +36,7 @@ class MapArrays(NamedTuple):
 class HotMap:
     """The hot maps of a machine's sections.
 
-    By place `records`; by slot `has_map` and `hot` (whether a section has a hot map and
+    By index `records`; by slot `has_map` and `hot` (whether a section has a hot map and
     whether its hot flag is up), `touched` (whether it may hold a record that is not zero);
     by block of 4,096 records `ready` (whether one may be ready).  One thread at a time may
     change them; nothing here is atomic.
@@ -112,11 +112,11 @@ class HotMap:
             self.has_map[slot] = self.hot[slot] = self.touched[slot] = 0
         self.version += 1
 
-    def put(self, places: npt.NDArray[np.int64], records: npt.NDArray[Any]) -> None:
+    def put(self, indices: npt.NDArray[np.int64], records: npt.NDArray[Any]) -> None:
         """Write records that are not zero, and raise the hot flags of those that are ready."""
-        self.records[places] = records
-        self.touched[places >> PFN_SECTION_SHIFT] = 1
-        ready = places[(records & self.layout.ready_mask) != 0]
+        self.records[indices] = records
+        self.touched[indices >> PFN_SECTION_SHIFT] = 1
+        ready = indices[(records & self.layout.ready_mask) != 0]
         self.ready[ready >> BLOCK_SHIFT] = 1
         self.hot[ready >> PFN_SECTION_SHIFT] = 1
 

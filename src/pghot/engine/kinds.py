@@ -55,7 +55,7 @@ class Kinds:
         self.nid: npt.NDArray[np.int16] = np.zeros(SHARED_ROWS, np.int16)
         self.pages: npt.NDArray[np.int32] = np.zeros(SHARED_ROWS, np.int32)
         self.memcg: npt.NDArray[np.uint32] = np.zeros(SHARED_ROWS, np.uint32)
-        self.odd_place: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.odd_index: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self.changed = False
         """Whether an array was replaced since this was last made False."""
         self._numbers: dict[PageKind, int] = {}
@@ -73,8 +73,8 @@ class Kinds:
         return ODD_KIND[1] if self.count <= ODD_KIND[1] else ODD_KIND[2]
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        """Flags, nid, pages and memcg by row, and the places of odd pages, ascending."""
-        return self.flags, self.nid, self.pages, self.memcg, self.odd_place
+        """Flags, nid, pages and memcg by row, and the indices of odd pages, ascending."""
+        return self.flags, self.nid, self.pages, self.memcg, self.odd_index
 
     def row(self, number: int) -> PageKind:
         """The row of a number."""
@@ -113,37 +113,37 @@ class Kinds:
         return moves.away, moves.home
 
     def to_head(
-        self, rows: npt.NDArray[np.int64], places: npt.NDArray[np.int64]
+        self, rows: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
-        """Distance of each page, of these rows and places, to the first of its folio."""
+        """Distance of each page, of these rows and indices, to the first of its folio."""
         size = -self.pages[rows].astype(np.int64)
-        aligned = np.where(size > 0, places & (size - 1), 0)
+        aligned = np.where(size > 0, indices & (size - 1), 0)
         return np.where((rows >= SHARED_ROWS) & (size > 0), size, aligned)
 
-    def odd_rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def odd_rows(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows of odd pages."""
-        return SHARED_ROWS + np.searchsorted(self.odd_place, places)
+        return SHARED_ROWS + np.searchsorted(self.odd_index, indices)
 
     def odd_in(self, start: int, end: int) -> npt.NDArray[np.int32]:
-        """`pages` of the odd pages at the places [start, end)."""
-        first, last = (SHARED_ROWS + np.searchsorted(self.odd_place, at) for at in (start, end))
+        """`pages` of the odd pages at the indices [start, end)."""
+        first, last = (SHARED_ROWS + np.searchsorted(self.odd_index, at) for at in (start, end))
         return self.pages[first:last]
 
-    def put_odd(self, places: npt.NDArray[np.int64], rows: list[PageKind]) -> None:
+    def put_odd(self, indices: npt.NDArray[np.int64], rows: list[PageKind]) -> None:
         """Write rows of their own for pages, new ones where they have none."""
-        fresh = np.setdiff1d(places, self.odd_place)
+        fresh = np.setdiff1d(indices, self.odd_index)
         if len(fresh):
-            at = np.searchsorted(self.odd_place, fresh)
-            self.odd_place = np.insert(self.odd_place, at, fresh)
+            at = np.searchsorted(self.odd_index, fresh)
+            self.odd_index = np.insert(self.odd_index, at, fresh)
             self._replace([np.insert(part, SHARED_ROWS + at, 0) for part in self._by_row()])
-        for number, row in zip(self.odd_rows(places).tolist(), rows, strict=True):
+        for number, row in zip(self.odd_rows(indices).tolist(), rows, strict=True):
             self._write(number, row)
 
-    def drop_odd(self, places: npt.NDArray[np.int64]) -> None:
+    def drop_odd(self, indices: npt.NDArray[np.int64]) -> None:
         """Take the rows of their own from pages; those that have none stay as they are."""
-        at = np.flatnonzero(np.isin(self.odd_place, places))
+        at = np.flatnonzero(np.isin(self.odd_index, indices))
         if len(at):
-            self.odd_place = np.delete(self.odd_place, at)
+            self.odd_index = np.delete(self.odd_index, at)
             self._replace([np.delete(part, SHARED_ROWS + at) for part in self._by_row()])
 
     def _by_row(self) -> tuple[npt.NDArray[Any], ...]:

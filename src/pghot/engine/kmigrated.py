@@ -63,7 +63,7 @@ class Kmigrated:
         self._engine = engine
         self.nid = nid
         self._block = np.zeros(found.TAKEN_AT_ONCE, CANDIDATE)
-        self._places = np.zeros(PAGES_PER_SECTION, np.int64)
+        self._indices = np.zeros(PAGES_PER_SECTION, np.int64)
         self._targets = np.zeros(NID_MAX + 1, np.uint8)
         self._waiting = 0
         self.found = 0
@@ -114,7 +114,7 @@ class Kmigrated:
         at = 0
         while at < len(slots):
             self._targets[:] = 0
-            count, at = walk.take(pages, maps, at, self._places, self._block)
+            count, at = walk.take(pages, maps, at, self._indices, self._block)
             yield _Found(self._block[:count], np.flatnonzero(self._targets).tolist())
 
     def _by_heat(self, blocks: Iterator[_Found]) -> Iterator[_Found]:
@@ -140,7 +140,7 @@ class Kmigrated:
 
     def _aim(self, candidates: npt.NDArray[np.void]) -> None:
         """Send pages to the top-tier node whose CPU made them ready, where that is known."""
-        nids = self._engine.fault_latency.nids(candidates["place"])
+        nids = self._engine.fault_latency.nids(candidates["index"])
         for nid in np.unique(nids[nids >= 0]).tolist():
             if self._engine.memory.node_is_toptier(nid):
                 candidates["nid"][nids == nid] = nid
@@ -157,7 +157,7 @@ class Kmigrated:
         else:
             yield from self._promote_all(candidates, targets, frames, now)
         gone = candidates["outcome"] == found.MOVED_OR_IN_BATCH
-        self._engine.fault_latency.forget(candidates["place"][gone])
+        self._engine.fault_latency.forget(candidates["index"][gone])
         self._count_refusals(candidates)
         self._tell(candidates, now)
 
@@ -246,7 +246,7 @@ class Kmigrated:
         if not len(kept):
             return 0
         hot_map = self._engine.hot_map
-        hot_map.put(kept["place"].copy(), kept["record"].astype(hot_map.layout.dtype))
+        hot_map.put(kept["index"].copy(), kept["record"].astype(hot_map.layout.dtype))
         return len(kept)
 
     def _tell(self, candidates: npt.NDArray[np.void], now: int) -> None:

@@ -1,8 +1,8 @@
 """What is known of every page, by PFN: the sparse memory model as arrays.
 
-A section that is present has a slot; page p of it is at place
-`slot * PAGES_PER_SECTION + p % PAGES_PER_SECTION` of each array by place.  Hot maps use the
-same places, so one look-up finds a page's metadata and its record.
+A section that is present has a slot; page p of it is at index
+`slot * PAGES_PER_SECTION + p % PAGES_PER_SECTION` of each array by index.  Hot maps use the
+same indices, so one look-up finds a page's metadata and its record.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Arrays(NamedTuple):
     row_nid: npt.NDArray[np.int16]
     row_pages: npt.NDArray[np.int32]
     row_memcg: npt.NDArray[np.uint32]
-    odd_place: I64Array
+    odd_index: I64Array
 
 
 class Known(NamedTuple):
@@ -145,7 +145,7 @@ class MemMap:
         self.nid[slots] = nid
         self._sections_changed()
         holes = pfns_of(subtract(sections, ranges))
-        self._change(self.places(holes), PageKind.not_online)
+        self._change(self.indices(holes), PageKind.not_online)
 
     def remove_sections(self, start_pfn: int, pages: int) -> None:
         """Forget the sections of a range and all that is known of their pages."""
@@ -168,14 +168,14 @@ class MemMap:
             self._order[nid] = slots[np.argsort(self.section[slots])]
         return self._order[nid]
 
-    def place(self, pfn: int) -> int:
-        """Place of a PFN in the arrays, -1 where its section is not present."""
+    def index(self, pfn: int) -> int:
+        """Index of a PFN in the arrays, -1 where its section is not present."""
         number = pfn >> PFN_SECTION_SHIFT
         slot = int(self.slot_of[number]) - 1 if 0 <= number < len(self.slot_of) else -1
         return -1 if slot < 0 else slot * PAGES_PER_SECTION + pfn % PAGES_PER_SECTION
 
-    def places(self, pfns: U64Array) -> I64Array:
-        """Places of PFNs, -1 where a section is not present."""
+    def indices(self, pfns: U64Array) -> I64Array:
+        """Indices of PFNs, -1 where a section is not present."""
         number = np.minimum(pfns >> np.uint64(PFN_SECTION_SHIFT), len(self.slot_of)).astype(
             np.int64
         )
@@ -185,24 +185,24 @@ class MemMap:
 
     def nids_of(self, pfns: U64Array) -> I64Array:
         """Node whose section each PFN is in, -1 where it is in none."""
-        places = self.places(pfns)
+        indices = self.indices(pfns)
         if not self.slots:
             return np.full(len(pfns), NUMA_NO_NODE, np.int64)
-        nids = self.nid[np.maximum(places, 0) >> PFN_SECTION_SHIFT]
-        return np.where(places >= 0, nids, NUMA_NO_NODE).astype(np.int64)
+        nids = self.nid[np.maximum(indices, 0) >> PFN_SECTION_SHIFT]
+        return np.where(indices >= 0, nids, NUMA_NO_NODE).astype(np.int64)
 
     def known(self, pfns: U64Array) -> Known:
         """What is known of pages; all are of sections that are present."""
-        places = self.places(pfns)
-        rows = self._rows(places)
+        indices = self.indices(pfns)
+        rows = self._rows(indices)
         kinds = self.kinds
-        back = kinds.to_head(rows, places)
+        back = kinds.to_head(rows, indices)
         heads = (pfns.astype(np.int64) - back).astype(np.uint64)
-        head_places = np.where(back > 0, self.places(heads), places)
-        head_rows = np.where(back > 0, self._rows(head_places), rows)
+        head_indices = np.where(back > 0, self.indices(heads), indices)
+        head_rows = np.where(back > 0, self._rows(head_indices), rows)
         own, of_head = kinds.flags[rows], kinds.flags[head_rows]
         flags = (own & np.uint8(NOT_ONLINE)) | (of_head & ~np.uint8(NOT_ONLINE))
-        home = self.nid[head_places >> PFN_SECTION_SHIFT]
+        home = self.nid[head_indices >> PFN_SECTION_SHIFT]
         return Known(
             flags,
             np.where(of_head & MOVED, kinds.nid[head_rows], home).astype(np.int64),
@@ -224,14 +224,14 @@ class MemMap:
 
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
-        places = self._places_of(pfn, pages)
+        indices = self._indices_of(pfn, pages)
         off_lru = 0 if lru else OFF_LRU
         self._change(
-            places[:1],
+            indices[:1],
             lambda row: row._replace(flags=(row.flags & ~OFF_LRU) | off_lru, memcg=memcg),
         )
         if pages > 1:
-            self._make_compound(pfn, places)
+            self._make_compound(pfn, indices)
 
     def learn(
         self, pfns: U64Array, pages: I64Array, memcgs: npt.NDArray[np.uint32]
@@ -245,10 +245,10 @@ class MemMap:
         size = np.where(known.head == pfns, known.pages, 0)
         resized = size != pages
         new: npt.NDArray[np.bool_] = resized | (known.memcg != memcgs)
-        places = self.places(pfns)
+        indices = self.indices(pfns)
         for memcg in np.unique(memcgs[new]).tolist():
             same = new & ~resized & (memcgs == memcg)
-            self._change(places[same], partial(PageKind.of_memcg, memcg=memcg))
+            self._change(indices[same], partial(PageKind.of_memcg, memcg=memcg))
             for count in np.unique(pages[resized & (memcgs == memcg)]).tolist():
                 fresh = pfns[resized & (memcgs == memcg) & (pages == count)]
                 self._make_folios(fresh, count, memcg)
@@ -263,19 +263,19 @@ class MemMap:
                 self._split(pfn, pages)
                 self.set_folio(pfn, pages, memcg)
             return
-        places = self.places(every).reshape(-1, pages)
+        indices = self.indices(every).reshape(-1, pages)
         self._change(
-            places[:, 0], lambda row: row._replace(flags=row.flags & ~OFF_LRU, memcg=memcg)
+            indices[:, 0], lambda row: row._replace(flags=row.flags & ~OFF_LRU, memcg=memcg)
         )
-        self._make_aligned(places)
+        self._make_aligned(indices)
 
     def set_flags(self, pfn: int, flags: int, *, on: bool = True) -> None:
         """Set or clear flags of one page (of a folio: at its first page)."""
-        place = np.array([self._present(pfn)])
+        index = np.array([self._present(pfn)])
         if on:
-            self._change(place, lambda row: row._replace(flags=row.flags | flags))
+            self._change(index, lambda row: row._replace(flags=row.flags | flags))
         else:
-            self._change(place, lambda row: row._replace(flags=row.flags & ~flags))
+            self._change(index, lambda row: row._replace(flags=row.flags & ~flags))
 
     def folio_pfn(self, pfn: int) -> int:
         """First PFN of the folio that `pfn` is in."""
@@ -284,17 +284,17 @@ class MemMap:
 
     def folio_nid(self, pfn: int) -> int:
         """Node that a page is on now, -1 where its section is not present."""
-        if self.place(pfn) < 0:
+        if self.index(pfn) < 0:
             return NUMA_NO_NODE
         return int(self.known(np.array([pfn], np.uint64)).nid[0])
 
     def move_folio(self, pfn: int, nid: int) -> None:
         """Put the folio that starts at `pfn` on another node; it keeps its PFNs."""
-        place = self._present(pfn)
-        if int(self.nid[place // PAGES_PER_SECTION]) == nid:
-            self._change(np.array([place]), lambda row: row.at_home())
+        index = self._present(pfn)
+        if int(self.nid[index // PAGES_PER_SECTION]) == nid:
+            self._change(np.array([index]), lambda row: row.at_home())
         else:
-            self._change(np.array([place]), lambda row: row.moved_to(nid))
+            self._change(np.array([index]), lambda row: row.moved_to(nid))
 
     def write_rows(self, rows: tuple[PageKind, ...]) -> npt.NDArray[np.int32]:
         """Numbers of rows that loops write by themselves (`Pages`)."""
@@ -302,28 +302,28 @@ class MemMap:
         self.pages()
         return numbers
 
-    def _make_compound(self, pfn: int, places: I64Array) -> None:
+    def _make_compound(self, pfn: int, indices: I64Array) -> None:
         """Make one folio of these pages, which are all order-0."""
-        size = len(places)
+        size = len(indices)
         if not _aligned(size) or pfn % size:
-            self.irregular[np.unique(places // PAGES_PER_SECTION)] = 1
-            rows = [self.kinds.row(number) for number in self._rows(places).tolist()]
+            self.irregular[np.unique(indices // PAGES_PER_SECTION)] = 1
+            rows = [self.kinds.row(number) for number in self._rows(indices).tolist()]
             self._set_odd(
-                places,
+                indices,
                 [
                     row._replace(flags=row.flags | COMPOUND, pages=-at or size, odd=True)
                     for at, row in enumerate(rows)
                 ],
             )
             return
-        self._make_aligned(places.reshape(1, size))
+        self._make_aligned(indices.reshape(1, size))
 
-    def _make_aligned(self, places: I64Array) -> None:
+    def _make_aligned(self, indices: I64Array) -> None:
         """Make each line of pages, all order-0, one folio."""
-        size = places.shape[1]
+        size = indices.shape[1]
         if size == 1:
             return
-        for part, pages in ((places[:, 0], size), (places[:, 1:].ravel(), -size)):
+        for part, pages in ((indices[:, 0], size), (indices[:, 1:].ravel(), -size)):
             self._change(
                 part,
                 partial(PageKind.in_folio, pages=pages),
@@ -334,52 +334,52 @@ class MemMap:
         known = self.known(np.arange(pfn, pfn + pages, dtype=np.uint64))
         for at in np.unique(known.head[known.pages > 1], return_index=True)[1].tolist():
             whole = np.flatnonzero(known.pages > 1)[at]
-            places = self._places_of(int(known.head[whole]), int(known.pages[whole]))
+            indices = self._indices_of(int(known.head[whole]), int(known.pages[whole]))
             self._change(
-                places, lambda row: row._replace(flags=row.flags & ~COMPOUND, pages=1, odd=False)
+                indices, lambda row: row._replace(flags=row.flags & ~COMPOUND, pages=1, odd=False)
             )
 
-    def _change(self, places: I64Array, change: Callable[[PageKind], PageKind]) -> None:
+    def _change(self, indices: I64Array, change: Callable[[PageKind], PageKind]) -> None:
         """Replace the rows of pages by what `change` makes of them."""
-        if not len(places):
+        if not len(indices):
             return
-        numbers, which = np.unique(self._rows(places), return_inverse=True)
+        numbers, which = np.unique(self._rows(indices), return_inverse=True)
         made = [change(self.kinds.row(number)) for number in numbers.tolist()]
         odd = np.array([row.odd for row in made])
         if odd.any():
             own = odd[which]
-            self._set_odd(places[own], [made[at] for at in which[own].tolist()])
-            places, which = places[~own], which[~own]
-        if len(places):
-            self._set_shared(places, made, which)
+            self._set_odd(indices[own], [made[at] for at in which[own].tolist()])
+            indices, which = indices[~own], which[~own]
+        if len(indices):
+            self._set_shared(indices, made, which)
 
-    def _rows(self, places: I64Array) -> I64Array:
+    def _rows(self, indices: I64Array) -> I64Array:
         """Numbers of the rows of pages."""
-        kind = self._kind[places].astype(np.int64)
+        kind = self._kind[indices].astype(np.int64)
         odd = np.flatnonzero(kind == self._odd)
         if len(odd):
-            kind[odd] = self.kinds.odd_rows(places[odd])
+            kind[odd] = self.kinds.odd_rows(indices[odd])
         return kind
 
-    def _set_shared(self, places: I64Array, rows: list[PageKind], which: I64Array) -> None:
+    def _set_shared(self, indices: I64Array, rows: list[PageKind], which: I64Array) -> None:
         """Assign pages rows that they share with others: `rows[which]`."""
-        if (self._kind[places] == self._odd).any():
-            self.kinds.drop_odd(places)
+        if (self._kind[indices] == self._odd).any():
+            self.kinds.drop_odd(indices)
         numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows])
         self._widen()
-        self._kind[places] = numbers[which]
+        self._kind[indices] = numbers[which]
         steps = np.array([_steps_by_one(row) for row in rows])
-        self._note(places, steps[which])
+        self._note(indices, steps[which])
 
-    def _set_odd(self, places: I64Array, rows: list[PageKind]) -> None:
+    def _set_odd(self, indices: I64Array, rows: list[PageKind]) -> None:
         """Assign pages rows of their own."""
-        self.kinds.put_odd(places, rows)
-        self._kind[places] = self._odd
-        self._note(places, np.array([_steps_by_one(row) for row in rows]))
+        self.kinds.put_odd(indices, rows)
+        self._kind[indices] = self._odd
+        self._note(indices, np.array([_steps_by_one(row) for row in rows]))
 
-    def _note(self, places: I64Array, irregular: npt.NDArray[np.bool_]) -> None:
+    def _note(self, indices: I64Array, irregular: npt.NDArray[np.bool_]) -> None:
         """Take down which sections have such pages, and in which the walk may step oddly."""
-        slots = places >> PFN_SECTION_SHIFT
+        slots = indices >> PFN_SECTION_SHIFT
         if not self.has_facts[slots].all():
             self.has_facts[slots] = 1
             self._made += 1
@@ -403,16 +403,16 @@ class MemMap:
             self._kind[part] = wide
         self._forget_pages()
 
-    def _places_of(self, pfn: int, pages: int) -> I64Array:
+    def _indices_of(self, pfn: int, pages: int) -> I64Array:
         self._present(pfn)
         self._present(pfn + pages - 1)
-        return self.places(np.arange(pfn, pfn + pages, dtype=np.uint64))
+        return self.indices(np.arange(pfn, pfn + pages, dtype=np.uint64))
 
     def _present(self, pfn: int) -> int:
-        place = self.place(pfn)
-        if place < 0:
+        index = self.index(pfn)
+        if index < 0:
             raise ValueError(f"PFN {pfn} is in no section that is present")
-        return place
+        return index
 
     def _reach(self, number: int) -> None:
         if number >= len(self.slot_of):

@@ -15,13 +15,13 @@ cdef class Pages:
     cdef short *row_nid
     cdef int *row_pages
     cdef unsigned int *row_memcg
-    cdef long *odd_place
+    cdef long *odd_index
     cdef long odds
     cdef public long facts_made
 
-cdef long place_of(Pages pages, unsigned long pfn) noexcept nogil
-cdef long row_at(Pages pages, long place) noexcept nogil
-cdef long node_of(Pages pages, long place, long row) noexcept nogil
-cdef long head_of(Pages pages, long place, long row) noexcept nogil
-cdef void put_row(Pages pages, long place, long row) noexcept nogil
+cdef long index_of(Pages pages, unsigned long pfn) noexcept nogil
+cdef long row_at(Pages pages, long index) noexcept nogil
+cdef long node_of(Pages pages, long index, long row) noexcept nogil
+cdef long head_of(Pages pages, long index, long row) noexcept nogil
+cdef void put_row(Pages pages, long index, long row) noexcept nogil
 cdef long move_folio(Pages pages, int *away, int *home, long *free, unsigned long pfn, int nid) noexcept nogil

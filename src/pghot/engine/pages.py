@@ -3,7 +3,7 @@
 Pages differ in few ways, so what is known of one is a row of small tables, and a page keeps
 the row's number: one byte, or two where there are more than 254 kinds.  Folios that are not
 a power of two, not aligned or larger than a section are odd: each of their pages has a row
-of its own, found by the page's place.
+of its own, found by the page's index.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Pages:
     """Pointers to the arrays of a `MemMap`; they hold until sections or rows are added.
 
     By section number `slot_of` (slot + 1, 0: not present); by slot `section`, `nid`,
-    `irregular`, `has_facts`; by place `narrow` or `wide` (the row); by row `row_flags`,
+    `irregular`, `has_facts`; by index `narrow` or `wide` (the row); by row `row_flags`,
     `row_nid` (where MOVED is set), `row_pages` (pages of the folio at its first page; at the
     others minus its size, in an odd row minus the distance to the first), `row_memcg`; and
-    the places of odd pages, ascending.  `facts_made` counts sections that got their first
+    the indices of odd pages, ascending.  `facts_made` counts sections that got their first
     page of another kind than 0.
     """
 
@@ -54,16 +54,16 @@ class Pages:
         self.row_nid = i16(arrays.row_nid)
         self.row_pages = i32(arrays.row_pages)
         self.row_memcg = u32(arrays.row_memcg)
-        self.odd_place = i64(arrays.odd_place)
-        self.odds = len(arrays.odd_place)
+        self.odd_index = i64(arrays.odd_index)
+        self.odds = len(arrays.odd_index)
         self.facts_made = 0
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def place_of(pages: Pages, pfn: cython.ulong) -> cython.long:
-    """Place of a PFN, -1 where its section is not present."""
+def index_of(pages: Pages, pfn: cython.ulong) -> cython.long:
+    """Index of a PFN, -1 where its section is not present."""
     number: cython.ulong = pfn >> PFN_SECTION_SHIFT
     slot: cython.long
     if number >= pages.sections:
@@ -77,27 +77,27 @@ def place_of(pages: Pages, pfn: cython.ulong) -> cython.long:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def row_at(pages: Pages, place: cython.long) -> cython.long:
-    """Row of the page at a place."""
+def row_at(pages: Pages, index: cython.long) -> cython.long:
+    """Row of the page at an index."""
     row: cython.long
     if pages.narrow != cython.NULL:
-        row = pages.narrow[place]
-        return row if row != ODD else _row_of_odd(pages, place)
-    row = pages.wide[place]
-    return row if row != WIDE_ODD else _row_of_odd(pages, place)
+        row = pages.narrow[index]
+        return row if row != ODD else _row_of_odd(pages, index)
+    row = pages.wide[index]
+    return row if row != WIDE_ODD else _row_of_odd(pages, index)
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def _row_of_odd(pages: Pages, place: cython.long) -> cython.long:
+def _row_of_odd(pages: Pages, index: cython.long) -> cython.long:
     """Row of a page that has one of its own."""
     low: cython.long = 0
     high: cython.long = pages.odds
     middle: cython.long
     while low < high:
         middle = (low + high) >> 1
-        if pages.odd_place[middle] < place:
+        if pages.odd_index[middle] < index:
             low = middle + 1
         else:
             high = middle
@@ -107,47 +107,47 @@ def _row_of_odd(pages: Pages, place: cython.long) -> cython.long:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def head_of(pages: Pages, place: cython.long, row: cython.long) -> cython.long:
-    """Place of the first page of the folio that the page at `place`, of `row`, is in."""
+def head_of(pages: Pages, index: cython.long, row: cython.long) -> cython.long:
+    """Index of the first page of the folio that the page at `index`, of `row`, is in."""
     size: cython.long = pages.row_pages[row]
     if size > 0:
-        return place
-    if row < SHARED_ROWS:  # aligned, and a section's first place is a multiple of any size
-        return place & ~(-size - 1)
-    return place_of(pages, _pfn_at(pages, place) + size)
+        return index
+    if row < SHARED_ROWS:  # aligned, and a section's first index is a multiple of any size
+        return index & ~(-size - 1)
+    return index_of(pages, _pfn_at(pages, index) + size)
 
 
 @cython.cfunc
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _pfn_at(pages: Pages, place: cython.long) -> cython.long:
-    """PFN of the page at a place."""
-    return (pages.section[place >> PFN_SECTION_SHIFT] << PFN_SECTION_SHIFT) | (
-        place & (PAGES_PER_SECTION - 1)
+def _pfn_at(pages: Pages, index: cython.long) -> cython.long:
+    """PFN of the page at an index."""
+    return (pages.section[index >> PFN_SECTION_SHIFT] << PFN_SECTION_SHIFT) | (
+        index & (PAGES_PER_SECTION - 1)
     )
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def node_of(pages: Pages, place: cython.long, row: cython.long) -> cython.long:
-    """Node that the folio whose first page is at `place`, of `row`, is on now."""
+def node_of(pages: Pages, index: cython.long, row: cython.long) -> cython.long:
+    """Node that the folio whose first page is at `index`, of `row`, is on now."""
     if pages.row_flags[row] & MOVED:
         return pages.row_nid[row]
-    return pages.nid[place >> PFN_SECTION_SHIFT]
+    return pages.nid[index >> PFN_SECTION_SHIFT]
 
 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def put_row(pages: Pages, place: cython.long, row: cython.long) -> cython.void:
-    """The page at a place a shared row."""
-    slot: cython.long = place >> PFN_SECTION_SHIFT
+def put_row(pages: Pages, index: cython.long, row: cython.long) -> cython.void:
+    """The page at an index a shared row."""
+    slot: cython.long = index >> PFN_SECTION_SHIFT
     if pages.narrow != cython.NULL:
-        pages.narrow[place] = row
+        pages.narrow[index] = row
     else:
-        pages.wide[place] = row
+        pages.wide[index] = row
     if row != 0 and not pages.has_facts[slot]:
         pages.has_facts[slot] = 1
         pages.facts_made += 1
@@ -169,14 +169,14 @@ def move_folio(
     `away` and `home`: row of a page there by its row here, on a foreign node and on its
     section's own (`MemMap.rows_on`); `free`: free pages by node.
     """
-    place: cython.long = place_of(pages, pfn)
-    row: cython.long = row_at(pages, place)
+    index: cython.long = index_of(pages, pfn)
+    row: cython.long = row_at(pages, index)
     size: cython.long = pages.row_pages[row]
-    slot: cython.long = place >> PFN_SECTION_SHIFT
+    slot: cython.long = index >> PFN_SECTION_SHIFT
     at_home: cython.bint = pages.nid[slot] == nid
     if size > free[nid]:
         return 0
-    free[node_of(pages, place, row)] += size
+    free[node_of(pages, index, row)] += size
     free[nid] -= size
     if row >= SHARED_ROWS:
         pages.row_nid[row] = nid
@@ -185,7 +185,7 @@ def move_folio(
         else:
             pages.row_flags[row] |= MOVED
         return size
-    put_row(pages, place, home[row] if at_home else away[row])
+    put_row(pages, index, home[row] if at_home else away[row])
     return size
 
 

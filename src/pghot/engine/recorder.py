@@ -1,6 +1,6 @@
 """Recording accesses, in blocks (R2; patches 3 and 4).
 
-The places of the next block are found, and its cache lines asked for, before or while one
+The indices of the next block are found, and its cache lines asked for, before or while one
 is recorded.  A block of which little is to be said goes as a whole (`fast_path`); the rows
 of any other go through R2 one by one (`slow_path`).
 """
@@ -34,7 +34,7 @@ if cython.compiled:
         update_kept,
     )
     from cython.cimports.pghot.engine.maps import Maps
-    from cython.cimports.pghot.engine.pages import Pages, place_of
+    from cython.cimports.pghot.engine.pages import Pages, index_of
     from cython.cimports.pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
     from cython.cimports.pghot.engine.units import (
         BLOCK_SHIFT,
@@ -65,7 +65,7 @@ else:
         update_kept,
     )
     from pghot.engine.maps import Maps
-    from pghot.engine.pages import Pages, place_of
+    from pghot.engine.pages import Pages, index_of
     from pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
     from pghot.engine.units import (
         BLOCK_SHIFT,
@@ -195,7 +195,7 @@ def _raise_flags(rows: AccessArrays, pages: Pages, maps: Maps, nodes: NodeFlags)
 
     By block, or by row where there are fewer rows.
     """
-    place: cython.long
+    index: cython.long
     i: cython.long
     if rows.count > maps.blocks:
         for i in range(maps.blocks):
@@ -203,9 +203,9 @@ def _raise_flags(rows: AccessArrays, pages: Pages, maps: Maps, nodes: NodeFlags)
                 _raise_flag(i, pages, maps, nodes)
         return
     for i in range(rows.count):
-        place = place_of(pages, rows.pfn[i])
-        if place >= 0 and maps.marks[place >> BLOCK_SHIFT]:
-            _raise_flag(place >> BLOCK_SHIFT, pages, maps, nodes)
+        index = index_of(pages, rows.pfn[i])
+        if index >= 0 and maps.marks[index >> BLOCK_SHIFT]:
+            _raise_flag(index >> BLOCK_SHIFT, pages, maps, nodes)
 
 
 @cython.cfunc

@@ -44,7 +44,7 @@ class Tables(NamedTuple):
 
     sections: npt.NDArray[np.uint32]
     verdicts: npt.NDArray[np.uint8]
-    places: npt.NDArray[np.uint64]
+    indices: npt.NDArray[np.uint64]
     kept: npt.NDArray[np.uint64]
     when: npt.NDArray[np.uint64]
 

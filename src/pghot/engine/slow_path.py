@@ -111,8 +111,8 @@ def one_by_one(
     at: cython.long,
     tally: CallCounts,
 ) -> cython.void:
-    """Take the rows [first, end) through the rules; their places are at `at` and on."""
-    place: cython.long
+    """Take the rows [first, end) through the rules; their indices are at `at` and on."""
+    index: cython.long
     row: cython.long
     head_row: cython.long
     slot: cython.long
@@ -128,18 +128,18 @@ def one_by_one(
         present = _is_present(rows.pfn[i], scratch)
         flags = OFFLINE  # what is in no section is not online
         node = NUMA_NO_NODE
-        place = 0
+        index = 0
         if present:
-            place = scratch.places[at + i - first]
-            tally.initially_on_toptier += nodes.toptier[pages.nid[place >> PFN_SECTION_SHIFT]]
-            row = head_row = row_at(pages, place)
+            index = scratch.indices[at + i - first]
+            tally.initially_on_toptier += nodes.toptier[pages.nid[index >> PFN_SECTION_SHIFT]]
+            row = head_row = row_at(pages, index)
             if pages.row_flags[row] & COMPOUND:
                 # R2.7: the record, and what is known, of the folio's first PFN.
-                place = head_of(pages, place, row)
-                head_row = row_at(pages, place)
+                index = head_of(pages, index, row)
+                head_row = row_at(pages, index)
             flags = pages.row_flags[head_row] & ~NOT_ONLINE
             flags |= pages.row_flags[row] & NOT_ONLINE
-            node = node_of(pages, place, head_row)
+            node = node_of(pages, index, head_row)
             tally.on_toptier += nodes.toptier[node]
         finding = verdict(nid, rows.source[i], rules, nodes)
         if finding != TAKE:  # R2.2, R2.3
@@ -152,14 +152,14 @@ def one_by_one(
             continue
         if flags & (NOT_ONLINE | UNREFERENCED | OFF_LRU):  # R2.6
             continue
-        slot = place >> PFN_SECTION_SHIFT
+        slot = index >> PFN_SECTION_SHIFT
         if not maps.has_map[slot]:  # R2.8
             continue
         tally.recorded += 1  # R2.9
         target = rules.target_nid if nid == NUMA_NO_NODE else nid
         maps.touched[slot] = 1
-        if update_one(place, rows.now[i], target, rules, maps):
-            maps.ready[place >> BLOCK_SHIFT] = 1
+        if update_one(index, rows.now[i], target, rules, maps):
+            maps.ready[index >> BLOCK_SHIFT] = 1
             maps.hot[slot] = 1
             nodes.activate[node] = 1
 

@@ -28,11 +28,11 @@ ORDER = (
 )
 """All counters, in the order of R5.10."""
 
-_PLACE = {name: place for place, name in enumerate(EVENTS)}
+_INDEX = {name: index for index, name in enumerate(EVENTS)}
 
 RECORDED_ACCESSES = 0
 RECORDED_BY = 1
-"""Places in the event array that the recorder counts at; the second plus the source."""
+"""Indices in the event array that the recorder counts at; the second plus the source."""
 
 PGDAT = np.dtype(
     [
@@ -62,11 +62,11 @@ class Vmstat:
     def __getitem__(self, name: str) -> int:
         if name in NODE_COUNTERS:
             return int(self._pgdat[name].sum())
-        return int(self.events[_PLACE[name]])
+        return int(self.events[_INDEX[name]])
 
     def add(self, name: str, count: int = 1) -> None:
         """Count events of the whole machine."""
-        self.events[_PLACE[name]] += count
+        self.events[_INDEX[name]] += count
 
     def as_dict(self) -> dict[str, int]:
         """Every counter, in the order of R5.10."""

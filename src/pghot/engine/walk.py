@@ -57,7 +57,7 @@ class Walk:
     bucket_shift: cython.int
     nid_mask: cython.long
     ready: cython.ulong
-    places: cython.p_long
+    indices: cython.p_long
     targets: cython.p_uchar
     out: cython.pointer[Candidate]
     room: cython.long
@@ -85,18 +85,18 @@ class Walk:
         self.nid_mask = layout.nid_mask
         self.ready = layout.ready
 
-    def take(self, pages: Pages, maps: Maps, first: int, places: Any, out: Any) -> Any:
+    def take(self, pages: Pages, maps: Maps, first: int, indices: Any, out: Any) -> Any:
         """Walk from `slots[first]` on and consume the ready records of movable folios.
 
         Lowers each section's hot flag first, then steps through its PFNs by folio size, also
         where it stands on a tail page (defect 14).  Writes candidates to `out` as long as it
         has room for a whole section more and none of them may be of the next; what comes back
-        is how many, and the index of the section after.  `places` (i64) is scratch, one item
+        is how many, and the index of the section after.  `indices` (i64) is scratch, one item
         a page of a section.
         """
         at: cython.long = first
-        self.kept = [*self.kept[:2], places, out]
-        self.places = i64(places)
+        self.kept = [*self.kept[:2], indices, out]
+        self.indices = i64(indices)
         self.room = len(out)
         self.found = 0
         if cython.compiled:
@@ -143,11 +143,11 @@ def _look_at_ready(walk: Walk, pages: Pages, maps: Maps, slot: cython.long) -> c
     while block < end:
         if maps.ready[block]:
             count = _find_ready(
-                maps, block << BLOCK_SHIFT, (block + 1) << BLOCK_SHIFT, walk.ready, walk.places
+                maps, block << BLOCK_SHIFT, (block + 1) << BLOCK_SHIFT, walk.ready, walk.indices
             )
             left = 0
             for i in range(count):
-                if not _take_page(walk, pages, maps, walk.places[i], plain):
+                if not _take_page(walk, pages, maps, walk.indices[i], plain):
                     left += 1
             maps.ready[block] = left > 0
         block += 1
@@ -158,18 +158,18 @@ def _look_at_ready(walk: Walk, pages: Pages, maps: Maps, slot: cython.long) -> c
 @cython.nogil
 @cython.exceptval(check=False)
 def _take_page(
-    walk: Walk, pages: Pages, maps: Maps, place: cython.long, plain: cython.bint
+    walk: Walk, pages: Pages, maps: Maps, index: cython.long, plain: cython.bint
 ) -> cython.bint:
     """Take the ready record of a folio's first page, if the folio is one to move."""
-    row: cython.long = 0 if plain else row_at(pages, place)
+    row: cython.long = 0 if plain else row_at(pages, index)
     if not plain:
         if pages.row_pages[row] < 0:
             return False  # a record from before it was a tail page
         if pages.row_flags[row] & (NOT_ONLINE | UNREFERENCED | OFF_LRU):
             return False
-        if node_of(pages, place, row) != walk.src_nid:
+        if node_of(pages, index, row) != walk.src_nid:
             return False
-    _write_down(walk, pages, maps, place, place, row)
+    _write_down(walk, pages, maps, index, index, row)
     return True
 
 
@@ -182,36 +182,36 @@ def _step_through(walk: Walk, pages: Pages, maps: Maps, slot: cython.long) -> cy
     The step is 1 where a page is not online or its folio cannot be referenced, else the
     folio's size, from wherever in it the walk stands.
     """
-    place: cython.long = slot << PFN_SECTION_SHIFT
-    end: cython.long = place + PAGES_PER_SECTION
+    index: cython.long = slot << PFN_SECTION_SHIFT
+    end: cython.long = index + PAGES_PER_SECTION
     head: cython.long
     row: cython.long
     size: cython.long
-    while place < end:
-        row = row_at(pages, place)
+    while index < end:
+        row = row_at(pages, index)
         size = 1
         if not pages.row_flags[row] & NOT_ONLINE:
-            head = head_of(pages, place, row)
+            head = head_of(pages, index, row)
             row = row_at(pages, head)
             if not pages.row_flags[row] & UNREFERENCED:
                 size = pages.row_pages[row]
                 if (
                     not pages.row_flags[row] & OFF_LRU
                     and node_of(pages, head, row) == walk.src_nid
-                    and _record(maps, place) & walk.ready
+                    and _record(maps, index) & walk.ready
                 ):
-                    _write_down(walk, pages, maps, place, head, row)
-        place += size
+                    _write_down(walk, pages, maps, index, head, row)
+        index += size
 
 
 @cython.cfunc
 @cython.inline
 @cython.nogil
 @cython.exceptval(check=False)
-def _record(maps: Maps, place: cython.long) -> cython.ulong:
+def _record(maps: Maps, index: cython.long) -> cython.ulong:
     if maps.precise:
-        return maps.words[place]
-    return maps.bytes[place]
+        return maps.words[index]
+    return maps.bytes[index]
 
 
 @cython.cfunc
@@ -222,32 +222,32 @@ def _write_down(
     walk: Walk,
     pages: Pages,
     maps: Maps,
-    place: cython.long,
+    index: cython.long,
     head: cython.long,
     row: cython.long,
 ) -> cython.void:
-    """Consume the record at a place and write its folio, which begins at `head`, to `out`."""
+    """Consume the record at an index and write its folio, which begins at `head`, to `out`."""
     slot: cython.long = head >> PFN_SECTION_SHIFT
-    record: cython.long = _record(maps, place)
+    record: cython.long = _record(maps, index)
     age: cython.long = (
         (walk.now >> walk.bucket_shift) - (record >> walk.time_shift)
     ) & walk.time_max
     at: cython.long = walk.found
     if maps.precise:
-        maps.words[place] = 0
+        maps.words[index] = 0
     else:
-        maps.bytes[place] = 0
+        maps.bytes[index] = 0
     walk.out[at].pfn = (pages.section[slot] << PFN_SECTION_SHIFT) | (
         head & (PAGES_PER_SECTION - 1)
     )
-    walk.out[at].place = place
+    walk.out[at].index = index
     walk.out[at].record = record
     walk.out[at].pages = pages.row_pages[row]
     walk.out[at].memcg = pages.row_memcg[row]
     walk.out[at].nid = record & walk.nid_mask if walk.nid_mask else walk.target_nid
     walk.targets[walk.out[at].nid] = 1
     walk.out[at].latency = age << walk.bucket_shift
-    walk.out[at].walk = place >> PFN_SECTION_SHIFT
+    walk.out[at].walk = index >> PFN_SECTION_SHIFT
     walk.out[at].movable = 0 if pages.row_flags[row] & UNMOVABLE else 1
     walk.out[at].outcome = 0
     walk.found = at + 1
@@ -259,7 +259,7 @@ def _write_down(
 def _find_ready(
     maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: cython.p_long
 ) -> cython.long:
-    """Write the places in [start, end), whole lines, whose record is ready; how many."""
+    """Write the indices in [start, end), whole lines, whose record is ready; how many."""
     words: cython.p_ulong = maps.lines
     mask: cython.ulong = ready * (EVERY_WORD if maps.precise else EVERY_BYTE)
     a_word: cython.int = 1 if maps.precise else 3  # log2 of the records in one
@@ -282,13 +282,13 @@ def _find_ready(
 def find_ready(
     maps: Maps, start: cython.long, end: cython.long, ready: cython.ulong, out: Any
 ) -> int:
-    """Write the places in [start, end) whose record is ready to `out` (i64); how many.
+    """Write the indices in [start, end) whose record is ready to `out` (i64); how many.
 
     `start` and `end` are multiples of 64; `out` has room for end - start.
     """
-    places: cython.p_long = i64(out)
+    indices: cython.p_long = i64(out)
     with cython.nogil:
-        found: cython.long = _find_ready(maps, start, end, ready, places)
+        found: cython.long = _find_ready(maps, start, end, ready, indices)
     return found
 
 
@@ -308,16 +308,16 @@ def expire(
     time_max: cython.long = layout.time_max
     left: cython.long = 0
     record: cython.long
-    place: cython.long
+    index: cython.long
     with cython.nogil:
-        for place in range(start, end):
-            record = _record(maps, place)
+        for index in range(start, end):
+            record = _record(maps, index)
             if record == 0:
                 continue
             if ((time - (record >> shift)) & time_max) <= oldest:
                 left += 1
             elif maps.precise:
-                maps.words[place] = 0
+                maps.words[index] = 0
             else:
-                maps.bytes[place] = 0
+                maps.bytes[index] = 0
     return left

@@ -67,7 +67,7 @@ def observe(
     """Log the events of a live engine from now on."""
 
     def owners_of(pfns: U64Array) -> tuple[npt.NDArray[np.int32], U64Array]:
-        return rmap.of(machine.mem_map.places(pfns))
+        return rmap.of(machine.mem_map.indices(pfns))
 
     told = EventDetails(owners_of, STATUSES, lambda: mover.answers)
     sheltered = Sheltered(events.log(engine, told), beside)

@@ -91,8 +91,8 @@ class HostMover:
     def move(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move the folios that start at `pfns` to the node; say which moved."""
         mem_map = self._machine.mem_map
-        places = mem_map.places(pfns)
-        owner = self._rmap.of(places)
+        indices = mem_map.indices(pfns)
+        owner = self._rmap.of(indices)
         pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)

@@ -81,4 +81,4 @@ class PageMetadata:
         aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
         vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
         self._rmap.grow(machine.lower_tier_pages)
-        self._rmap.see(mem_map.places(heads), rows["pid"], vaddrs)
+        self._rmap.see(mem_map.indices(heads), rows["pid"], vaddrs)

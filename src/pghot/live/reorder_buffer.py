@@ -141,9 +141,9 @@ class ReorderBuffer:
         self, samples: Samples, pfn: npt.NDArray[np.uint64], keep: npt.NDArray[np.intp]
     ) -> npt.NDArray[np.int32]:
         mem_map = self._machine.mem_map
-        place = mem_map.places(mem_map.known(pfn[keep]).head)
+        index = mem_map.indices(mem_map.known(pfn[keep]).head)
         faults = ScannedFaults(
-            samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], place
+            samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], index
         )
         return self._scan_times.latency_us(faults)
 

@@ -13,7 +13,7 @@ if cython.compiled:
 else:
     from pghot.engine.arrays import i32, i64, prefetch, u64
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 WAYS = 8
 """Pages of a set."""
@@ -22,12 +22,12 @@ SET_BYTES = 16 * WAYS
 LEAST_SETS = 8
 """Sets that the smallest machine has room for: 1 KiB."""
 
-_PLACE_BITS = 42
+_INDEX_BITS = 42
 _WAYS = cython.declare(cython.long, WAYS)
 _SET_WORDS = cython.declare(cython.ulong, 2 * WAYS)
-_PID_SHIFT = cython.declare(cython.int, _PLACE_BITS)
-_PID_MASK = cython.declare(cython.ulong, (1 << 64 - _PLACE_BITS) - 1)
-_KEY_MASK = cython.declare(cython.ulong, (1 << _PLACE_BITS) - 1)
+_PID_SHIFT = cython.declare(cython.int, _INDEX_BITS)
+_PID_MASK = cython.declare(cython.ulong, (1 << 64 - _INDEX_BITS) - 1)
+_KEY_MASK = cython.declare(cython.ulong, (1 << _INDEX_BITS) - 1)
 _MIX = cython.declare(cython.ulong, 0x9E37_79B9_7F4A_7C15)  # 2^64 over the golden ratio
 _U64 = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
 _AHEAD = cython.declare(cython.long, 12)  # rows from a prefetch to its use
@@ -41,16 +41,16 @@ class Owner(NamedTuple):
 
 
 class Rmap:
-    """The last process seen at each page, by its place in the engine's arrays.
+    """The last process seen at each page, by its index in the engine's arrays.
 
     A table of at most a byte for each of `pages`, which is an owner for every sixteenth to
     thirty-second of them.  Where it is full, a page is let go for another: of those in the
     same set, the one accessed least recently.  Its next access brings its owner back.
 
-    A place hashes to a set of WAYS entries, the one accessed last in front.  An entry is two
-    words: place + 1 with the pid above it, and the address; zeros are no entry.  The table
-    doubles in place, set n falling into n and n + sets, so that it takes memory from its
-    front on, and some 128 to 256 bytes an owner until it is as large as it may be.  Places
+    An index hashes to a set of WAYS entries, the one accessed last in front.  An entry is two
+    words: index + 1 with the pid above it, and the address; zeros are no entry.  The table
+    doubles in index, set n falling into n and n + sets, so that it takes memory from its
+    front on, and some 128 to 256 bytes an owner until it is as large as it may be.  Indices
     are below 2^42 - 1 (16 PiB), pids as the kernel's below 2^22.
     """
 
@@ -82,32 +82,32 @@ class Rmap:
             self._table, self._most = table, most
 
     def see(
-        self, places: Places, pids: npt.NDArray[np.int32], vaddrs: npt.NDArray[np.uint64]
+        self, indices: Indices, pids: npt.NDArray[np.int32], vaddrs: npt.NDArray[np.uint64]
     ) -> None:
         """Remember who accessed; of several accesses to a page the last counts."""
-        accesses = MappedAccesses(places, pids, vaddrs)
+        accesses = MappedAccesses(indices, pids, vaddrs)
         row = 0
-        while row < len(places):
+        while row < len(indices):
             # A set overflows early where there are many; a table as sparse stays as it is.
-            spare = len(places) if self._sets == self._most else self._sets - self.kept
+            spare = len(indices) if self._sets == self._most else self._sets - self.kept
             row, kept, let_go = see(self._table, self._sets, accesses, row, spare)
             self.kept += kept
             self.let_go += let_go
-            if row < len(places):
+            if row < len(indices):
                 split(self._table, self._sets)
                 self._sets *= 2
 
-    def of(self, places: Places) -> Owner:
+    def of(self, indices: Indices) -> Owner:
         """Give the owners of pages."""
-        owner = Owner(np.zeros(len(places), np.int32), np.zeros(len(places), np.uint64))
-        look_up(self._table, self._sets, places, owner)
+        owner = Owner(np.zeros(len(indices), np.int32), np.zeros(len(indices), np.uint64))
+        look_up(self._table, self._sets, indices, owner)
         return owner
 
 
 class MappedAccesses(NamedTuple):
-    """Of each access: the page's place, the pid and the page-aligned address."""
+    """Of each access: the page's index, the pid and the page-aligned address."""
 
-    place: Places
+    page_index: Indices
     pid: npt.NDArray[np.int32]
     vaddr: npt.NDArray[np.uint64]
 
@@ -117,7 +117,7 @@ class MappedAccesses(NamedTuple):
 @cython.nogil
 @cython.exceptval(check=False)
 def first_word(key: cython.ulong, sets: cython.ulong) -> cython.ulong:
-    """Where the set of a place (`key` - 1) begins, of so many sets (a power of two)."""
+    """Where the set of an index (`key` - 1) begins, of so many sets (a power of two)."""
     mixed: cython.ulong = (key * _MIX) & _U64
     mixed = ((mixed ^ (mixed >> 32)) * _MIX) & _U64
     return ((mixed ^ (mixed >> 32)) & (sets - 1)) * _SET_WORDS
@@ -137,10 +137,10 @@ def see(
     there are, and how many were let go.
     """
     words: cython.p_ulong = u64(table)
-    place: cython.p_long = i64(accesses.place)
+    index: cython.p_long = i64(accesses.page_index)
     pid: cython.p_int = i32(accesses.pid)
     vaddr: cython.p_ulong = u64(accesses.vaddr)
-    rows: cython.long = len(accesses.place)
+    rows: cython.long = len(accesses.page_index)
     kept: cython.long = 0
     let_go: cython.long = 0
     ahead: cython.ulong
@@ -150,9 +150,9 @@ def see(
     with cython.nogil:
         while row < rows:
             if row + _AHEAD < rows:
-                ahead = cython.cast(cython.ulong, place[row + _AHEAD]) + 1
+                ahead = cython.cast(cython.ulong, index[row + _AHEAD]) + 1
                 prefetch(words, first_word(ahead, sets), 8)
-            key = cython.cast(cython.ulong, place[row]) + 1
+            key = cython.cast(cython.ulong, index[row]) + 1
             at = first_word(key, sets)
             way = 0
             while way < _WAYS and words[at] and (words[at] & _KEY_MASK) != key:
@@ -210,14 +210,14 @@ def split(table: npt.NDArray[np.uint64], sets: cython.ulong) -> None:
 
 
 def look_up(
-    table: npt.NDArray[np.uint64], sets: cython.ulong, places: Places, owner: Owner
+    table: npt.NDArray[np.uint64], sets: cython.ulong, indices: Indices, owner: Owner
 ) -> None:
     """Write the owners of pages, where they have one."""
     words: cython.p_ulong = u64(table)
-    place: cython.p_long = i64(places)
+    index: cython.p_long = i64(indices)
     pid: cython.p_int = i32(owner.pid)
     vaddr: cython.p_ulong = u64(owner.vaddr)
-    rows: cython.long = len(places)
+    rows: cython.long = len(indices)
     row: cython.long
     way: cython.long
     ahead: cython.ulong
@@ -226,9 +226,9 @@ def look_up(
     with cython.nogil:
         for row in range(rows):
             if row + _AHEAD < rows:
-                ahead = cython.cast(cython.ulong, place[row + _AHEAD]) + 1
+                ahead = cython.cast(cython.ulong, index[row + _AHEAD]) + 1
                 prefetch(words, first_word(ahead, sets), 8)
-            key = cython.cast(cython.ulong, place[row]) + 1
+            key = cython.cast(cython.ulong, index[row]) + 1
             at = first_word(key, sets)
             way = 0
             while way < _WAYS and words[at]:

@@ -39,12 +39,12 @@ _COUNTS = 255
 
 
 class ScannedFaults(NamedTuple):
-    """Hint faults in time order: the process, the address, ns, and the page's place."""
+    """Hint faults in time order: the process, the address, ns, and the page's index."""
 
     pid: npt.NDArray[np.int32]
     vaddr: npt.NDArray[np.uint64]
     time_ns: npt.NDArray[np.uint64]
-    place: I64Array
+    page_index: I64Array
 
 
 class _Step(NamedTuple):
@@ -111,24 +111,24 @@ class ScanTimes:
         known = np.flatnonzero(rows >= 0)
         if not len(known):
             return latency
-        rows, places = rows[known], faults.place[known]
-        self._faulted_at = reaching(self._faulted_at, int(places.max()))
+        rows, indices = rows[known], faults.page_index[known]
+        self._faulted_at = reaching(self._faulted_at, int(indices.max()))
         times = faults.time_ns[known].astype(np.int64)
         newer = np.count_nonzero(self._times[rows] > times[:, None], axis=1)
         by_then = self._count[rows] - newer
-        caught = self._caught_by(rows, by_then, places)
+        caught = self._caught_by(rows, by_then, indices)
         # Where it may have faulted in between, and that was lost, nothing is known.
         doubtful = (self._times[rows, caught % KEPT] <= self._lost_ns) & (caught < by_then - 1)
         at: I64Array = self._times[rows, caught % KEPT]
         seen = (by_then > 0) & (at <= times) & ~doubtful
         us = np.minimum((times - at) // _NS_PER_US, MOST_US).astype(np.int32)
         latency[known] = np.where(seen, us, UNKNOWN)
-        self._faulted_at[places] = by_then % _COUNTS + 1
+        self._faulted_at[indices] = by_then % _COUNTS + 1
         return latency
 
-    def _caught_by(self, rows: I64Array, by_then: I64Array, places: I64Array) -> I64Array:
+    def _caught_by(self, rows: I64Array, by_then: I64Array, indices: I64Array) -> I64Array:
         """The number, from 0, of the scan that caught each page."""
-        faulted_at = self._faulted_at[places].astype(np.int64)
+        faulted_at = self._faulted_at[indices].astype(np.int64)
         since = (by_then - (faulted_at - 1)) % _COUNTS  # scans since its last fault
         since = np.where(faulted_at == 0, by_then, since)
         oldest = np.maximum(self._count[rows] - KEPT, 0)

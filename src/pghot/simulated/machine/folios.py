@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8
-    from cython.cimports.pghot.engine.pages import Pages, place_of, put_row
+    from cython.cimports.pghot.engine.pages import Pages, index_of, put_row
     from cython.cimports.pghot.simulated.machine.frames import Lists, give_back, take
 else:
     from pghot.engine.arrays import i16, i32, i64, u8
-    from pghot.engine.pages import Pages, place_of, put_row
+    from pghot.engine.pages import Pages, index_of, put_row
     from pghot.simulated.machine.frames import Lists, give_back, take
 
 Folios = npt.NDArray[np.int64]
@@ -126,7 +126,7 @@ def _set_frames(
     frames: _Frames, pfn: cython.long, size: cython.long, row: cython.int
 ) -> cython.void:
     """Write what a folio is at its frames."""
-    head: cython.long = place_of(frames.pages, pfn)
+    head: cython.long = index_of(frames.pages, pfn)
     i: cython.long
     put_row(frames.pages, head, row)
     for i in range(1, size):  # a block never straddles sections
@@ -139,7 +139,7 @@ def _set_frames(
 @cython.exceptval(check=False)
 def _clear_frames(frames: _Frames, pfn: cython.long, size: cython.long) -> cython.void:
     """Make frames free: unreferenced."""
-    head: cython.long = place_of(frames.pages, pfn)
+    head: cython.long = index_of(frames.pages, pfn)
     i: cython.long
     for i in range(size):
         put_row(frames.pages, head + i, frames.free_row)
