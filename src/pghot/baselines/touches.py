@@ -101,13 +101,13 @@ class Touches:
         self._count(pfns[split:], weights[split:], late=True)
 
     def split(self, time_us: U64Array) -> int:
-        """Give how many of these rows, in the order of time, are of the first half."""
+        """How many of these rows, in the order of time, are of the first half."""
         if self.half_us is None:
             return len(time_us)
         return int(np.searchsorted(time_us, np.uint64(self.half_us), side="right"))
 
     def touched(self, mem_map: MemMap | None = None) -> FirstTouches:
-        """Give the folios that were accessed, in the order of their first accesses.
+        """The folios that were accessed, in the order of their first accesses.
 
         `mem_map` knows which pages make a folio; without it each page is one.
         """

@@ -24,7 +24,7 @@ def seconds_of(text: str) -> float:
 
 @contextmanager
 def recorded(pids: str | None, duration: str) -> Iterator[str]:
-    """Give a log of processes on this host, recorded now by `pghot record`."""
+    """A log of processes on this host, recorded now by `pghot record`."""
     from pghot.cli.parser import build_parser, command_module
 
     if pids is None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def after_replay(args: argparse.Namespace, *, refused: bool) -> list[str]:
-    """Give the commands that look further into a replay."""
+    """The commands that look further into a replay."""
     log = shlex.quote(str(args.log))
     machine = f" --machine {shlex.quote(str(args.machine))}" if args.machine else ""
     steps = []
@@ -21,14 +21,14 @@ def after_replay(args: argparse.Namespace, *, refused: bool) -> list[str]:
 
 
 def after_sim(args: argparse.Namespace) -> list[str]:
-    """Give the commands that look further into a simulation."""
+    """The commands that look further into a simulation."""
     if args.events:
         return [f"pghot why {shlex.quote(str(args.events))} --refused", *_report(args)]
     return _report(args)
 
 
 def after_run(args: argparse.Namespace) -> list[str]:
-    """Give the commands that look further into a run on this host."""
+    """The commands that look further into a run on this host."""
     steps = []
     if args.events:
         steps.append(f"pghot why {shlex.quote(str(args.events))} --refused")

@@ -192,7 +192,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def scale_of(text: str) -> float:
-    """Give the scale that an option names; InputError where it is none."""
+    """The scale that an option names; InputError where it is none."""
     from fractions import Fraction
 
     from pghot.errors import InputError

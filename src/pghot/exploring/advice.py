@@ -82,7 +82,7 @@ class Advice:
     notes: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what `pghot advise --json` prints."""
+        """What `pghot advise --json` prints."""
         return {
             "source": self.source,
             "kind": self.kind,
@@ -96,7 +96,7 @@ class Advice:
         }
 
     def to_arrow(self) -> pa.Table:
-        """Give a row for each policy that was held against others, as an Arrow table."""
+        """A row for each policy that was held against others, as an Arrow table."""
         trials = self.promote.trials if self.promote else {}
         rows = [{"name": name, **_trial(trial)} for name, trial in trials.items()]
         return pa.Table.from_pylist(rows)

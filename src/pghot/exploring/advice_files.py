@@ -16,7 +16,7 @@ ADVICE, CONFIG, KERNEL = "advice.json", "pghot.toml", "kernel.sh"
 
 @contextmanager
 def advice_directory(path: Path | None, *, force: bool) -> Iterator[Callable[[Advice], None]]:
-    """Give a function that writes advice; its files appear in `path` at a clean end.
+    """A function that writes advice; its files appear in `path` at a clean end.
 
     The settings are those that were found best, or the defaults where they are no better.
     Without a `path` it writes nothing.  Errors are those of `whole_directory`.

@@ -23,7 +23,7 @@ GRID: dict[str, tuple[str | None, ...]] = {
 
 
 def candidates() -> list[Candidate]:
-    """Give every policy of a kernel with every combination of settings, defaults first."""
+    """Every policy of a kernel with every combination of settings, defaults first."""
     policies = [name for name in POLICIES if name.startswith(OURS)]
     found = [
         Candidate(
@@ -37,12 +37,12 @@ def candidates() -> list[Candidate]:
 
 
 def source_of(policy: str) -> str:
-    """Give the source of accesses that a policy has."""
+    """The source of accesses that a policy has."""
     return policy.rpartition("-")[2]
 
 
 def config_text(candidate: Candidate) -> str:
-    """Give a configuration file of `pghot run` with a candidate's settings."""
+    """A configuration file of `pghot run` with a candidate's settings."""
     mode = "precise" if "precise" in candidate.policy else "default"
     lines = [
         f"# {candidate.words()}, by pghot advise",
@@ -57,7 +57,7 @@ def config_text(candidate: Candidate) -> str:
 
 
 def kernel_text(candidate: Candidate) -> str:
-    """Give the writes to the files of a kernel with the series that set a candidate."""
+    """The writes to the files of a kernel with the series that set a candidate."""
     bits = 1 if source_of(candidate.policy) == "hintfault" else 2
     settings = [("enabled_sources", f"{bits:#x}"), *candidate.settings]
     lines = ["#!/bin/sh", f"# {candidate.words()}, by pghot advise"]

@@ -47,7 +47,7 @@ class Case:
     test_seed: int | None = None
 
     def choose(self, target: float, asked: int | None) -> int:
-        """Give the size to look at: as asked, the scenario's own, or what the bound needs."""
+        """The size to look at: as asked, the scenario's own, or what the bound needs."""
         if asked is not None:
             return asked
         if self.curve is None:
@@ -102,5 +102,5 @@ def case_of_scenario(name: str, scale: float) -> Case:
 
 
 def fast_pages_of(scenario: Scenario) -> int:
-    """Give the pages of the top-tier nodes."""
+    """The pages of the top-tier nodes."""
     return sum(parse_size(node.size) for node in scenario.node if node.toptier) >> PAGE_SHIFT

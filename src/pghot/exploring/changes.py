@@ -15,7 +15,7 @@ from pghot.exploring.tally import BOUND, FIRST_TOUCH
 def changes_of(
     case: Case, size: SizeAnswer, promote: PromoteAnswer | None, price: Price | None
 ) -> list[str]:
-    """Give the lines: size, skew, latency, moves, price."""
+    """The lines: size, skew, latency, moves, price."""
     lines = [*_size(size), *_skew(case)]
     if promote is not None and case.kind == "log":
         lines += _moves(case, promote)
@@ -81,7 +81,7 @@ def _price(case: Case, size: SizeAnswer, price: Price) -> list[str]:
 
 
 def shown(pages: int) -> str:
-    """Give pages as a size, in MiB or GiB to a tenth where it is no whole number of them."""
+    """Pages as a size, in MiB or GiB to a tenth where it is no whole number of them."""
     size = pages << PAGE_SHIFT
     for unit, shift in (("GiB", 30), ("MiB", 20)):
         if size >= 1 << shift:

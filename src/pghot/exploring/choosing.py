@@ -86,7 +86,7 @@ def _baselines(first_touch: Trial, interleave: Trial) -> Baselines:
 
 
 def _cost(case: Case, trial: Trial) -> float:
-    """Give what a trial costs: its run time, or of a log the time of its accesses and moves.
+    """What a trial costs: its run time, or of a log the time of its accesses and moves.
 
     Where nobody knows how many accesses a row stands for, moves are left out.
     """
@@ -102,5 +102,5 @@ def _cost(case: Case, trial: Trial) -> float:
 
 
 def _error(share: float, rows: float) -> float:
-    """Give the error of the difference of two shares of as many rows."""
+    """The error of the difference of two shares of as many rows."""
     return TWO_SIGMA * sqrt(2 * share * (1 - share) / max(rows, 1)) + STEP_ERROR

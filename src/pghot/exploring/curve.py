@@ -36,7 +36,7 @@ def curve(
     skip_bad: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Curve:
-    """Give the share of a log's accesses that fast memory of each size would serve.
+    """The share of a log's accesses that fast memory of each size would serve.
 
     `machine` as for `replay`, but a log may do without: then every page is one folio, and
     what is not fast has room.  `sizes` come beside the percents of the footprint.  `by`:
@@ -99,7 +99,7 @@ class _Pass:
             raise InputError(f"{self._log.path}: has no row, so there is no curve of it")
 
     def result(self, sizes: tuple[FastSize, ...], price: Price | None) -> Curve:
-        """Give what came of it."""
+        """What came of it."""
         mem_map = None
         if self._machine is not None:
             mem_map = ArrayMemory(self._machine.nodes, self._machine.folios).mem_map
@@ -136,7 +136,7 @@ class _Pass:
         return Scope(name, tally.accesses, pages, at, tuple(lines), sampled.rate, tally.lru_rate)
 
     def _slow_room(self, touched: FirstTouches, mem_map: MemMap) -> int:
-        """Give the pages that the machine has below the top tier for the log's folios."""
+        """The pages that the machine has below the top tier for the log's folios."""
         assert self._machine is not None  # noqa: S101 - there is a mem_map
         folios = touched.as_folios(mem_map)
         nodes = self._machine.nodes
@@ -144,7 +144,7 @@ class _Pass:
 
 
 def _machine_of(log: Log, machine: Machine | Path | str | None) -> Machine | None:
-    """Give the machine named, else the log's own, else None."""
+    """The machine named, else the log's own, else None."""
     if machine is None and (log.metadata is None or not log.metadata.machine):
         return None
     from pghot.replaying.replay import machine_of  # noqa: PLC0415 - brings the engine

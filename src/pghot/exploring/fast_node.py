@@ -43,12 +43,12 @@ def footprint_of_log(path: Path, machine: Machine) -> Footprint:
 
 
 def footprint_of_scenario(scenario: Scenario) -> Footprint:
-    """Give the pages of all regions."""
+    """The pages of all regions."""
     return Footprint(sum(parse_size(region.size) for region in scenario.region) >> PAGE_SHIFT)
 
 
 def machine_with(machine: Machine, pages: int, footprint: Footprint) -> Machine:
-    """Give the machine whose top tier has room for `pages` pages of a log and no more.
+    """The machine whose top tier has room for `pages` pages of a log and no more.
 
     The log's pages that are fast to begin with take theirs of it; the rest is free, on the
     first top-tier node.  InputError where that is impossible.
@@ -76,7 +76,7 @@ def machine_with(machine: Machine, pages: int, footprint: Footprint) -> Machine:
 
 
 def _large_enough(machine: Machine, node: Node, pages: int) -> Node:
-    """Give the node with at least so many pages, up to where the next one begins."""
+    """The node with at least so many pages, up to where the next one begins."""
     if node.pages >= pages:
         return node
     wanted = -(-pages // PAGES_PER_SECTION) * PAGES_PER_SECTION
@@ -92,7 +92,7 @@ def _large_enough(machine: Machine, node: Node, pages: int) -> Node:
 
 
 def scenario_with(scenario: Scenario, pages: int) -> Scenario:
-    """Give the scenario with so much memory on its top-tier nodes together.
+    """The scenario with so much memory on its top-tier nodes together.
 
     Each keeps its part of it.  InputError where nothing is left.
     """

@@ -22,7 +22,7 @@ def halving(
     *,
     finalists: int = 1,
 ) -> list[Item]:
-    """Give the best candidates, the one of the least cost first.
+    """The best candidates, the one of the least cost first.
 
     `costs` runs candidates on a part (of 1) of the whole.  After each of `parts` a quarter
     goes on, `finalists` at the least; of equal costs those that come first.

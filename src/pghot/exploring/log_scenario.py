@@ -35,7 +35,7 @@ class LogExtent(NamedTuple):
 
 
 def scenario_of_log(log: LogExtent, fast_pages: int, prices: Prices) -> Scenario:
-    """Give a scenario whose accesses are the rows of a log, at their times.
+    """A scenario whose accesses are the rows of a log, at their times.
 
     Each row is an access of one thread; all pages are allocated by first touch on a fast
     node of `fast_pages`.  InputError where that is no node.

@@ -31,7 +31,7 @@ _PLACES_A_PAGE = 4
 
 
 def hashed(pfns: npt.NDArray[np.uint64]) -> Hashes:
-    """Give a hash of each PFN, one to one: the finalizer of SplitMix64 (Steele and others)."""
+    """A hash of each PFN, one to one: the finalizer of SplitMix64 (Steele and others)."""
     mixed = pfns ^ (pfns >> np.uint64(30))
     mixed = mixed * np.uint64(0xBF58_476D_1CE4_E5B9)
     mixed ^= mixed >> np.uint64(27)

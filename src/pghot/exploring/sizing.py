@@ -77,7 +77,7 @@ def _shares(case: Case, rule: Candidate, sizes: list[int], pool: Executor) -> di
 
 
 def _needed(whole: Scope, name: str, target: float) -> Needed:
-    """Give the least size, by the line, and by what its error allows to both sides."""
+    """The least size, by the line, and by what its error allows to both sides."""
     line = whole.line(name)
     found = []
     for share in (line.share + line.error, line.share, line.share - line.error):
@@ -87,7 +87,7 @@ def _needed(whole: Scope, name: str, target: float) -> Needed:
 
 
 def _least(shares: dict[int, float], target: float) -> Needed:
-    """Give the least of the sizes that were simulated; between it and the one below is more."""
+    """The least of the sizes that were simulated; between it and the one below is more."""
     enough = [size for size in sorted(shares) if shares[size] >= target]
     if not enough:
         return None, None, None

@@ -26,7 +26,7 @@ class Candidate(NamedTuple):
     settings: Settings = ()
 
     def words(self) -> str:
-        """Give it as a person reads it."""
+        """As a person reads it."""
         return " ".join([self.policy, *(f"{name}={text}" for name, text in self.settings)])
 
 
@@ -77,7 +77,7 @@ def run_each(
 
 
 def shortened(scenario: Scenario, part: float) -> Scenario:
-    """Give the first part of a scenario's accesses and of its time."""
+    """The first part of a scenario's accesses and of its time."""
 
     def cut(threads: ThreadsTable) -> ThreadsTable:
         accesses = threads.accesses
@@ -114,7 +114,7 @@ def _trial(plain: dict[str, Any], candidate: Candidate, seed: int | None) -> Tri
 
 
 def _halves(outcome: Outcome) -> tuple[float, float]:
-    """Give the shares of the two halves of the time, by the rows of the timeline."""
+    """The shares of the two halves of the time, by the rows of the timeline."""
     timeline = outcome.timeline
     late = timeline.time_s > outcome.run_s / 2
     shares = []

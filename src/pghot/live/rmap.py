@@ -98,7 +98,7 @@ class Rmap:
                 self._sets *= 2
 
     def of(self, indices: Indices) -> Owner:
-        """Give the owners of pages."""
+        """The owners of pages."""
         owner = Owner(np.zeros(len(indices), np.int32), np.zeros(len(indices), np.uint64))
         look_up(self._table, self._sets, indices, owner)
         return owner

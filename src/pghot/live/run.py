@@ -248,7 +248,7 @@ class _Live:
     def result(
         self, buffer: ReorderBuffer, sink: EngineSink, us: int, why: str = ""
     ) -> LiveResult:
-        """Give what came of it so far."""
+        """What came of it so far."""
         session = self.session
         return LiveResult(
             engine=self.engine,
@@ -321,7 +321,7 @@ def _end(recording: ExitStack, beside: Beside) -> None:
 
 
 def _memcg_names(host: Host, tell: Tell) -> dict[int, str]:
-    """Give the control groups by their memcg's number; none where none are mounted."""
+    """The control groups by their memcg's number; none where none are mounted."""
     try:
         return cgroup_inodes(host, tell)
     except InputError:
@@ -329,7 +329,7 @@ def _memcg_names(host: Host, tell: Tell) -> dict[int, str]:
 
 
 def kernel_promoted(host: Host) -> int:
-    """Give the pages that the kernel has promoted itself since boot."""
+    """The pages that the kernel has promoted itself since boot."""
     for line in host.text_or("/proc/vmstat").splitlines():
         name, _, value = line.partition(" ")
         if name == "pgpromote_success":

@@ -9,7 +9,7 @@ TABLES = ("node", "folio")
 
 
 def machine_text(content: Mapping[str, Any], notes: Sequence[str] = ()) -> str:
-    """Give the TOML of a machine file's content (`Machine.to_dict`); notes are comments."""
+    """The TOML of a machine file's content (`Machine.to_dict`); notes are comments."""
     lines = [f"# {' '.join(note.split())}" for note in notes]
     lines += _keys({name: value for name, value in content.items() if name not in TABLES})
     for table in TABLES:

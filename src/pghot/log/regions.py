@@ -34,13 +34,13 @@ class Mapping(NamedTuple):
 
 
 def to_extra(regions: Iterable[Mapping]) -> dict[str, Any]:
-    """Give what `Metadata.extra` keeps of them; nothing where there are none."""
+    """What `Metadata.extra` keeps of them; nothing where there are none."""
     kept = [list(region) for region, _ in zip(regions, range(MOST), strict=False)]
     return {KEY: kept} if kept else {}
 
 
 def regions_of(metadata: Metadata | None) -> list[Mapping]:
-    """Give a log's mappings; what is none is passed over."""
+    """A log's mappings; what is none is passed over."""
     found = metadata.extra.get(KEY, []) if metadata else []
     return [
         Mapping(*item)
@@ -73,7 +73,7 @@ class RegionNames:
             self._cells[pid] = edges, owner
 
     def of(self, pids: npt.NDArray[Any], vaddrs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """Give the number of the region of each address; 0 where there is none."""
+        """The number of the region of each address; 0 where there is none."""
         found = np.zeros(len(vaddrs), np.int64)
         for pid in np.unique(pids).tolist():
             if pid in self._cells:
@@ -102,7 +102,7 @@ class RegionNames:
 
 
 def named(text: str) -> str:
-    """Give the name of a mapping from its name in maps; empty for anonymous memory."""
+    """The name of a mapping from its name in maps; empty for anonymous memory."""
     if text.startswith("[anon:"):
         return text[6:].rstrip("]")
     if text in {"[heap]", "[stack]"} or text.startswith("["):

@@ -21,7 +21,7 @@ class _End(NamedTuple):
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
-    """Give items that a thread makes, in order; what making one raises comes in its place.
+    """Items that a thread makes, in order; what making one raises comes in its place.
 
     Close it to end the thread: no item is made after that.  Where this process has one CPU,
     or no thread, items are made as they are asked for.

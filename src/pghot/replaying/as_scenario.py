@@ -38,7 +38,7 @@ LAGGING = 50.0
 def scenario_of_log(
     path: Path, machine: Machine | Path | None, *, closed_loop: bool = False
 ) -> tuple[Scenario, LogFacts]:
-    """Give the scenario that a log drives on a machine, and the facts of the log.
+    """The scenario that a log drives on a machine, and the facts of the log.
 
     Pages begin by first touch: in the room that the machine's top tier has free and that the
     log's pages hold of it.  Accesses come at the log's times, or with `closed_loop` each
@@ -89,7 +89,7 @@ class _Times:
         self._last = 0
 
     def of(self, chunks: Iterable[Columns]) -> Iterator[Columns]:
-        """Give the rows on."""
+        """The rows on."""
         for columns in chunks:
             if len(columns["time_us"]):
                 self._last = int(columns["time_us"][-1])
@@ -103,7 +103,7 @@ class _Times:
 
 
 def _cpu_node(machine: Machine, name: str) -> Node:
-    """Give the node whose CPUs make the accesses: the first that has some, the fast before."""
+    """The node whose CPUs make the accesses: the first that has some, the fast before."""
     having = sorted((n for n in machine.nodes if n.cpus), key=lambda n: not n.toptier)
     if not having:
         raise InputError(f'{name}: no node has CPUs that could access memory: cpus = "0-3"')
@@ -111,7 +111,7 @@ def _cpu_node(machine: Machine, name: str) -> Node:
 
 
 def _node(node: Node, touched: FirstTouches, fast: BoolArray, memory: ArrayMemory) -> NodeTable:
-    """Give a node: of the top tier what is free or the log's; of others all there is."""
+    """A node: of the top tier what is free or the log's; of others all there is."""
     own = fast & (memory.mem_map.nids_of(touched.pfn) == node.id)
     pages = node.free_pages + int(touched.pages[own].sum()) if node.toptier else node.pages
     pages = max(pages, 1)
@@ -127,7 +127,7 @@ def _node(node: Node, touched: FirstTouches, fast: BoolArray, memory: ArrayMemor
 
 
 def _link(cpus: Node, node: Node, machine: Machine) -> LinkTable:
-    """Give the way to a node: DRAM, the other socket's, or CXL, with the machine's latency."""
+    """The way to a node: DRAM, the other socket's, or CXL, with the machine's latency."""
     kind = "ddr" if node.id == cpus.id else "remote-socket" if node.toptier else "cxl-x8-ocp"
     latency = machine.latency_ns.get(node.id)
     return LinkTable(

@@ -46,13 +46,13 @@ class Summarised(Protocol):
     """A result that has a summary and records: of a replay, or of a live run."""
 
     def summary(self) -> dict[str, Any]:
-        """Give the content of summary.json."""
+        """The content of summary.json."""
 
     def records(self) -> dict[str, npt.NDArray[Any]]:
-        """Give the arrays of records.npz."""
+        """The arrays of records.npz."""
 
     def binned(self, binner: RunBinner) -> Binned:
-        """Give the content of binned.json."""
+        """The content of binned.json."""
 
 
 class Output(Observer):
@@ -144,7 +144,7 @@ class Output(Observer):
 
 @contextmanager
 def output_directory(path: Path, *, force: bool = False) -> Iterator[Output]:
-    """Give an `Output` whose files appear in `path` at a clean end, and only then.
+    """An `Output` whose files appear in `path` at a clean end, and only then.
 
     Errors are those of `whole_directory`.
     """

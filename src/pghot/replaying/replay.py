@@ -56,14 +56,14 @@ def replay(
 
 
 def name_of(machine: Machine | Path | str | None, log: Log) -> str | None:
-    """Give the name of the machine to replay a log on; None for one that has none."""
+    """The name of the machine to replay a log on; None for one that has none."""
     if isinstance(machine, Machine):
         return None
     return str(log.path if machine is None else machine).encode(errors="replace").decode()
 
 
 def machine_of(log: Log, machine: Machine | Path | str | None) -> Machine:
-    """Give the machine to replay a log on: the one named, else the log's own."""
+    """The machine to replay a log on: the one named, else the log's own."""
     if isinstance(machine, Machine):
         return machine
     if machine is not None:
@@ -162,7 +162,7 @@ class _Replay:
         host.after(self.driver)
 
     def result(self, log: Log, *, skipped: int, machine_name: str | None) -> Result:
-        """Give what came of it."""
+        """What came of it."""
         engine, metadata = self.engine, log.metadata or Metadata()
         self._report_sources()
         return Result(

@@ -38,7 +38,7 @@ class Served:
         self._early_fast = 0
 
     def halves(self, chunks: Iterable[Columns], engine: Engine | None = None) -> Iterator[Columns]:
-        """Give rows as they come, cut between the first half of the log's time and the second.
+        """Rows as they come, cut between the first half of the log's time and the second.
 
         Rows have been recorded by `engine` when the next are asked for.
         """
@@ -59,7 +59,7 @@ class Served:
                 self._rows += len(time_us) - split
 
     def share(self, engine: Engine) -> Share:
-        """Give the share that the top tier served, with what was promoted."""
+        """The share that the top tier served, with what was promoted."""
         fast = engine.accesses_on_toptier
         late = self._rows - self._early_rows
         steady = None
@@ -68,7 +68,7 @@ class Served:
         return Share(fast / self._rows if self._rows else None, steady)
 
     def baselines(self, memory: ArrayMemory, nodes: tuple[Node, ...], start: str) -> Baselines:
-        """Give what it would have served without promotion, from where the replay began."""
+        """What it would have served without promotion, from where the replay began."""
         touched = self.touches.touched(memory.mem_map)
         on_fast = placed_fast(touched, memory.mem_map, nodes)
         room = room_for(touched, on_fast, nodes)

@@ -48,11 +48,11 @@ class Renamed(NamedTuple):
 
     @classmethod
     def nothing(cls) -> Renamed:
-        """Give what renames nothing."""
+        """What renames nothing."""
         return cls(*(np.zeros(0, np.uint64) for _ in cls._fields))
 
     def rows(self, columns: Columns) -> Columns:
-        """Give rows with the PFNs that pages have now."""
+        """Rows with the PFNs that pages have now."""
         if not len(self.old):
             return columns
         pfns = columns["pfn"]
@@ -119,7 +119,7 @@ def _down(
 
 
 def _unused(memory: ArrayMemory, touched: FirstTouches, sizes: I64Array, nid: int) -> U64Array:
-    """Give first PFNs, on a node, of runs that no folio of the log or the machine has.
+    """First PFNs, on a node, of runs that no folio of the log or the machine has.
 
     One for each of `sizes`, in that order, as far as there are such; from the end of the
     node on, each aligned to the largest size.
@@ -153,7 +153,7 @@ def _ordinary(memory: ArrayMemory, starts: U64Array, length: int) -> BoolArray:
 
 
 def _every_page(touched: FirstTouches) -> U64Array:
-    """Give the PFN of every page of the folios."""
+    """The PFN of every page of the folios."""
     ends = np.cumsum(touched.pages)
     within = np.arange(touched.footprint) - np.repeat(ends - touched.pages, touched.pages)
     return np.repeat(touched.pfn, touched.pages) + within.astype(np.uint64)

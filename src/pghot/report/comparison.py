@@ -45,12 +45,12 @@ class Comparison:
     """Run times in seconds between which all lie: were all accesses fast, and all slow."""
 
     def ratio(self, outcome: Outcome) -> float | None:
-        """Give the run time in parts of that without promotion; None where that did not run."""
+        """The run time in parts of that without promotion; None where that did not run."""
         base = next((other.run_s for other in self.outcomes if other.policy == BASE), None)
         return outcome.run_s / base if base else None
 
     def published(self) -> list[Figure]:
-        """Give every published figure of the policies that ran."""
+        """Every published figure of the policies that ran."""
         figures = []
         for outcome in self.outcomes:
             table = self.scenario.published.get(outcome.policy)
@@ -69,7 +69,7 @@ class Comparison:
         return figures
 
     def summary(self) -> dict[str, Any]:
-        """Give the content of summary.json: all but the timelines."""
+        """The content of summary.json: all but the timelines."""
         return {
             "scenario": self.name,
             "title": self.scenario.title,
@@ -84,7 +84,7 @@ class Comparison:
         }
 
     def settings(self) -> dict[str, Any]:
-        """Give the content of scenario.json: every value that the run had."""
+        """The content of scenario.json: every value that the run had."""
         scenario: dict[str, Any] = msgspec.to_builtins(self.scenario)
         return scenario | {"seed": self.seed}
 

@@ -13,7 +13,7 @@ Progressed = Callable[[float, float], None]
 
 @contextmanager
 def rows_progress(log: Path, what: str = "replaying") -> Iterator[Callable[[int], None] | None]:
-    """Give a function that takes the rows done so far, or None where nobody looks."""
+    """A function that takes the rows done so far, or None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -43,7 +43,7 @@ def rows_progress(log: Path, what: str = "replaying") -> Iterator[Callable[[int]
 
 @contextmanager
 def points_progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Give a function that takes the points that have ended and all; None where nobody looks."""
+    """A function that takes the points that have ended and all; None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -65,7 +65,7 @@ def points_progress() -> Iterator[Callable[[int, int], None] | None]:
 
 @contextmanager
 def lines_progress() -> Iterator[Callable[[str], None] | None]:
-    """Give a function that takes what is under way; None where nobody looks."""
+    """A function that takes what is under way; None where nobody looks."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -77,7 +77,7 @@ def lines_progress() -> Iterator[Callable[[str], None] | None]:
 
 @contextmanager
 def time_progress(policies: Sequence[str]) -> Iterator[Callable[[str], Progressed | None]]:
-    """Give a function that takes the policy under way and gives what is told of its time.
+    """A function that takes the policy under way and gives what is told of its time.
 
     That takes the virtual time done and the end to be expected, in seconds; it is None
     where nobody looks.

@@ -59,7 +59,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def _said(comparison: Comparison) -> list[str]:
-    """Give the verdict on each policy, in a line, and the times between which all lie."""
+    """The verdict on each policy, in a line, and the times between which all lie."""
     lines = []
     base = next((o for o in comparison.outcomes if o.policy == BASE), None)
     start = start_of(comparison.scenario)
@@ -139,7 +139,7 @@ def _parts(outcomes: Sequence[Outcome], several: int) -> Iterator[Sequence[Outco
 
 
 def _names(tables: Iterable[dict[str, float] | dict[str, int]]) -> list[str]:
-    """Give the names under which some table has more than nothing."""
+    """The names under which some table has more than nothing."""
     return sorted({name for table in tables for name, value in table.items() if value})
 
 

@@ -80,7 +80,7 @@ class World:
         self.on_allocated: list[Callable[[Folios, float], None]] = []
         self.after_step: list[Callable[[float], None]] = []
         self.served_by: Callable[[Group], int] | None = None
-        """Gives the node that serves all accesses of a group; None: those that pages are on."""
+        """The node that serves all accesses of a group; None: those that pages are on."""
         self.place_of: Callable[[str, tuple[int, ...]], tuple[tuple[int, ...], bool]] | None = None
         self.rng = rng
         self.regions: dict[str, FolioRegion] = make_regions(scenario, self.memory, *rng.spawn(1))

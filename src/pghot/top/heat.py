@@ -97,7 +97,7 @@ class Heat:
                     self._moved_of[place[0]] += 1
 
     def processes(self) -> list[ProcessState]:
-        """Give the hottest processes; none where the log has no pids."""
+        """The hottest processes; none where the log has no pids."""
         sums: Counter[int] = Counter()
         for (pid, _), accesses in self._window.sums.items():
             sums[pid] += accesses
@@ -108,7 +108,7 @@ class Heat:
         ]
 
     def regions(self) -> list[RegionState]:
-        """Give the hottest regions."""
+        """The hottest regions."""
         order = sorted(self._window.sums.items(), key=lambda item: (-item[1], item[0]))
         return [
             RegionState(
@@ -155,7 +155,7 @@ class Heat:
 
 
 def address_range(start: int, end: int | None = None) -> str:
-    """Give the addresses of a region as /proc/PID/maps has them."""
+    """The addresses of a region as /proc/PID/maps has them."""
     end = start + (1 << REGION_SHIFT) if end is None else end
     return f"{start:x}-{end:x}"
 

@@ -105,7 +105,7 @@ def _rate_lines(state: TopState, rate: Rates) -> list[RateLine]:
 
 
 def _fast(state: TopState) -> list[RateLine]:
-    """Give the share that the top tier served, where it is known."""
+    """The share that the top tier served, where it is known."""
     if state.fast_share is None:
         return []
     return [RateLine("served fast", "", f"{state.fast_share:.1%}")]

@@ -114,7 +114,7 @@ class ReplayFeed(VirtualFeed, Observer):
         self._engine.write(name, text, now)
 
     def _fast_share(self) -> float | None:
-        """Give the share of the rows so far that the top tier served, where pages move here."""
+        """The share of the rows so far that the top tier served, where pages move here."""
         if self._by_host or not self._rows:
             return None
         return min(self._engine.accesses_on_toptier / self._rows, 1.0)

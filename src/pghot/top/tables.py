@@ -58,7 +58,7 @@ class TopTable:
 
 
 def known_columns(table: TopTable, rows: Sequence[TableRow]) -> list[int]:
-    """Give the places of the columns that some row knows a value for; all where none has any."""
+    """The places of the columns that some row knows a value for; all where none has any."""
     places = range(len(table.columns))
     return [at for at in places if any(row.cells[at] != figures.UNKNOWN for row in rows)] or [
         *places

@@ -32,11 +32,11 @@ class Schedule:
     clocks: Floats
 
     def due(self, seconds: float) -> float:
-        """Give the clock that a stream has at a time where nothing holds it up."""
+        """The clock that a stream has at a time where nothing holds it up."""
         return float(np.interp(seconds, self.times, self.clocks))
 
     def late_s(self, clock: float, seconds: float) -> float:
-        """Give how late a stream is that has come to `clock` at a time."""
+        """How late a stream is that has come to `clock` at a time."""
         return max(seconds - float(np.interp(clock, self.clocks, self.times)), 0.0)
 
 
@@ -79,7 +79,7 @@ class _Bins:
         self._counts = counts
 
     def schedule(self) -> Schedule:
-        """Give the clock at the end of each bin; the last ends with the last row."""
+        """The clock at the end of each bin; the last ends with the last row."""
         ends = np.arange(len(self._counts) + 1, dtype=np.float64) * self._width / _SECOND
         if len(ends) > 1:
             span = (self._last - (self._first or 0)) / _SECOND

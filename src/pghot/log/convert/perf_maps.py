@@ -22,7 +22,7 @@ _KERNEL_PID = 0xFFFF_FFFF
 
 
 def mappings(file: PerfFile) -> Iterator[Mapping]:
-    """Give the mappings of processes in the order of the records; those of the kernel not."""
+    """The mappings of processes in the order of the records; those of the kernel not."""
     for part in file.stretches:
         for kind, name_at in _NAME_AT.items():
             for count, (_at, body) in enumerate(part.records(kind)):

@@ -32,7 +32,7 @@ class TrialForm(msgspec.Struct):
     error: str | None = None
 
     def trial(self) -> Trial:
-        """Give it as it was."""
+        """The value as it was."""
         candidate = Candidate(self.policy, tuple(self.tunables.items()))
         return Trial(candidate, self.fast_share, 0.0, self.steady_fast_share, self.run_s,
                      self.moves, self.overhead_s, self.error)  # fmt: skip
@@ -70,7 +70,7 @@ class AdviceForm(msgspec.Struct):
     notes: list[str]
 
     def advice(self) -> Advice:
-        """Give it as it was."""
+        """The value as it was."""
         settings = promote = None
         if self.settings is not None:
             form = self.settings

@@ -143,7 +143,7 @@ def _line(names: list[str]) -> dict[str, Any]:
 
 
 def _band(names: list[str]) -> dict[str, Any]:
-    """Give the interval of 95 % around lines that are of samples."""
+    """The interval of 95 % around lines that are of samples."""
     colour = line_scales(names, names)["color"] | {"legend": None}
     return {
         "mark": {"type": "area", "opacity": 0.15, "tooltip": False},

@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], Content]] = {
 
 
 def read_explored(paths: Sequence[Path]) -> Content | None:
-    """Give what a report says of a curve, a sweep or advice; None where there is none of them.
+    """What a report says of a curve, a sweep or advice; None where there is none of them.
 
     InputError where it cannot be read, or there are other results beside it.
     """

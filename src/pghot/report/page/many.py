@@ -21,7 +21,7 @@ ACROSS = 4
 
 
 def many_section(runs: Sequence[Run]) -> Section:
-    """Give the table, and the share of accesses served fast over time, a chart a run."""
+    """The table, and the share of accesses served fast over time, a chart a run."""
     timed = all(run.run_s is not None for run in runs)
     order = sorted(runs, key=_rank(timed=timed))
     heads = ["run", "run time, s" if timed else "time, s", "verdict", "served fast",

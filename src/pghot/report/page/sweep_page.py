@@ -65,7 +65,7 @@ def _read(path: Path) -> list[Row]:
 
 
 def _row(row: Row) -> Row:
-    """Give a row as `exploring.pareto` takes it."""
+    """A row as `exploring.pareto` takes it."""
     figures = {name: row[name] for name in (RUN_S, FAST_SHARE, MOVES) if row.get(name) is not None}
     settings = {
         n.removeprefix(SET): row[n] for n in row if n.startswith(SET) and row[n] is not None
@@ -80,7 +80,7 @@ def _row(row: Row) -> Row:
 
 
 def _figure(rows: Sequence[Row]) -> tuple[str, str, float]:
-    """Give what is drawn: the run time where there is one, else the share; and its factor."""
+    """What is drawn: the run time where there is one, else the share; and its factor."""
     if all(RUN_S in row["figures"] for row in rows):
         return RUN_S, "run time, s", 1.0
     return FAST_SHARE, "accesses served fast, %", 100.0
@@ -92,7 +92,7 @@ def _series(row: Row) -> str:
 
 
 def _size_section(number: int, name: str, rows: Sequence[Row]) -> Section:
-    """Give the figure by size of fast memory, a line a policy with its settings."""
+    """The figure by size of fast memory, a line a policy with its settings."""
     key, title = f"sizes{number}", f"By fast memory: {Path(name).name}"
     sized = [row for row in rows if row["fast_pages"] is not None]
     figure, label, factor = _figure(rows)
@@ -122,7 +122,7 @@ def _size_section(number: int, name: str, rows: Sequence[Row]) -> Section:
 
 
 def _map_section(number: int, name: str, rows: Sequence[Row]) -> Section:
-    """Give a heat map of each two axes that have several values, the mean over the others."""
+    """A heat map of each two axes that have several values, the mean over the others."""
     key, title = f"maps{number}", f"Two settings: {Path(name).name}"
     axes = {
         axis: values

@@ -43,7 +43,7 @@ class StreamCursor:
         self._rows += 1
 
     def due(self, time: float) -> float:
-        """Give how many accesses are due at a time and not made; infinite without a schedule."""
+        """How many accesses are due at a time and not made; infinite without a schedule."""
         return inf if self.schedule is None else max(self.schedule.due(time) - self.clock, 0.0)
 
     def change(self) -> None:

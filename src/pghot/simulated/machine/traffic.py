@@ -45,7 +45,7 @@ class Traffic:
         return self._distance.get((cpu_node, nid), 255)
 
     def idle_ns(self, cpu_node: int, nid: int, store_share: float) -> float:
-        """Give the ns of an access from a node's CPUs to a node where nothing else goes on.
+        """The ns of an access from a node's CPUs to a node where nothing else goes on.
 
         Infinite where no link goes.
         """

@@ -20,7 +20,7 @@ EPSILON = 1e-12
 
 
 def best_places(gain: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) -> Ints:
-    """Give the node of each folio, by its column in `gain`, or `NOWHERE`.
+    """The node of each folio, by its column in `gain`, or `NOWHERE`.
 
     `gain`: what each folio (a row) gains on each node (a column); `room`: pages by node.
     A price a page is asked at each node, the lowest at which what wants to go there fits
@@ -45,7 +45,7 @@ def best_places(gain: Floats, pages: npt.NDArray[np.int32], room: Sequence[int])
 
 
 def _prices(density: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) -> Floats:
-    """Give the price a page of each node: they rise until no node is asked for too much."""
+    """The price a page of each node: they rise until no node is asked for too much."""
     prices = np.zeros(len(room))
     for _ in range(SWEEPS):
         before = prices.copy()
@@ -58,7 +58,7 @@ def _prices(density: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) 
 
 
 def _price(spare: Floats, pages: npt.NDArray[np.int32], space: int) -> float:
-    """Give what the first folio that finds no room would pay a page; 0 where all fit."""
+    """What the first folio that finds no room would pay a page; 0 where all fit."""
     wanting = np.flatnonzero(spare > 0)
     order = wanting[np.argsort(-spare[wanting], kind="stable")]
     fit = int(np.searchsorted(np.cumsum(pages[order]), space, side="right"))
@@ -79,5 +79,5 @@ def _best_of_others(net: Floats, node: int) -> Floats:
 
 
 def _by_price(prices: Floats) -> list[int]:
-    """Give the nodes, the dearest first."""
+    """The nodes, the dearest first."""
     return np.argsort(-prices, kind="stable").tolist()

@@ -47,7 +47,7 @@ class Oracle(Policy):
         self._move(wanted, tops, lower)
 
     def _access_ns(self, nid: int) -> Floats:
-        """Give what the accesses to each folio take, in all, were it on this node."""
+        """What the accesses to each folio take, in all, were it on this node."""
         world = self._world
         total = np.zeros(len(world.memory.folios.pfn))
         for group in world.groups:
@@ -69,7 +69,7 @@ class Oracle(Policy):
             memory.move(np.flatnonzero((wanted == nid) & (memory.folios.nid != nid)), nid)
 
     def _needed(self, wanted: Nids, leaving: Nids, tops: list[int]) -> Nids:
-        """Give the folios that have to leave: all that are wanted elsewhere, others for room."""
+        """The folios that have to leave: all that are wanted elsewhere, others for room."""
         memory = self._world.memory
         folios = memory.folios
         elsewhere = leaving[wanted[leaving] != NONE]

@@ -24,7 +24,7 @@ def presets() -> list[str]:
 
 
 def preset_text(name: str) -> str:
-    """Give the file of a preset, comments and all; InputError where there is none."""
+    """The file of a preset, comments and all; InputError where there is none."""
     if name not in presets():
         near = perhaps(name, presets())
         raise InputError(f"{name}: no such preset; {near}pghot sim --list shows them")
