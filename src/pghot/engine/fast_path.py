@@ -51,7 +51,7 @@ else:
     from pghot.engine.pages import Pages
     from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
 
-# The numbers of the two layouts below are those of layout.py: tests/engine/test_fast_path.py
+# The numbers of the two layouts below are those of layout.py: tests/engine/test_layout.py
 # holds every record against `Layout.update`.
 
 
