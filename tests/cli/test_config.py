@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pghot.cli import run as run_command
+from pghot.cli import trial
 from pghot.cli.config_file import ARGUMENTS, UNSET, load_config, merge_options
 from pghot.cli.run_file import RunFile
 from tests.log.made import Run
@@ -38,8 +39,8 @@ def merged(path: Path, *words: str):
     return merge_options(arguments(*words), load_config(path), "FILE")
 
 
-def test_every_option_of_run_has_its_key():
-    options = set(vars(arguments())) - {"config", "tunables", "defaults"}
+def test_every_option_of_run_has_its_key_but_those_of_a_trial():
+    options = set(vars(arguments())) - {"config", "tunables", "defaults", *trial.NAMES}
     assert set(ARGUMENTS.values()) == options
     assert all(value is UNSET for name, value in vars(arguments()).items() if name in options)
 

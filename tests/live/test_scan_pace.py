@@ -96,3 +96,22 @@ def test_once_a_size_could_not_be_set_the_pace_stays(pace) -> None:
         clock.us = second * 1_000_000
         pacer.attend(clock)
     assert len(told) == 1
+
+
+def test_what_comes_while_no_scan_is_ours_costs_nothing(pace) -> None:
+    clock, targets, told, counted = Clock(), Targets(), [], [0]
+    pacer = ScanPacer(
+        pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True
+    )
+    pacer.attend(clock)
+    clock.us, targets.ns, counted[0] = 1_000_000, SECOND_NS, faults_for(0.01)
+    pacer.attend(clock)
+    clock.us, targets.ns, counted[0] = 60_000_000, 60 * SECOND_NS, 10**9
+    pacer.start_again()
+    pacer.attend(clock)
+    assert told[-1] == (SIZE, str(START_SIZE))
+    clock.us, targets.ns = 61_000_000, 61 * SECOND_NS
+    counted[0] += faults_for(0.01)
+    pacer.attend(clock)
+    assert pacer.faults == 2 * faults_for(0.01)
+    assert pacer.targets_share == pytest.approx(0.01)

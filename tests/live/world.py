@@ -38,6 +38,7 @@ from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
 from pghot.live.session import open_session
+from pghot.live.trial_plan import TrialPlan
 from pghot.sources.live_source import Samples, SourceCounts
 from tests.batches import EachBatch
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
@@ -420,6 +421,7 @@ def run(
     status: Callable[[LiveResult], None] = lambda _: None,
     events: Events | None = None,
     mailbox: Mailbox | None = None,
+    trial: TrialPlan | None = None,
     **engine: object,
 ) -> tuple[LiveResult, Heard, int]:
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
@@ -441,6 +443,7 @@ def run(
         opened=partial(open_session, open_source=world.open_source),
         clock=world.clock,
         mailbox=mailbox,
+        trial=trial,
     )
     return result, heard, code
 

@@ -53,7 +53,7 @@ def test_the_status_names_every_figure_and_its_unit(world):
     line = status_line(result)
     refused = result.refusals()["EBUSY"][0]
     assert re.fullmatch(
-        rf" +1 s  samples 160  hot {result.found}  promoted 39 \(156.0 KiB\)  "
+        rf" +1 s  samples 160  slow faults \d+/s  hot {result.found}  promoted 39 \(156.0 KiB\)  "
         rf"refused {refused}  cpu \d+%",
         line,
     )

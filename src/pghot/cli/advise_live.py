@@ -14,11 +14,11 @@ _TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, option: str = "--for") -> float:
     """Read a time such as `90`, `90s`, `10m` or `1h`; InputError where it is none."""
     match = _TIME.fullmatch(text.strip())
     if not match or not float(match[1]):
-        raise InputError(f"--for {text}: wants a time such as 90s, 10m or 1h")
+        raise InputError(f"{option} {text}: wants a time such as 90s, 10m or 1h")
     return float(match[1]) * _SECONDS[match[2] or "s"]
 
 

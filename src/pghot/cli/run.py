@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from pghot.cli.events import add_events_arguments
     from pghot.cli.replay import add_engine_arguments
     from pghot.cli.targets import add_target_arguments
+    from pghot.cli.trial import add_trial_arguments
 
     add_target_arguments(parser)
     add_engine_arguments(parser, fidelity="improved")
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
+    add_trial_arguments(parser)
     add_attached_arguments(parser)
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
     add_events_arguments(parser)
@@ -111,6 +113,7 @@ def _run(
     from pghot.cli.events import events_of
     from pghot.cli.made import made
     from pghot.cli.next_steps import after_run, print_steps
+    from pghot.cli.trial import plan_of, with_trial
     from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
     from pghot.linux.processes.limits import raise_limit
@@ -119,6 +122,7 @@ def _run(
     from pghot.report.live import StatusLine
 
     options, engine_options = requests_of(args)
+    plan = plan_of(args)
     losses = Losses()
     raise_limit()
     result = None
@@ -136,7 +140,7 @@ def _run(
             mailbox = stack.enter_context(Lasting(attached(args, given, lines.say), served))
             result, status = run_engine(
                 Host(),
-                options,
+                with_trial(options, plan),
                 engine_options,
                 tell=lines.say,
                 status=lines.show,
@@ -146,6 +150,7 @@ def _run(
                 events=events,
                 mailbox=mailbox,
                 losses=losses,
+                trial=plan,
             )
             result = dataclasses.replace(result, made=made(given))
             if output:

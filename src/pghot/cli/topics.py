@@ -35,6 +35,7 @@ TOPICS = {
         "live.md",
         "What is changed on the host, and how it comes back",
     ),
+    "trial": Topic("does it help: promotion on and off in turn", "trial.md", "A trial"),
     "latency": Topic("how soon a hot page can be known", "live.md", "How soon"),
     "logs": Topic("access logs and machine files", "topics.md", "Access logs"),
     "events": Topic("the log of --events", "why.md", "The log"),

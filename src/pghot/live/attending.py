@@ -10,10 +10,13 @@ from pghot.errors import Caution, PghotError
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
+from pghot.live.evidence import Evidence
+from pghot.live.publisher import Publisher
 from pghot.live.reorder_buffer import ReorderBuffer
 from pghot.live.scan_pace import ScanPace, ScanPacer
 from pghot.live.session import Session
 from pghot.live.sinks import EngineSink
+from pghot.live.trial import Trial
 from pghot.sources import hint_faults
 
 FLAT = (
@@ -73,3 +76,33 @@ class Followup:
         if faults.flat != self._flat:
             self._flat = faults.flat
             self._tell(FLAT if self._flat else NOT_FLAT)
+
+
+class Looks:
+    """What is looked after between two drains, and what once a second."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        told: Publisher,
+        followup: Followup,
+        evidence: Evidence,
+        paced: ScanPacer | None,
+        trial: Trial | None,
+    ) -> None:
+        self._clock, self._told, self._followup = clock, told, followup
+        self._evidence, self._pacer, self._trial = evidence, paced, trial
+
+    def attend(self, faults: FaultLatency) -> None:
+        """Look after all of it; the scan's pace only where the scan is ours."""
+        if self._trial is not None:
+            self._trial.attend()
+        if self._pacer is not None and (self._trial is None or self._trial.switch.on):
+            self._pacer.attend(self._clock)
+        self._told.attend()
+        self._followup.look(faults)
+
+    def second(self, us: int) -> None:
+        """Take in that a second has gone."""
+        self._evidence.second(us)
+        self._told.second(us)

@@ -53,6 +53,10 @@ class DemotedAgain:
         if len(vaddr):
             self._waiting.append(Promoted(at_us, pid, vaddr[:: -(-len(vaddr) // A_CALL)].copy()))
 
+    def forget(self) -> None:
+        """Look at nothing of what has been promoted so far: somebody else has moved it."""
+        self._waiting.clear()
+
     def look(self, now_us: int) -> tuple[int, int]:
         """Look at those whose minute is over: how many, and how many of them were demoted."""
         looked_at = demoted = 0

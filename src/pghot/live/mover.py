@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,15 @@ from pghot.live.machine import HostMachine
 from pghot.live.rmap import Rmap
 
 
+class Promoted(NamedTuple):
+    """Folios of a process that have just moved: addresses, pages of 4 KiB, nodes they left."""
+
+    pid: int
+    vaddr: U64Array
+    pages: U64Array
+    from_nid: npt.NDArray[np.int64]
+
+
 class HostMover:
     """Moves folios by the addresses that their rmap have for them.
 
@@ -52,9 +62,9 @@ class HostMover:
         dry_run: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
         tally: HotProcesses | None = None,
-        promoted: Callable[[int, U64Array], None] = lambda _pid, _vaddrs: None,
+        promoted: Callable[[Promoted], None] = lambda _folios: None,
     ) -> None:
-        """`promoted` is told the pid and the addresses of what has moved, call by call."""
+        """`promoted` is told what has moved, call by call."""
         self._host = host
         self._targets = targets
         self._kpages = kpages
@@ -96,6 +106,7 @@ class HostMover:
         pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
         fit = self._fit(pfns, pages)
+        nids = self._machine.nids_of(pfns)
         moved = np.zeros(len(pfns), np.bool_)
         for pid in np.unique(owner.pid).tolist():
             rows = np.flatnonzero((owner.pid == pid) & fit)
@@ -104,6 +115,9 @@ class HostMover:
                 batch = rows[: self.budget.fits(pages[rows])]
                 size = int(pages[batch].sum())
                 moved[batch] = self._move(pid, owner.vaddr[batch], size, nid, batch)
+                done = batch[moved[batch]]
+                if len(done) and not self._dry_run:
+                    self._promoted(Promoted(pid, owner.vaddr[done], pages[done], nids[done]))
                 rows = rows[len(batch) :]
         if self._tally is not None:
             self._tally.asked(owner.pid, moved)
@@ -155,7 +169,6 @@ class HostMover:
         self.budget.record(pages, self._clock() - begin)
         self.outcome.add(batch)
         self.answers[rows] = batch.each()
-        self._promoted(pid, vaddrs[batch.moved])
         return batch.moved
 
 

@@ -13,9 +13,11 @@ from pghot.engine.recording import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK
 from pghot.linux.processes.targets import Targets
+from pghot.live.evidence import Served
 from pghot.live.machine import HostMachine
 from pghot.live.scan_times import ScannedFaults, ScanTimes
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
+from pghot.sources import hardware
 from pghot.sources.live_source import LiveSource, Samples
 from pghot.sources.prot_none import ProtNone
 
@@ -40,8 +42,13 @@ class ReorderBuffer:
         machine: HostMachine,
         start_ns: int,
         scans: ProtNone | None = None,
+        served: Served | None = None,
     ) -> None:
-        """With `scans`, hint faults get the latency by which the kernel judges them."""
+        """With `scans`, hint faults get the latency by which the kernel judges them.
+
+        `served` is told which nodes served the hardware samples.
+        """
+        self._served = served
         self._scans = scans
         self._scan_times = ScanTimes()
         self._sources = sources
@@ -75,7 +82,7 @@ class ReorderBuffer:
                 elif kind == EXEC and self._targets.executed(pid):
                     renewed.add(pid)
             if len(samples.time_ns):
-                self._hold(SOURCES[source.name], samples)
+                self._hold(source.name, samples)
         for pid in exited:  # only now: what it accessed before is in the samples
             self._targets.exited(pid)
         return renewed
@@ -94,7 +101,8 @@ class ReorderBuffer:
         self._given_us = instant
         return _taken(rows, slice(end))
 
-    def _hold(self, source: int, samples: Samples) -> None:
+    def _hold(self, name: str, samples: Samples) -> None:
+        source = SOURCES[name]
         ours = self._targets.contains(samples.pid)
         pfn = (samples.pfn << self._page_shift) | (
             (samples.vaddr & self._page_bits) >> np.uint64(PAGE_SHIFT)
@@ -109,6 +117,8 @@ class ReorderBuffer:
         keep = np.flatnonzero(ours & known & wanted)
         if source == PGHOT_HINTFAULTS:
             self.hint_faults += len(keep)
+        elif name == hardware.NAME and self._served is not None:  # others may see one tier alone
+            self._served.add(nids[keep], self._machine.toptier)
         if not len(keep):
             return
         time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns

@@ -17,12 +17,14 @@ from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.beside import Losses
 from pghot.live.demoted_again import DemotedAgain
+from pghot.live.evidence import Evidence
 from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
 from pghot.live.reorder_buffer import ReorderBuffer
 from pghot.live.rmap import Rmap
 from pghot.live.scan_pace import ScanPacer
+from pghot.live.trial import Trial
 from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
 from pghot.results.verdict import untold
 from pghot.sources.live_source import LiveSource
@@ -32,8 +34,14 @@ if TYPE_CHECKING:
     from pghot.binning.run_binner import RunBinner
 
 
-UNTOLD = "a host runs once: record the run, replay its log with --start first-touch"
+UNTOLD = (
+    "a host runs once: --trial sets it beside no promotion; or record it, and replay its log with "
+    "--start first-touch"
+)
 """Why a run does not say whether promotion paid."""
+
+TRIED = "a trial measures what it is asked to, not the time of each access: see there"
+"""Why a trial does not say what promotion saved in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,8 @@ class LiveResult:
     losses: Losses = field(default_factory=Losses)
     staying: DemotedAgain | None = None
     pacer: ScanPacer | None = None
+    evidence: Evidence | None = None
+    trial: Trial | None = None
     made: Made | None = None
 
     @property
@@ -76,10 +86,13 @@ class LiveResult:
 
     @property
     def fast_share(self) -> float | None:
-        """Share of the sampled accesses that the top tier served; None where nobody knows."""
-        if not self.hardware_alone or not self.rows:
-            return None
-        return self.engine.accesses_on_toptier / self.rows
+        """Share of the sampled accesses that the top tier served; None where nobody knows.
+
+        Of hardware samples alone: hint faults show slow memory, and no more of a page that is
+        accessed often.
+        """
+        served = self.evidence.served if self.evidence else None
+        return served.fast / served.samples if served and served.samples else None
 
     @property
     def found(self) -> int:
@@ -103,6 +116,10 @@ class LiveResult:
             name: n for name, n in (self.buffer.left_out + self.metadata.left_out).items() if n
         }
 
+    def helps(self) -> dict[str, Any] | None:
+        """What can be known of whether it helps, as plain values."""
+        return self.evidence.to_dict(self.elapsed_us) if self.evidence else None
+
     def refusals(self) -> dict[str, tuple[int, str]]:
         """How many times a hot folio did not move by reason, with the reason in words."""
         engine = {
@@ -114,7 +131,8 @@ class LiveResult:
 
     def summary(self) -> dict[str, Any]:
         """The keys of a replay's summary.json, and under `live` what only a host has."""
-        return self.figures() | self._provenance() | self._outcome()
+        trial = self.trial.result().to_dict() if self.trial else None
+        return self.figures() | self._provenance() | self._outcome() | {"trial": trial}
 
     def figures(self) -> dict[str, Any]:
         """What was counted so far: the summary without what the run was made of."""
@@ -179,7 +197,7 @@ class LiveResult:
             promoted_pages=self.promoted,
             demoted_pages=None,
             refused={name: count for name, (count, _) in self.refusals().items()},
-            time=untold(UNTOLD),
+            time=untold(TRIED if self.trial else UNTOLD),
         )
 
     def _fault_latency(self) -> dict[str, Any]:
@@ -231,4 +249,6 @@ class LiveResult:
             "hint_fault_cost": self._cost(),
             "looked_at_after_a_minute": self.staying.looked_at if self.staying else 0,
             "demoted_within_a_minute": self.staying.demoted if self.staying else 0,
+            "helps": self.helps(),
+            "trial_progress": self.trial.progress if self.trial else "",
         }

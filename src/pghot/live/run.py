@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from errno import EBUSY
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +15,26 @@ from pghot.driving.driver import Driver
 from pghot.driving.observer import Begun, Observer
 from pghot.driving.recording_memory import RecordingMemory
 from pghot.engine.engine import Engine
-from pghot.engine.memory import U64Array
+from pghot.engine.errors import TunableError
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.linux.pages.budget import LatencyBudget
 from pghot.linux.pages.kpage import KPages
+from pghot.linux.pressure import pressure_file
 from pghot.linux.processes.cgroups import cgroup_inodes
 from pghot.live import loop
-from pghot.live.attending import Followup, pacer
+from pghot.live.attending import Followup, Looks, pacer
 from pghot.live.beside import FAILURES, Beside, GuardedObserver, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
+from pghot.live.evidence import Evidence
 from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
 from pghot.live.mailbox import Mailbox
-from pghot.live.mover import HostMover
+from pghot.live.mover import HostMover, Promoted
+from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.page_metadata import PageMetadata
 from pghot.live.publisher import Publisher
@@ -41,7 +45,11 @@ from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session, open_session
 from pghot.live.sinks import EngineSink, LogSink
 from pghot.live.state import States
+from pghot.live.trial import Counts, Trial, measures_nothing
+from pghot.live.trial_plan import TrialPlan
+from pghot.live.trial_switch import Switch
 from pghot.log.schema import SOURCES, Metadata
+from pghot.sources import hardware, hint_faults
 
 if TYPE_CHECKING:
     from pghot.log.events import Events
@@ -68,6 +76,7 @@ def run_engine(
     clock: Clock | None = None,
     mailbox: Mailbox | None = None,
     losses: Losses | None = None,
+    trial: TrialPlan | None = None,
 ) -> tuple[LiveResult, int]:
     """Run the engine on the host until `options` say so; give what came of it.
 
@@ -77,6 +86,7 @@ def run_engine(
     `opened` and `clock` are other than the host's own in virtual time.  `mailbox` is where other
     threads meet the run; it is closed at the end, however that comes.  `losses` takes what of
     `record`, `events` and `observer` was lost on the way: none of that ends a run.
+    With `trial` promotion goes on and off by its plan, whose duration `options` have.
     """
     clock = clock or Clock()
     losses = losses if losses is not None else Losses()
@@ -107,22 +117,28 @@ def run_engine(
             tell(line)
         live.begin()
         buffer = ReorderBuffer(
-            session.sources, session.targets, live.machine, clock.start_ns, session.scans
+            session.sources,
+            session.targets,
+            live.machine,
+            clock.start_ns,
+            session.scans,
+            live.evidence.served,
         )
+        live.evidence.slow_faults = lambda: buffer.hint_faults
         sink = live.sink(log, events)
         told = Publisher(partial(live.result, buffer, sink), status)
-        if mailbox is not None and tally is not None:
-            told.to(mailbox, States(session, tally), sink.write, clock.now_us)
         live.pacer = pacer(session, buffer, tell)
+        begun = live.begin_trial(trial, sink)
+        if begun is not None:
+            stack.callback(begun.close)
+        if mailbox is not None and tally is not None:
+            write = sink.write if begun is None else held_still
+            told.to(mailbox, States(session, tally), write, clock.now_us)
         followup = Followup(clock, sink, live.staying, tell)
-
-        def attend() -> None:
-            if live.pacer is not None:
-                live.pacer.attend(clock)
-            told.attend()
-            followup.look(live.engine.fault_latency)
-
-        why = loop.run(session, buffer, clock, sink, tell, told.second, attend)
+        looks = Looks(clock, told, followup, live.evidence, live.pacer, begun)
+        attend = partial(looks.attend, live.engine.fault_latency)
+        taker = sink if begun is None else begun.switch
+        why = loop.run(session, buffer, clock, taker, tell, looks.second, attend)
         session.guard.restore()
         result = live.result(buffer, sink, clock.now_us(), why)
         told.publish(result)
@@ -212,6 +228,15 @@ class _Live:
         )
         self.machine = HostMachine(host, session.topology, self.mover)
         self.staying = DemotedAgain(self.machine, self.mover.pagemap, session.targets)
+        self.moving_back: MovingBack | None = None
+        self.trial: Trial | None = None
+        names = [source.name for source in session.sources]
+        self.evidence = Evidence(
+            host,
+            pressure_file(host, session.options.cgroup),
+            by_faults=hint_faults.NAME in names,
+            by_samples=hardware.NAME in names,
+        )
         self.pacer: ScanPacer | None = None
         self.mover.of(self.machine)
         rmap.grow(self.machine.lower_tier_pages)
@@ -229,6 +254,7 @@ class _Live:
         """Count time, CPU time and the kernel's promotions from now on."""
         self._kernel_before = kernel_promoted(self.session.host)
         self._cpu_before = time.process_time()
+        self.evidence.begin()
         self._clock.start()
 
     def sink(self, log: LogSink | None, events: Events | None) -> EngineSink:
@@ -250,6 +276,8 @@ class _Live:
     ) -> LiveResult:
         """What came of it so far."""
         session = self.session
+        if why:
+            self.evidence.mark(us)
         return LiveResult(
             engine=self.engine,
             machine=self.machine,
@@ -272,10 +300,38 @@ class _Live:
             losses=self._losses,
             staying=self.staying,
             pacer=self.pacer,
+            evidence=self.evidence,
+            trial=self.trial,
         )
 
-    def _note_promoted(self, pid: int, vaddr: U64Array) -> None:
-        self.staying.promoted(self._clock.now_us(), pid, vaddr)
+    def begin_trial(self, plan: TrialPlan | None, sink: EngineSink) -> Trial | None:
+        """Lay a trial out; InputError or TunableError where its settings cannot be."""
+        if plan is None:
+            return None
+        session, clock, engine = self.session, self._clock, self.engine
+        switch = Switch(session, sink, plan.against, engine.tunables.as_dict)
+        switch.pacer = self.pacer
+        self.moving_back = MovingBack(
+            session.host, session.targets, self.mover.pagemap, clock.now_ns
+        )
+        counts = Counts(
+            lambda: engine.vmstat["pgpromote_success"],
+            partial(kernel_promoted, session.host),
+            partial(reclaim_demoted, session.host),
+        )
+        self.trial = Trial(
+            plan, clock, switch, self.evidence, self.moving_back, self.staying, counts, self._tell
+        )
+        for line in filter(None, [*plan.lines(), measures_nothing(plan, self.evidence)]):
+            self._tell(line)
+        return self.trial
+
+    def _note_promoted(self, folios: Promoted) -> None:
+        now_us = self._clock.now_us()
+        self.staying.promoted(now_us, folios.pid, folios.vaddr)
+        self.evidence.promoted(now_us)
+        if self.moving_back is not None:
+            self.moving_back.promoted(folios)
 
     def _memcg_names(self) -> dict[int, str]:
         promoted = {memcg for memcg, pages in self.engine.memcg_promoted.items() if pages}
@@ -306,6 +362,11 @@ class _Live:
         return engine
 
 
+def held_still(name: str, _text: str) -> None:
+    """Refuse to write a tunable while a trial goes on; TunableError."""
+    raise TunableError(EBUSY, f"{name}: cannot change while a trial goes on")
+
+
 class _Nobody:
     def move(self, pfns: Any, nid: int) -> Any:
         """Move nothing: a recording has no engine."""
@@ -330,11 +391,18 @@ def _memcg_names(host: Host, tell: Tell) -> dict[int, str]:
 
 def kernel_promoted(host: Host) -> int:
     """The pages that the kernel has promoted itself since boot."""
-    for line in host.text_or("/proc/vmstat").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "pgpromote_success":
-            return int(value)
-    return 0
+    return counted(host, "pgpromote_success")
+
+
+def reclaim_demoted(host: Host) -> int:
+    """The pages that reclaim has demoted since boot, whoever made it (pgdemote_kswapd)."""
+    return counted(host, "pgdemote_")
+
+
+def counted(host: Host, prefix: str) -> int:
+    """The sum of the counters of /proc/vmstat whose names start so."""
+    lines = host.text_or("/proc/vmstat").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(prefix))
 
 
 def _tell_recovered(session: Session, tell: Tell) -> None:

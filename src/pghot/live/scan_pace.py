@@ -85,6 +85,7 @@ class ScanPacer:
         self.targets_ns = 0
         """CPU time of the targets from the first look to the last."""
         self._targets, self._count, self._set = targets, count, set_
+        self._seen = 0
         self._at_us = 0
         self._due = 0
         self._started = self._over = False
@@ -103,16 +104,23 @@ class ScanPacer:
         if not self._started:
             self._start(now_us)
             return
-        faults = self._count()
+        seen = self._count()
+        faults, self._seen = seen - self._seen, seen
         cpu_ns = self._targets.cpu_ns()
         used = max(cpu_ns - self._cpu_ns, 0)  # of a target that ended, nothing is left to read
-        changed = self.pace.spend(faults - self.faults, used, (now_us - self._at_us) * 1000)
-        self.faults, self._cpu_ns, self._at_us = faults, cpu_ns, now_us
+        changed = self.pace.spend(faults, used, (now_us - self._at_us) * 1000)
+        self._cpu_ns, self._at_us = cpu_ns, now_us
+        self.faults += faults
         self.targets_ns += used
         took_us = clock.now_us() - now_us
         self._due = now_us + max(INTERVAL_US, PATIENCE * took_us)
         if changed:
             self._over = not self._set(SIZE, str(int(self.pace.size_mb)))
+
+    def start_again(self) -> None:
+        """Begin anew after a time without scans, whose faults and CPU time do not count."""
+        self._started, self._due = False, 0
+        self._seen, self._cpu_ns = self._count(), self._targets.cpu_ns()
 
     def _start(self, now_us: int) -> None:
         self._started = True

@@ -6,6 +6,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
 from pghot.engine.units import USEC_PER_SEC
+from pghot.report.helps import short_line
 from pghot.report.sizes import size
 from pghot.report.stderr import Messages
 
@@ -18,12 +19,18 @@ def status_line(result: LiveResult) -> str:
     seen = sum(source.counts.seen for source in result.sources)
     lost = sum(source.counts.lost for source in result.sources)
     refused = sum(count for count, _ in result.refusals().values())
-    line = (
-        f"{result.elapsed_us / USEC_PER_SEC:6.0f} s  samples {seen:,}  hot {result.found:,}  "
-        f"promoted {result.promoted:,} ({size(result.promoted)})  refused {refused:,}  "
-        f"cpu {result.cpu_share:.0%}"
-    )
-    return f"{line}  lost {lost:,}" if lost else line
+    parts = [
+        f"{result.elapsed_us / USEC_PER_SEC:6.0f} s",
+        result.trial.progress if result.trial else "",
+        f"samples {seen:,}",
+        short_line(result.helps()),
+        f"hot {result.found:,}",
+        f"promoted {result.promoted:,} ({size(result.promoted)})",
+        f"refused {refused:,}",
+        f"cpu {result.cpu_share:.0%}",
+        f"lost {lost:,}" if lost else "",
+    ]
+    return "  ".join(filter(None, parts))
 
 
 class StatusLine:

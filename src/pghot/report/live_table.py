@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from pghot.engine.units import USEC_PER_SEC
 from pghot.live.scan_pace import FAULT_NS
+from pghot.live.trial_plan import OFF, ON
+from pghot.report.helps import SHORT, figure, helps_lines, trial_lines
 from pghot.report.plain import plain
 from pghot.report.sizes import size
 
@@ -52,6 +55,45 @@ def print_live(result: LiveResult) -> None:
         console.print(_memcgs(result))
     for line in _advice(result):
         console.print(line, soft_wrap=True)
+    _print_helps(console, result)
+
+
+def _print_helps(console: Console, result: LiveResult) -> None:
+    """Answer whether it helped: last, for that is what is asked.
+
+    What moved nothing did not; a trial says so itself.
+    """
+    if result.dry_run or not (result.promoted or result.trial):
+        return
+    summary = result.summary()
+    trial = summary["trial"]
+    if trial is not None:
+        if trial["measures"]:
+            console.print(_trial(trial))
+        for line in trial_lines(trial, result.why):
+            console.print(escape(line))
+        return
+    for line in helps_lines(summary["live"]):
+        console.print(escape(line))
+
+
+def _trial(trial: Mapping[str, Any]) -> Table:
+    """Make a row a measure: means, and the difference with its interval."""
+    names = ("on", "off") if trial["arms"] == [ON, OFF] else ("as given", "against")
+    table = Table(f"trial, {trial['pairs_complete']} pairs", box=SIMPLE_HEAD, pad_edge=False)
+    for name in (*names, "difference", "interval"):
+        table.add_column(name, justify="right")
+    for measure, found in trial["measures"].items():
+        cells = [_cell(measure, value) for value in (*found["means"], found["difference"])]
+        between = "-"
+        if found["interval"] is not None:
+            between = " .. ".join(figure(measure, bound, "+") for bound in found["interval"])
+        table.add_row(SHORT[measure], *cells, between)
+    return table
+
+
+def _cell(measure: str, value: float | None) -> str:
+    return "-" if value is None else figure(measure, value)
 
 
 def _add_heat(table: Table, result: LiveResult) -> None:

@@ -43,7 +43,8 @@ class JsonLines:
 
     def ended(self, result: LiveResult) -> None:
         """Write what came of it."""
-        self.log("info", f"ended: {result.why}", **figures(result))
+        trial = result.trial.result().to_dict() if result.trial else None
+        self.log("info", f"ended: {result.why}", **figures(result) | {"trial": trial})
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write an object, in one piece: other threads write as well."""
@@ -68,4 +69,6 @@ def figures(result: LiveResult) -> dict[str, Any]:
         "promoted_pages": result.promoted,
         "refused": {name: count for name, (count, _words) in result.refusals().items()},
         "cpu_s": result.cpu_s,
+        "helps": result.helps(),
+        "trial": result.trial.progress if result.trial else None,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pghot.report.helps import short_line
 from pghot.report.sizes import size
 
 
@@ -28,6 +29,8 @@ class WatchLine:
             f"hot {rate['hot']:,.0f}/s  promoted {size(round(rate['promoted']))}/s  "
             f"refused {rate['refused']:,.0f}/s  top tier {_full(state)} full"
         )
+        if helps := short_line(state["live"].get("helps")):
+            line += f"  {helps}"
         return f"{line}  lost {rate['lost']:,.0f}/s" if now["lost"] else line
 
 

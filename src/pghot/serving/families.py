@@ -91,6 +91,42 @@ def _kernel(name: str) -> Callable[[State], Iterable[Sample]]:
     return _one(lambda state: state["vmstat"][name])
 
 
+def _helps(state: State, key: str) -> Mapping[str, Any]:
+    """A part of what is known of whether it helps; empty where there is no such source."""
+    helps = state["live"].get("helps") or {}
+    return helps.get(key) or {}
+
+
+def _served(state: State) -> Iterable[Sample]:
+    """Hardware samples by the node that served them."""
+    nodes = state["nodes"]
+    return [
+        ((nid, "top" if nodes.get(nid, {}).get("toptier") else "lower"), count)
+        for nid, count in _helps(state, "served").get("by_node", {}).items()
+    ]
+
+
+def _shares(state: State) -> Iterable[Sample]:
+    """The share served fast of each span where it is known."""
+    served = _helps(state, "served")
+    spans = {name: served.get(name) for name in ("before", "since", "last")}
+    return [
+        ((name,), span["fast_share"])
+        for name, span in spans.items()
+        if span and span["fast_share"] is not None
+    ]
+
+
+def _slow_faults(state: State) -> Iterable[Sample]:
+    faults = _helps(state, "slow_faults")
+    return [((), faults["all"]["faults"])] if faults else []
+
+
+def _stalls(state: State) -> Iterable[Sample]:
+    stall = _helps(state, "memory_stall")
+    return [((kind,), stall["all"][f"{kind}_us"] * 1e-6) for kind in ("some", "full") if stall]
+
+
 def _run(state: State) -> Iterable[Sample]:
     live = state["live"]
     return [((state["mode"], live["fidelity"], str(live["dry_run"]).lower()), 1)]
@@ -140,6 +176,36 @@ COUNTERS = (
         "Samples that became accesses of pages that can move.",
         (),
         _one(lambda state: state["accesses"]),
+    ),
+    Family(
+        "pghot_served_samples",
+        "Hardware samples of the targets, by the node whose memory served them.",
+        ("node", "tier"),
+        _served,
+    ),
+    Family(
+        "pghot_slow_faults",
+        "Hint faults of the targets on slow memory, first touches among them.",
+        (),
+        _slow_faults,
+    ),
+    Family(
+        "pghot_memory_stall_seconds",
+        "Time in which some task, or all, stood still for memory (PSI).",
+        ("kind",),
+        _stalls,
+    ),
+    Family(
+        "pghot_looked_at_pages",
+        "Promoted pages that were looked at a minute later.",
+        (),
+        _one(lambda state: state["live"]["looked_at_after_a_minute"]),
+    ),
+    Family(
+        "pghot_demoted_pages",
+        "Pages of those that were on a lower tier again.",
+        (),
+        _one(lambda state: state["live"]["demoted_within_a_minute"]),
     ),
     Family(
         "pghot_source_samples", "Samples that the source has seen.", ("source",), _sources("seen")
@@ -201,6 +267,13 @@ GAUGES = (
         "Processes that are watched; 0 where all are.",
         (),
         _one(lambda state: state["targets"]["count"]),
+    ),
+    Family(
+        "pghot_served_fast_ratio",
+        "Share of the sampled accesses that the top tier served: before the first promotion, "
+        "since, and in the last ten seconds.",
+        ("span",),
+        _shares,
     ),
     Family("pghot_node_memory_bytes", "Memory of the node.", ("node", "tier"), _memory("pages")),
     Family(

@@ -37,7 +37,8 @@ def title(state: TopState) -> str:
     """What is watched, and how far it is."""
     pid = "" if state.pid is None else f" {state.pid}"
     engine = ", ".join(filter(None, [state.mode and f"{state.mode} mode", state.fidelity]))
-    parts = [f"{state.kind}{pid}", figures.clock(state.time_s), engine, state.name]
+    clock = figures.clock(state.time_s)
+    parts = [f"{state.kind}{pid}", clock, state.progress, engine, state.name]
     return "  ".join(filter(None, parts))
 
 
@@ -93,7 +94,7 @@ def _rate_lines(state: TopState, rate: Rates) -> list[RateLine]:
     name = "would be promoted" if state.dry_run else "promoted"
     lines = [
         RateLine("accesses", figures.rate(rate.accesses), figures.count(state.accesses)),
-        *_fast(state),
+        *_fast(state, rate),
         RateLine("found hot", figures.rate(rate.found), figures.count(state.found)),
         RateLine(name, figures.rate(rate.promoted), figures.count(promoted), GOOD, promoted),
     ]
@@ -104,11 +105,21 @@ def _rate_lines(state: TopState, rate: Rates) -> list[RateLine]:
     return lines + _reasons(state, rate)
 
 
-def _fast(state: TopState) -> list[RateLine]:
-    """The share that the top tier served, where it is known."""
+def _fast(state: TopState, rate: Rates) -> list[RateLine]:
+    """The share that the top tier served where it is known, else faults on slow pages.
+
+    Of a run: lately, and since its first promotion.
+    """
     if state.fast_share is None:
-        return []
-    return [RateLine("served fast", "", f"{state.fast_share:.1%}")]
+        if state.slow_faults is None:
+            return []
+        shown = figures.rate(rate.slow_faults), figures.count(state.slow_faults)
+        return [RateLine("slow faults", *shown)]
+    lately = "" if state.fast_last is None else f"{state.fast_last:.1%}"
+    lines = [RateLine("served fast", lately, f"{state.fast_share:.1%}")]
+    if state.fast_before is not None:
+        lines.append(RateLine("  before promotion", "", f"{state.fast_before:.1%}"))
+    return lines
 
 
 def _reasons(state: TopState, rate: Rates) -> list[RateLine]:

@@ -62,7 +62,21 @@ def _state(plain: Mapping[str, Any]) -> TopState:
         regions=[_region(row) for row in plain["regions"]],
         tunables=plain["tunables"],
         ended=live["ended"],
+        progress=live.get("trial_progress", ""),
+        **_helps(live.get("helps") or {}),
     )
+
+
+def _helps(helps: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of whether it helps."""
+    served, faults = helps.get("served"), helps.get("slow_faults")
+    known: dict[str, Any] = {"slow_faults": faults["all"]["faults"]} if faults else {}
+    if served and served["since"] is None:
+        return known | {"fast_share": served["all"]["fast_share"]}
+    if served:
+        spans = {"fast_share": "since", "fast_before": "before", "fast_last": "last"}
+        known |= {field: served[span]["fast_share"] for field, span in spans.items()}
+    return known
 
 
 def _targets(targets: Mapping[str, Any]) -> str:

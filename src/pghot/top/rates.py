@@ -17,6 +17,7 @@ class Rates:
     promoted: float | None = None
     demoted: float | None = None
     batches: float | None = None
+    slow_faults: float | None = None
     refused: Mapping[str, float] = field(default_factory=dict)
     seen: Mapping[str, float] = field(default_factory=dict)
     lost: Mapping[str, float] = field(default_factory=dict)
@@ -55,6 +56,7 @@ def rates_between(before: TopState | None, after: TopState) -> Rates:
         promoted=rate(before.promoted, after.promoted),
         demoted=rate(before.demoted, after.demoted),
         batches=rate(before.batches, after.batches),
+        slow_faults=rate(before.slow_faults, after.slow_faults),
         refused=each(before.refused, after.refused),
         seen=each(_seen(before), _seen(after)),
         lost=each(_lost(before), _lost(after)),

@@ -73,7 +73,10 @@ class TopState(msgspec.Struct, frozen=True):
 
     `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
     run from another, `time_s` is the run's own time.  `dry_run`: nothing really moves.
-    `fast_share`: of the accesses, those that the top tier served; None where nobody knows.
+    `fast_share`: of the accesses, those that the top tier served; None where nobody knows;
+    `fast_before` of those before the first promotion, `fast_last` of the last ten seconds.
+    `slow_faults` are hint faults on slow pages, None where they are no source.  `progress` says
+    how far a trial is, empty where there is none.
     `found` are folios found hot, None where the policy finds none that way; `refused` is by
     reason; `ended` says why it ended, empty while it goes on.  Processes and regions come
     hottest first.
@@ -101,6 +104,10 @@ class TopState(msgspec.Struct, frozen=True):
     tunables: dict[str, int] = {}
     ended: str = ""
     fast_share: float | None = None
+    fast_before: float | None = None
+    fast_last: float | None = None
+    slow_faults: int | None = None
+    progress: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values: the content of `pghot top --json`."""

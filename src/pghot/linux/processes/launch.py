@@ -20,7 +20,7 @@ from typing import NamedTuple, NoReturn, Self
 
 from pghot.errors import PghotError
 from pghot.linux.processes.limits import lower_limit
-from pghot.linux.processes.privileges import no_new_privileges
+from pghot.linux.processes.privileges import die_with_parent, no_new_privileges
 from pghot.linux.processes.sudo_user import SudoUser, sudo_account
 from pghot.linux.processes.terminal import Terminal, terminal_here
 from pghot.workers import Tell, nobody
@@ -58,11 +58,14 @@ class Launched:
         environ: Mapping[str, str] | None = None,
         *,
         new_privileges: bool = False,
+        output: int = -1,
     ) -> None:
         """Find the program; CommandError where there is none.
 
         Under sudo it runs as the user who called sudo (see `account`).  `environ` is our own
         where not given.  It gains no rights by what it executes unless `new_privileges`.
+        With `output`, a descriptor, it writes there, has nothing to read and no terminal, and
+        is killed when we die.
         """
         self._argv = argv
         self._account, self._environment = sudo_account(os.environ if environ is None else environ)
@@ -72,6 +75,7 @@ class Launched:
         """The command's process; 0 before `fork`."""
         self._gate = -1
         self._new_privileges = new_privileges
+        self._output = output
         self._terminal: Terminal | None = None
         self._tell: Tell = nobody
 
@@ -85,10 +89,15 @@ class Launched:
             return
         gate = os.pipe()
         try:
-            if terminal_here():
+            if self._output < 0 and terminal_here():
                 self._terminal = Terminal(self._account.uid if self._account else -1)
             start = _Start(
-                self._argv, self._environment, self._account, self._terminal, self._new_privileges
+                self._argv,
+                self._environment,
+                self._account,
+                self._terminal,
+                self._new_privileges,
+                self._output,
             )
             self.pid = _fork(start, gate)
         except OSError:
@@ -153,6 +162,19 @@ class Launched:
                     return
             os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        """Kill it and what it has started, but for what has left its session.
+
+        Its end may take a while (a read from a slow disk): `poll` takes its status.
+        """
+        if not self.pid or self.status is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self.pid, signal.SIGKILL)  # where it leads no group yet
+        self.poll()
+
     def _close_terminal(self) -> None:
         if self._terminal is not None:
             self._terminal.close()
@@ -185,6 +207,7 @@ class _Start(NamedTuple):
     account: SudoUser | None
     terminal: Terminal | None
     new_privileges: bool
+    output: int
 
 
 def _fork(start: _Start, gate: tuple[int, int]) -> int:
@@ -214,8 +237,12 @@ def _child(start: _Start, gate: tuple[int, int], mask: set[int]) -> NoReturn:
         os.close(gate[1])  # or the end of our parent would not be seen
         if os.read(gate[0], 1):
             lower_limit()
+            if start.output >= 0:
+                _redirect(start.output)
             if start.account is not None:
                 start.account.become()
+            if start.output >= 0:
+                die_with_parent()  # only now: a change of user takes it back
             if not start.new_privileges:
                 no_new_privileges()
             _execute(start.argv, start.environment)
@@ -225,6 +252,13 @@ def _child(start: _Start, gate: tuple[int, int], mask: set[int]) -> NoReturn:
         os.write(2, f"pghot: {start.argv[0]}: {error.strerror}\n".encode())
     finally:
         os._exit(status)
+
+
+def _redirect(output: int) -> None:
+    """Have nothing to read, and write to a descriptor."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
 
 
 def _default_signals(mask: set[int]) -> None:

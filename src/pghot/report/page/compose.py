@@ -14,13 +14,17 @@ from pghot.report.page.many import LINES, many_section
 from pghot.report.page.model import Run
 from pghot.report.page.over_time import fast_section, moves_section
 from pghot.report.page.records_chart import heat_section
+from pghot.report.page.trial import trial_section
 
 
 def sections(runs: Sequence[Run]) -> list[Section]:
     """The sections; of more runs than a chart can tell apart, a table and small charts."""
+    trial = trial_section(runs)
+    tried = [] if trial is None else [trial]
     if len(runs) > LINES:
-        return [many_section(runs), made_section(runs), compared_section(runs)]
+        return [many_section(runs), *tried, made_section(runs), compared_section(runs)]
     return [
+        *tried,
         made_section(runs),
         fast_section(runs),
         moves_section(runs),

@@ -46,7 +46,8 @@ class Run:
     `why` says, by the name of a section of the report, why this run has nothing to show there.
     `figures` are further values by name, for the comparison.  `baselines`: shares served fast
     without promotion, of the whole and of the second half; `time`: the verdict, as in
-    summary.json; `made_of`: what the result is of, by its words.
+    summary.json; `made_of`: what the result is of, by its words.  `trial`: of a live run, as in
+    summary.json; `helps`: sentences on what is known of whether it helped.
     """
 
     name: str
@@ -77,6 +78,8 @@ class Run:
     baselines: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     time: dict[str, Any] | None = None
     made_of: dict[str, str] = field(default_factory=dict)
+    trial: dict[str, Any] | None = None
+    helps: list[str] = field(default_factory=list)
 
 
 def binned_sum(values: npt.ArrayLike, group: int) -> Values:

@@ -16,6 +16,7 @@ from pghot.report.page.facts import ResultFacts
 from pghot.report.page.made import made_of
 from pghot.report.page.model import COLUMNS, ReportTimeline, Run, binned_sum, group_of
 from pghot.report.page.promotions import read_promotions
+from pghot.report.page.read_trial import Trial, read_helps
 from pghot.report.page.records import frequencies
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e14)]
@@ -41,6 +42,7 @@ class ReplaySummary(ResultFacts, kw_only=True):
     accesses: Count
     elapsed_s: Seconds
     live: dict[str, Any] | None = None
+    trial: Trial | None = None
     taken_by: str = ""
 
 
@@ -54,6 +56,7 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
     step_us, columns, group = _grid(summary, series)
     promoted, batches = read_promotions(path, step_us, columns)
     why = _why(binned, live=live)
+    trial: dict[str, Any] | None = msgspec.to_builtins(summary.trial)
     figures = {"batches": summary.batches}
     if summary.live:
         figures |= _live_figures(summary.live)
@@ -68,7 +71,7 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
         timeline=_timeline(series, step_us, group, promoted),
         promoted=summary.vmstat.get("pgpromote_success", 0),
         accesses=summary.accesses,
-        share=_share(series.fast if series else None, series),
+        share=_served(summary, series, live=live),
         share_without=_without(summary, series, live=live),
         refused=dict(binned.refused) if binned else None,
         frequency=frequency,
@@ -86,6 +89,8 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
         baselines=summary.shares(),
         time=summary.told_time(),
         made_of=made_of(summary, summary.mode),
+        trial=trial,
+        helps=[] if trial else read_helps(path, summary.live),
     )
 
 
@@ -128,6 +133,12 @@ def _share(fast: list[int] | None, series: Series | None) -> float | None:
     if fast is None or series is None or not sum(series.accesses):
         return None
     return min(sum(fast) / sum(series.accesses), 1.0)
+
+
+def _served(summary: ReplaySummary, series: Series | None, *, live: bool) -> float | None:
+    """The share that the top tier served; of a run beside hint faults, by its samples."""
+    share = _share(series.fast if series else None, series)
+    return summary.fast_share if share is None and live else share
 
 
 def _without(summary: ReplaySummary, series: Series | None, *, live: bool) -> float | None:

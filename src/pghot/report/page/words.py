@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pghot.engine import reasons
+from pghot.report.helps import trial_lines
 from pghot.report.page.model import Run
 from pghot.report.sizes import size
 from pghot.report.table import BASELINES
@@ -37,7 +38,8 @@ def summary(runs: Sequence[Run]) -> list[str]:
 
 
 def _alone(run: Run) -> list[str]:
-    lines = [*_paid(run), _moved(run), _refused(run)]
+    tried = trial_lines(run.trial)[:1] if run.trial else []
+    lines = [*tried, *_paid(run), *run.helps, _moved(run), _refused(run)]
     if pace := _pace(run):
         lines.append(pace)
     if hot := _hottest(run):
