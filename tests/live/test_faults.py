@@ -1,4 +1,4 @@
-"""Each write, fsync, rename, open, socket and thread of a run fails in turn, or kills it.
+"""A write, fsync, rename, open, socket or thread of a run fails, or kills it: many, in turn.
 
 After each: the host's settings are back, or come back by the journal; what was to be kept is
 kept or its loss is told; nothing half-written has a final name.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -30,8 +31,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory):
     @cache
     def of(kind: str) -> tuple[list[Outcome], dict[str, str]]:
         place = tmp_path_factory.mktemp(kind)
+        seed = random.randrange(1 << 30)  # by the seed that pytest-randomly prints
         done = subprocess.run(
-            [sys.executable, "-m", "tests.live.faulty", kind, str(place)],
+            [sys.executable, "-m", "tests.live.faulty", kind, str(place), str(seed)],
             capture_output=True, text=True, check=False, cwd=ROOT,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
