@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pghot.compiled  # noqa: F401 - which form of each loop is imported
 
 if TYPE_CHECKING:
+    from pghot.driving.observer import Observer as Observer
     from pghot.engine.array_memory import ArrayMemory as ArrayMemory
     from pghot.engine.engine import Engine as Engine
     from pghot.engine.errors import TunableError as TunableError
@@ -70,6 +71,7 @@ _HOME = {
     "Machine": "pghot.log.machine",
     "Memory": "pghot.engine.memory",
     "Metadata": "pghot.log.schema",
+    "Observer": "pghot.driving.observer",
     "Node": "pghot.engine.memory",
     "Outcome": "pghot.simulated.result",
     "PRECISE": "pghot.engine.layout",
