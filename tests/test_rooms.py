@@ -125,6 +125,7 @@ ROOMS = {
     "__main__": {"cli"},
     "": {
         "compiled",
+        "driving",
         "engine",
         "errors",
         "exploring",
