@@ -146,7 +146,7 @@ def marked_world(scenario: Scenario) -> tuple[World, list[FaultArrays]]:
     world = Simulation(scenario, "none").world
     found: list[FaultArrays] = []
     world.on_faults = found.append
-    world.agenda.at(0.0, lambda _time: world.mark(np.arange(len(world.marked))))
+    world.agenda.at(0.0, lambda _time: world.make_prot_none(np.arange(len(world.prot_none))))
     return world, found
 
 

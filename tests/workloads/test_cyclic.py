@@ -46,8 +46,8 @@ def test_whatever_is_asked_the_answer_is_that_of_the_walk(both, data) -> None:
         for folio in folios:
             walk.nid[folio] = to_nid
         marked, unmarked = (sorted(data.draw(some)) for _ in range(2))
-        made.mark(np.array(marked, np.int64), clock)
-        made.unmark(np.array(unmarked, np.int64))
+        made.make_prot_none(np.array(marked, np.int64), clock)
+        made.end_prot_none(np.array(unmarked, np.int64))
         walk.marked = (walk.marked | set(marked)) - set(unmarked)
         end = clock + data.draw(LENGTHS)
         expected = walk.shares(clock, end)

@@ -213,7 +213,7 @@ def test_the_smallest_regions_have_streams(kind, more) -> None:
     folios = SMALLEST[kind] + more
     stream = make(kind, folios)
     stream.place(np.zeros(folios, np.int16))
-    stream.mark(np.arange(folios), 0.0)
+    stream.make_prot_none(np.arange(folios), 0.0)
     assert set(stream.advance(0.0, 1e9).folios.tolist()) == set(range(folios))
     assert stream.shares(0, 5).tolist() == [1.0]
 

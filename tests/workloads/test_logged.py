@@ -74,8 +74,8 @@ def ask(tmp_path, pfns, wraps, data) -> None:
         if clock == last:
             break
         marked, unmarked = (sorted(data.draw(some)) for _ in range(2))
-        made.mark(np.array(marked, np.int64), clock)
-        made.unmark(np.array(unmarked, np.int64))
+        made.make_prot_none(np.array(marked, np.int64), clock)
+        made.end_prot_none(np.array(unmarked, np.int64))
         walk.marked = (walk.marked | set(marked)) - set(unmarked)
         folios, to_nid = np.array(sorted(data.draw(some)), np.int64), data.draw(st.integers(0, 3))
         made.moved(folios, np.array(walk.nid, np.int16)[folios], to_nid)
@@ -111,7 +111,7 @@ def test_a_log_of_many_chunks_goes_by_and_is_kept_where_it_is_short(
     monkeypatch.setattr(log_rows, "MOST_KEPT", most)
     path, rows = long_log
     made = LoggedStream(LogRows(path, 50_000), 50_000)
-    made.mark(np.arange(50_000), 0.0)
+    made.make_prot_none(np.arange(50_000), 0.0)
     found, held = [], 0
     for start in range(0, 1_300_000, 13_000):
         made.shares(start, start + 13_000)
@@ -160,7 +160,7 @@ def test_after_the_end_of_a_log_nothing_is_touched(tmp_path) -> None:
     assert made.end_clock == 3
     assert made.shares(1, 9).tolist() == [0, 0.5, 0.5]
     assert made.advance(0, 9).folios.tolist() == []
-    made.mark(np.arange(3), 9.0)
+    made.make_prot_none(np.arange(3), 9.0)
     assert made.advance(9, 20).folios.tolist() == []
     assert made.shares(20, 30).tolist() == [0, 0, 1]
     assert made.draw(np.array([25.0])).tolist() == [2]

@@ -25,7 +25,7 @@ def stream(phases, seed=1):
 
 def first_touches(made, until, steps=5):
     """Clock of each folio's first access after 0, in bulk; `until` where it is not before."""
-    made.mark(np.arange(made.folios), 0.0)
+    made.make_prot_none(np.arange(made.folios), 0.0)
     first = np.full(made.folios, until)
     for start, end in pairwise(np.linspace(0, until, steps + 1)):
         touched = made.advance(start, end)
@@ -61,7 +61,7 @@ def test_as_many_folios_are_touched_in_a_step_as_one_by_one(shape) -> None:
 def test_the_wait_for_a_marked_folio_is_exponential_in_its_weight() -> None:
     made = stream(np.ones(20_000))
     made.advance(0, 5000)
-    made.mark(np.arange(20_000), 5000.0)
+    made.make_prot_none(np.arange(20_000), 5000.0)
     touched = made.advance(5000.0, 1e9)
     assert len(touched.folios) == 20_000
     assert follows(touched.clocks - 5000, lambda wait: 1 - np.exp(-wait / 20_000))
@@ -69,7 +69,7 @@ def test_the_wait_for_a_marked_folio_is_exponential_in_its_weight() -> None:
 
 def test_a_folio_without_weight_is_never_touched_but_stays_marked() -> None:
     made = stream(np.array([1.0, 0.0]))
-    made.mark(np.array([0, 1]), 0.0)
+    made.make_prot_none(np.array([0, 1]), 0.0)
     assert made.advance(0, 1e9).folios.tolist() == [0]
     assert made.seen(np.array([1]), np.array([0.0]), 1e9).tolist() == [False]
 
@@ -91,8 +91,8 @@ def test_a_marked_folio_is_given_once_in_order_and_within_the_step(steps, seed) 
     marked: set[int] = set()
     clock = 0.0
     for mark, unmark, length in steps:
-        made.mark(np.array(mark, np.int64), clock)
-        made.unmark(np.array(unmark, np.int64))
+        made.make_prot_none(np.array(mark, np.int64), clock)
+        made.end_prot_none(np.array(unmark, np.int64))
         marked = (marked | set(mark)) - set(unmark)
         touched = made.advance(clock, clock + length)
         assert set(touched.folios.tolist()) <= marked
@@ -107,10 +107,10 @@ def test_a_marked_folio_is_given_once_in_order_and_within_the_step(steps, seed) 
 
 def test_marking_a_marked_folio_again_does_not_put_its_access_off() -> None:
     once, often = stream(SHAPES["flat"]), stream(SHAPES["flat"])
-    once.mark(ALL, 0.0)
-    often.mark(ALL, 0.0)
+    once.make_prot_none(ALL, 0.0)
+    often.make_prot_none(ALL, 0.0)
     for clock in (0.1, 0.2, 0.3):
-        often.mark(ALL, clock)
+        often.make_prot_none(ALL, clock)
     assert once.advance(0, 1e6).clocks.tolist() == often.advance(0, 1e6).clocks.tolist()
 
 
@@ -154,9 +154,9 @@ def test_folios_are_seen_as_often_as_accesses_one_by_one_come_to_them(shape) -> 
 def test_what_was_touched_was_seen_and_what_stays_marked_was_not() -> None:
     made = stream(np.ones(1000))
     folios = np.arange(1000)
-    made.mark(folios, 0.0)
+    made.make_prot_none(folios, 0.0)
     first = np.isin(folios, made.advance(0, 350).folios)
-    made.mark(folios[~first], 350.0)  # they are marked already, and stay so since 0
+    made.make_prot_none(folios[~first], 350.0)  # they are marked already, and stay so since 0
     touched = first | np.isin(folios, made.advance(350, 700).folios)
     assert 0 < first.sum() < touched.sum() < 1000
     assert (made.seen(folios, np.zeros(1000), 700.0)[~first] == touched[~first]).all()
@@ -210,10 +210,10 @@ def test_what_was_seen_counts_all_phases_since() -> None:
 def test_a_seed_gives_the_same_stream_again() -> None:
     def history(seed):
         made = stream([Phase(50.0, TWO[0]), Phase(NEVER, TWO[1])], seed)
-        made.mark(np.arange(2), 0.0)
+        made.make_prot_none(np.arange(2), 0.0)
         drawn = made.draw(np.arange(10.0)).tolist()
         made.change(50.0)
-        made.mark(np.arange(2), 50.0)
+        made.make_prot_none(np.arange(2), 50.0)
         return drawn, made.advance(50.0, 90.0).clocks.tolist()
 
     assert history(1) == history(1)
@@ -230,10 +230,10 @@ def test_weights_that_add_up_to_one_leave_no_share_behind() -> None:
 
 def test_a_stream_of_which_nothing_was_ever_marked_has_nothing_to_notice() -> None:
     made = stream([Phase(2.0, TWO[0]), Phase(NEVER, TWO[1])])
-    made.unmark(np.arange(2))
+    made.end_prot_none(np.arange(2))
     assert made.advance(0.0, 2.0).folios.tolist() == []
     made.change(2.0)
-    made.mark(np.arange(2), 2.0)
+    made.make_prot_none(np.arange(2), 2.0)
     touched = made.advance(2.0, 1e9)
     assert sorted(touched.folios.tolist()) == [0, 1]
     assert (touched.clocks > 2.0).all()

@@ -71,7 +71,7 @@ class World:
         self.tick_s = scenario.tick_ms / 1000
         self._limit = scenario.seconds or inf
         self.on_faults: Callable[[FaultArrays], None] | None = None
-        """Takes hint faults; None where nothing is ever marked."""
+        """Takes hint faults; None where nothing is ever prot_none."""
         self.watchers: list[Watcher] = []
         self.on_new_heat: list[Callable[[float], None]] = []
         """Called when heat has changed: as threads start or end, and at phase changes."""
@@ -86,7 +86,7 @@ class World:
         self.regions: dict[str, FolioRegion] = make_regions(scenario, self.memory, *rng.spawn(1))
         sizes = [region.folios for region in self.regions.values()]
         self._region_of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        self.marked: npt.NDArray[np.bool_] = np.zeros(sum(sizes), np.bool_)
+        self.prot_none: npt.NDArray[np.bool_] = np.zeros(sum(sizes), np.bool_)
         """Folios whose next access faults."""
         rngs = rng.spawn(len(scenario.threads))
         self.groups: list[Group] = make_groups(scenario, self.memory, self.regions, rngs)
@@ -107,12 +107,12 @@ class World:
         for number in present:
             yield regions[number], np.flatnonzero(of == number)
 
-    def mark(self, folios: Folios) -> None:
+    def make_prot_none(self, folios: Folios) -> None:
         """Take the mapping of folios away: their next access faults."""
-        self.marked[folios] = True
+        self.prot_none[folios] = True
         for region, places in self.by_region(folios):
             for flow in region.flows:
-                flow.stream.mark(folios[places] - region.first, flow.clock)
+                flow.stream.make_prot_none(folios[places] - region.first, flow.clock)
 
     def spend(self, what: str, seconds: float) -> None:
         """Count CPU time that something took."""
@@ -286,8 +286,8 @@ class World:
         region = groups[0].region
         for other in region.flows:
             if other is not flow:
-                other.stream.unmark(touched.folios)
-        self.marked[touched.folios + region.first] = False
+                other.stream.end_prot_none(touched.folios)
+        self.prot_none[touched.folios + region.first] = False
         times = start + (touched.clocks - before) / (after - before) * length
         nodes = np.array([group.table.node for group in groups], np.int16)
         if len(groups) > 1:
@@ -303,11 +303,11 @@ class World:
 
     def _moved(self, folios: Folios, from_nid: npt.NDArray[np.int16], to_nid: int) -> None:
         self.account.moved(folios, from_nid, to_nid, self.now)
-        self.marked[folios] = False
+        self.prot_none[folios] = False
         for region, places in self.by_region(folios):
             local = folios[places] - region.first
             for flow in region.flows:
-                flow.stream.unmark(local)  # mapped anew
+                flow.stream.end_prot_none(local)  # mapped anew
                 flow.stream.moved(local, from_nid[places], to_nid)
 
     def _new_heat(self) -> None:

@@ -21,7 +21,7 @@ from pghot.workloads.calendar_entries import (
     rebuild,
     take_due,
 )
-from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches
+from pghot.workloads.stream import NEVER, Clocks, Folios, ProtNoneTouches
 
 AT_A_TIME = 1 << 16
 """Folios taken in one call of the loop: what its output has room for."""
@@ -75,7 +75,7 @@ class Calendar:
         self._live = self._in_heap = self._in_far = 0
         self._taken = len(self._run.folios)
 
-    def take(self, end: float) -> MarkedTouches:
+    def take(self, end: float) -> ProtNoneTouches:
         """Take out the folios due at `end` or before, in the order of their clocks."""
         pieces = [self._take_some(end)]
         while len(pieces[-1].folios) == AT_A_TIME or (self._horizon < end and self._in_far):
@@ -85,14 +85,14 @@ class Calendar:
         if len(pieces) == 1:
             return pieces[0]
         folios, clocks = (np.concatenate(column) for column in zip(*pieces, strict=True))
-        return MarkedTouches(folios, clocks)
+        return ProtNoneTouches(folios, clocks)
 
-    def _take_some(self, end: float) -> MarkedTouches:
+    def _take_some(self, end: float) -> ProtNoneTouches:
         self._in_heap, self._taken, found = take_due(
             self._heap, self._run, self._in_heap, self._taken, self.due, end, self._out
         )
         self._live -= found
-        return MarkedTouches(self._out.folios[:found].copy(), self._out.clocks[:found].copy())
+        return ProtNoneTouches(self._out.folios[:found].copy(), self._out.clocks[:found].copy())
 
     def _move_horizon(self, end: float) -> None:
         """Sort what is due by `end`, and some more; the run has been taken to its end."""

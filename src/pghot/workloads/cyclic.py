@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pghot.workloads.calendar import Calendar
 from pghot.workloads.nodes import NodeCounts
-from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches, Nids
+from pghot.workloads.stream import NEVER, Clocks, Folios, Nids, ProtNoneTouches
 
 
 class CyclicStream:
@@ -59,7 +59,7 @@ class CyclicStream:
         spent[self._nodes.at(last % self.folios)] += end - last * self._run
         return spent / (end - start)
 
-    def mark(self, folios: Folios, clock: float) -> None:
+    def make_prot_none(self, folios: Folios, clock: float) -> None:
         """Have the next access of each folio after `clock` noticed (`Stream`)."""
         self._calendar.put(folios, self._next(folios, clock))
 
@@ -73,12 +73,12 @@ class CyclicStream:
         next_clock: Clocks = (at + ahead + 1).astype(np.float64)
         return next_clock
 
-    def unmark(self, folios: Folios) -> None:
+    def end_prot_none(self, folios: Folios) -> None:
         """Notice the next access of these no longer (`Stream`)."""
         self._calendar.remove(folios)
 
-    def advance(self, _start: float, end: float) -> MarkedTouches:
-        """The marked folios whose turn comes by `end` (`Stream`)."""
+    def advance(self, _start: float, end: float) -> ProtNoneTouches:
+        """The prot_none folios whose turn comes by `end` (`Stream`)."""
         return self._calendar.take(end)
 
     def draw(self, clocks: Clocks) -> Folios:

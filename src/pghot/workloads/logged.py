@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pghot.workloads.log_rows import LogRows, Rows, window
 from pghot.workloads.row_nodes import RowNodes
-from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches, Nids
+from pghot.workloads.stream import NEVER, Clocks, Folios, Nids, ProtNoneTouches
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import f64, i32, i64, u64
@@ -21,7 +21,7 @@ MOST_HELD = 1 << 22
 """Rows that wait to be gone through, where the log is not in memory anyway."""
 
 
-_NONE = MarkedTouches(np.empty(0, np.int64), np.empty(0))
+_NONE = ProtNoneTouches(np.empty(0, np.int64), np.empty(0))
 
 
 class LoggedStream:
@@ -40,10 +40,10 @@ class LoggedStream:
         self._nodes = RowNodes(folios, self._window)
         self._last = np.zeros(folios, np.int64)
         """Number of each folio's last row of those noted; 0 where there is none."""
-        self._marked = np.zeros(-(-folios // 64), np.uint64)
-        self._marks = 0
+        self._prot_none = np.zeros(-(-folios // 64), np.uint64)
+        self._left = 0
         self._noted = 0
-        self._touched: list[MarkedTouches] = []
+        self._touched: list[ProtNoneTouches] = []
 
     def place(self, nid: Nids) -> None:
         """Take note of the node of every folio (`Stream`)."""
@@ -72,36 +72,36 @@ class LoggedStream:
         spent[self._nodes.of(last)] -= last - end
         return spent / (end - start)
 
-    def mark(self, folios: Folios, clock: float) -> None:
+    def make_prot_none(self, folios: Folios, clock: float) -> None:
         """Have the next access of each folio after `clock` noticed (`Stream`)."""
         self._note(floor(clock))
-        self._marks += _set_marks(self._marked, np.ascontiguousarray(folios))
+        self._left += _set_bits(self._prot_none, np.ascontiguousarray(folios))
 
-    def unmark(self, folios: Folios) -> None:
+    def end_prot_none(self, folios: Folios) -> None:
         """Notice the next access of these no longer (`Stream`)."""
-        if self._marks:
-            self._marks -= _clear_marks(self._marked, np.ascontiguousarray(folios))
+        if self._left:
+            self._left -= _clear_bits(self._prot_none, np.ascontiguousarray(folios))
 
-    def advance(self, start: float, end: float) -> MarkedTouches:
-        """The marked folios that the rows up to `end` take (`Stream`)."""
+    def advance(self, start: float, end: float) -> ProtNoneTouches:
+        """The prot_none folios that the rows up to `end` take (`Stream`)."""
         self._window.forget(min(floor(start), self._noted))
         self._note(floor(end))
         pieces = self._touched or [_NONE]
         self._touched = []
         if len(pieces) == 1:
             return pieces[0]
-        return MarkedTouches(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+        return ProtNoneTouches(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
 
     def _note(self, last: int) -> None:
         """Go through the rows up to `last` that have not been gone through."""
         rows = self._window.between(self._noted + 1, last)
-        room = min(self._marks, len(rows))
-        touched = MarkedTouches(np.empty(room, np.int64), np.empty(room))
-        found = _go_through(rows, self._noted, self._last, self._marked, touched)
+        room = min(self._left, len(rows))
+        touched = ProtNoneTouches(np.empty(room, np.int64), np.empty(room))
+        found = _go_through(rows, self._noted, self._last, self._prot_none, touched)
         self._noted += len(rows)
-        self._marks -= found
+        self._left -= found
         if found:
-            self._touched.append(MarkedTouches(touched.folios[:found], touched.clocks[:found]))
+            self._touched.append(ProtNoneTouches(touched.folios[:found], touched.clocks[:found]))
 
     def draw(self, clocks: Clocks) -> Folios:
         """The folio of the row that takes each clock (`Stream`)."""
@@ -133,17 +133,17 @@ def _go_through(
     rows: Rows,
     before: cython.long,
     last: npt.NDArray[np.int64],
-    marked: npt.NDArray[np.uint64],
-    touched: MarkedTouches,
+    prot_none: npt.NDArray[np.uint64],
+    touched: ProtNoneTouches,
 ) -> int:
-    """Note each row as its folio's last, take marks off: how many folios were marked.
+    """Note each row as its folio's last, end prot_none: how many folios were.
 
     `before` is the number of the row before the first.  Marks are bits: a cache holds
     them all, and the numbers of last rows are written only, never waited for.
     """
     row: cython.p_int = i32(rows)
     last_of: cython.p_long = i64(last)
-    bits: cython.p_ulong = u64(marked)
+    bits: cython.p_ulong = u64(prot_none)
     folios: cython.p_long = i64(touched.folios)
     clocks: cython.p_double = f64(touched.clocks)
     length: cython.long = len(rows)
@@ -162,9 +162,9 @@ def _go_through(
     return found
 
 
-def _set_marks(marked: npt.NDArray[np.uint64], folios: Folios) -> int:
-    """Mark folios: how many were not marked yet."""
-    bits: cython.p_ulong = u64(marked)
+def _set_bits(prot_none: npt.NDArray[np.uint64], folios: Folios) -> int:
+    """Make folios prot_none: how many were not yet."""
+    bits: cython.p_ulong = u64(prot_none)
     folio: cython.p_long = i64(folios)
     count: cython.long = len(folios)
     fresh: cython.long = 0
@@ -179,9 +179,9 @@ def _set_marks(marked: npt.NDArray[np.uint64], folios: Folios) -> int:
     return fresh
 
 
-def _clear_marks(marked: npt.NDArray[np.uint64], folios: Folios) -> int:
-    """Take marks off: how many there were."""
-    bits: cython.p_ulong = u64(marked)
+def _clear_bits(prot_none: npt.NDArray[np.uint64], folios: Folios) -> int:
+    """End prot_none: how many were."""
+    bits: cython.p_ulong = u64(prot_none)
     folio: cython.p_long = i64(folios)
     count: cython.long = len(folios)
     taken: cython.long = 0

@@ -14,8 +14,8 @@ Nids = npt.NDArray[np.int16]
 NEVER = float("inf")
 
 
-class MarkedTouches(NamedTuple):
-    """Marked folios in the order of their first access, and the clock of each."""
+class ProtNoneTouches(NamedTuple):
+    """Prot_none folios in the order of their first access, and the clock of each."""
 
     folios: Folios
     clocks: Clocks
@@ -48,14 +48,14 @@ class Stream(Protocol):
         random; exact where it is not, an access under way at either end by its part.
         """
 
-    def mark(self, folios: Folios, clock: float) -> None:
-        """Have the next access of each folio after `clock` noticed; marked ones stay so."""
+    def make_prot_none(self, folios: Folios, clock: float) -> None:
+        """The next access of each folio after `clock` faults; no change for those already so."""
 
-    def unmark(self, folios: Folios) -> None:
+    def end_prot_none(self, folios: Folios) -> None:
         """Notice the next access of these no longer."""
 
-    def advance(self, start: float, end: float) -> MarkedTouches:
-        """Let the clock go from `start` to `end`; give, and unmark, marked folios touched."""
+    def advance(self, start: float, end: float) -> ProtNoneTouches:
+        """Let the clock go from `start` to `end`; give, and unmark, prot_none folios touched."""
 
     def draw(self, clocks: Clocks) -> Folios:
         """The folio that the access at each clock takes (what a sampler sees)."""

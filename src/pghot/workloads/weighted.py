@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.workloads.calendar import Calendar
-from pghot.workloads.stream import NEVER, Clocks, Folios, MarkedTouches, Nids
+from pghot.workloads.stream import NEVER, Clocks, Folios, Nids, ProtNoneTouches
 from pghot.workloads.table import Phase, Weights, WeightTable
 
 
@@ -20,13 +20,13 @@ class _Past(NamedTuple):
     shift: int
 
 
-class _Marks:
-    """Folios whose next access is noticed; made when the first is marked, for many never are."""
+class _Scanned:
+    """Folios that are prot_none; made when the first is, for many never are."""
 
     def __init__(self, folios: int) -> None:
         self.calendar = Calendar(folios)
-        self.marked_at = np.full(folios, NEVER)
-        """Clock at which each was marked; NEVER where it is not."""
+        self.prot_none_at = np.full(folios, NEVER)
+        """Clock at which each was made prot_none; NEVER where it is not."""
         self.touched_at = np.full(folios, -NEVER)
         """Clock at which it was last noticed."""
 
@@ -36,9 +36,9 @@ class RandomStream:
 
     Accesses to a folio of weight w are a Poisson process of rate w in the clock, so its next
     access after any clock is Exp(1) / w away, and it was accessed in a span of d with
-    probability 1 - exp(-w d).  What is known of a folio counts: one that is marked and was
+    probability 1 - exp(-w d).  What is known of a folio counts: one that is prot_none and was
     not touched was not accessed since, one that was touched was.  Draws are independent of
-    marks.
+    that.
 
     `phases`, of which an endless iterator is one, follow each other; the last never ends.
     """
@@ -62,7 +62,7 @@ class RandomStream:
         self.folios = len(self._weight)
         self._nid: Nids = np.zeros(self.folios, np.int16)
         self._by_node: npt.NDArray[np.float64] = np.ones(1)
-        self._marks: _Marks | None = None
+        self._scanned: _Scanned | None = None
 
     def place(self, nid: Nids) -> None:
         """Take note of the node of every folio (`Stream`)."""
@@ -86,32 +86,32 @@ class RandomStream:
         """The weights by node, exact multiples of `table.QUANTUM` (`Stream`)."""
         return self._by_node.copy()
 
-    def mark(self, folios: Folios, clock: float) -> None:
+    def make_prot_none(self, folios: Folios, clock: float) -> None:
         """Have the next access of each folio after `clock` noticed (`Stream`)."""
-        if self._marks is None:
-            self._marks = _Marks(self.folios)
-        fresh = folios[self._marks.marked_at[folios] == NEVER]
-        self._marks.marked_at[fresh] = clock
-        self._put(self._marks.calendar, fresh, clock)
+        if self._scanned is None:
+            self._scanned = _Scanned(self.folios)
+        fresh = folios[self._scanned.prot_none_at[folios] == NEVER]
+        self._scanned.prot_none_at[fresh] = clock
+        self._put(self._scanned.calendar, fresh, clock)
 
     def _put(self, calendar: Calendar, folios: Folios, clock: float) -> None:
         with np.errstate(divide="ignore"):
             away = self._rng.standard_exponential(len(folios)) / self._weight[folios]
         calendar.put(folios, clock + away)
 
-    def unmark(self, folios: Folios) -> None:
+    def end_prot_none(self, folios: Folios) -> None:
         """Notice the next access of these no longer (`Stream`)."""
-        if self._marks is not None:
-            self._marks.calendar.remove(folios)
-            self._marks.marked_at[folios] = NEVER
+        if self._scanned is not None:
+            self._scanned.calendar.remove(folios)
+            self._scanned.prot_none_at[folios] = NEVER
 
-    def advance(self, _start: float, end: float) -> MarkedTouches:
-        """The marked folios that are due by `end` (`Stream`)."""
-        if self._marks is None:
-            return MarkedTouches(np.empty(0, np.int64), np.empty(0))
-        touched = self._marks.calendar.take(end)
-        self._marks.marked_at[touched.folios] = NEVER
-        self._marks.touched_at[touched.folios] = touched.clocks
+    def advance(self, _start: float, end: float) -> ProtNoneTouches:
+        """The prot_none folios that are due by `end` (`Stream`)."""
+        if self._scanned is None:
+            return ProtNoneTouches(np.empty(0, np.int64), np.empty(0))
+        touched = self._scanned.calendar.take(end)
+        self._scanned.prot_none_at[touched.folios] = NEVER
+        self._scanned.touched_at[touched.folios] = touched.clocks
         return touched
 
     def draw(self, clocks: Clocks) -> Folios:
@@ -120,10 +120,10 @@ class RandomStream:
 
     def seen(self, folios: Folios, since: Clocks, clock: float) -> npt.NDArray[np.bool_]:
         """Which folios were accessed after `since`, up to `clock` (`Stream`)."""
-        marks = self._marks
+        scanned = self._scanned
         until: Clocks | float = clock
-        if marks is not None:
-            until = np.minimum(marks.marked_at[folios], clock)
+        if scanned is not None:
+            until = np.minimum(scanned.prot_none_at[folios], clock)
         expected = self._weight[folios] * _overlap(since, until, self._phase_start, clock)
         earliest = since.min(initial=NEVER)
         for past in reversed(self._past):
@@ -132,7 +132,7 @@ class RandomStream:
             span = _overlap(since, until, past.start, past.end)
             expected += past.table.of(folios, past.shift) * span
         seen = self._rng.standard_exponential(len(folios)) < expected
-        return seen if marks is None else seen | (marks.touched_at[folios] > since)
+        return seen if scanned is None else seen | (scanned.touched_at[folios] > since)
 
     def weights(self) -> npt.NDArray[np.float64]:
         """The weight of each folio in the present phase (`Stream`)."""
@@ -143,7 +143,7 @@ class RandomStream:
         return NEVER if self._next is None else self._phase_start + self._phase.length
 
     def change(self, clock: float) -> None:
-        """Go into the next phase: the marked are due anew, for they have no memory (`Stream`)."""
+        """Go into the next phase: what is prot_none is due anew, without memory (`Stream`)."""
         if self._next is None:
             return
         self._past.append(_Past(self._phase_start, clock, *self._phase[1:]))
@@ -151,9 +151,10 @@ class RandomStream:
         self._phase_start = clock
         self._weight = self._phase.table.by_folio(self._phase.shift)
         self._add_up()
-        if self._marks is not None:
-            self._marks.calendar.clear()
-            self._put(self._marks.calendar, np.flatnonzero(self._marks.marked_at < NEVER), clock)
+        if self._scanned is not None:
+            self._scanned.calendar.clear()
+            folios = np.flatnonzero(self._scanned.prot_none_at < NEVER)
+            self._put(self._scanned.calendar, folios, clock)
 
 
 def _overlap(since: Clocks, until: Clocks | float, start: float, end: float) -> Clocks:

@@ -62,7 +62,7 @@ CAREFUL_SHARE = 32
 
 
 class ScanStep(NamedTuple):
-    """What a step found: folios to mark, ascending within a region.
+    """What a step found: folios to make prot_none, ascending within a region.
 
     `pte_updates` counts their pages (numa_pte_updates), `looked_at` all pages walked over;
     `passes` is how often the sequence rose.
@@ -144,14 +144,14 @@ class NumaScanner:
         now_ms: float,
         cpu_ms: float,
         nid: npt.NDArray[np.int16],
-        marked: npt.NDArray[np.bool_],
+        prot_none: npt.NDArray[np.bool_],
         toptier: npt.NDArray[np.bool_],
     ) -> ScanStep:
-        """Do a step that is due; what it gives is for the caller to mark.
+        """Do a step that is due; what it gives is for the caller to make prot_none.
 
         The first of a process without threads only sets the time of the next.
 
-        nid: node of every folio, -1 where there is no page.  marked: folios whose next access
+        nid: node of every folio, -1 where there is no page.  prot_none: folios whose next access
         faults already.  toptier: by node id.
         """
         self._stamp_ms = max(self._stamp_ms + self.period_ms, cpu_ms - self._tick_ms)
@@ -163,7 +163,7 @@ class NumaScanner:
             self._stamp_ms += 2 * self._tick_ms
         self.next_scan_ms = now_ms + self.period_ms
         before = self.sequence
-        folios, updates, looked_at = self._walk(now_ms, nid, marked, toptier)
+        folios, updates, looked_at = self._walk(now_ms, nid, prot_none, toptier)
         return ScanStep(folios, updates, looked_at, self.sequence - before)
 
     def spent(self, step_ms: float) -> None:
@@ -208,7 +208,7 @@ class NumaScanner:
         self,
         now_ms: float,
         nid: npt.NDArray[np.int16],
-        marked: npt.NDArray[np.bool_],
+        prot_none: npt.NDArray[np.bool_],
         toptier: npt.NDArray[np.bool_],
     ) -> tuple[npt.NDArray[np.int64], int, int]:
         pages = self.tunables.scan_pages
@@ -224,7 +224,7 @@ class NumaScanner:
             while start < vma.pages:
                 end = min(-(-(start + pages) // HUGE_PAGES) * HUGE_PAGES, vma.pages)
                 first, last = (vma.first + (page >> vma.order) for page in (start, end))
-                folios = to_mark(nid, marked, toptier, first, last)
+                folios = to_make_prot_none(nid, prot_none, toptier, first, last)
                 found.append(folios)
                 updates += len(folios) << vma.order
                 if len(folios):
@@ -265,17 +265,17 @@ class NumaScanner:
         return self.sequence > 0 and now_ms < vma.next_scan_ms
 
 
-def to_mark(
+def to_make_prot_none(
     nid: npt.NDArray[np.int16],
-    marked: npt.NDArray[np.bool_],
+    prot_none: npt.NDArray[np.bool_],
     toptier: npt.NDArray[np.bool_],
     first: cython.long,
     last: cython.long,
 ) -> npt.NDArray[np.int64]:
-    """The folios in [first, last) that are on a lower tier and not marked yet."""
+    """The folios in [first, last) that are on a lower tier and not prot_none yet."""
     found = np.empty(last - first, np.int64)
     node_of: cython.p_short = i16(nid)
-    is_marked: cython.p_uchar = u8(marked)
+    is_prot_none: cython.p_uchar = u8(prot_none)
     is_top: cython.p_uchar = u8(toptier)
     folios: cython.p_long = i64(found)
     count: cython.long = 0
@@ -284,5 +284,5 @@ def to_mark(
         for folio in range(first, last):
             folios[count] = folio  # overwritten by the next, unless it counts
             if node_of[folio] >= 0:
-                count += 1 - (is_top[node_of[folio]] | is_marked[folio])
+                count += 1 - (is_top[node_of[folio]] | is_prot_none[folio])
     return found[:count]

@@ -30,7 +30,7 @@ class _Process:
 
 
 class Scanning:
-    """Marks pages of the lower tiers.  `told` of the folios marked and of their pages.
+    """Makes pages of the lower tiers prot_none.  `told` of those folios and of their pages.
 
     `tiering` says whether numa_balancing has its tiering bit, whenever a step is due.
     """
@@ -104,7 +104,7 @@ class Scanning:
     def _step(self, process: _Process, now_ms: float) -> None:
         world = self._world
         step = process.scanner.step(
-            now_ms, process.cpu_ms, world.memory.folios.nid, world.marked, _toptier(world)
+            now_ms, process.cpu_ms, world.memory.folios.nid, world.prot_none, _toptier(world)
         )
         took_us = world.costs.scan_us(step.looked_at, len(step.folios))
         process.scanner.spent(took_us / 1000)
@@ -113,7 +113,7 @@ class Scanning:
             for flow in region.flows[:1]:
                 world.owe(flow, took_us * 1e-6)
         if len(step.folios):
-            world.mark(step.folios)
+            world.make_prot_none(step.folios)
             self._told(step.folios, step.pte_updates)
 
     def _runs(self, process: _Process) -> bool:
