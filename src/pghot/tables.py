@@ -22,7 +22,9 @@ def read_toml(path: Path | str, read: Callable[[Path], bytes] = read_bounded) ->
         return tomllib.loads(read(Path(path)).decode())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not TOML: no text at byte {error.start}") from error
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
 
 

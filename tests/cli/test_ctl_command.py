@@ -77,7 +77,10 @@ def test_a_run_is_found_read_and_set_while_it_goes_on(run: Run, here: Path) -> N
         (("set", "freq_threshold="), "freq_threshold: '' is no number (EINVAL)"),
         (("set", "freq_threshold"), "freq_threshold: wants NAME=VALUE"),
         (("set", "freq_treshold=1"), "freq_treshold: no such tunable; perhaps freq_threshold? "),
-        (("get", "freq_treshold"), "freq_treshold: no such tunable or counter; there are"),
+        (
+            ("get", "freq_treshold"),
+            "freq_treshold: no such tunable or counter; perhaps freq_threshold? there are",
+        ),
         (("watch", "--count", "0"), "--count 0: wants 1 or more"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -37,6 +38,31 @@ def test_each_can_be_read_on_a_narrow_terminal(name: str, run: Run) -> None:
     assert done.out.strip()
     assert not {"](", "|---"} & set(done.out.split())
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("name", [*TOPICS, *COMMANDS])
+def test_it_fits_80_columns_and_hides_nothing(name: str, run: Run) -> None:
+    out = run("help", name).out
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    assert out.count("…") == text_of(name).count("…")
+    shown = "".join(out.replace("\\\n", "\n").split())
+    examples = re.findall(r"^```\w*\n(.*?)^```\n", f"{text_of(name)}\n", re.MULTILINE | re.DOTALL)
+    for line in "".join(examples).replace("\\\n", "\n").splitlines():
+        assert "".join(line.split()) in shown
+
+
+@pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_options_fit_80_columns(words: list[str], run: Run) -> None:
+    done = run(*words)
+    assert done.status == 0
+    assert [line for line in done.out.splitlines() if len(line) > 80] == []
+
+
+def test_a_command_that_is_too_long_goes_on_as_a_shell_takes_it(run: Run) -> None:
+    lines = run("help", "replay").out.splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith("  $ pghot replay"))
+    assert lines[at].endswith(" \\")
+    assert lines[at + 1].startswith("      ")
 
 
 def test_a_topic_is_what_the_document_says(run: Run) -> None:

@@ -18,6 +18,10 @@ from pghot.cli import main
         ("sim zipf --set freq_treshold=2", "perhaps freq_threshold?"),
         ("replay examples/sqlite.parquet --set freq_treshold=2", "perhaps freq_threshold?"),
         ("help recipe", "perhaps recipes"),
+        ("replay examples/sqlite.parquet --source hintfalt", "perhaps hintfault? there are"),
+        ("sim zipf --policy pghot-hwhnt", "perhaps pghot-hwhint?"),
+        ("convert x -o y --addresses virtul", "perhaps virtual?"),
+        ("convert examples/sqlite.parquet -o y --format perf-scirpt", "perhaps perf-script"),
         ("convert x -o y --start fast", "no 'fast'; there are first-touch, slow"),
     ],
 )

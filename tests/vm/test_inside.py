@@ -17,6 +17,7 @@ ONCE = (
     "test_record.py::test_a_recording",
     "test_run_tasks.py",
     "test_run_room.py",
+    "test_recipes.py",
 )
 """What the newest kernel alone runs: it hangs on no kernel's ways."""
 

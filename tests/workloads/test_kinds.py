@@ -167,7 +167,7 @@ def test_phases_of_different_kinds_follow_each_other() -> None:
 @pytest.mark.parametrize(
     ("kind", "options", "line"),
     [
-        ("zipfy", {}, "stream kind 'zipfy': there are uniform, zipf, "),
+        ("zipfy", {}, "stream kind 'zipfy': perhaps zipf? there are uniform, zipf, "),
         ("uniform", {"s": 1}, "stream uniform: unknown option 's' (options: none)"),
         ("zipf", {"s": "1"}, "stream zipf: s: Expected 'float', got 'str' (options: s, permuted)"),
         ("zipf", {"s": -1.0}, "stream zipf: s: Expected 'float' >= 0.0"),

@@ -50,11 +50,13 @@ def check_metrics(address: str | None) -> None:
 
 def check_source(names: Sequence[str]) -> None:
     """Refuse a source that there is none of; InputError."""
+    from pghot.engine.near import perhaps
     from pghot.log.schema import SOURCES
 
     for name in names:
         if name not in SOURCES:
-            raise InputError(f"source: no {name!r}; there are {', '.join(SOURCES)}")
+            near = perhaps(name, SOURCES)
+            raise InputError(f"source: no {name!r}; {near}there are {', '.join(SOURCES)}")
 
 
 def as_texts(tunables: Mapping[str, Any]) -> dict[str, str]:

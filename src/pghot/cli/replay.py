@@ -68,6 +68,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """The replay settings that the options ask for; InputError where they cannot be."""
     from pghot.engine.fidelity import FIDELITIES
     from pghot.engine.layout import LAYOUTS
+    from pghot.engine.near import perhaps
     from pghot.errors import InputError
     from pghot.log.schema import SOURCES
     from pghot.replaying.settings import Settings
@@ -83,7 +84,8 @@ def settings_of(args: argparse.Namespace) -> Settings:
         sources = tuple(name.strip() for name in args.source.split(","))
         for name in sources:
             if name not in SOURCES:
-                raise InputError(f"--source {name}: there are {', '.join(SOURCES)}")
+                near = perhaps(name, SOURCES)
+                raise InputError(f"--source {name}: {near}there are {', '.join(SOURCES)}")
     return Settings(
         layout=LAYOUTS[args.mode],
         fidelity=FIDELITIES[args.fidelity],

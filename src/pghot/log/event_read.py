@@ -11,6 +11,7 @@ import pyarrow.parquet
 
 from pghot.errors import InputError
 from pghot.files.bounded import check_table
+from pghot.files.parquet_pages import check_pages
 from pghot.log.event_parts import PART, file_name
 from pghot.log.event_schema import ACCESSES, CANDIDATES, COLUMNS, KEY, ROWS_A_PART, Said
 
@@ -81,8 +82,10 @@ class EventReader:
 
 def _table(path: Path, columns: list[str]) -> pa.Table:
     """Read a table of a part; InputError where it has more than a part can have."""
-    with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+    with path.open("rb") as stream:
+        file = pa.parquet.ParquetFile(stream, page_checksum_verification=True)
         check_table(path, file.metadata, ROWS_A_PART)
+        check_pages(path, stream, file.metadata, columns)
         return file.read(columns, use_threads=False)
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from pghot.errors import InputError
+from pghot.files.parquet_pages import check_pages
 from pghot.log.file_kinds import named_kind
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns, Metadata
 
@@ -250,14 +251,9 @@ class _Parts:
 class _Parquet:
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.ragged: list[int] = []
+        self._path, self._stream = path, stream
         try:
-            self._file = pa.parquet.ParquetFile(
-                stream,
-                buffer_size=_BUFFER,
-                pre_buffer=False,
-                page_checksum_verification=True,
-                thrift_string_size_limit=_footer_limit(stream),
-            )
+            self._file = _open_parquet(stream)
             schema = self._file.schema_arrow
         except _ARROW_ERRORS as error:
             raise _NotWholeError(
@@ -274,20 +270,48 @@ class _Parquet:
 
     def batches(self, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         wanted = [name for name in self.columns if name in columns]
-        yield from self._file.iter_batches(
-            batch_size=ROWS_A_CHUNK, columns=wanted, use_threads=False
-        )
+        self._check_kinds(wanted)
+        meta = self._file.metadata
+        words = check_pages(self._path, self._stream, meta, wanted)
+        file = _open_parquet(self._stream, meta, words) if words else self._file
+        yield from file.iter_batches(batch_size=ROWS_A_CHUNK, columns=wanted, use_threads=False)
+
+    def _check_kinds(self, columns: list[str]) -> None:
+        """Refuse what can be no numbers before any of it is read."""
+        for name in columns:
+            kind = self._file.schema_arrow.field(name).type
+            if pa.types.is_dictionary(kind):
+                kind = kind.value_type
+            if not _may_hold_numbers(name, kind):
+                raise InputError(f"{self._path}: column {name}: {_no_numbers(kind)}")
 
     def last_us(self) -> int | None:
         """By the last row group alone: rows are in the order of time."""
         meta = self._file.metadata
-        groups = [at for at in range(meta.num_row_groups) if meta.row_group(at).num_rows]
+        groups = [at for at in range(meta.num_row_groups) if meta.row_group(at).num_rows][-1:]
         last = None
+        if not groups or check_pages(self._path, self._stream, meta, ["time_us"], groups):
+            return None
         for batch in self._file.iter_batches(
-            batch_size=ROWS_A_CHUNK, row_groups=groups[-1:], columns=["time_us"], use_threads=False
-        ) if groups else ():  # fmt: skip
+            batch_size=ROWS_A_CHUNK, row_groups=groups, columns=["time_us"], use_threads=False
+        ):
             last = batch.column(0)[-1].as_py()
         return last if isinstance(last, int) and 0 <= last <= U64_MAX else None
+
+
+def _open_parquet(
+    stream: BinaryIO, metadata: Any = None, words: list[str] | None = None
+) -> pa.parquet.ParquetFile:
+    return pa.parquet.ParquetFile(
+        stream,
+        metadata=metadata,
+        read_dictionary=words,
+        buffer_size=_BUFFER,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        thrift_string_size_limit=_footer_limit(stream),
+        thrift_container_size_limit=_list_limit(stream),
+    )
 
 
 def _footer_limit(stream: BinaryIO) -> int:
@@ -296,6 +320,11 @@ def _footer_limit(stream: BinaryIO) -> int:
     Arrow's own limit is 100 MB; what a corrupt length claims beyond the file is no text.
     """
     return max(100_000_000, min(os.fstat(stream.fileno()).st_size, (1 << 31) - 1))
+
+
+def _list_limit(stream: BinaryIO) -> int:
+    """The items that a list of the footer may have: each takes a byte at least."""
+    return min(1_000_000, os.fstat(stream.fileno()).st_size + 1)
 
 
 class _Csv:
@@ -403,7 +432,7 @@ def _values(
     TypeError where the column as a whole is of a kind that cannot hold such values.
     """
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        return _by_dictionary(name, column)
     missing = None
     if column.null_count:
         missing = column.is_null().to_numpy(zero_copy_only=False)
@@ -416,10 +445,35 @@ def _values(
     elif pa.types.is_null(column.type):
         values, wrong = np.zeros(len(column), DTYPES[name]), None
     else:
-        raise TypeError(f"holds {column.type}, wants whole numbers")
+        raise TypeError(_no_numbers(column.type))
     if missing is None or wrong is None:
         return values, wrong if missing is None else missing
     return values, wrong | missing
+
+
+def _may_hold_numbers(name: str, kind: Any) -> bool:
+    types = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
+    is_truth = pa.types.is_boolean(kind) and DTYPES[name] is np.bool_
+    return is_truth or any(is_one(kind) for is_one in types)
+
+
+def _no_numbers(kind: Any) -> str:
+    return f"holds {kind}, wants whole numbers"
+
+
+def _by_dictionary(
+    name: str, column: pa.Array[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
+    """Values by their places in a dictionary, of which each word is read once."""
+    words, bad_words = _values(name, column.dictionary)
+    if not len(words):  # all rows are missing
+        words, bad_words = np.zeros(1, DTYPES[name]), None
+    places = _without_nulls(column.indices, 0).to_numpy(zero_copy_only=False)
+    wrong = None if bad_words is None else bad_words[places]
+    if column.indices.null_count:
+        missing = column.indices.is_null().to_numpy(zero_copy_only=False)
+        wrong = missing if wrong is None else wrong | missing
+    return words[places], wrong
 
 
 def _without_nulls(column: pa.Array[Any], value: int) -> pa.Array[Any]:

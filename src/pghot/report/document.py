@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 _LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 _PART = re.compile(
-    r"^#+ (?P<heading>[^\n]*)\n|^```\w*\n(?P<example>.*?)^```\n|(?P<table>(?:^\|[^\n]*\n)+)",
+    r"^#+ (?P<heading>[^\n]*)\n|^```(?P<kind>\w*)\n(?P<example>.*?)^```\n"
+    r"|(?P<table>(?:^\|[^\n]*\n)+)",
     re.MULTILINE | re.DOTALL,
 )
+_MARGIN, _FURTHER, _GOES_ON = "  ", "    ", " \\"
 _CELL = re.compile(r"(?<!\\)\|")
 
 
@@ -32,10 +34,36 @@ def print_document(text: str) -> None:
         elif part["table"]:
             console.print(_table(part["table"]))
         else:
-            example = Text(part["example"].rstrip("\n"))
-            console.print(Padding(example, (0, 0, 0, 2), expand=False), soft_wrap=True)
+            _print_example(console, part["example"], shell=part["kind"] == "sh")
         at = part.end()
     _print_prose(console, text[at:])
+
+
+def _print_example(console: Console, text: str, *, shell: bool) -> None:
+    """Print an example; lines that are too long go on in the next, further in."""
+    for line in text.rstrip("\n").splitlines():
+        for piece in _fitted(line, console.width - len(_MARGIN), shell=shell):
+            console.print(Text(_MARGIN + piece), soft_wrap=True)
+
+
+def _fitted(line: str, width: int, *, shell: bool) -> list[str]:
+    """A line in pieces of a width; those of a command end so that it can be copied."""
+    if len(line) <= width:
+        return [line]
+    command = shell or line.startswith("$ ")
+    indent = " " * (len(line) - len(line.lstrip())) + _FURTHER
+    pieces = textwrap.wrap(
+        line,
+        width - len(_GOES_ON) * command,
+        subsequent_indent=indent,
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_on_hyphens=False,
+        break_long_words=not command,
+    )
+    if command and all(piece.count("'") % 2 == piece.count('"') % 2 == 0 for piece in pieces):
+        pieces[:-1] = [piece + _GOES_ON for piece in pieces[:-1]]
+    return pieces
 
 
 def print_topics(commands: Mapping[str, str], topics: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import Caution, InputError, PghotError
@@ -171,7 +172,10 @@ class _Server:
         for name in names:
             if name not in known:
                 there = ", ".join([*TUNABLES, *ORDER])
-                raise InputError(f"{name:.40}: no such tunable or counter; there are {there}")
+                near = perhaps(name[:40], known)
+                raise InputError(
+                    f"{name:.40}: no such tunable or counter; {near}there are {there}"
+                )
         return {"values": {name: known[name] for name in names or state["tunables"]}}
 
     def _set(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
+from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.log.schema import SOURCES
@@ -60,7 +61,9 @@ def find(name: str) -> SourceModule:
         return MODULES[name]
     others = {point.name: point for point in entry_points(group=GROUP)}
     if name not in others:
-        raise InputError(f"{name!r}: no source; there are {', '.join([*MODULES, *others])}")
+        known = [*MODULES, *others]
+        near = perhaps(name, known)
+        raise InputError(f"{name!r}: no source; {near}there are {', '.join(known)}")
     return _load(others[name])
 
 

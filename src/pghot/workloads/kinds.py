@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import numpy as np
 
+from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.workloads import shapes
 from pghot.workloads.cyclic import pointer_chase, sequential
@@ -224,7 +225,8 @@ KINDS: dict[str, type[StreamOptions]] = {
 def parse(kind: object, options: Mapping[str, Any]) -> StreamOptions:
     """A kind's options, checked; InputError, one line, where they are none of its."""
     if not isinstance(kind, str) or kind not in KINDS:
-        raise InputError(f"stream kind {kind!r}: there are {', '.join(KINDS)}")
+        near = perhaps(str(kind), KINDS)
+        raise InputError(f"stream kind {kind!r}: {near}there are {', '.join(KINDS)}")
     try:
         return msgspec.convert(dict(options), KINDS[kind])
     except msgspec.ValidationError as error:

@@ -325,3 +325,12 @@ def test_physical_and_virtual_samples_of_one_file_are_counted_apart(tmp_path, ou
     assert (log["pfn"], report.left_out) == ([5], {"no physical address": 1})
     report, log = converted(source, out, addresses="virtual")
     assert (log["vaddr"], report.left_out) == ([0x7000], {"no address": 1})
+
+
+def test_a_log_is_not_written_over_its_trace(tmp_path):
+    trace = write(tmp_path / "in", "time,address\n1,0x1000\n")
+    (tmp_path / "link").symlink_to(trace)
+    for out in trace, tmp_path / "link":
+        with pytest.raises(InputError, match="is the trace itself"):
+            convert(trace, out, force=True)
+    assert trace.read_text().startswith("time,address")

@@ -84,10 +84,37 @@ def test_regions_without_any_access_are_told_so(refused):
     )
 
 
+def test_one_region_is_told_in_the_singular(refused):
+    assert "any of its 1 region" in refused(tracepoint("5.000000", [(1, 2, 0)]))
+
+
+def test_what_damo_marks_and_other_events_are_passed_over(run):
+    event = "damon:damon_aggregated: target_id=0 nr_regions=1"
+    lines = (
+        "cpus=2\n",
+        "CPU 1 is empty\n",
+        tracepoint("5.000000", [(1, 2, 3)]),
+        "CPU:1 [LOST 12 EVENTS]\n",
+        "kdamond.0  77 [001]  5.000001: damon:damon_monitor_intervals_tune: sample_us=80000\n",
+        "kdamond.0-77 [001] ..... 5.000002: damos_before_apply: ctx_idx=0 nr_regions=1 1-2: 1 2\n",
+        # damo's own perf_script form, and its mark for a file of one snapshot
+        f"kdamond.x xxxx xxxx 5.100000: {event} 4096-8192: 2 20\n",
+        f"kdamond.x xxxx xxxx 5.200000: {event} 0-0: -1 -1\n",
+    )
+    report, log = run("".join(lines))
+    assert Counter(log["time_us"]) == {0: 3, 100_000: 2}
+    assert report.left_out == {"another event": 2}
+
+
 def test_damons_targets_have_pages_of_their_own(run):
     text = tracepoint("5.000000", [(1, 2, 3)]) + tracepoint("5.000001", [(1, 2, 3)], target=1)
     assert run(text)[0].pages == 2
     assert run(text, addresses="physical")[1]["pfn"] == [1] * 6
+
+
+def test_a_part_of_a_raw_report_is_known(run):
+    text = "monitoring_start: 0 ns\nmonitoring_end: 1 s\ntarget_id: 0\n0-2000( 8 KiB): 2\n"
+    assert run(text)[0].format == "damon"
 
 
 def test_the_raw_report_of_damo_is_read(run):
@@ -102,6 +129,13 @@ def test_the_raw_report_of_damo_is_read(run):
     _report, log = run(text)
     assert Counter(log["time_us"]) == {0: 1002, 60_100_000 - 100_469: 4}
     assert log["vaddr"][-1] == 0x55B8A2400000
+
+
+def test_a_damon_data_that_unpacks_to_too_much_is_refused(refused, monkeypatch):
+    monkeypatch.setattr("pghot.log.convert.damon._MOST_BYTES", 1 << 20)
+    content = b'[{"snapshots":[' + b" " * (1 << 21)
+    for file in content, zlib.compress(content):
+        assert "more than 1 MiB of JSON; damo convert_record_format" in refused(file)
 
 
 def damon_data(snapshots=((100_000_000, [(4096, 8192, 3)]),)):
@@ -163,7 +197,10 @@ FAULTS = {
     "ip=0x7ff74f7aa84c error_code=0x7\n",
     "ftrace with processes": " my-prog 2-931 (    930) [003] d.Z1.  6288.896762: page_fault_user: "
     "address=0x55bc6c5557d0 ip=0x7ff74f7aa84c error_code=0x7\n",
-    "trace-cmd": "version = 7\ncpus=2\n   <...>-930   [003]  6288.896762: page_fault_user:      "
+    "perf with periods": "  bash   930/931 [003]  6288.896762:          1 exceptions:"
+    "page_fault_user: address=0x55bc6c5557d0 ip=0x7ff74f7aa84c error_code=0x7\n",
+    "trace-cmd": "version = 7\ncpus=2\nCPU 1 is empty\n"
+    "   <...>-930   [003]  6288.896762: page_fault_user:      "
     "address=0x55bc6c5557d0 ip=0x7ff74f7aa84c error_code=0x7\n",
 }
 
@@ -184,6 +221,17 @@ def test_page_faults_are_hint_faults_at_their_address(run, tool):
         "write": [True, False],
     }
     assert any("12 events lost" in note for note in report.notes)
+
+
+def test_other_tracepoints_and_faults_on_symbols_are_left_out(run):
+    switch = "  bash-930 [003] d...  6288.800000: sched_switch: prev_comm=bash prev_pid=930\n"
+    timer = "  bash 930/930 [003]  6288.810000: timer:timer_start: timer=0x7f0000001000\n"
+    symbol = FAULTS["ftrace"].replace("0x55bc6c5557d0", "vmemmap_base").replace("user", "kernel")
+    dropped = "CPU:3 [EVENTS DROPPED]\n"
+    report, log = run(switch + timer + symbol + dropped + FAULTS["ftrace"])
+    assert (report.format, len(log["pfn"])) == ("page-faults", 1)
+    assert report.left_out == {"another event": 2, "no address": 1}
+    assert report.rows_in == 4
 
 
 VIEW = """\
@@ -213,6 +261,17 @@ def test_the_view_of_drmemtrace_passes_the_cache_and_has_its_timestamps(run, ref
     bare = "\n".join(line for line in VIEW.splitlines() if "timestamp" not in line)
     assert "--order-as-time" in refused(bare)
     assert run(bare, order_as_time=1000, llc=NO_CACHE)[1]["time_us"] == [0, 1000, 2000]
+
+
+def test_drmemtraces_workloads_have_pages_of_their_own(run):
+    text = VIEW.replace("     3264661 ", "    W0.T3264661 ").replace("tid 3264661", "W0.T3264661")
+    _report, log = run(text)
+    assert log["cpu"] == [5, 5]
+    other = (
+        "          13           1:    W1.T7 read         8 byte(s) @ 0x00007fffffffdd88 by PC 0x1"
+    )
+    report, log = run(text.replace("View tool", f"{other}\nView tool"), llc=NO_CACHE)
+    assert (len(log["pfn"]), report.pages) == (4, 3)
 
 
 def instruction(at, reads=(), writes=()):

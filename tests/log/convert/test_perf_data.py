@@ -325,3 +325,19 @@ def test_physical_addresses_that_were_not_recorded_are_asked_for(refused):
     content = PerfFile([Event(TIME | ADDR)], [sample(1, PAGE)]).to_bytes()
     said = refused(content, addresses="physical")
     assert said.startswith("has no physical addresses; record again with perf record")
+
+
+@pytest.mark.parametrize("extra", [0, ADDR])
+@pytest.mark.parametrize("name", ["exceptions:page_fault_user", "damon:damon_aggregated"])
+def test_a_tracepoint_whose_text_has_the_address_is_named(refused, name, extra):
+    event = Event(TIME | IDENTIFIER | extra)
+    attr = event.attr()
+    attr = attr[:4] + struct.pack("<I", len(attr)) + attr[8:]
+    text = name.encode()
+    records = [
+        record(64, attr + q(7)),
+        record(78, q(3, 7) + text + bytes(-len(text) % 8 or 8)),
+        sample(7, 1000, *([0] if extra else [])),
+    ]
+    said = refused(b"PERFILE2" + q(16) + b"".join(records))
+    assert f"{name} has them in its text: convert what perf script -i FILE prints" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 
 import pyarrow as pa
 import pytest
@@ -134,6 +135,25 @@ def test_the_list_given_to_perf_script_says_what_is_there(run, refused):
     assert "trace" in refused(text, fields="time,event,trace,addr")
 
 
+def test_fields_that_a_line_has_not_are_told(refused):
+    said = refused(line("7f0000001abc"), fields="comm,pid,tid,cpu,time,event,addr,phys_addr")
+    assert said.startswith("line 1: has not the columns that --fields names")
+
+
+@pytest.mark.parametrize("comm", ["dd", "a", "cafe"])
+@pytest.mark.parametrize("at", ["-0", "5.1"])
+def test_a_bad_sample_of_a_command_called_like_a_number_is_no_call_chain(refused, comm, at):
+    text = line("7f0000001abc", comm=comm) + line("7f0000001abc", comm=comm, at=at)
+    text = text.replace("5.1.000005", "6.123")
+    assert refused(text).startswith("line 2: no perf script sample")
+
+
+def test_what_perf_says_on_stderr_is_passed_over(run):
+    text = "Failed to open /a b.so, continuing without symbols\nWarning:\n3 out of order events "
+    text += "recorded.\n'trace' not valid for software events. Ignoring.\n" + line("7f0000001abc")
+    assert run(text)[1]["vaddr"] == [FULL]
+
+
 def test_lines_without_time_are_told_so_or_take_their_order(run, refused):
     text = " 25233 mem-loads:P:   7ffdf1391b0c   401136\n" * 3
     assert "without times" in refused(text)
@@ -169,8 +189,9 @@ def test_cpus_of_any_number_and_what_stands_behind_them(run, cpu, expected):
     assert (log["cpu"], log["vaddr"]) == ([expected], [FULL])
 
 
-def test_a_cpu_that_a_log_has_no_room_for_is_refused(refused):
-    assert "CPU 40000" in refused(line("7f0000001abc", cpu="[40000]"))
+@pytest.mark.parametrize("cpu", ["40000", "1234567", "4294967295"])
+def test_a_cpu_that_a_log_has_no_room_for_is_refused(refused, cpu):
+    assert f"CPU {cpu}" in refused(line("7f0000001abc", cpu=f"[{cpu}]"))
 
 
 def test_a_sample_that_is_printed_once_for_each_of_its_events_counts_once(run):
@@ -293,7 +314,9 @@ CSV_REFUSED = {
     "a time that is no number": ("time,address\n1e3,4096\n", "line 2"),
     "thousands": ('time,address\n"1,000",4096\n', "line 2"),
     "hexadecimal without 0x": ("time,address\n1,7f00abcd\n", "line 2"),
-    "an operation that is none": ("time,addr,type\n1,4096,X\n", "line 2: write"),
+    "an operation that is none": ("time,addr,type\n1,4096,X\n", "line 2: write: wants R or W"),
+    "a CPU that is none": ("time,addr,cpu\n1,1,70000\n", "line 2: cpu: wants -1 to 32767"),
+    "a page that is none": ("time,pfn\n1,0x10000000000000\n", "physical page: wants the number"),
     "a node that is none": ("time,addr,nid\n1,4096,7\n", "node 7"),
     "our own log": ("time_us,pfn,nid,source\n0,1,0,hwhint\n", "pghot replay"),
     "old Macs": ("time,address\r0,0x1000\r", "CR alone"),
@@ -329,13 +352,15 @@ def test_lackey_names_a_programs_output_and_tells_of_a_short_trace(run, refused)
         lzma.compress,
         lambda content: lzma.compress(content[:9]) + lzma.compress(content[9:]),
         lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+        lambda content: b"\x50\x2a\x4d\x18\4\0\0\0size" + pa.compress(content, "zstd", True),
     ],
-    ids=["gzip", "bzip2", "xz", "two xz", "zstd"],
+    ids=["gzip", "bzip2", "xz", "two xz", "zstd", "zstd of pzstd"],
 )
-def test_any_text_may_be_packed(run, refused, pack):
+def test_any_text_may_be_packed(run, refused, pack, capfd):
     text = "time,address\n" + "".join(f"{at},{at << 12}\n" for at in range(1, 20_000))
     packed = pack(text.encode())
     assert run(packed)[0].rows_out == 19_999
+    assert capfd.readouterr().err == ""
     assert "damaged" in refused(packed[: len(packed) // 2])
 
 
@@ -349,6 +374,11 @@ def test_any_text_may_be_packed(run, refused, pack):
         (b"\x17\x08\x44tracing6", "a trace-cmd recording"),
         ("a 1/1 1.000000: e: 7f00\n".encode("utf-16"), "UTF-16 text"),
         (b"\x7fELF\x02", "an ELF program"),
+        (b"[[node]]\nid = 0\n", "TOML"),
+        ("time,address\n".encode("utf-32"), "UTF-32 text; make it UTF-8: iconv -f UTF-32"),
+        (lzma.compress(b"x", format=lzma.FORMAT_ALONE), "lzma, the old kind of xz; decompress"),
+        (bytes(range(1, 120)) * 9, "binary data"),
+        (zlib.compress(b"hello" * 9), "zlib-compressed data; decompress it"),
     ],
 )
 def test_files_of_other_kinds_are_named(refused, head, kind):

@@ -107,6 +107,7 @@ def convert(
     )
     if machine is not None and not isinstance(machine, Machine):
         machine = Machine.load(machine)
+    _refuse_itself(source, Path(out))
     tally = ConvertTally()
     with open_source(source, progress) as stream:
         opened = open_format(stream, format, options, tally)
@@ -151,6 +152,12 @@ def convert(
         pages=placement.pages.count,
         notes=tally.remarks(),
     )
+
+
+def _refuse_itself(source: Path | str, out: Path) -> None:
+    """Refuse to write a log over the trace that it is made of, whatever --force says."""
+    if str(source) != "-" and out.exists() and Path(source).exists() and out.samefile(source):
+        raise InputError(f"{out}: is the trace itself; choose another name for the log")
 
 
 def _check_options(

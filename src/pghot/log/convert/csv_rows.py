@@ -159,6 +159,16 @@ def _words(role: str, unit: str) -> str:
     return role
 
 
+def _wanted(role: str) -> str:
+    """What the values of a column may be."""
+    if role in _LIMITS:
+        low, high = _LIMITS[role]
+        return f"{low} to {high}"
+    if role == "write":
+        return "R or W, read or write, 0 or 1, true or false"
+    return "the number of a page whose address fits 64 bits"
+
+
 def _ordered(named: Named) -> list[str]:
     return sorted(named.places, key=named.places.__getitem__)
 
@@ -285,7 +295,8 @@ class _CsvRows:
         matches = self._kind.sample.finditer(block)
         start = next(match.start() for number, match in enumerate(matches) if number == at)
         number = line + block.count(b"\n", 0, start)
-        raise InputError(f"{self._source.name}: line {number}: {role}: no value of one")
+        what = role.replace("_", " ")
+        raise InputError(f"{self._source.name}: line {number}: {what}: wants {_wanted(role)}")
 
 
 _FETCH = 2

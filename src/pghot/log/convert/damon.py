@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.log.convert.samples import ConvertOptions, ConvertTally, Opened
 from pghot.log.convert.source import Source
-from pghot.log.convert.text import NOT_BAD
+from pghot.log.convert.text import NOT_BAD, other_events
 from pghot.log.schema import Columns
 
 NAME = "damon"
@@ -29,7 +29,9 @@ NAME = "damon"
 _MOST_SEEN = 1 << 20
 """Accesses to a region in a snapshot: DAMON samples at most once each microsecond or so."""
 
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 29
+"""Of JSON, which is read whole."""
+
 _ROWS = 1 << 18
 _TURN = 0.6180339887498949
 """Fraction of a region from one snapshot's first page to the next one's: never the same."""
@@ -37,32 +39,28 @@ _TURN = 0.6180339887498949
 _TRACEPOINT = re.compile(
     rb"[^\n]*?[ \t]([0-9]{1,11})\.([0-9]{6}(?:[0-9]{3})?):[ \t]+(?:damon:)?damon_aggregated:[ \t]+"
     rb"target_id=([0-9]{1,20})[ \t]+nr_regions=[0-9]{1,10}[ \t]+"
-    rb"([0-9]{1,20})-([0-9]{1,20}):[ \t]+([0-9]{1,10})(?:[ \t]+[0-9]{1,10})?[ \t\r]*$"
+    rb"([0-9]{1,20})-([0-9]{1,20}):[ \t]+(-?[0-9]{1,10})(?:[ \t]+-?[0-9]{1,10})?[ \t\r]*$"
 )
-_RAW_BASE = re.compile(rb"base_time_absolute:[ \t]+[^\n]+$")
+_OTHER_EVENT = other_events(rb"(?:damon:)?damon_aggregated:")
+_RAW_BASE = re.compile(rb"(?:base_time_absolute|monitoring_start):[ \t]+[0-9][^\n]*$")
 _RAW_END = re.compile(rb"monitoring_end:[ \t]+([^\n]+)$")
 _RAW_TARGET = re.compile(rb"target_id:[ \t]+([0-9]{1,20})[ \t\r]*$")
 _RAW_REGION = re.compile(
     rb"[ \t]*([0-9a-f]{1,16})-([0-9a-f]{1,16})[ \t]*\([^\n)]*\):[ \t]*(-?[0-9][0-9,]{0,12})"
     rb"(?:[ \t][^\n]*)?$"
 )
-_CHATTER = re.compile(rb"(?:#[^\n]*|[ \t\r]*|[a-z_ ]+:[^\n]*)$")
+# What trace-cmd says of CPUs and losses, and what damo prints between regions.
+_CHATTER = re.compile(
+    rb"(?:#[^\n]*|[ \t\r]*|cpus=[0-9]+|version = [0-9]+|CPU [0-9]+ is empty"
+    rb"|[^\n]*\[(?:LOST [0-9]+ EVENTS|EVENTS DROPPED)\][^\n]*|[a-z_ ]+:[^\n]*)[ \t\r]*$",
+    re.IGNORECASE,
+)
 _SPAN = re.compile(rb"([0-9][0-9,]*(?:\.[0-9]+)?)[ \t]*(ns|us|ms|sec|s|min|m|hour|h|day|d)?\b")
 _NANOSECONDS = {
     b"ns": 1, b"us": 10**3, b"ms": 10**6, b"s": 10**9, b"sec": 10**9, b"m": 60 * 10**9,
     b"min": 60 * 10**9, b"h": 3600 * 10**9, b"hour": 3600 * 10**9, b"d": 86400 * 10**9,
     b"day": 86400 * 10**9, b"": 1,
 }  # fmt: skip
-
-
-_NOT_AS_WRITTEN = (
-    msgspec.DecodeError,
-    RecursionError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-)
 
 
 class _Region(NamedTuple):
@@ -125,6 +123,9 @@ def _of_text(source: Source, options: ConvertOptions, tally: ConvertTally) -> It
                 continue
             if raw.take(line):
                 yield from raw.regions
+            elif _OTHER_EVENT.match(line):
+                tally.rows_in += 1
+                tally.leave_out("another event", 1)
             elif not _CHATTER.match(line):
                 if not options.skip_bad:
                     raise InputError(
@@ -167,47 +168,78 @@ def _span_ns(text: bytes) -> int:
     return int(total) if total < 1 << 62 else 0
 
 
+class _Samples(msgspec.Struct, gc=False):
+    samples: int | str
+
+
+class _RegionData(msgspec.Struct, gc=False):
+    start: int | str
+    end: int | str
+    nr_accesses: _Samples | int | str
+
+
+class _Snapshot(msgspec.Struct, gc=False):
+    end_time: int | str
+    regions: list[_RegionData]
+
+
+class _Record(msgspec.Struct, gc=False):
+    snapshots: list[_Snapshot]
+    target_id: int | str | None = 0
+
+
 def _of_data(source: Source) -> Iterator[_Region]:
     """Regions of a damon.data, by time."""
-    content = b""
-    for piece in source.rest():
-        content += piece
-        if len(content) > _MOST_BYTES:
-            raise InputError(f"{source.name}: more than 1 GiB: print it with damo report raw")
-    if content[:1] == b"\x78":
-        try:
-            content = zlib.decompressobj().decompress(content, _MOST_BYTES)
-        except zlib.error as error:
-            raise InputError(f"{source.name}: damaged: {error}") from error
+    content = _whole_content(source)
     try:
-        records = msgspec.json.decode(content)
-        regions = list(_of_records(records if isinstance(records, list) else [records]))
-    except (
-        msgspec.DecodeError,
-        RecursionError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-    ) as error:
+        # Only what is wanted becomes objects: the rest of a large file is passed over.
+        records = msgspec.json.decode(content, type=list[_Record] | _Record)
+        del content
+        regions = list(_of_records([records] if isinstance(records, _Record) else records))
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise InputError(
             f"{source.name}: no damon.data as damo writes it: {' '.join(str(error).split())[:200]}"
         ) from error
-    yield from sorted(regions)
+    regions.sort()
+    yield from regions
 
 
-def _of_records(records: Iterable[Any]) -> Iterator[_Region]:
+def _whole_content(source: Source) -> bytes:
+    """The file's bytes, unpacked where they are packed with zlib."""
+    content = bytearray()
+    for piece in source.rest():
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise _too_long(source)
+    if content[:1] != b"\x78":
+        return bytes(content)
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(content, _MOST_BYTES)
+    except zlib.error as error:
+        raise InputError(f"{source.name}: damaged: {error}") from error
+    if unpacker.unconsumed_tail:
+        raise _too_long(source)
+    return unpacked
+
+
+def _too_long(source: Source) -> InputError:
+    return InputError(
+        f"{source.name}: more than {_MOST_BYTES >> 20} MiB of JSON; "
+        f"damo convert_record_format --format perf_script makes lines of it"
+    )
+
+
+def _of_records(records: Iterable[_Record]) -> Iterator[_Region]:
     for record in records:
-        target = _whole(record.get("target_id") or 0) if isinstance(record, dict) else 0
-        for snapshot in record["snapshots"]:
-            time = _whole(snapshot["end_time"]) // 1000
-            for region in snapshot["regions"]:
-                seen = region["nr_accesses"]
-                samples = _whole(seen["samples"] if isinstance(seen, dict) else seen)
-                if samples > 0 <= time:  # a snapshot that is no more than a mark has -1
-                    yield _Region(
-                        time, target, _whole(region["start"]), _whole(region["end"]), samples
-                    )
+        target = _whole(record.target_id or 0)
+        for snapshot in record.snapshots:
+            time = _whole(snapshot.end_time) // 1000
+            for region in snapshot.regions:
+                seen = region.nr_accesses
+                samples = _whole(seen.samples if isinstance(seen, _Samples) else seen)
+                if samples >= 0 <= time:  # a snapshot that is no more than a mark has -1
+                    yield _Region(time, target, _whole(region.start), _whole(region.end), samples)
 
 
 def _whole(number: object) -> int:
@@ -220,13 +252,13 @@ def _whole(number: object) -> int:
 
 def _chunks(source: Source, regions: Iterable[_Region], tally: ConvertTally) -> Iterator[Columns]:
     waiting: list[Columns] = []
-    rows = 0
+    rows = touched = 0
     snapshot = regions_seen = last = 0
     for region in regions:
         if region.time_us < last:
             raise InputError(
                 f"{source.name}: time goes backwards, from {last} to {region.time_us} us: several "
-                f"targets, perhaps; convert one at a time"
+                f"targets, perhaps; sort its lines by time, or convert one target at a time"
             )
         snapshot += region.time_us > last
         last = region.time_us
@@ -236,15 +268,17 @@ def _chunks(source: Source, regions: Iterable[_Region], tally: ConvertTally) -> 
         _check(source, region)
         waiting.append(_touched(region, snapshot))
         rows += region.seen
+        touched += region.seen
         tally.rows_in += region.seen
         if rows >= _ROWS:
             yield _joined(waiting)
             waiting, rows = [], 0
     if waiting:
         yield _joined(waiting)
-    if regions_seen and not tally.rows_in:
+    if regions_seen and not touched:
         raise InputError(
-            f"{source.name}: DAMON saw no access in any of its {regions_seen} regions"
+            f"{source.name}: DAMON saw no access in any of its {regions_seen} "
+            f"{'region' if regions_seen == 1 else 'regions'}"
         )
 
 

@@ -27,23 +27,27 @@ from pghot.log.schema import Columns
 
 NAME = "drmemtrace"
 
-_WHERE = rb"^[ \t]*(?:[0-9]{1,20}[ \t]+[0-9]{1,20}:[ \t]+)?(?:T[ \t]*)?([0-9]{1,10})[ \t]+"
+# The thread, in newer versions with the number of its workload before it.
+_WHERE = (
+    rb"^[ \t]*(?:[0-9]{1,20}[ \t]+[0-9]{1,20}:[ \t]+)?"
+    rb"(?:W([0-9]{1,6})\.)?(?:T[ \t]*)?([0-9]{1,10})[ \t]+"
+)
 _SAMPLE = re.compile(
     _WHERE + rb"(?:(read|write)[ \t]+[0-9]{1,10} byte\(s\) @ 0x([0-9a-f]{1,16})[^\n]*"
     rb"|<marker: timestamp ([0-9]{1,19})>[^\n]*"
-    rb"|<marker: tid [0-9]{1,10} on core ([0-9]{1,6})>[^\n]*)$",
+    rb"|<marker: (?:tid |W[0-9]{1,6}\.T)[0-9]{1,10} on core ([0-9]{1,6})>[^\n]*)$",
     re.MULTILINE,
 )
 # Instructions (with or without their disassembly), prefetches, other markers, the header.
 _CHATTER = re.compile(
     rb"^(?:[ \t\r]*|Output format:[^\n]*|<--record#->[^\n]*|-{5,}[ \t\r]*|View tool results:[^\n]*"
     rb"|[ \t]*[0-9]+ : [^\n]*"
-    rb"|[ \t]*(?:[0-9]{1,20}[ \t]+[0-9]{1,20}:[ \t]+)?T?[ \t]*[0-9]{1,10}[ \t]+[^\n]*)$",
+    rb"|[ \t]*(?:[0-9]{1,20}[ \t]+[0-9]{1,20}:[ \t]+)?"
+    rb"(?:W[0-9]{1,6}\.)?T?[ \t]*[0-9]{1,10}[ \t]+[^\n]*)$",
     re.MULTILINE,
 )
 _KIND = LineKind(_SAMPLE, _CHATTER, "record of drmemtrace's view tool")
 _MARKS = (b"byte(s) @ 0x", b"<marker: ")
-_OPERATION, _ADDRESS, _TIME, _CORE = range(1, 5)
 
 
 def looks_like_drmemtrace(line: bytes) -> bool:
@@ -60,10 +64,10 @@ def open_drmemtrace(source: Source, options: ConvertOptions, tally: ConvertTally
     check_llc(options.llc, options.ips)
     rate = options.order_as_time
     tally.note(
-        "threads are taken to be of one process; their accesses have the time of the last "
-        "timestamp before them"
+        "threads of a workload are taken to be of one process; their accesses have the time of "
+        "the last timestamp before them"
         if rate is None
-        else "threads are taken to be of one process"
+        else "threads of a workload are taken to be of one process"
     )
     clock = "times of its timestamps" if rate is None else f"{rate} loads and stores a second"
     return Opened(
@@ -85,8 +89,8 @@ def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Ite
     seen = 0
     for line, block in source.blocks():
         found = match_block(source, line, block, _KIND, tally, skip_bad=options.skip_bad)
-        times, addresses, writes, cpus = [], [], [], []
-        for thread, operation, address, time, core in found:
+        times, addresses, writes, cpus, owners = [], [], [], [], []
+        for workload, thread, operation, address, time, core in found:
             if operation:
                 if not now and options.order_as_time is None:
                     raise InputError(
@@ -97,6 +101,7 @@ def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Ite
                 addresses.append(int(address, 16))
                 writes.append(operation == b"write")
                 cpus.append(cores.get(thread, -1))
+                owners.append(int(workload or b"0"))
             elif time:
                 now = max(now, int(time))
             elif len(cores) < 1 << 20:
@@ -117,6 +122,7 @@ def _chunks(source: Source, options: ConvertOptions, tally: ConvertTally) -> Ite
             "vaddr": flat,
             "cpu": np.array(cpus, np.int16),
             "write": np.array(writes, np.bool_),
+            "owner": np.array(owners, np.int32),
         }
         kept = {name: array[missed] for name, array in chunk.items()}
         yield with_address(kept, tally, physical=False)

@@ -74,7 +74,7 @@ def sniff(source: Source, options: ConvertOptions) -> str:
     if kind is not None:
         raise InputError(f"{source.name}: is {kind}; no trace that convert reads")
     lines = source.head.split(b"\n")[:_LINES_LOOKED_AT]
-    name = next((found for line in lines if (found := _by_line(line))), None)
+    name = _first_named(lines)
     if name is not None:
         return name
     if options.fields is not None:
@@ -89,6 +89,19 @@ def sniff(source: Source, options: ConvertOptions) -> str:
     raise InputError(
         f"{source.name}: is none of {', '.join(FORMATS)} by its looks; name it with --format"
     )
+
+
+def _first_named(lines: list[bytes]) -> str | None:
+    """The format of the first line that has one; tracepoints of no format of ours count last."""
+    name = None
+    for line in lines:
+        found = _by_line(line)
+        if found != perf_script.NAME or not perf_script.has_trace_text(line):
+            if found:
+                return found
+        else:
+            name = found
+    return name
 
 
 def _by_line(line: bytes) -> str | None:

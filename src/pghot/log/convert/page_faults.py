@@ -22,6 +22,7 @@ from pghot.log.convert.text import (
     decimal_numbers,
     hex_numbers,
     match_block,
+    other_events,
 )
 from pghot.log.schema import SOURCES, Columns
 
@@ -30,8 +31,10 @@ NAME = "page-faults"
 _COMM = rb"^[ \t]*+(?:[^ \t\n]{1,32}+[ \t]++){0,9}?"
 _TRACE = (
     rb"([0-9]{1,11}+)\.([0-9]{6}(?:[0-9]{3})?+):[ \t]++"
-    rb"(?:exceptions:)?(page_fault_(?:user|kernel)):[ \t]++"
-    rb"address=0x([0-9a-f]{1,16}+)[ \t]++ip=[^ \t\n]++[ \t]++error_code=0x([0-9a-f]{1,16})"
+    rb"(?:[0-9]{1,20}+[ \t]++)?+(?:exceptions:)?(page_fault_(?:user|kernel)):[ \t]++"
+    # An address of the kernel may be a symbol's name.
+    rb"address=(?:0x([0-9a-f]{1,16}+)|[^ \t\n]++)[ \t]++"
+    rb"ip=[^ \t\n]++[ \t]++error_code=0x([0-9a-f]{1,16})"
     rb"[^\n]*+$"
 )
 _SAMPLE = re.compile(
@@ -42,12 +45,18 @@ _SAMPLE = re.compile(
     re.MULTILINE,
 )
 _CHATTER = re.compile(
-    rb"^(?:#[^\n]*|[ \t\r]*|cpus=[0-9]+|version = [0-9]+|[^\n]*\[LOST [0-9]+ EVENTS\][^\n]*"
+    rb"^(?:#[^\n]*|[ \t\r]*|cpus=[0-9]+|version = [0-9]+|CPU [0-9]+ is empty"
+    rb"|[^\n]*\[(?:LOST [0-9]+ EVENTS|EVENTS DROPPED)\][^\n]*"
     rb"|[ \t]+[0-9a-f]{1,16}(?:[ \t][^\n]*)?)$",
     re.MULTILINE,
 )
 _LOST = re.compile(rb"\[LOST ([0-9]{1,18}) EVENTS\]")
-_KIND = LineKind(_SAMPLE, _CHATTER, "page fault such as '... page_fault_user: address=0x7f00 ...'")
+_KIND = LineKind(
+    _SAMPLE,
+    _CHATTER,
+    "page fault such as '... page_fault_user: address=0x7f00 ...'",
+    other_events(rb"(?:exceptions:)?page_fault_(?:user|kernel):"),
+)
 _PID, _TGID, _CPU, _SECONDS, _FRACTION, _EVENT, _ADDRESS, _CODE = range(8)
 _WRITE = 2
 

@@ -6,6 +6,7 @@ of one buffer are in time order, buffers are not, so all are sorted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,6 +40,12 @@ _NO_EVENT = np.iinfo(np.uint16).max
 _AGAIN = "record again with perf record -e EVENT -d --phys-data --sample-cpu -o FILE"
 
 
+_IN_WORDS = re.compile(
+    r"(?:exceptions:page_fault_(?:user|kernel)|damon:damon_aggregated)(?::\w*)?"
+)
+"""Tracepoints whose text has the addresses."""
+
+
 def looks_like_perf_data(head: bytes) -> bool:
     """Whether a file opens as any perf.data does, readable here or not."""
     return head.startswith((MAGIC, _SWAPPED, _OLD_MAGIC))
@@ -61,7 +68,7 @@ def open_perf_data(source: Source, options: ConvertOptions, tally: ConvertTally)
         options.addresses,
         physical=bool(rows["phys"].any()),
         virtual=bool(rows["vaddr"].any()),
-        remedy=_AGAIN,
+        remedy=_remedy(file.attrs),
     )
     columns = _columns(file.attrs, rows)
     _count_events(file.attrs, rows, tally)
@@ -105,6 +112,14 @@ def _samples(
     return rows, np.argsort(rows["time"], kind="stable")
 
 
+def _remedy(attrs: list[Attr]) -> str:
+    """How the addresses are to be had, where the samples have none."""
+    named = next((attr.name for attr in attrs if _IN_WORDS.fullmatch(attr.name)), None)
+    if named is None:
+        return _AGAIN
+    return f"{named} has them in its text: convert what perf script -i FILE prints"
+
+
 def _kernel_samples(
     source: Source, file: PerfFile, options: ConvertOptions, tally: ConvertTally, *, alone: bool
 ) -> list[Columns]:
@@ -141,7 +156,7 @@ def _layouts(source: Source, attrs: list[Attr]) -> Layouts:
     if not any(attr.has(layout.TIME) for attr in attrs):
         raise InputError(f"{source.name}: the samples have no time; record with -T")
     if not any(usable):
-        raise InputError(f"{source.name}: the samples have no address; {_AGAIN}")
+        raise InputError(f"{source.name}: the samples have no address; {_remedy(attrs)}")
     pairs = sorted((ident, at) for at, attr in enumerate(attrs) for ident in attr.ids)
     return Layouts(
         np.array([attr.sample_type for attr in attrs], dtype=np.uint64),

@@ -126,7 +126,7 @@ _ITEM = re.compile(
     rb"|(?P<q>[^\n]*?\([^\n]*?\)(?=[ \t]+[0-9a-f]{1,16}(?:[ \t\r]|$)|[ \t\r]*$))"
     rb")[ \t\r]*+"
 )
-_TRACEPOINT = re.compile(rb"[^ :/]+:(?![ukhGHpPSDIWeb]*:?$)[^ :/]+:?")
+TRACEPOINT = re.compile(rb"[^ :/]+:(?![ukhGHpPSDIWeb]*:?$)[^ :/]+:?")
 _OFFSET = 0xFFF
 _NOT_PHYSICAL = 1 << 46
 """No machine has memory there; programs have most of theirs beyond."""
@@ -173,7 +173,7 @@ def inferred(event: bytes, bodies: Sequence[bytes], addresses: str) -> Body | No
 
 def _without_address(event: bytes, shapes: set[str], *, readable: bool) -> str:
     """Why samples have no data address; nothing where they may have one."""
-    if _TRACEPOINT.fullmatch(event) and shapes != {""}:
+    if TRACEPOINT.fullmatch(event) and shapes != {""}:
         return "trace text"
     if not readable:
         return ""

@@ -48,11 +48,15 @@ _OP_LOAD, _OP_STORE = 2, 4
 _OFFSET = np.uint64(0xFFF)
 _DATA_SRC = re.compile(rb"(?:^|[ \t])([0-9a-f]{1,16})[ \t]+\|OP ")
 
-# Comments of --header, blank lines, call chains, side-band records, and what perf says last.
+# Comments of --header, blank lines, call chains (nothing with a time: a command may be called
+# dd), side-band records, and what perf says on stderr.
 _CHATTER = re.compile(
-    rb"^(?:#[^\n]*|[ \t\r]*|[ \t]+[0-9a-f]{1,16}(?:[ \t][^\n]*)?|[^\n]*PERF_RECORD_[A-Z][^\n]*"
-    rb"|Processed [0-9]+ events and lost [0-9]+ chunks![ \t\r]*|Check IO/CPU overload![ \t\r]*"
-    rb"|Warning:[^\n]*)$",
+    rb"^(?:#[^\n]*|[ \t\r]*|[^\n]*PERF_RECORD_[A-Z][^\n]*"
+    rb"|[ \t]+[0-9a-f]{1,16}(?![^\n]*[ \t][-+]?[0-9]{1,11}\.[0-9]{1,9}:(?:[ \t\r]|$))"
+    rb"(?:[ \t][^\n]*)?"
+    rb"|Failed to open [^\n]*|[0-9]{1,20} out of order events recorded\.[ \t\r]*"
+    rb"|'[a-z_]+' not valid for [^\n]*|Processed [0-9]+ events and lost [0-9]+ chunks![ \t\r]*"
+    rb"|Check IO/CPU overload![ \t\r]*|Warning:[^\n]*)$",
     re.MULTILINE,
 )
 _LOST = re.compile(rb"PERF_RECORD_LOST(?:_SAMPLES)?:?[ \t]+(?:lost[ \t]+)?([0-9]{1,18})\b")
@@ -91,7 +95,7 @@ def _sample(head: Head) -> re.Pattern[bytes]:
         rb"^[ \t]*+(?:VM:[ \t]*+([0-9]{1,10})[ \t]++(?:VCPU:[0-9]{1,5}[ \t]++)?)?+"
         rb"(?:[^ \t\n]{1,32}+[ \t]++){0,9}?"
         rb"(?:(-?[0-9]{1,9}+)(/-?[0-9]{1,9}+)?[ \t]++)?"  # pid, /tid
-        rb"(?:\[(-?[0-9]{1,6})\][ \t]++)?(?:[KUHGgMESp?]{1,6}+[ \t]++)?"  # cpu, misc
+        rb"(?:\[(-?[0-9]{1,10})\][ \t]++)?(?:[KUHGgMESp?]{1,6}+[ \t]++)?"  # cpu, misc
         + (time if head.time else rb"()()")
         + event
         + rb"([^\n]*+)$",
@@ -105,6 +109,19 @@ _SAMPLE = _sample(Head())
 def looks_like_perf_script(line: bytes) -> bool:
     """Whether a line is a sample."""
     return bool(_SAMPLE.match(line))
+
+
+_FTRACE = re.compile(
+    rb"^[^\n]*?-[0-9]{1,9}[ \t]++(?:\([^\n)]{1,12}\)[ \t]++)?\[[0-9]{1,6}\][ \t]++"
+    rb"(?:[a-zA-Z0-9.#]{1,8}[ \t]++)?[0-9]{1,11}\.[0-9]{6}"
+)
+
+
+def has_trace_text(line: bytes) -> bool:
+    """Whether a sample is of a tracepoint, as perf, ftrace or trace-cmd print it."""
+    found = _SAMPLE.match(line)
+    event = found.groups(b"")[_EVENT].removesuffix(b":") if found else b""
+    return bool(perf_fields.TRACEPOINT.fullmatch(event) or _FTRACE.match(line))
 
 
 def lacks_time(line: bytes) -> bool:
@@ -283,7 +300,7 @@ class _Reader:
         if "pid" in columns:
             rows["pid"] = np.array([numbers[digits] for digits in fields[_PID]], dtype=np.int32)
         if "cpu" in columns:
-            cpus = np.array([numbers[digits] for digits in fields[_CPU]], dtype=np.int32)
+            cpus = np.array([numbers[digits] for digits in fields[_CPU]], dtype=np.int64)
             if (cpus >= _MANY_CPUS).any():
                 raise InputError(
                     f"{self.source.name}: CPU {cpus.max()}: a log has room for CPUs up to "
@@ -348,6 +365,11 @@ class _Reader:
         samples = self._kind.sample.finditer(block.text)
         start = next(itertools.islice(samples, at, None)).start()
         line = block.line + block.text.count(b"\n", 0, start)
+        if self._given:
+            raise InputError(
+                f"{self.source.name}: line {line}: has not the columns that --fields names, or "
+                f"more than they print"
+            )
         raise InputError(
             f"{self.source.name}: line {line}: has not the columns of the lines before it; "
             f"{_CANNOT_TELL}"

@@ -35,6 +35,17 @@ class LineKind:
     sample: re.Pattern[bytes]
     chatter: re.Pattern[bytes]
     wants: str
+    other: re.Pattern[bytes] | None = None
+    """Lines that are samples of other events: they are counted and left out."""
+
+
+def other_events(own: bytes) -> re.Pattern[bytes]:
+    """Lines as perf, ftrace and trace-cmd print events; `own` is a pattern of those not meant."""
+    return re.compile(
+        rb"^[^\n]*?[ \t][0-9]{1,11}+\.[0-9]{6}(?:[0-9]{3})?+:[ \t]++(?:[0-9]{1,20}+[ \t]++)?+"
+        rb"(?!" + own + rb")[^ \t\n]{1,256}+(?<=:)(?:[ \t][^\n]*+)?+\r?$",
+        re.MULTILINE,
+    )
 
 
 def match_block(
@@ -53,6 +64,9 @@ def match_block(
     """
     found: list[Fields] = kind.sample.findall(block)
     if len(found) < block.count(b"\n"):
+        others = len(kind.other.findall(block)) if kind.other else 0
+        tally.rows_in += others
+        tally.leave_out("another event", others)
         bad = _bad_lines(first_line, block, kind)
         if bad and not skip_bad:
             raise InputError(f"{source.name}: line {bad[0]}: no {kind.wants}; {NOT_BAD}")
@@ -66,7 +80,9 @@ def _bad_lines(first_line: int, block: bytes, kind: LineKind) -> list[int]:
     return [
         number
         for number, line in enumerate(block[:-1].split(b"\n"), first_line)
-        if not kind.sample.match(line) and not kind.chatter.match(line)
+        if not kind.sample.match(line)
+        and not kind.chatter.match(line)
+        and not (kind.other and kind.other.match(line))
     ]
 
 

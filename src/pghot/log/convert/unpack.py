@@ -46,6 +46,9 @@ class Prefixed:
         self.count += len(data)
         return data
 
+    def close(self) -> None:
+        """As a file has it; the stream is its opener's."""
+
     def readable(self) -> bool:
         """As a file has it."""
         return True

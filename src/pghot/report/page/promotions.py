@@ -13,11 +13,14 @@ import pyarrow.parquet
 from pghot.binning.forms import Histogram
 from pghot.errors import InputError
 from pghot.files.bounded import check_table
+from pghot.files.parquet_pages import check_pages
 from pghot.report.page.model import Values
 
 PROMOTIONS = "promotions.parquet"
 ROWS = 1 << 20
 """Rows read at once."""
+
+_READ = ["time_us", "pages", "batch"]
 
 
 def read_promotions(
@@ -37,9 +40,8 @@ def read_promotions(
         with pa.OSFile(os.fsencode(name), "rb") as stream:
             table = pa.parquet.ParquetFile(stream)
             check_table(name, table.metadata, rows=1 << 40)  # read in pieces
-            for piece in table.iter_batches(
-                ROWS, columns=["time_us", "pages", "batch"], use_threads=False
-            ):
+            check_pages(name, stream, table.metadata, _READ)
+            for piece in table.iter_batches(ROWS, columns=_READ, use_threads=False):
                 time_us, moved, batch = (
                     column.to_numpy(zero_copy_only=False) for column in piece.columns
                 )

@@ -71,6 +71,11 @@ def _content(path: Path) -> dict[str, object]:
         raise InputError(
             f"{path}: not there; a result is what pghot replay, run or sim writes with -o"
         ) from None
+    except NotADirectoryError:
+        raise InputError(
+            f"{path.parent}: is a file; a result is the directory that pghot replay, run or sim "
+            f"writes with -o"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

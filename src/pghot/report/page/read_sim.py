@@ -14,6 +14,7 @@ import pyarrow.parquet
 from pghot.binning.forms import BINNED, Binned, read_binned
 from pghot.errors import InputError
 from pghot.files.bounded import check_table
+from pghot.files.parquet_pages import check_pages
 from pghot.report.page.facts import ResultFacts
 from pghot.report.page.made import made_of
 from pghot.report.page.model import ReportTimeline, Run, binned_sum, group_of
@@ -140,7 +141,9 @@ def _timelines(path: Path) -> dict[str, ReportTimeline]:
         with pa.OSFile(os.fsencode(path), "rb") as stream:
             file = pa.parquet.ParquetFile(stream)
             check_table(path, file.metadata)
-            table = file.read(columns=["policy", *_COLUMNS], use_threads=False)
+            names = ["policy", *_COLUMNS]
+            check_pages(path, stream, file.metadata, names)
+            table = file.read(columns=names, use_threads=False)
         policies = table["policy"].to_numpy(zero_copy_only=False)
         rows = {name: table[name].to_numpy() for name in _COLUMNS}
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:

@@ -14,6 +14,7 @@ import pyarrow.parquet
 from pghot.errors import InputError
 from pghot.exploring.pareto import FAST_SHARE, MOVES, RUN_S, front
 from pghot.files.bounded import bounded_memory, check_table
+from pghot.files.parquet_pages import check_pages
 from pghot.report.page.chart import ReportTable, Section, View, base, line_scales
 from pghot.report.page.page import Content
 from pghot.report.plain import plain
@@ -53,6 +54,7 @@ def _read(path: Path) -> list[Row]:
             check_table(path, file.metadata, rows=1 << 17)
             known = file.schema_arrow.names
             names = [n for n in known if n in COLUMNS or n.startswith(SET)]
+            check_pages(path, stream, file.metadata, names)
             table = file.read(columns=names, use_threads=False)
         rows: list[Row] = table.to_pylist()
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
