@@ -105,7 +105,7 @@ class Clock:
     def steps(self, number: int) -> None:
         for _ in range(number):
             self.marked = self._parts[next(self._turn) % len(self._parts)]
-            self._stream.mark(self.marked, self.now)
+            self._stream.make_prot_none(self.marked, self.now)
             self._stream.advance(self.now, self.now + self.step)
             self.now += self.step
 
@@ -143,7 +143,7 @@ def measure_log(path: Path, size: int, units: int) -> list[Row]:
     def lap() -> None:
         nonlocal now
         for _ in range(0, size, LOG_STEP):
-            stream.mark(fresh, now)
+            stream.make_prot_none(fresh, now)
             stream.shares(now, now + LOG_STEP)
             stream.advance(now, now + LOG_STEP)
             stream.draw(np.linspace(now, now + LOG_STEP, 100))
