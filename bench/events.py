@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _measure import Row, interleave, one_core, parser, rows, show
-from pghot.driving.observer import WithEngine
+from pghot.driving.event_observer import EventObserver
 from pghot.engine.fidelity import FIDELITIES
 from pghot.log.events import create_events
 from pghot.replaying.replay import Settings, replay
@@ -57,7 +57,7 @@ def measure(
 
     def on() -> None:
         with create_events(directory, LIMIT, force=True) as events:
-            replay(log, known, settings, observer=WithEngine(events.log))
+            replay(log, known, settings, observer=EventObserver(events))
 
     timing = interleave({"off": off, "on": on}, 3, clock=cpu_of_all_threads)
     return rows(case, timing, count, {"on": "off", "off": "off"})

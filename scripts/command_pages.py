@@ -32,12 +32,13 @@ def option_rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
             value = "|".join(str(choice) for choice in action.choices)
         else:
             value = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+        words = (action.help or "").replace("%%", "%")
         if not action.option_strings:
-            yield value, action.help or ""
+            yield value, words
         elif action.nargs == 0:
-            yield ", ".join(action.option_strings), action.help or ""
+            yield ", ".join(action.option_strings), words
         else:
-            yield f"{', '.join(action.option_strings)} {value}", action.help or ""
+            yield f"{', '.join(action.option_strings)} {value}", words
 
 
 def options(parser: argparse.ArgumentParser) -> str:

@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up --tries -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -119,17 +119,17 @@ complete -c pghot -n '_shtab_pghot_using curve; and test $_shtab_pghot_npos -eq 
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a sweep -d 'run a matrix of sizes, policies and settings; what has run is kept'
 complete -c pghot -n '_shtab_pghot_using sweep' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using sweep' -l grid -x -d 'read the matrix; options add to it'
+complete -c pghot -n '_shtab_pghot_using sweep' -l set -x -d 'values of a tunable, or of a scenario'"'"'s setting; may be repeated'
 complete -c pghot -n '_shtab_pghot_using sweep' -l fast -x -d 'sizes of fast memory: 8G, 25% of what is touched'
 complete -c pghot -n '_shtab_pghot_using sweep' -l policy -xka "(_pghot_policies)" -d 'of a log v7, v7-precise, improved, ...; of a scenario pghot sim --list'
-complete -c pghot -n '_shtab_pghot_using sweep' -l set -x -d 'values of a tunable, or of a scenario'"'"'s setting; may be repeated'
 complete -c pghot -n '_shtab_pghot_using sweep' -l seed -x -d 'seeds of scenarios'
-complete -c pghot -n '_shtab_pghot_using sweep' -l scale -x -d 'run a slice of each scenario: 0.25'
+complete -c pghot -n '_shtab_pghot_using sweep' -l scale -x -d 'run a slice of each scenario: 0.25 or 1/4'
 complete -c pghot -n '_shtab_pghot_using sweep' -l machine -xka "(__fish_complete_path (commandline -ct))" -d 'machine of the logs (default: each log'"'"'s own)'
 complete -c pghot -n '_shtab_pghot_using sweep' -l start -x -d 'where a log'"'"'s pages begin: logged (default), first-touch, interleave, slow'
-complete -c pghot -n '_shtab_pghot_using sweep' -l skip-bad -d 'skip bad rows of the logs instead of stopping'
-complete -c pghot -n '_shtab_pghot_using sweep' -s o -xka "(__fish_complete_directories)" -d 'keep the points here; what is there already is not run again'
 complete -c pghot -n '_shtab_pghot_using sweep' -l shard -x -d 'run the I-th of N parts, for arrays of cluster jobs'
 complete -c pghot -n '_shtab_pghot_using sweep' -l dask -x -d 'run on the workers of this Dask scheduler'
+complete -c pghot -n '_shtab_pghot_using sweep' -l skip-bad -d 'skip bad rows of the logs instead of stopping'
+complete -c pghot -n '_shtab_pghot_using sweep' -s o -xka "(__fish_complete_directories)" -d 'keep the points here; what is there already is not run again'
 complete -c pghot -n '_shtab_pghot_using sweep' -l json -d 'print a JSON line a point'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a advise -d 'say how much fast memory, which settings, and whether to promote at all'
 complete -c pghot -n '_shtab_pghot_using advise' -s h -l help -d 'show this help message and exit'
@@ -139,6 +139,7 @@ complete -c pghot -n '_shtab_pghot_using advise' -l machine -xka "(__fish_comple
 complete -c pghot -n '_shtab_pghot_using advise' -l latency -x -d 'read latencies (default: the machine'"'"'s)'
 complete -c pghot -n '_shtab_pghot_using advise' -l price -x -d 'price of a GiB of each; costs are told'
 complete -c pghot -n '_shtab_pghot_using advise' -l scale -x -d 'a slice of a scenario: 1/16'
+complete -c pghot -n '_shtab_pghot_using advise' -l tries -x -d 'search all tunables, so many candidates, by Optuna (default: a grid of a few)'
 complete -c pghot -n '_shtab_pghot_using advise' -l live -d 'record this host first (needs root; -p, --for)'
 complete -c pghot -n '_shtab_pghot_using advise' -s p -x -d 'with --live: these processes'
 complete -c pghot -n '_shtab_pghot_using advise' -l for -x -d 'with --live: so long (10m)'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from pghot.log.read import open_log
 from tests.cli.live_host import LiveHost, files
+from tests.linux.host_trees import write
 from tests.linux.test_guard import left, line
 from tests.live.world import FAST, SCAN, SLOW
 from tests.log.made import Run, entries, pghot_command
@@ -193,3 +195,28 @@ def test_a_recording_as_json(run: Run, tmp_path: Path) -> None:
         "log": str(log), "accesses": 100, "ended": "the time was up",
     }  # fmt: skip
     assert run("replay", log, "--json").status == 0
+
+
+def test_advice_on_live_processes_is_on_stdout_alone_and_its_recording_goes(
+    loaded: LiveHost, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    write(loaded.root, "/proc/40/maps", f"{min(HOT) << 12:x}-{1 << 40:x} rw-p 0 0 0 [heap]\n")
+    before = files(loaded.root)
+    done = run("advise", "--live", "-p", "40", "--for", "0.6s", "--json")
+    advice = json.loads(done.out)
+    assert done.status == 0
+    assert advice["size"]["footprint"] == len(HOT) + len(COLD)
+    assert [region["name"] for region in advice["regions"]] == ["heap of process 40"]
+    assert "hint faults" in advice["untold"]["promote"]
+    assert "100 accesses recorded; the time was up" in done.err
+    assert files(loaded.root) == before
+    assert not entries(tmp_path / "tmp")
+
+
+def test_of_a_process_that_accessed_nothing_there_is_no_advice(live: LiveHost, run: Run) -> None:
+    del live  # process 40 has no memory
+    refusal = run("advise", "--live", "-p", "40", "--for", "0.2s").err.splitlines()[-1]
+    assert refusal == "pghot: no access was recorded: there is nothing to advise on"

@@ -91,12 +91,42 @@ def test_the_size_is_that_of_the_curve_with_a_step_to_each_side(log):
     assert any("first touch" in line for line in size_lines(advice))
 
 
+def test_the_size_that_promotion_needs_is_between_two_simulated_ones_that_are_close(log):
+    advice = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline())
+    below, least, most = advice.size.needed["promotion"]
+    assert 0 < below < least == most <= PAGES
+    assert least - below <= 0.03 * PAGES
+    assert least > advice.size.needed["bound"][1]
+
+
+def test_more_fast_memory_than_there_is_to_place_is_no_matter(log):
+    advice = advise(log, target=0.9, fast=parse_fast("100T"), executor=Inline())
+    assert advice.promote.trials["first touch"].share == 1
+    assert advice.size.needed["promotion"][1] <= PAGES
+
+
+def test_promotion_is_held_against_interleaving_too(log):
+    advice = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline())
+    verdict, low, high = advice.promote.interleave
+    assert verdict == "pays"
+    assert 0 < low < high
+    assert advice.to_dict()["promote"]["interleave"] == [verdict, low, high]
+    assert promote_lines(advice)[1].startswith("Promotion pays against interleaving: it saves ")
+
+
 def test_settings_are_found_on_one_half_and_judged_by_the_other(log):
     found = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline()).settings
     assert found.tried == len(candidates())
     assert found.gain == found.best.late - found.default.late
     assert found.default.candidate.settings == ()
     assert found.recommended == (found.best if found.gain > found.error else found.default)
+
+
+def test_settings_are_searched_in_a_large_space_where_that_is_asked_for(log):
+    found = advise(log, target=0.9, fast=parse_fast("25%"), tries=16, executor=Inline()).settings
+    assert 8 < found.tried <= 16
+    assert found.gain == found.best.late - found.default.late
+    assert found.default.candidate.settings == ()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +218,7 @@ def test_the_command_writes_all_of_it(log, tmp_path, capsys, monkeypatch):
             ["advise", "LOG", "--latency", "fast=9,slow=3"],
             "fast=NS,slow=NS, slow above fast",
         ),
+        (["advise", "LOG", "--fast", "0"], "--fast 0: wants some fast memory"),
         (["advise", "--live"], "advise --live: wants -p PID"),
         (["advise", "--live", "-p", "1", "--for", "soon"], "--for soon: wants a time such as 90s"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ from pghot.exploring.run_point import run_points
 from pghot.exploring.store import POINTS, TABLE, PointStore, read_rows
 from pghot.exploring.sweep import merge, sweep
 from pghot.log.machine import Machine
+
+EXAMPLE = Path(pghot.__file__).parents[2] / "examples" / "sqlite.parquet"
 
 SECTION = 32768
 MACHINE = {
@@ -254,13 +257,24 @@ def test_a_full_disk_keeps_the_points_that_have_ended(log, tmp_path):
         ({"polices": ["v7"]}, "grid: unknown key 'polices'"),
         ({"policy": ["v6"]}, "no policy v6; perhaps v7"),
         ({"set": {"freq_treshold": [1]}}, "no such tunable; perhaps freq_threshold"),
+        (
+            {"inputs": ["gups"], "set": {"sampler.perid": [1]}},
+            "--set sampler.perid: no such setting",
+        ),
+        ({"start": "slwo"}, "start slwo: no such start; perhaps slow"),
         ({"fast": ["lots"]}, "lots: no size of fast memory"),
         ({"set": {"freq_threshold": []}}, "the grid has no point"),
         ({"inputs": []}, "inputs"),
         ({"inputs": ["nowhere.parquet"]}, "nowhere.parquet: No such file"),
+        ({"inputs": ["empty.csv"], "machine": "machine.toml"}, "empty.csv: has no row"),
     ],
 )
-def test_a_grid_that_cannot_be_is_refused_before_anything_runs(log, table, line):
+def test_a_grid_that_cannot_be_is_refused_before_anything_runs(
+    log, table, line, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").write_text("time_us,pfn,nid,source\n")
+    shutil.copy(EXAMPLE.with_name("two-tier.toml"), "machine.toml")
     with pytest.raises(pghot.InputError, match=line):
         sweep(Grid.from_dict({"inputs": [str(log)]} | table))
 
@@ -295,6 +309,7 @@ def test_a_front_holds_what_nothing_else_beats():
         row(4, 0.9, 9, 9),
     ]
     assert [kept["point"] for kept in front(rows)] == [4, 0, 3]
+    assert front([row(0, None, 0, 1)]) == []  # whose share is not known
 
 
 def test_points_are_the_same_whoever_counts_them(log):
@@ -338,3 +353,16 @@ def test_the_main_thread_is_not_needed(log):
     thread.start()
     thread.join()
     assert len(found[0].rows) == 4
+
+
+def test_where_pages_are_placed_anew_fast_memory_may_be_less_than_the_log_has_on_it():
+    grid = Grid(inputs=[str(EXAMPLE)], fast=["5%"], start="first-touch")
+    (row,) = sweep(grid).rows
+    known = pghot.curve(EXAMPLE).whole
+    for name in ("first_touch", "bound"):
+        expected = known.share(name, row["fast_pages"])
+        assert row["figures"][f"baselines.{name}.fast_share"] == expected
+    assert 0 < row["figures"]["moves"] <= row["fast_pages"]
+    assert row["figures"]["nodes.0.free_pages"] == 0
+    (refused,) = sweep(Grid(inputs=[str(EXAMPLE)], fast=["5%"])).rows
+    assert "or have pages placed anew by --start first-touch" in refused["error"]

@@ -46,6 +46,7 @@ class HeatMap(_FormTable, frozen=True):
     `place` names the node, process or region; `part` is `whole` or `hottest`; `unit` says
     what `first`, the page that row 0 starts with, counts: `PFN`, `virtual page` or `page of
     the region`.  `share`: of all accesses to the place, those that this part had.
+    `regions`: names of what is mapped there, as far as they are known.
     """
 
     place: str
@@ -58,6 +59,15 @@ class HeatMap(_FormTable, frozen=True):
     columns: Above0
     share: Annotated[float, msgspec.Meta(ge=0, le=1)]
     counts: list[Count]
+    regions: list[str] = []
+
+
+class RegionHeat(_FormTable, frozen=True, kw_only=True):
+    """A region of a process, by name: accesses to it, and its folios that were promoted."""
+
+    name: str
+    accesses: Count
+    promoted: Count
 
 
 class Histogram(_FormTable, frozen=True):
@@ -72,7 +82,8 @@ class Binned(_FormTable, frozen=True):
 
     `refused` by reason, in folios, over the whole run.  `latency_ms`: calls that move pages;
     `batches`: folios a batch; `frequency`: how many records that are not zero at the end
-    have each frequency, from 0 on.  What a kind does not have, or has elsewhere, is None.
+    have each frequency, from 0 on; `regions`: those with most accesses, the hottest first.
+    What a kind does not have, or has elsewhere, is None.
     """
 
     kind: str
@@ -81,6 +92,7 @@ class Binned(_FormTable, frozen=True):
     refused: dict[str, Count] = {}
     series: Series | None = None
     heat: list[HeatMap] = []
+    regions: list[RegionHeat] = []
     latency_ms: Histogram | None = None
     batches: Histogram | None = None
     frequency: list[Count] | None = None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from pghot.binning.address_heat import AddressHeat
 from pghot.binning.forms import Binned, Histogram
 from pghot.binning.pfn_heat import PfnHeat
 from pghot.binning.run_series import RunSeries
 from pghot.driving.observer import Begun, Observer
 from pghot.engine.engine import Engine
+from pghot.engine.migrated import Migrated
 from pghot.log.schema import Columns
 
 LIVE_LEVELS_US = 1_000_000
@@ -23,6 +27,8 @@ class RunBinner(Observer):
         self._run: Begun | None = None
         self._series: RunSeries | None = None
         self._heat: PfnHeat | AddressHeat | None = None
+        self.moved: list[npt.NDArray[np.uint64]] = []
+        """First PFNs of the folios that a replay promoted."""
 
     def begin(self, run: Begun) -> None:
         """Start: by PFN in a replay, by process and address on a host."""
@@ -40,6 +46,11 @@ class RunBinner(Observer):
             self._heat.add(instant, rows["pfn"])
         elif self._heat is not None:
             self._heat.add(instant, rows["pid"], rows["vaddr"])
+
+    def migrated(self, instant: int, first: int, migrated: Migrated) -> None:  # noqa: ARG002
+        """Keep which folios moved, of a replay: a host's runs may go on for months."""
+        if isinstance(self._heat, PfnHeat):
+            self.moved.append(migrated.pfns[migrated.moved])
 
     def woken(self, instant: int, rows: int) -> None:
         """Take in how things are after a wake-up; `rows` are all until then."""

@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--scale", metavar="S", default="1", help="a slice of a scenario: 1/16")
     parser.add_argument(
+        "--tries",
+        metavar="N",
+        type=int,
+        default=0,
+        help="search all tunables, so many candidates, by Optuna (default: a grid of a few)",
+    )
+    parser.add_argument(
         "--live", action="store_true", help="record this host first (needs root; -p, --for)"
     )
     parser.add_argument("-p", dest="pids", metavar="PID,...", help="with --live: these processes")
@@ -89,6 +96,7 @@ def _advice(args: argparse.Namespace) -> Advice:
         "latency_ns": _latency(args.latency) if args.latency else None,
         "price": Price.parse(args.price) if args.price else None,
         "scale": scale_of(args.scale),
+        "tries": args.tries,
     }
     with lines_progress() as tell:
         return advise(args.source, **options, tell=tell)

@@ -24,17 +24,31 @@ def seconds_of(text: str, option: str = "--for") -> float:
 
 @contextmanager
 def recorded(pids: str | None, duration: str) -> Iterator[str]:
-    """A log of processes on this host, recorded now by `pghot record`."""
-    from pghot.cli.parser import build_parser, command_module
+    """A log of processes on this host, recorded now as by `pghot record`, and gone in the end.
+
+    What came of the recording goes to stderr: stdout is for the advice.
+    """
+    from pghot.cli.parser import build_parser
+    from pghot.cli.targets import options_of
+    from pghot.compiled import require
+    from pghot.linux.host import Host
+    from pghot.linux.processes.limits import raise_limit
+    from pghot.live.run import record_accesses
+    from pghot.report.live import StatusLine
 
     if pids is None:
         raise InputError("advise --live: wants -p PID")
     seconds = seconds_of(duration)
+    require("pghot advise --live")
+    words = ["record", "-p", pids, "-d", f"{seconds:g}", "-o", ""]
+    options = options_of(build_parser(words).parse_args(words))
+    raise_limit()
+    line = StatusLine()
+    line.say(f"recording for {seconds:g} s; Ctrl-C ends it sooner")
     with TemporaryDirectory(prefix="pghot-advise-") as folder:
         log = Path(folder, "log.parquet")
-        words = ["record", "-p", pids, "-d", f"{seconds:g}", "-o", str(log)]
-        args = build_parser(words).parse_args(words)
-        status: int = command_module("record").run(args)
-        if status:
-            raise PghotError(f"recording ended with status {status}")
+        rows, why, _status = record_accesses(Host(), options, log, tell=line.say)
+        line.say(f"{rows:,} accesses recorded; {why}")
+        if not rows:
+            raise PghotError("no access was recorded: there is nothing to advise on")
         yield str(log)

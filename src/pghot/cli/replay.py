@@ -100,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay, write the files, and tell."""
     from pghot.cli.events import events_of
     from pghot.cli.made import made
-    from pghot.driving.observer import Observers, RowsDone, WithEngine
+    from pghot.driving.event_observer import EventObserver
+    from pghot.driving.observer import Observers, RowsDone
     from pghot.replaying.output import output_directory
     from pghot.replaying.replay import replay
     from pghot.report.progress import rows_progress
@@ -117,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
             args.machine,
             settings,
             observer=Observers(
-                WithEngine(events.log) if events else None,
+                EventObserver(events) if events else None,
                 output,
                 RowsDone(progress) if progress else None,
             ),

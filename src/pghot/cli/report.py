@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _next(results: list[Path]) -> str:
     """Say where to look beyond the report."""
-    one = "another" if len(results) == 1 else "more"
-    return f"open it in a browser; {one} result beside it compares; pghot why tells of pages"
+    more = " another result beside it compares;" if len(results) == 1 else ""
+    return f"open it in a browser;{more} pghot why tells of pages"

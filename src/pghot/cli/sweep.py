@@ -15,6 +15,25 @@ if TYPE_CHECKING:
 MERGE = "merge"
 
 
+OPTIONS = {
+    "--fast": ("SIZE,...", "sizes of fast memory: 8G, 25%% of what is touched"),
+    "--policy": (
+        "NAME,...",
+        "of a log v7, v7-precise, improved, ...; of a scenario pghot sim --list",
+    ),
+    "--seed": ("N,...", "seeds of scenarios"),
+    "--scale": ("S", "run a slice of each scenario: 0.25 or 1/4"),
+    "--machine": ("FILE", "machine of the logs (default: each log's own)"),
+    "--start": (
+        "NAME",
+        "where a log's pages begin: logged (default), first-touch, interleave, slow",
+    ),
+    "--shard": ("I/N", "run the I-th of N parts, for arrays of cluster jobs"),
+    "--dask": ("ADDRESS", "run on the workers of this Dask scheduler"),
+}
+"""Options with one text each, and what it is."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument(
@@ -27,14 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--grid", metavar="FILE.toml", type=Path, help="read the matrix; options add to it"
     )
     parser.add_argument(
-        "--fast", metavar="SIZE,...", help="sizes of fast memory: 8G, 25%% of what is touched"
-    )
-    parser.add_argument(
-        "--policy",
-        metavar="NAME,...",
-        help="of a log v7, v7-precise, improved, ...; of a scenario pghot sim --list",
-    )
-    parser.add_argument(
         "--set",
         dest="settings",
         metavar="NAME=VALUE,...",
@@ -42,16 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="values of a tunable, or of a scenario's setting; may be repeated",
     )
-    parser.add_argument("--seed", metavar="N,...", help="seeds of scenarios")
-    parser.add_argument("--scale", metavar="S", help="run a slice of each scenario: 0.25")
-    parser.add_argument(
-        "--machine", metavar="FILE", help="machine of the logs (default: each log's own)"
-    )
-    parser.add_argument(
-        "--start",
-        metavar="NAME",
-        help="where a log's pages begin: logged (default), first-touch, interleave, slow",
-    )
+    for name, (metavar, words) in OPTIONS.items():
+        parser.add_argument(name, metavar=metavar, help=words)
     parser.add_argument(
         "--skip-bad", action="store_true", help="skip bad rows of the logs instead of stopping"
     )
@@ -62,12 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         help="keep the points here; what is there already is not run again",
-    )
-    parser.add_argument(
-        "--shard", metavar="I/N", help="run the I-th of N parts, for arrays of cluster jobs"
-    )
-    parser.add_argument(
-        "--dask", metavar="ADDRESS", help="run on the workers of this Dask scheduler"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON line a point")
 
@@ -108,6 +105,7 @@ def _swept(args: argparse.Namespace) -> Sweep:
 
 def _grid(args: argparse.Namespace) -> Grid:
     """Put the file and the options together; options win."""
+    from pghot.cli.sim import scale_of
     from pghot.errors import InputError
     from pghot.exploring.grid import Grid
     from pghot.tables import read_toml
@@ -117,13 +115,13 @@ def _grid(args: argparse.Namespace) -> Grid:
         "inputs": args.inputs,
         "fast": _list(args.fast),
         "policy": _list(args.policy),
-        "seed": [_number("--seed", text, int) for text in _list(args.seed)],
-        "scale": _number("--scale", args.scale, float) if args.scale else None,
+        "seed": list(map(_seed, _list(args.seed))),
+        "scale": None if args.scale is None else scale_of(args.scale),
         "machine": args.machine,
         "start": args.start,
         "skip_bad": args.skip_bad or None,
     }
-    table |= {key: value for key, value in given.items() if value}
+    table |= {key: value for key, value in given.items() if value not in (None, [])}
     for text in args.settings:
         name, equals, values = text.partition("=")
         if not equals:
@@ -138,13 +136,13 @@ def _list(text: str | None) -> list[str]:
     return [part.strip() for part in text.split(",")] if text else []
 
 
-def _number(option: str, text: str, kind: type[int | float]) -> float:
+def _seed(text: str) -> int:
     from pghot.errors import InputError
 
     try:
-        return kind(text)
+        return int(text)
     except ValueError:
-        raise InputError(f"{option} {text}: wants a number") from None
+        raise InputError(f"--seed {text}: wants a whole number") from None
 
 
 def _shard(text: str | None) -> tuple[int, int]:

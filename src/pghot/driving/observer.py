@@ -12,7 +12,7 @@ from typing import Protocol
 from pghot.engine.engine import Engine
 from pghot.engine.memory import Node
 from pghot.engine.migrated import Migrated
-from pghot.log.schema import Columns
+from pghot.log.schema import Columns, Metadata
 
 
 class Levels(Protocol):
@@ -28,7 +28,7 @@ class Begun:
 
     `nids`: its nodes.  `nodes`: those with the PFNs that they have from the start, of a replay;
     none on a host.  `by_host`: a host answers, or answered when the log was taken: pages keep no
-    PFN when they move, and nothing can be written.
+    PFN when they move, and nothing can be written.  `metadata`: what the log says of itself.
     """
 
     engine: Engine
@@ -37,6 +37,7 @@ class Begun:
     step_us: int
     nodes: Sequence[Node] = ()
     by_host: bool = False
+    metadata: Metadata | None = None
 
 
 class Observer:
@@ -111,14 +112,3 @@ class RowsDone(Observer):
     def woken(self, instant: int, rows: int) -> None:  # noqa: ARG002
         """Tell it."""
         self._tell(rows)
-
-
-class WithEngine(Observer):
-    """Lets somebody have the engine as the run begins: to observe it, say (`engine.observer`)."""
-
-    def __init__(self, take: Callable[[Engine], object]) -> None:
-        self._take = take
-
-    def begin(self, run: Begun) -> None:
-        """Hand it over."""
-        self._take(run.engine)

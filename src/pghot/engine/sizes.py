@@ -17,5 +17,7 @@ def parse_size(text: str) -> int:
 
 def format_size(size: int) -> str:
     """Write bytes in the largest unit that leaves a whole number: `8 GiB`, `1536 MiB`."""
+    if not size:
+        return "0 B"
     unit = next(name for name, bits in reversed(_UNITS.items()) if size % (1 << bits) == 0)
     return f"{size >> _UNITS[unit]} {unit}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pghot.exploring.placement import RegionShare
 from pghot.exploring.trials import Trial
 
 
@@ -56,19 +57,21 @@ class PromoteAnswer:
     """Whether to promote: trials by name, and the verdict in time against first touch.
 
     `verdict`: `pays`, `does not pay` or `cannot be told`; `saved_s` from the least to the
-    most, None where there is no bound.
+    most, None where there is no bound.  `interleave`: the same three against interleaving.
     """
 
     trials: Mapping[str, Trial]
     verdict: str
     saved_s: tuple[float | None, float | None]
+    interleave: tuple[str, float | None, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
     """The answers; one that is None cannot be told, and `untold` says why, by its name.
 
-    `changes` are what would change them, in words; `assumed` what was taken for granted.
+    `changes` are what would change them, in words; `assumed` what was taken for granted;
+    `regions` what there is to place, where the log names it, hottest first.
     """
 
     source: str
@@ -80,6 +83,7 @@ class Advice:
     assumed: Sequence[str]
     untold: Mapping[str, str]
     notes: Sequence[str] = ()
+    regions: Sequence[RegionShare] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What `pghot advise --json` prints."""
@@ -93,6 +97,7 @@ class Advice:
             "assumed": list(self.assumed),
             "untold": dict(self.untold),
             "notes": list(self.notes),
+            "regions": [region._asdict() for region in self.regions],
         }
 
     def to_arrow(self) -> pa.Table:
@@ -124,6 +129,7 @@ class Advice:
             "verdict": answer.verdict,
             "against": "first touch",
             "saved_s": list(answer.saved_s),
+            "interleave": answer.interleave and list(answer.interleave),
             "trials": {name: _trial(trial) for name, trial in answer.trials.items()},
         }
 

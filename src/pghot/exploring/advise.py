@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
+from math import sqrt
 from pathlib import Path
 
 from pghot.engine.units import USEC_PER_SEC
@@ -12,16 +13,23 @@ from pghot.errors import InputError
 from pghot.exploring.advice import Advice
 from pghot.exploring.case import Case, case_of_log, case_of_scenario
 from pghot.exploring.changes import changes_of
-from pghot.exploring.choosing import promote_answer, settings_answer
+from pghot.exploring.choosing import STEP_ERROR, promote_answer, settings_answer
 from pghot.exploring.grid import is_scenario
 from pghot.exploring.groups import this_machine
+from pghot.exploring.log_scenario import TICK_MS
+from pghot.exploring.placement import placement_of
 from pghot.exploring.price import Price
 from pghot.exploring.sizes import FastSize
 from pghot.exploring.sizing import size_answer
 from pghot.exploring.thin import too_thin
 from pghot.log.machine import Machine
+from pghot.results.verdict import TWO_SIGMA
 
 TARGET = 0.95
+
+LEAST_TRIES, MOST_TRIES = 16, 10_000
+"""Of fewer, the search knows nothing yet; a grid does better."""
+
 Tell = Callable[[str], None]
 
 
@@ -34,6 +42,7 @@ def advise(
     latency_ns: tuple[float, float] | None = None,
     price: Price | None = None,
     scale: float = 1.0,
+    tries: int = 0,
     executor: Executor | None = None,
     tell: Tell | None = None,
 ) -> Advice:
@@ -42,8 +51,10 @@ def advise(
     How much fast memory serves `target` of the accesses; which settings of a kernel with the
     series serve most of them, found on one part and confirmed on another; whether promotion
     pays against first touch, at `fast` or else at the size that the first answer gives.
-    `latency_ns` of fast and slow memory, else the machine's own, else assumed.  `executor`
-    runs the simulations, else processes on all CPUs here.  `tell` is told what is under way.
+    `latency_ns` of fast and slow memory, else the machine's own, else assumed.  `tries`
+    candidates of all tunables are searched by Optuna (extra `pghot[optuna]`) instead of the
+    grid of a few.  `executor` runs the simulations, else processes on all CPUs here.  `tell`
+    is told what is under way.
     InputError for what cannot be used; what cannot be told is in `Advice.untold`.
 
     >>> import pghot
@@ -55,6 +66,8 @@ def advise(
     """
     if not 0 < target <= 1:
         raise InputError(f"--target {target:g}: wants a share above 0, up to 1 or 100%")
+    if tries and not LEAST_TRIES <= tries <= MOST_TRIES:
+        raise InputError(f"--tries {tries}: wants {LEAST_TRIES} to {MOST_TRIES}")
     tell = tell or (lambda _line: None)
     tell("counting")
     if is_scenario(str(source)):
@@ -62,7 +75,7 @@ def advise(
     else:
         case = case_of_log(Path(source), machine, latency_ns)
     with _executor(executor) as pool:
-        return _answers(case, target, fast, price, pool, tell)
+        return _answers(case, target, fast, price, tries, pool, tell)
 
 
 def _answers(
@@ -70,17 +83,20 @@ def _answers(
     target: float,
     fast: FastSize | None,
     price: Price | None,
+    tries: int,
     pool: Executor,
     tell: Tell,
 ) -> Advice:
     asked = None if fast is None else fast.of(case.footprint)
+    if fast is not None and not asked:
+        raise InputError(f"--fast {fast.text}: wants some fast memory, such as 8G or 25%")
     thin = too_thin(case)
     untold = dict.fromkeys(("settings", "promote"), thin) if thin else {}
     settings = promote = None
     chosen = case.choose(target, asked)
     if not thin:
         tell("trying settings")
-        settings = settings_answer(case, chosen, pool)
+        settings = settings_answer(case, chosen, pool, tries)
         tell("holding promotion against first touch")
         promote = promote_answer(case, chosen, settings, pool)
     tell("sizing")
@@ -93,13 +109,14 @@ def _answers(
         settings=settings,
         promote=promote,
         changes=changes_of(case, size, promote, price),
-        assumed=_assumed(case),
+        assumed=_assumed(case, simulated=promote is not None),
         untold=untold,
         notes=case.curve.notes if case.curve else (),
+        regions=placement_of(case.curve),
     )
 
 
-def _assumed(case: Case) -> list[str]:
+def _assumed(case: Case, *, simulated: bool) -> list[str]:
     lines = [f"latencies: {case.prices.latency_source}"]
     if case.kind == "log":
         lines.append(f"moves: {case.prices.page_us:.1f} us a page; {case.prices.move_source}")
@@ -108,9 +125,15 @@ def _assumed(case: Case) -> list[str]:
             "a row stands for "
             + ("an unknown number of accesses" if rows is None else f"{rows:g} accesses")
         )
+    if case.kind == "log" and simulated:
         lines.append(
             "simulated: rows at their times, each of which can be sampled; pages begin by first "
             f"touch, kswapd demotes what was not referenced; {case.span_us / USEC_PER_SEC:,.1f} s"
+        )
+        chance = 100 * TWO_SIGMA * sqrt(0.25 / max(case.rows, 1))
+        lines.append(
+            f"simulated shares are off by up to {100 * STEP_ERROR:g} points by the step of "
+            f"{TICK_MS} ms, and {chance:.2g} by chance"
         )
     return lines
 

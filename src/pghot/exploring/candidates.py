@@ -24,7 +24,7 @@ GRID: dict[str, tuple[str | None, ...]] = {
 
 def candidates() -> list[Candidate]:
     """Every policy of a kernel with every combination of settings, defaults first."""
-    policies = [name for name in POLICIES if name.startswith(OURS)]
+    policies = policies_of_a_kernel()
     found = [
         Candidate(
             policy,
@@ -34,6 +34,11 @@ def candidates() -> list[Candidate]:
         for policy in policies
     ]
     return sorted(found, key=lambda candidate: len(candidate.settings))
+
+
+def policies_of_a_kernel() -> list[str]:
+    """Policies that a patched kernel has."""
+    return [name for name in POLICIES if name.startswith(OURS)]
 
 
 def source_of(policy: str) -> str:
@@ -60,7 +65,9 @@ def kernel_text(candidate: Candidate) -> str:
     """The writes to the files of a kernel with the series that set a candidate."""
     bits = 1 if source_of(candidate.policy) == "hintfault" else 2
     settings = [("enabled_sources", f"{bits:#x}"), *candidate.settings]
-    lines = ["#!/bin/sh", f"# {candidate.words()}, by pghot advise"]
+    if bits & 1:  # no page is marked for a fault otherwise
+        settings.insert(0, ("numa_balancing", "2"))
+    lines = ["#!/bin/sh", f"# {candidate.words()}, by pghot advise", "set -e"]
     if "precise" in candidate.policy:
         lines.append("# wants a kernel with CONFIG_PGHOT_PRECISE=y")
     for name, text in settings:

@@ -11,10 +11,12 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.exploring.curve import curve
 from pghot.exploring.curve_result import Curve
 from pghot.exploring.fast_node import footprint_of_scenario, scenario_with
-from pghot.exploring.log_scenario import LogExtent, scenario_of_log
+from pghot.exploring.log_scenario import SLACK_PAGES, LogExtent, scenario_of_log
+from pghot.exploring.scopes import BY
 from pghot.exploring.tally import BOUND
 from pghot.log.machine import Machine
 from pghot.log.read import open_log
+from pghot.log.regions import regions_of
 from pghot.replaying.replay import machine_of
 from pghot.results.prices import Prices, prices_on
 from pghot.simulated.policies.registry import POLICIES
@@ -61,7 +63,9 @@ def case_of_log(
     latency_ns: tuple[float, float] | None,
 ) -> Case:
     """Go through a log; InputError where it cannot be used."""
-    found = curve(path, machine)
+    with open_log(path) as log:
+        named = set(BY["region"]) <= set(log.columns) and bool(regions_of(log.metadata))
+    found = curve(path, machine, by="region" if named else None)
     with open_log(path) as log:
         metadata = log.metadata
         known = None
@@ -71,12 +75,13 @@ def case_of_log(
     if latency_ns is not None:
         fast, slow = latency_ns
         prices = replace(prices, fast_ns=fast, slow_ns=slow, latency_source="as given")
+    most = found.whole.pages + SLACK_PAGES  # beyond, more changes nothing but what it takes here
     facts = LogExtent(path, found.whole.accesses, found.whole.pages, found.span_us)
     return Case(
         name=str(path),
         kind="log",
         footprint=found.whole.pages,
-        at=lambda pages: scenario_of_log(facts, pages, prices),
+        at=lambda pages: scenario_of_log(facts, min(pages, most), prices),
         prices=prices,
         rows=found.whole.accesses,
         span_us=found.span_us,

@@ -11,7 +11,8 @@ from pghot.engine.units import USEC_PER_SEC
 from pghot.exploring.advice import PromoteAnswer, SettingsAnswer
 from pghot.exploring.candidates import DEFAULTS, FIRST_TOUCH, INTERLEAVE, candidates
 from pghot.exploring.case import Case
-from pghot.exploring.halving import halving
+from pghot.exploring.halving import halving, kept
+from pghot.exploring.on_optuna import searched
 from pghot.exploring.trials import Candidate, Trial, run_trials, shortened
 from pghot.results.verdict import ONE_SEED, TWO_SIGMA, run_time_verdict, verdict_of
 
@@ -26,16 +27,24 @@ STEP_ERROR = 0.005
 """How far a share of a simulation is off by its step (`log_scenario.TICK_MS`)."""
 
 
-def settings_answer(case: Case, pages: int, pool: Executor) -> SettingsAnswer:
-    """Find the best settings at a size, and hold them against the defaults' best."""
+def settings_answer(case: Case, pages: int, pool: Executor, tries: int) -> SettingsAnswer:
+    """Find the best settings at a size, and hold them against the defaults' best.
+
+    Of the grid, or with `tries` so many of all tunables (`on_optuna`).
+    """
     scenario = case.at(pages)
 
     def costs(some: Sequence[Candidate], part: float) -> list[float]:
         trials = run_trials(shortened(scenario, part), some, pool, case.train_seed)
         return [_cost(case, trial) for trial in trials]
 
-    tried = candidates()
-    short = halving(tried, PARTS, costs, finalists=FINALISTS)
+    first, *longer = PARTS
+    if tries:
+        tried = searched(tries, lambda some: costs(some, first))
+        short = halving(kept(tried, FINALISTS), longer, costs, finalists=FINALISTS)
+    else:
+        tried = candidates()
+        short = halving(tried, PARTS, costs, finalists=FINALISTS)
     defaults = [Candidate(policy) for policy in DEFAULTS]
     finalists = list(dict.fromkeys([*defaults, *short]))
     trained = halving(finalists, [TRAINED], costs, finalists=len(finalists))
@@ -62,27 +71,26 @@ def promote_answer(
         "defaults": settings.default,
         "best settings": settings.best,
     }
+    found, low, high = _held(case, settings.best, first_touch)
+    return PromoteAnswer(trials, found, (low, high), _held(case, settings.best, interleave))
+
+
+def _held(case: Case, best: Trial, against: Trial) -> tuple[str, float | None, float | None]:
+    """A verdict, and the seconds saved from the least to the most."""
     if case.kind != "log":
-        verdict = run_time_verdict(first_touch.run_s, settings.best.run_s, "first touch")
-        low, high = verdict["saved_s"]
-        return PromoteAnswer(trials, verdict["verdict"], (low, high))
+        verdict = run_time_verdict(against.run_s, best.run_s, against.candidate.policy)
+        return verdict["verdict"], *verdict["saved_s"]
+    unknown = Share(None, None)
     found = verdict_of(
-        Share(settings.best.share, None),
-        _baselines(first_touch, interleave),
+        Share(best.share, None),
+        Baselines(unknown, Share(against.share, None), unknown, unknown),
         case.rows,
-        case.prices.moves_s(settings.best.moves, 0),
+        case.prices.moves_s(best.moves, 0),
         case.span_us / USEC_PER_SEC,
         case.accesses_a_row,
         case.prices,
     )
-    return PromoteAnswer(trials, found.verdict, (found.low_s, found.high_s))
-
-
-def _baselines(first_touch: Trial, interleave: Trial) -> Baselines:
-    unknown = Share(None, None)
-    return Baselines(
-        unknown, Share(first_touch.share, None), Share(interleave.share, None), unknown
-    )
+    return found.verdict, found.low_s, found.high_s
 
 
 def _cost(case: Case, trial: Trial) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from pghot.engine.mem_map import MemMap
 from pghot.errors import InputError
 from pghot.exploring.curve_notes import notes_of
 from pghot.exploring.curve_result import Curve, Scope
+from pghot.exploring.fault_rates import LATENCY, FaultRates
 from pghot.exploring.price import Price
 from pghot.exploring.rows import ANYWHERE, good_rows
 from pghot.exploring.scopes import BY, Scopes, scopes_by
 from pghot.exploring.sizes import FastSize, sizes_up_to
-from pghot.exploring.tally import STEADY, WHOLE, AccessTally, placed_lines
+from pghot.exploring.tally import BY_LATENCY, STEADY, WHOLE, AccessTally, Line, placed_lines
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
@@ -80,10 +82,13 @@ class _Pass:
         self._by = by
         self._scopes = scopes_by(by, log) if by else None
         self._sources = np.zeros(len(SOURCES), np.int64)
+        self._rates = FaultRates()
 
     def through(self, progress: Callable[[int], None] | None) -> None:
         """Count every row."""
         wanted = BY[self._by] if self._by else ()
+        has_latency = LATENCY in self._log.columns
+        wanted += (LATENCY,) if has_latency else ()
         for rows in good_rows(self._log, self._check, wanted):
             pfns, times = rows.columns["pfn"], rows.columns["time_us"]
             self._first_us = self._first_us if rows.first else int(times[0])
@@ -92,6 +97,8 @@ class _Pass:
             self._tally.add(pfns, rows.part, odd)
             if self._scopes is not None:
                 self._scopes.add(rows.columns, rows.part, odd)
+            if has_latency:
+                self._rates.add(rows.columns)
             self._sources += np.bincount(rows.columns["source"], minlength=len(SOURCES))
             if progress:
                 progress(rows.first + len(pfns))
@@ -104,6 +111,11 @@ class _Pass:
         if self._machine is not None:
             mem_map = ArrayMemory(self._machine.nodes, self._machine.folios).mem_map
         whole = self._scope("", self._tally, sizes, mem_map)
+        by_latency = self._rates.shares(whole.sizes)
+        if by_latency.any():
+            none = np.zeros(len(whole.sizes))
+            line = Line(BY_LATENCY, WHOLE, by_latency, none)
+            whole = replace(whole, lines=(*whole.lines, line))
         scopes: Scopes | list[tuple[str, AccessTally]] = self._scopes or []
         return Curve(
             log=str(self._log.path),

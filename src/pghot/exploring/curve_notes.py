@@ -8,7 +8,7 @@ import numpy as np
 
 from pghot.exploring.counts import Sampled
 from pghot.exploring.curve_result import Scope
-from pghot.exploring.tally import BOUND, HELD_OUT
+from pghot.exploring.tally import BOUND, BY_LATENCY, HELD_OUT
 
 FEW = 0.01
 """A difference of shares that is worth a line."""
@@ -28,14 +28,23 @@ def notes_of(whole: Scope, counted: Sampled, sources: Mapping[str, int]) -> tupl
             "rows of hardware are samples or what a cache let through, not all accesses; LRU is "
             "of the rows as they are"
         )
+    if BY_LATENCY in {line.name for line in whole.lines}:
+        tenth = max(whole.pages // 10, 1)
+        notes.append(
+            "by the time from the scan to the fault (bound_by_latency), the hottest tenth of the "
+            f"pages has {whole.share(BY_LATENCY, tenth):.1%} of the accesses; by the number of "
+            f"faults {whole.share(BOUND, tenth):.1%}"
+        )
+    # What a fault sees is no sample of the accesses: what follows is of samples.
+    sampled = sources["hwhint"] > sources["hintfault"]
     gap = float(np.max(whole.line(BOUND).share - whole.line(HELD_OUT).share))
-    if gap > FEW:
+    if sampled and gap > FEW:
         notes.append(
             f"the bound is up to {gap:.1%} too high by chance: pages of few rows look hottest "
             "where they were sampled most; bound_held_out is without that, and too low instead"
         )
     unseen = unseen_pages(counted)
-    if unseen > FEW * whole.pages:
+    if sampled and unseen > FEW * whole.pages:
         notes.append(
             f"at least about {unseen:,} more pages were accessed than the log has rows of "
             "(Chao's estimate): the footprint is larger than it says"

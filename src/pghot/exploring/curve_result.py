@@ -35,6 +35,7 @@ class Scope:
     def line(self, name: str, part: str = WHOLE) -> Line:
         """A line: `bound`, `bound_held_out`, `lru`, `first_touch` or `interleave`.
 
+        Of hint faults whose latencies the log has, `bound_by_latency` too (`fault_rates`).
         KeyError where there is none of that name, or of that part.
         """
         found = [line for line in self.lines if (line.name, line.part) == (name, part)]

@@ -47,23 +47,26 @@ def footprint_of_scenario(scenario: Scenario) -> Footprint:
     return Footprint(sum(parse_size(region.size) for region in scenario.region) >> PAGE_SHIFT)
 
 
-def machine_with(machine: Machine, pages: int, footprint: Footprint) -> Machine:
+def machine_with(
+    machine: Machine, pages: int, footprint: Footprint, *, placed_anew: bool = False
+) -> Machine:
     """The machine whose top tier has room for `pages` pages of a log and no more.
 
     The log's pages that are fast to begin with take theirs of it; the rest is free, on the
-    first top-tier node.  InputError where that is impossible.
+    first top-tier node.  Where pages are `placed_anew` that may be less than none: so many
+    have to go before the first access.  InputError where that is impossible.
     """
     tops = [node for node in machine.nodes if node.toptier]
     if not tops:
         raise InputError("the machine has no top-tier node that could be made larger or smaller")
-    if pages < footprint.on_fast:
+    if pages < footprint.on_fast and not placed_anew:
         raise InputError(
             f"fast memory of {format_size(pages << PAGE_SHIFT)}: the log has "
             f"{format_size(footprint.on_fast << PAGE_SHIFT)} on the top tier to begin with; "
-            "take a larger size, or pghot advise, which places pages anew"
+            "take a larger size, or have pages placed anew by --start first-touch"
         )
     free = pages - footprint.on_fast
-    target = _large_enough(machine, tops[0], free + footprint.on_fast)
+    target = _large_enough(machine, tops[0], pages)
     nodes = [
         replace(target, free_pages=free)
         if node.id == target.id

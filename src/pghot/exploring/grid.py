@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -15,8 +15,10 @@ from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 from pghot.exploring.sizes import FastSize, parse_fast
+from pghot.replaying.start import LOGGED, STARTS
 from pghot.simulated.policies.registry import POLICIES
 from pghot.simulated.scenario.file import presets
+from pghot.simulated.scenario.settings import check_setting
 from pghot.tables import convert_tables, read_toml
 
 MOST_POINTS = 1_000_000
@@ -50,7 +52,7 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scale: float = 1.0
     machine: str | None = None
     skip_bad: bool = False
-    start: Literal["logged", "first-touch", "interleave", "slow"] = "logged"
+    start: str = LOGGED
 
     @classmethod
     def load(cls, path: Path | str) -> Grid:
@@ -69,7 +71,13 @@ class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 key: value if isinstance(value, list) else [value]
                 for key, value in table["set"].items()
             }
-        return convert_tables(table, cls, name)
+        grid = convert_tables(table, cls, name)
+        if grid.start not in STARTS:
+            near = perhaps(grid.start, STARTS)
+            raise InputError(
+                f"{name}: start {grid.start}: no such start; {near}there are {', '.join(STARTS)}"
+            )
+        return grid
 
 
 class Point(NamedTuple):
@@ -121,8 +129,10 @@ def _check_names(name: str, grid: Grid, *, scenario: bool) -> None:
         if policy not in known:
             near = perhaps(policy, known)
             raise InputError(f"{name}: no policy {policy}; {near}there are {', '.join(known)}")
-    for setting in () if scenario else grid.set:
-        if setting not in TUNABLES:
+    for setting in grid.set:
+        if scenario:
+            check_setting(setting)
+        elif setting not in TUNABLES:
             near = perhaps(setting, TUNABLES)
             raise InputError(
                 f"set {setting}: no such tunable; {near}there are {', '.join(TUNABLES)}"

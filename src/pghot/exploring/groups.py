@@ -22,7 +22,7 @@ from typing import Any
 from pghot.errors import InputError
 from pghot.exploring.grid import Point
 from pghot.exploring.inputs import Input
-from pghot.exploring.run_point import key_of, run_points
+from pghot.exploring.run_point import be_worker, key_of, run_points
 
 Row = dict[str, Any]
 Group = list[Point]
@@ -162,7 +162,7 @@ def worker_pool(cpus: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end with the block, at an interrupt at once."""
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(cpus, mp_context=context, initializer=_heed_no_interrupt)
+    pool = ProcessPoolExecutor(cpus, mp_context=context, initializer=_begin)
     try:
         yield pool
     except BaseException:
@@ -173,6 +173,7 @@ def worker_pool(cpus: int) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown()
 
 
-def _heed_no_interrupt() -> None:
+def _begin() -> None:
     """Leave Ctrl-C, which all processes of a terminal get, to the one that waits for us."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    be_worker()

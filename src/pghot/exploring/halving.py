@@ -31,6 +31,10 @@ def halving(
     for part in parts:
         found = list(costs(left, part))
         order = sorted(range(len(left)), key=found.__getitem__)
-        most = max(len(left) // KEEP, finalists)
-        left = [left[at] for at in order[:most]]
+        left = kept([left[at] for at in order], finalists)
     return left
+
+
+def kept(best_first: Sequence[Item], finalists: int) -> list[Item]:
+    """Those that go on to a longer run."""
+    return list(best_first[: max(len(best_first) // KEEP, finalists)])

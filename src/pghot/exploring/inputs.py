@@ -69,6 +69,8 @@ def _load(name: str, grid: Grid) -> Input:
         with open_log(path) as log:
             machine = machine_of(log, grid.machine)
         footprint = footprint_of_log(path, machine)
+    if not footprint.pages:
+        raise InputError(f"{name}: has no row, so there is nothing to replay")
     plain = machine.to_dict()
     own = None if grid.machine is None else plain
     parts = {"log": content, "machine": own, "skip_bad": grid.skip_bad, "start": grid.start}

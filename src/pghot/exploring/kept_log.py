@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pghot.log.read import Chunk, Log, open_log
@@ -12,8 +12,32 @@ from pghot.log.schema import JUDGED, REQUIRED
 MOST_ROWS = 1 << 24
 """Rows that are kept, at most 23 bytes each; a longer log is decoded for every replay."""
 
+MANY = 1 << 30
+"""Replays of a log, where nobody knows how many there will be."""
+
 KEPT = (*REQUIRED, *JUDGED)
 """Columns that a replay reads."""
+
+
+class LastLog:
+    """The log that was decoded last: most groups that a worker gets are of one log.
+
+    For processes that do nothing else, as the rows stay in memory until another log comes.
+    """
+
+    def __init__(self) -> None:
+        self._content = ""
+        self._stack = ExitStack()
+        self._log: Log | Path = Path()
+
+    def get(self, path: Path, content: str) -> Log | Path:
+        """The log with this digest of its content, for many replays (`kept_log`)."""
+        if content != self._content:
+            self._stack.close()
+            self._content = ""
+            self._log = self._stack.enter_context(kept_log(path, MANY))
+            self._content = content
+        return self._log
 
 
 class KeptLog(Log):

@@ -22,11 +22,12 @@ def front(rows: Sequence[Row]) -> list[Row]:
     """The Pareto front of each input, best first: less time, moves and fast memory.
 
     A point is in it where no other of its input is at least as good in all three and better
-    in one; of points that are alike in all, the first is.
+    in one; of points that are alike in all, the first is.  Points whose share served fast is
+    not known are in none.
     """
     by_input: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        if row["error"] is None:
+        if row["error"] is None and row["figures"].get(axes_of(row)[0]) is not None:
             by_input[row["input"]].append(row)
     return [row for own in by_input.values() for row in _front(own)]
 

@@ -17,6 +17,10 @@ from pghot.exploring.trials import Candidate, Trial, run_each
 STEP = 0.1
 """A step, as a share of what is touched."""
 
+CLOSE, ROUNDS = 0.03, 4
+"""How near, as a share of what is touched, the size that promotion needs is found, and by how
+many rounds of simulations at the most."""
+
 PROMOTION = "promotion"
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 
@@ -41,9 +45,30 @@ def size_answer(
         for size in sizes
     }
     needed = {name: _needed(whole, name, target) for name in (BOUND, LRU, FIRST_TOUCH_LINE)}
-    if trials:
-        needed[PROMOTION] = _least(trials, target)
+    if best is not None:
+        needed[PROMOTION] = _least(_bracketed(case, best, trials, target, pool), target)
     return SizeAnswer(target, case.footprint, chosen, needed, steps)
+
+
+def _bracketed(
+    case: Case, best: Candidate, known: dict[int, float], target: float, pool: Executor
+) -> dict[int, float]:
+    """Shares of more sizes, until two that are close have the target between them.
+
+    Larger memory is taken to serve no less.  Two sizes at a time: they run beside each other.
+    """
+    shares = {0: 0.0} | {min(size, case.footprint): share for size, share in known.items()}
+    for _round in range(ROUNDS):
+        low = max(size for size in shares if shares[size] < target)
+        high = min((size for size in shares if size > low), default=case.footprint)
+        between = sorted({low + (high - low) * part // 3 for part in (1, 2)} - {low})
+        if high not in shares:
+            between.append(high)
+        elif high - low <= CLOSE * case.footprint:
+            break
+        shares |= _shares(case, best, between, pool)
+    del shares[0]
+    return shares
 
 
 def _of_scenario(

@@ -22,9 +22,10 @@ from pghot.exploring.placed import (
 Shares = npt.NDArray[np.float64]
 
 WHOLE, STEADY = "whole", "steady"
-BOUND, HELD_OUT, LRU, FIRST_TOUCH, INTERLEAVE = (
+BOUND, HELD_OUT, BY_LATENCY, LRU, FIRST_TOUCH, INTERLEAVE = (
     "bound",
     "bound_held_out",
+    "bound_by_latency",
     "lru",
     "first_touch",
     "interleave",
@@ -43,6 +44,9 @@ class Line:
     part: str
     share: Shares
     error: Shares
+
+    def __repr__(self) -> str:
+        return f"<{self.name} of the {self.part} log, {len(self.share)} sizes>"
 
 
 class AccessTally:

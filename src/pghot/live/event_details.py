@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec
 
 import numpy as np
@@ -18,6 +18,7 @@ from pghot.live.machine import HostMachine
 from pghot.live.mover import HostMover
 from pghot.live.rmap import Rmap
 from pghot.log.events import EventDetails, EventLog, Events
+from pghot.log.regions import MappedRegion
 
 P = ParamSpec("P")
 
@@ -63,13 +64,14 @@ def observe(
     mover: HostMover,
     rmap: Rmap,
     beside: Beside,
+    regions: Sequence[MappedRegion] = (),
 ) -> Sheltered:
-    """Log the events of a live engine from now on."""
+    """Log the events of a live engine from now on; `regions` is what is mapped by then."""
 
     def owners_of(pfns: U64Array) -> tuple[npt.NDArray[np.int32], U64Array]:
         return rmap.of(machine.mem_map.indices(pfns))
 
-    told = EventDetails(owners_of, STATUSES, lambda: mover.answers)
+    told = EventDetails(owners_of, STATUSES, lambda: mover.answers, regions)
     sheltered = Sheltered(events.log(engine, told), beside)
     engine.observer = sheltered
     return sheltered

@@ -19,6 +19,7 @@ from pghot.live.beside import Losses
 from pghot.live.demoted_again import DemotedAgain
 from pghot.live.evidence import Evidence
 from pghot.live.machine import HostMachine
+from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
 from pghot.live.reorder_buffer import ReorderBuffer
@@ -77,6 +78,7 @@ class LiveResult:
     pacer: ScanPacer | None = None
     evidence: Evidence | None = None
     trial: Trial | None = None
+    mappings: Mappings | None = None
     made: Made | None = None
 
     @property
@@ -155,10 +157,12 @@ class LiveResult:
 
         Hint faults show accesses to slow memory alone: how many were fast is not known then.
         """
+        from msgspec.structs import replace  # noqa: PLC0415 - only with -o
+
         from pghot.binning.forms import Histogram  # noqa: PLC0415 - only with -o
 
         latencies = self.mover.budget.latencies
-        return binner.binned(
+        binned = binner.binned(
             "run",
             self.engine,
             shares=self.hardware_alone,
@@ -169,6 +173,13 @@ class LiveResult:
             )
             if latencies.count
             else None,
+        )
+        if self.mappings is None:
+            return binned
+        return replace(
+            binned,
+            heat=list(map(self.mappings.named, binned.heat)),
+            regions=self.mappings.heats(),
         )
 
     def _provenance(self) -> dict[str, Any]:

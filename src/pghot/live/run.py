@@ -33,6 +33,7 @@ from pghot.live.evidence import Evidence
 from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
 from pghot.live.mailbox import Mailbox
+from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover, Promoted
 from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions, LiveOptions
@@ -107,7 +108,7 @@ def run_engine(
             writer = recording.enter_context(
                 _recording(record, live.machine, _run_metadata(live), force=force)
             )
-            log = LogSink(writer, live.machine, answers, recorded)
+            log = LogSink(writer, live.machine, answers, live.mappings, recorded)
         _introduce(session, tell)
         if session.launched is not None:
             session.launched.hear(tell)
@@ -175,7 +176,7 @@ def record_accesses(
             _recording(path, machine, metadata, force=force, optional=LOGGED) as writer,
             ExitStack() as guarded,
         ):
-            log = LogSink(writer, machine, answers)
+            log = LogSink(writer, machine, answers, Mappings(host))
             _introduce(session, tell)
             guarded.callback(session.guard.restore)
             for line in session.take_settings():
@@ -189,7 +190,8 @@ def record_accesses(
             why = loop.run(session, buffer, clock, log, tell, lambda _us: None, attend)
             session.guard.restore()
             buffer.drain()
-            log.write(buffer.until(clock.now_us()))
+            now_us = clock.now_us()
+            log.last(now_us, buffer.until(now_us))
             rows: int = writer.rows
     launched = session.launched
     return rows, why, 0 if launched is None else launched.wait()
@@ -227,6 +229,7 @@ class _Live:
             promoted=self._note_promoted,
         )
         self.machine = HostMachine(host, session.topology, self.mover)
+        self.mappings = Mappings(host)
         self.staying = DemotedAgain(self.machine, self.mover.pagemap, session.targets)
         self.moving_back: MovingBack | None = None
         self.trial: Trial | None = None
@@ -247,6 +250,7 @@ class _Live:
         """Let `observer` know of the run, and `losses` of what fails beside it."""
         self._losses, self._tell = losses, tell
         self._events = losses.beside("the event log", tell)
+        self._observes = observer is not None
         self._observer = GuardedObserver(observer or Observer(), losses.beside(RESULTS, tell))
         self._names = losses.beside("the names of control groups", tell)
 
@@ -262,13 +266,15 @@ class _Live:
         driver = Driver(self.engine, self._observer, self._answers)
         nids = [node.id for node in self.machine.topology.nodes]
         driver.begin(Begun(self.engine, self.machine, nids, driver.step_us, by_host=True))
-        sink = EngineSink(driver, self.machine, self.metadata, self.mover, log)
+        kept = self.mappings if log or events or self._observes else None
+        sink = EngineSink(driver, self.machine, self.metadata, self.mover, log, kept)
         if events is not None:
             from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events
 
             sink.events = observe(
-                events, self.engine, self.machine, self.mover, self._rmap, self._events
-            )
+                events, self.engine, self.machine, self.mover, self._rmap, self._events,
+                self.mappings.regions,
+            )  # fmt: skip
         return sink
 
     def result(
@@ -302,6 +308,7 @@ class _Live:
             pacer=self.pacer,
             evidence=self.evidence,
             trial=self.trial,
+            mappings=self.mappings,
         )
 
     def begin_trial(self, plan: TrialPlan | None, sink: EngineSink) -> Trial | None:
@@ -328,6 +335,7 @@ class _Live:
 
     def _note_promoted(self, folios: Promoted) -> None:
         now_us = self._clock.now_us()
+        self.mappings.promoted(folios.pid, folios.vaddr)
         self.staying.promoted(now_us, folios.pid, folios.vaddr)
         self.evidence.promoted(now_us)
         if self.moving_back is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from errno import EBUSY
 from typing import ParamSpec, Protocol
 
@@ -18,8 +18,10 @@ from pghot.engine.memory import U64Array
 from pghot.linux.nodes.topology import Topology
 from pghot.live.beside import Beside
 from pghot.live.machine import HostMachine
+from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
+from pghot.log.regions import MappedRegion
 from pghot.log.schema import Columns
 
 P = ParamSpec("P")
@@ -44,6 +46,9 @@ class Writer(Protocol):
     def add_tape(self, text: str) -> None:
         """Add a piece of the answers to the part at hand."""
 
+    def add_regions(self, regions: Sequence[MappedRegion]) -> None:
+        """Add mappings to the part at hand."""
+
     def end_part(self) -> None:
         """Put on disk what was added since the last part."""
 
@@ -65,10 +70,13 @@ class LogSink:
         writer: Writer,
         machine: HostMachine,
         answers: AnswerLog,
+        mappings: Mappings,
         beside: Beside | None = None,
     ) -> None:
         """Where it is `beside` a run, that goes on when the log cannot."""
         self._writer = writer
+        self._mappings = mappings
+        self._mapped = 0
         self._beside = beside
         self._machine = machine
         self._answers = answers
@@ -76,6 +84,7 @@ class LogSink:
 
     def wake(self, instant: int, rows: Columns) -> None:
         """Write the rows, and end a part where it is time."""
+        self._mappings.see(instant, rows)
         self.write(rows)
         self.woken(instant)
 
@@ -83,6 +92,12 @@ class LogSink:
         """Write rows."""
         if len(rows["time_us"]):
             self._do(self._writer.write, rows)
+
+    def last(self, instant: int, rows: Columns) -> None:
+        """Write the last rows, up to `instant`, of a recording without an engine."""
+        self._mappings.see(instant, rows)
+        self.write(rows)
+        self._keep_mappings()
 
     def woken(self, instant: int) -> None:
         """End a part where it is time: rows, and what the machine answered for them."""
@@ -105,10 +120,17 @@ class LogSink:
         text = self._answers.take()
         if text:
             self._writer.add_tape(text)
+        self._keep_mappings()
         self._writer.end_part()
 
+    def _keep_mappings(self) -> None:
+        regions = self._mappings.regions[self._mapped :]
+        self._writer.add_regions(regions)
+        self._mapped += len(regions)
+
     def renewed(self, pid: int) -> None:
-        """Nothing to do: what was written was so."""
+        """Have a look at the mappings of the other program."""
+        self._mappings.renewed(pid)
 
     def host_is(self, instant: int, topology: Topology) -> None:  # noqa: ARG002
         """Take in how the host looks now."""
@@ -125,8 +147,10 @@ class EngineSink:
         metadata: PageMetadata,
         mover: HostMover,
         log: LogSink | None,
+        mappings: Mappings | None = None,
     ) -> None:
         self.driver = driver
+        self._mappings = mappings
         self._machine = machine
         self._metadata = metadata
         self._mover = mover
@@ -163,6 +187,8 @@ class EngineSink:
     def renewed(self, pid: int) -> None:
         """Forget the old memory of a process that executes another program."""
         self._mover.pagemap.forget(pid)
+        if self._mappings is not None:
+            self._mappings.renewed(pid)
 
     def host_is(self, instant: int, topology: Topology) -> None:
         """Take in memory that came since."""
@@ -175,6 +201,8 @@ class EngineSink:
         rows, folios = self._metadata.learn(rows)
         if len(folios):
             self.driver.happens(Folios(folios))
+        if self._mappings is not None:
+            self._mappings.see(instant, rows)
         if self._log is not None:
             self._log.write(rows)
         if self.events is not None:

@@ -66,6 +66,9 @@ COLUMNS: dict[str, dict[str, npt.DTypeLike]] = {
 ROWS_A_PART = 1 << 18
 """Rows of either table that a part has at the most."""
 
+REGIONS = 1 << 12
+"""Mappings that a part has at the most."""
+
 BYTES_A_ROW = 64
 """At least what a row of either table takes uncompressed."""
 
@@ -76,7 +79,8 @@ class Said:
 
     `start` and `end` are jiffies: the part has all that happened after `start` up to `end`.
     `tunables` are those at its end.  `statuses`: what of a folio a host may say when asked
-    to move it, in words by name; empty where no host was asked.
+    to move it, in words by name; empty where no host was asked.  `regions`: what processes
+    had mapped where (`regions.Region`), the first `REGIONS` of it.
     """
 
     hz: int
@@ -84,6 +88,7 @@ class Said:
     fidelity: str
     tunables: dict[str, int] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    regions: list[list[Any]] = field(default_factory=list)
     start: int = 0
     end: int = 0
     version: int = VERSION
@@ -96,6 +101,7 @@ class Said:
     def from_json(cls, text: bytes) -> Said:
         """Read it back; ValueError or TypeError where it is none."""
         data: dict[str, Any] = json.loads(text)
+        data.setdefault("regions", [])  # logs of before had none
         said = cls(**{item.name: data[item.name] for item in fields(cls)})
         numbers = (said.hz, said.start, said.end, said.version)
         if not all(isinstance(number, int) for number in numbers) or said.version > VERSION:

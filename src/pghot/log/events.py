@@ -5,7 +5,7 @@ Of every access what became of it, of every candidate what was found (docs/why.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,10 +24,12 @@ from pghot.log.event_schema import (
     CANDIDATES,
     COLUMNS,
     NAMED,
+    REGIONS,
     ROWS_A_PART,
     Said,
     arrow_table,
 )
+from pghot.log.regions import MappedRegion
 from pghot.log.schema import SOURCES
 
 PART_SECONDS = 10
@@ -43,12 +45,14 @@ class EventDetails(NamedTuple):
     """What a host adds to what an engine tells.
 
     `owners` gives pid and address of folios by their first PFNs; `statuses` what can become
-    of a folio, in words by name; `last_statuses` the names for the last batch, in its order.
+    of a folio, in words by name; `last_statuses` the names for the last batch, in its order;
+    `regions` what is mapped where.
     """
 
     owners: Owners
     statuses: Mapping[str, str]
     last_statuses: Callable[[], npt.NDArray[np.str_]]
+    regions: Sequence[MappedRegion] = ()
 
 
 class EventLog:
@@ -69,6 +73,8 @@ class EventLog:
         self._tried: list[U64Array] = []
         self._codes: list[int] = []
         self._pid, self._vaddr = np.zeros(0, np.int32), np.zeros(0, np.uint64)
+        self.regions: Sequence[MappedRegion] = told.regions if told else ()
+        """What is mapped where, by now."""
 
     def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
         """Whose the accesses are that are recorded next, in their order."""
@@ -185,6 +191,7 @@ class EventLog:
             fidelity=engine.fidelity.name,
             tunables=engine.tunables.as_dict(),
             statuses=dict(self._told.statuses) if self._told else {},
+            regions=list(map(list, self.regions[:REGIONS])),
             start=self._start,
             end=self._end,
         )

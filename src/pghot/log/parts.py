@@ -8,7 +8,7 @@ writer.  A live recording therefore writes `LOG.parts/000001.parquet`, `000002.p
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -17,6 +17,7 @@ from pghot.errors import InputError, PghotError
 from pghot.files.directory import Directory, open_directory
 from pghot.files.whole import refuse_existing
 from pghot.log.read import PART, PARTS_SUFFIX, open_log, part_name
+from pghot.log.regions import MappedRegion, with_regions
 from pghot.log.schema import REQUIRED, Metadata
 from pghot.log.write import RowWriter, create_log, log_columns, open_parquet
 
@@ -39,6 +40,7 @@ class PartsWriter(RowWriter):
         """Rows that are safe: those of the parts that have ended."""
         self._columns = columns
         self._answers: list[str] = []
+        self._regions: list[MappedRegion] = []
         self._number = 1
         self._said: Metadata | None = None
 
@@ -46,13 +48,17 @@ class PartsWriter(RowWriter):
         """Keep an opaque piece of text with the part at hand."""
         self._answers.append(text)
 
+    def add_regions(self, regions: Sequence[MappedRegion]) -> None:
+        """Keep mappings that are not in an earlier part with the part at hand."""
+        self._regions += regions
+
     def end_part(self) -> None:
         """End the part at hand: whole, on disk, with the metadata of this moment.
 
-        Does nothing where neither rows nor answers have come since the last.  PghotError where
+        Does nothing where no rows, answers or mappings have come since the last.  PghotError where
         it cannot be written; nothing more is recorded then.
         """
-        if self._filled or self._answers:
+        if self._filled or self._answers or self._regions:
             self._write_part()
 
     def flush(self) -> None:
@@ -61,7 +67,7 @@ class PartsWriter(RowWriter):
 
     def end_last_part(self) -> None:
         """End the part at hand, and see that the last metadata is in the last part."""
-        if self._filled or self._answers or self.metadata != self._said:
+        if self._filled or self._answers or self._regions or self.metadata != self._said:
             self._write_part()
 
     @property
@@ -81,7 +87,7 @@ class PartsWriter(RowWriter):
                 open_parquet(stream, self._columns) as sink,
             ):
                 sink.write_batch(self._batch())
-                text = said.with_answers(self._answers).to_json()
+                text = with_regions(said.with_answers(self._answers), self._regions).to_json()
                 sink.add_key_value_metadata({"pghot": text})
         except OSError as error:
             why = error.strerror or error
@@ -95,6 +101,7 @@ class PartsWriter(RowWriter):
         self._said = said
         self._filled = 0
         self._answers = []
+        self._regions = []
 
 
 @contextmanager

@@ -23,6 +23,7 @@ import pyarrow.parquet
 from pghot.errors import InputError
 from pghot.files.parquet_pages import check_pages
 from pghot.log.file_kinds import named_kind
+from pghot.log.regions import MappedRegion, regions_of, with_regions
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns, Metadata
 
 ROWS_A_CHUNK = 1 << 18
@@ -202,8 +203,8 @@ class _NotWholeError(InputError):
 class _Parts:
     """The parts of a recording, one after the other; one at most is open at a time.
 
-    The metadata is the last part's with the answers of all.  A last part that is not whole is
-    left out: the recording was stopped on it, and those before it are complete.
+    The metadata is the last part's with the answers and the mappings of all.  A last part that
+    is not whole is left out: the recording was stopped on it, and those before are complete.
     """
 
     def __init__(self, parts: list[Path]) -> None:
@@ -213,6 +214,7 @@ class _Parts:
         self.rows: int | None = None
         self._parts: list[Path] = []
         answers: list[str] = []
+        regions: list[MappedRegion] = []
         for part in parts:
             try:
                 with part.open("rb") as stream:
@@ -223,8 +225,9 @@ class _Parts:
                 raise
             self._add(part, form)
             answers += form.metadata.answers if form.metadata else []
+            regions += regions_of(form.metadata)
         if self.metadata:
-            self.metadata = self.metadata.with_answers(answers)
+            self.metadata = with_regions(self.metadata.with_answers(answers), regions)
 
     def _add(self, part: Path, form: _Parquet) -> None:
         if self._parts and form.columns != self.columns:

@@ -6,7 +6,10 @@ mapping, in the order in which they were made, names as /proc/PID/maps has them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +27,7 @@ ELSEWHERE = "elsewhere"
 _U64 = 1 << 64
 
 
-class Mapping(NamedTuple):
+class MappedRegion(NamedTuple):
     """A mapping of a process: addresses from `start` up to `end`, and what is mapped."""
 
     pid: int
@@ -33,17 +36,17 @@ class Mapping(NamedTuple):
     name: str
 
 
-def to_extra(regions: Iterable[Mapping]) -> dict[str, Any]:
+def to_extra(regions: Iterable[MappedRegion]) -> dict[str, Any]:
     """What `Metadata.extra` keeps of them; nothing where there are none."""
     kept = [list(region) for region, _ in zip(regions, range(MOST), strict=False)]
     return {KEY: kept} if kept else {}
 
 
-def regions_of(metadata: Metadata | None) -> list[Mapping]:
+def regions_of(metadata: Metadata | None) -> list[MappedRegion]:
     """A log's mappings; what is none is passed over."""
     found = metadata.extra.get(KEY, []) if metadata else []
     return [
-        Mapping(*item)
+        MappedRegion(*item)
         for item in (found if isinstance(found, list) else [])[:MOST]
         if isinstance(item, list)
         and [type(value) for value in item] == [int, int, int, str]
@@ -51,10 +54,20 @@ def regions_of(metadata: Metadata | None) -> list[Mapping]:
     ]
 
 
-class RegionNames:
-    """Says in which region an address is; where mappings overlap, the later one counts."""
+def with_regions(metadata: Metadata, regions: Sequence[MappedRegion]) -> Metadata:
+    """The same metadata with these mappings and no others."""
+    extra = {key: value for key, value in metadata.extra.items() if key != KEY}
+    return replace(metadata, extra=extra | to_extra(regions))
 
-    def __init__(self, regions: Sequence[Mapping]) -> None:
+
+class RegionNames:
+    """Says in which region an address is; where mappings overlap, the later one counts.
+
+    An anonymous mapping that overlaps an earlier one of its process has its number: it has
+    grown, or is a part of it.
+    """
+
+    def __init__(self, regions: Sequence[MappedRegion]) -> None:
         self.names = [ELSEWHERE]
         """Names by the number that `of` gives."""
         numbers = self._numbers(regions)
@@ -77,28 +90,58 @@ class RegionNames:
         found = np.zeros(len(vaddrs), np.int64)
         for pid in np.unique(pids).tolist():
             if pid in self._cells:
-                edges, owner = self._cells[pid]
                 mine = pids == pid
-                at = np.searchsorted(edges, vaddrs[mine], side="right") - 1
-                found[mine] = np.where(at >= 0, owner[np.maximum(at, 0)], 0)
+                found[mine] = self.of_process(pid, vaddrs[mine])
         return found
 
-    def _numbers(self, regions: Sequence[Mapping]) -> list[int]:
+    def of_process(self, pid: int, vaddrs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The number of the region of each address of one process; 0 where there is none."""
+        if pid not in self._cells:
+            return np.zeros(len(vaddrs), np.int64)
+        edges, owner = self._cells[pid]
+        at = np.searchsorted(edges, vaddrs, side="right") - 1
+        return np.where(at >= 0, owner[np.maximum(at, 0)], 0)
+
+    def _numbers(self, regions: Sequence[MappedRegion]) -> list[int]:
         """Number regions; mappings of a process with one name are one, anonymous ones not."""
         known: dict[tuple[int, str], int] = {}
-        anonymous: dict[int, int] = {}
+        anonymous: dict[int, _Anonymous] = defaultdict(_Anonymous)
         numbers = []
         for region in regions:
             name = named(region.name)
             if not name:
-                anonymous[region.pid] = anonymous.get(region.pid, 0) + 1
-                name = f"anonymous region {anonymous[region.pid]}"
+                number = anonymous[region.pid].number(region.start, region.end)
+                name = f"anonymous region {number}"
             key = region.pid, name
             if key not in known:
                 known[key] = len(self.names)
                 self.names.append(f"{name} of process {region.pid}")
             numbers.append(known[key])
         return numbers
+
+
+class _Anonymous:
+    """Anonymous memory of a process: ranges that do not overlap, and the number of each."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._numbers: list[int] = []
+        self._count = 0
+
+    def number(self, start: int, end: int) -> int:
+        """The number, from 1, of the memory that a mapping is of."""
+        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
+        if first == last:
+            self._count += 1
+            number = self._count
+        else:
+            number = self._numbers[first]
+            start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
+        self._starts[first:last] = [start]
+        self._ends[first:last] = [end]
+        self._numbers[first:last] = [number]
+        return number
 
 
 def named(text: str) -> str:

@@ -81,6 +81,7 @@ class Output(Observer):
 
     def migrated(self, instant: int, first: int, migrated: Migrated) -> None:
         """Take the folios that moved, in the order they were migrated."""
+        self.binner.migrated(instant, first, migrated)
         for number, batch in enumerate(migrated, first):
             self._add(instant, number, batch)
 

@@ -131,6 +131,7 @@ class _Replay:
                 self.driver.step_us,
                 self._nodes,
                 by_host=self._host is not None,
+                metadata=log.metadata,
             )
         )
 

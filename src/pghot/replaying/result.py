@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy.typing as npt
 
 from pghot.baselines.shares import Baselines, Share
@@ -77,6 +78,11 @@ class Result:
     span_us: int = 0
     accesses_a_row: float | None = None
     made: Made | None = None
+
+    def __repr__(self) -> str:
+        shares = "" if self.fast_share is None else f", {self.fast_share:.1%} served fast"
+        moved = f"{self.promoted_pages:,} pages promoted"
+        return f"<replay of {self.accesses:,} accesses{shares}, {moved}>"
 
     @property
     def log(self) -> LogFacts | None:
@@ -163,13 +169,19 @@ class Result:
 
     def binned(self, binner: RunBinner) -> Binned:
         """What was binned of it."""
-        return binner.binned(
+        binned = binner.binned(
             "replay",
             self.engine,
             shares=not self.as_live,
             without=self.start == LOGGED,
             as_live=self.as_live,
         )
+        if self.log_path is None:
+            return binned
+        from pghot.replaying.by_region import region_heats  # noqa: PLC0415 - only with -o
+
+        heats = region_heats(self.log_path, binner.moved)
+        return msgspec.structs.replace(binned, regions=heats)
 
     def _provenance(self) -> dict[str, Any]:
         nodes = [

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
 from pghot.exploring.changes import shown
+from pghot.report.plain import plain
 
 NAMES = {
     "bound": "the hottest pages, where they stay",
@@ -17,6 +18,15 @@ NAMES = {
     "promotion": "promotion, simulated",
 }
 """Ways to use fast memory, in words."""
+
+VERDICTS = {
+    "pays": "Promotion pays",
+    "does not pay": "Promotion does not pay",
+    "cannot be told": "Whether promotion pays cannot be told",
+}
+
+REGIONS = 10
+"""Regions that are named."""
 
 
 def print_advice(advice: Advice) -> None:
@@ -29,6 +39,10 @@ def print_advice(advice: Advice) -> None:
         console.print(escape(line), soft_wrap=True)
     if advice.size is not None:
         console.print(_steps(advice.size))
+    if advice.regions:
+        _head(console, "What to place")
+    for line in region_lines(advice):
+        console.print(escape(line), soft_wrap=True)
     _head(console, "Which settings")
     for line in settings_lines(advice):
         console.print(escape(line), soft_wrap=True)
@@ -57,6 +71,21 @@ def size_lines(advice: Advice) -> list[str]:
     return lines
 
 
+def region_lines(advice: Advice) -> list[str]:
+    """Say which regions have the hottest pages; nothing where the log names none."""
+    if not advice.regions:
+        return []
+    more = len(advice.regions) - REGIONS
+    return [
+        "Regions, those with most accesses a page first:",
+        *(
+            f"  {plain(region.name)}: {region.share:.1%} of the accesses, to {shown(region.pages)}"
+            for region in advice.regions[:REGIONS]
+        ),
+        *([f"  and {more} more"] if more > 0 else []),
+    ]
+
+
 def settings_lines(advice: Advice) -> list[str]:
     """Say which settings, and whether they are better by more than chance."""
     found = advice.settings
@@ -78,13 +107,18 @@ def promote_lines(advice: Advice) -> list[str]:
         return [f"Cannot be told: {advice.untold['promote']}."]
     best = found.trials["best settings"]
     size = advice.size.chosen if advice.size else 0
-    words = {
-        "pays": "Promotion pays",
-        "does not pay": "Promotion does not pay",
-        "cannot be told": "Whether promotion pays cannot be told",
-    }[found.verdict]
-    line = f"{words} with {shown(size)} of fast memory, against first touch: {_saved(found)}; "
-    return [f"{line}{best.moves:,} pages moved, both ways.", *_second_half(advice, found)]
+    of = f" of {found.trials['first touch'].run_s:,.1f} s"
+    line = f"{VERDICTS[found.verdict]} with {shown(size)} of fast memory, against first touch: "
+    line += f"{_saved(*found.saved_s, of)}; {best.moves:,} pages moved, both ways."
+    return [line, *_interleave(found), *_second_half(advice, found)]
+
+
+def _interleave(found: PromoteAnswer) -> list[str]:
+    if found.interleave is None:
+        return []
+    verdict, low, high = found.interleave
+    of = f" of {found.trials['interleave'].run_s:,.1f} s"
+    return [f"{VERDICTS[verdict]} against interleaving: {_saved(low, high, of)}."]
 
 
 def _second_half(advice: Advice, found: PromoteAnswer) -> list[str]:
@@ -101,9 +135,7 @@ def _gain(advice: Advice, found: SettingsAnswer) -> str:
     return f"{100 * found.gain:+.1f} ±{100 * found.error:.1f} {unit}"
 
 
-def _saved(found: PromoteAnswer) -> str:
-    low, high = found.saved_s
-    of = f" of {found.trials['first touch'].run_s:,.1f} s"
+def _saved(low: float | None, high: float | None, of: str) -> str:
     if low is None and high is None:
         return "the time saved has no bound, as nobody knows what a row stands for"
     if high is None:
@@ -119,7 +151,8 @@ def _needed(needed: tuple[int | None, int | None, int | None], largest: int) -> 
         return f"more than {shown(largest)}"
     if least == best == most:
         return shown(best)
-    between = f"{shown(least or best)} to {'more than all' if most is None else shown(most)}"
+    between = f"{shown(best if least is None else least)} to "
+    between += "more than all" if most is None else shown(most)
     return f"{shown(best)} ({between})"
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from pghot.exploring.curve_result import Curve, Scope
 from pghot.exploring.price import Price
 from pghot.exploring.sizes import FastSize
-from pghot.exploring.tally import BOUND, FIRST_TOUCH, INTERLEAVE, LRU, STEADY, WHOLE
+from pghot.exploring.tally import BOUND, BY_LATENCY, FIRST_TOUCH, INTERLEAVE, LRU, STEADY, WHOLE
 from pghot.report.sizes import size
 
 SHOWN = (1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -21,6 +21,7 @@ SHOWN = (1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 _HEADS = {
     BOUND: "hottest\nthat fit",
+    BY_LATENCY: "the same\nby latency",
     LRU: "LRU",
     FIRST_TOUCH: "first\ntouch",
     INTERLEAVE: "inter-\nleave",
@@ -58,7 +59,8 @@ def _table(scope: Scope, asked: Sequence[FastSize], price: Price | None, part: s
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("fast memory", justify="right", no_wrap=True)
     table.add_column("of what\nis touched", justify="right", no_wrap=True)
-    for head in _HEADS.values():
+    heads = _heads(scope, part)
+    for head in heads.values():
         table.add_column(head, justify="right", no_wrap=True)
     if price:
         table.add_column("cost", justify="right", no_wrap=True)
@@ -68,12 +70,18 @@ def _table(scope: Scope, asked: Sequence[FastSize], price: Price | None, part: s
         table.add_column("", no_wrap=True)
     for pages in _shown(scope, wanted):
         cells = [size(pages), f"{pages / scope.pages:.0%}"]
-        cells += [_cell(scope, line, pages, part) for line in _HEADS]
+        cells += [_cell(scope, line, pages, part) for line in heads]
         if price:
             cells.append(f"{price.cost(np.array([pages]), scope.pages)[0]:,.4g}")
         style = "bold" if pages in wanted else None
         table.add_row(*cells, *(["knee"] if pages == bend else []), style=style)
     return table
+
+
+def _heads(scope: Scope, part: str) -> dict[str, str]:
+    """The lines that are shown; that of faults' latencies where there is one."""
+    known = {line.name for line in scope.lines if line.part == part}
+    return {line: head for line, head in _HEADS.items() if line != BY_LATENCY or line in known}
 
 
 def _shown(scope: Scope, wanted: set[int]) -> list[int]:

@@ -30,18 +30,22 @@ def print_sweep(sweep: Sweep, output: Path, *, as_json: bool) -> None:
     console = Console(highlight=False, soft_wrap=False)
     failed = f", {len(sweep.failed)} failed" if sweep.failed else ""
     console.print(
-        f"{len(sweep.rows):,} points ({sweep.ran:,} ran now{failed}): "
+        f"{_counted(len(sweep.rows), 'point')} ({sweep.ran:,} ran now{failed}): "
         f"{escape(str(output / TABLE))}",
         soft_wrap=True,
     )
     for error, count in Counter(row["error"] for row in sweep.failed).most_common(3):
-        console.print(f"  {count} times: {escape(error)}", soft_wrap=True)
+        console.print(f"  {_counted(count, 'time')}: {escape(error)}", soft_wrap=True)
     best = front(sweep.rows)
     if best:
         console.print("Points that no other beats in all of time, moves and fast memory:")
         console.print(_table(best))
         if len(best) > MOST:
             console.print(f"and {len(best) - MOST} more", style="dim")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:

@@ -6,9 +6,11 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pghot.engine.reasons import MOVED, refusal, words
+from pghot.report.plain import plain
 from pghot.why.advice import advice, opening
 from pghot.why.life import IGNORED, RECORDED, Life, LifeStep
 from pghot.why.refused import Refusals
@@ -22,6 +24,7 @@ def life_dict(life: Life) -> dict[str, Any]:
     said = life.said
     return {
         "page": str(life.page),
+        "region": life.region or None,
         "mode": said.mode,
         "fidelity": said.fidelity,
         "hz": said.hz,
@@ -38,7 +41,9 @@ def print_life(life: Life) -> None:
     """Print a life to stdout."""
     console = Console(highlight=False)
     said = life.said
-    console.print(f"[bold]{life.page}[/bold]{_where(life)}, {said.mode} mode, {said.fidelity}")
+    region = f", {plain(life.region)}" if life.region else ""
+    where = escape(f"{region}{_where(life)}")
+    console.print(f"[bold]{life.page}[/bold]{where}, {said.mode} mode, {said.fidelity}")
     heat = f"heat ({said.tunables['freq_threshold']}: ready)"
     table = Table("seconds", "what", heat, box=SIMPLE_HEAD, pad_edge=False)
     steps, left_out = life.steps, len(life.steps) - MOST_STEPS
@@ -73,6 +78,7 @@ def print_refusals(refusals: Refusals) -> None:
     for folio in refusals.folios:
         name = f"PFN {folio.pfn:#x}"
         name += f"\n{folio.pid}:{folio.vaddr:#x}" if folio.pid else ""
+        name += f"\n{escape(plain(folio.region))}" if folio.region else ""
         reasons = sorted(folio.reasons.items(), key=lambda item: -item[1])
         by = "\n".join(f"{words} {count:,}" for words, count in reasons)
         moved = "yes" if folio.moved else "no"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pghot.binning.forms import Binned
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class Timeline:
     samples: npt.NDArray[np.int64]
     hot_fast: npt.NDArray[np.float64]
     free: npt.NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return f"<timeline of {len(self.time_s):,} rows, {self.every_s:g} s each>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,23 @@ class Outcome:
     binned: Binned | None = None
     busy_s: float = 0.0
     late_s: float | None = None
+
+    def to_arrow(self) -> pa.Table:
+        """The timeline as an Arrow table: a row for each `every_s`, a column `free.NID` a node."""
+        import pyarrow as pa  # noqa: PLC0415 - a simulation does without
+
+        line = self.timeline
+        names = ("time_s", "accesses", "fast_accesses", "promoted", "demoted", "hint_faults",
+                 "samples", "hot_fast")  # fmt: skip
+        columns = {name: pa.array(getattr(line, name)) for name in names}
+        free = {f"free.{nid}": pa.array(line.free[:, at]) for at, nid in enumerate(line.nids)}
+        return pa.table(columns | free)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.policy}: {self.run_s:,.2f} s, {self.fast_share:.1%} served fast, "
+            f"{self.promoted:,} pages promoted, {self.demoted:,} demoted>"
+        )
 
     @property
     def fast_share(self) -> float:

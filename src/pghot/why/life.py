@@ -16,6 +16,7 @@ from pghot.errors import InputError, PghotError
 from pghot.log.event_read import EventReader
 from pghot.log.event_schema import Said
 from pghot.why.page import Page
+from pghot.why.region import region_name
 
 RECORDED, IGNORED, REFUSED = "recorded", "ignored", "refused"
 """What a step can be, beside `MOVED`."""
@@ -85,13 +86,17 @@ class LifeStep:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """The steps of a page, and of which log: what it says, from when on it is complete."""
+    """The steps of a page, and of which log: what it says, from when on it is complete.
+
+    `region` is what its process has mapped there; empty where that is not known.
+    """
 
     page: Page
     steps: list[LifeStep]
     said: Said
     complete_from_s: float
     damaged: list[int]
+    region: str = ""
 
     def of(self, *kinds: str) -> list[LifeStep]:
         """The steps of these kinds."""
@@ -113,7 +118,19 @@ def life_of(path: Path | str, page: Page) -> Life:
     if not rows:
         since = f" from {complete_from_s:,.1f} s on" if complete_from_s else ""
         raise PghotError(f"{page}: nothing of it in {path}{since}")
-    return Life(page, condensed(_steps(rows, said)), said, complete_from_s, reader.damaged)
+    steps = condensed(_steps(rows, said))
+    region = _region(page, rows, said)
+    return Life(page, steps, said, complete_from_s, reader.damaged, region)
+
+
+def _region(page: Page, rows: list[dict[str, Any]], said: Said) -> str:
+    """The name of what is mapped where the page is, or was seen last."""
+    if page.pid is not None:
+        return region_name(said, page.pid, page.at)
+    for row in reversed(rows):
+        if row["pid"] > 0:
+            return region_name(said, row["pid"], row["vaddr"])
+    return ""
 
 
 def condensed(steps: Iterable[LifeStep]) -> list[LifeStep]:

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from pghot.engine.reasons import MOVED, refusal
 from pghot.log.event_read import EventReader
-from pghot.log.event_schema import ACCESSES, CANDIDATES
+from pghot.log.event_schema import ACCESSES, CANDIDATES, Said
+from pghot.why.region import region_name
 
 MOST = 10
 """Pages and processes that are named."""
@@ -33,7 +34,10 @@ class RefusalReason(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A folio that was refused: first PFN, pages, how often, the reasons, whether it moved."""
+    """A folio that was refused: first PFN, pages, how often, the reasons, whether it moved.
+
+    `region` is what is mapped at its address, empty where that is not known.
+    """
 
     pfn: int
     pages: int
@@ -42,6 +46,7 @@ class Refusal(NamedTuple):
     times: int
     reasons: dict[str, int]
     moved: bool
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ def refusals_of(path: Path | str) -> Refusals:
         judged=judged,
         moved=sum(map(len, moved_pfns)),
         reasons=_reasons(table),
-        folios=_folios(table, pa.chunked_array(moved_pfns, pa.uint64())),
+        folios=_folios(table, pa.chunked_array(moved_pfns, pa.uint64()), said),
         processes=_processes(table),
         outcomes=dict(sorted(outcomes.items(), key=lambda item: -item[1])),
         complete_from_s=reader.complete_from / hz,
@@ -126,7 +131,7 @@ def _reasons(table: pa.Table) -> list[RefusalReason]:
     return sorted(found, key=lambda reason: (-reason.times, reason.words))
 
 
-def _folios(table: pa.Table, moved: pa.ChunkedArray) -> list[Refusal]:
+def _folios(table: pa.Table, moved: pa.ChunkedArray, said: Said | None) -> list[Refusal]:
     sums = table.group_by(_FOLIO).aggregate([("count_all", "sum")])
     order = [("count_all_sum", "descending"), ("pfn", "ascending")]
     most = sums.sort_by(order).slice(0, MOST)
@@ -148,6 +153,7 @@ def _folios(table: pa.Table, moved: pa.ChunkedArray) -> list[Refusal]:
                 times=row["count_all_sum"],
                 reasons=dict(reasons),
                 moved=has_moved,
+                region=region_name(said, row["pid"], row["vaddr"]) if said else "",
             )
         )
     return found

@@ -55,7 +55,7 @@ class Stream(Protocol):
         """Notice the next access of these no longer."""
 
     def advance(self, start: float, end: float) -> ProtNoneTouches:
-        """Let the clock go from `start` to `end`: the prot_none folios that fault, no longer so."""
+        """Let the clock go from `start` to `end`: prot_none folios that fault, no longer so."""
 
     def draw(self, clocks: Clocks) -> Folios:
         """The folio that the access at each clock takes (what a sampler sees)."""

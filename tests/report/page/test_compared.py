@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from pghot.binning.forms import HeatMap
+from pghot.report.page.chart import bar_colour
 from pghot.report.page.heat_map import map_section
 from pghot.report.page.made import labelled, made_section
 from pghot.report.page.model import ReportTimeline
 from pghot.report.page.over_time import fast_section
 from pghot.report.page.page import render
-from pghot.report.page.read import read_results
+from pghot.report.page.read import NAME, read_results
 from pghot.report.plain import plain
 from tests.report.page.made_runs import a_run
 
@@ -31,6 +32,23 @@ def test_runs_are_named_by_what_sets_them_apart() -> None:
     ]
     starts = [a_run("a", made_of={"start": start}) for start in ("logged", "slow")]
     assert [run.name for run in labelled(starts)] == ["a (start: logged)", "a (start: slow)"]
+
+
+def test_a_limit_of_two_names_sets_runs_apart_by_one_of_them() -> None:
+    both = "pghot_promote_rate_limit_MBps", "numa_balancing_promote_rate_limit_MBps"
+    runs = [a_run("a", tunables=dict.fromkeys(both, limit)) for limit in (1, 65536)]
+    assert [run.name for run in labelled(runs)] == [
+        "a (pghot_promote_rate_limit_MBps: 1)",
+        "a (pghot_promote_rate_limit_MBps: 65536)",
+    ]
+
+
+def test_a_legend_has_room_for_the_longest_name_of_a_run() -> None:
+    names = ["x" * NAME, "y" * NAME]
+    legend = bar_colour(names, names)["legend"]
+    assert legend["labelLimit"] >= 6.5 * NAME  # pixels of a letter
+    assert legend["columns"] == 2
+    assert bar_colour(["a", "b"], ["a", "b"])["legend"]["columns"] > 2
 
 
 def test_runs_that_differ_in_much_or_nothing_keep_their_names() -> None:
@@ -66,9 +84,11 @@ def with_shares(name: str, share: float):
 def test_lines_that_coincide_are_named_and_the_one_below_is_wider() -> None:
     (view,) = fast_section([with_shares("a", 0.5), with_shares("b", 0.501)]).views
     assert "Lines that coincide, the wider one below: a and b." in view.words
-    widths = view.spec["layer"][0]["encoding"]["strokeWidth"]["condition"]
-    assert [one["test"] for one in widths] == ['datum.run === "a"', 'datum.run === "b"']
-    assert widths[0]["value"] > widths[1]["value"]
+    (layer,) = view.spec["layer"]
+    assert "strokeWidth" not in layer["mark"]  # which Vega-Lite would go by instead
+    (wider,) = layer["encoding"]["strokeWidth"]["condition"]
+    assert wider["test"] == 'datum.run === "a"'
+    assert wider["value"] > layer["encoding"]["strokeWidth"]["value"]
     (apart,) = fast_section([with_shares("a", 0.5), with_shares("b", 0.9)]).views
     assert "coincide" not in apart.words
 

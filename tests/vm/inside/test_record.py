@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,3 +124,22 @@ def test_a_recording_that_is_killed_is_readable_up_to_its_last_part(tmp_path):
     summary = json.loads(pghot("replay", parts, "--json").stdout)
     assert summary["accesses"] > 0
     pghot("restore")
+
+
+@pytest.mark.usefixtures("_kernel_leaves_pages_alone")
+def test_a_recording_knows_what_is_mapped_and_advice_is_had_of_a_live_process(tmp_path):
+    before = daemon.settings()
+    with load.running(32, 8, options=("--pause-us", "0")) as process:
+        words = ("advise", "--live", "-p", process.pid, "--for", "20s")
+        done = pghot(*words, "--json", "-o", tmp_path / "advice")
+        assert process.stop().startswith("checksum ok")
+    advice = json.loads(done.stdout)
+    assert advice["size"]["footprint"] >= 8 << 8  # pages of 8 MiB, all of them hot
+    assert "hint faults" in advice["untold"]["promote"]
+    of_the_load = f" of process {process.pid}"
+    (region, *_others) = advice["regions"]
+    assert region["name"] == f"anonymous region 1{of_the_load}"
+    assert region["share"] > 0.5
+    assert json.loads((tmp_path / "advice" / "advice.json").read_text()) == advice
+    assert daemon.settings() == before
+    assert not list(Path(tempfile.gettempdir()).glob("pghot-advise-*"))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from pghot.log.convert.perf_file import PerfFile
 from pghot.log.convert.text import printable
-from pghot.log.regions import MOST, Mapping
+from pghot.log.regions import MOST, MappedRegion
 
 RECORD_MMAP, RECORD_MMAP2 = 1, 10
 
@@ -21,7 +21,7 @@ _NAME_AT = {RECORD_MMAP: _HEAD.size, RECORD_MMAP2: _HEAD.size + 32}
 _KERNEL_PID = 0xFFFF_FFFF
 
 
-def mappings(file: PerfFile) -> Iterator[Mapping]:
+def mappings(file: PerfFile) -> Iterator[MappedRegion]:
     """The mappings of processes in the order of the records; those of the kernel not."""
     for part in file.stretches:
         for kind, name_at in _NAME_AT.items():
@@ -33,11 +33,11 @@ def mappings(file: PerfFile) -> Iterator[Mapping]:
                     yield region
 
 
-def _region(body: bytes, name_at: int) -> Mapping | None:
+def _region(body: bytes, name_at: int) -> MappedRegion | None:
     if len(body) <= name_at:
         return None
     pid, _tid, start, length, _pgoff = _HEAD.unpack_from(body)
     if pid == _KERNEL_PID or not length or start + length > 1 << 64:
         return None
     name = body[name_at:].split(b"\0", 1)[0]
-    return Mapping(pid, start, start + length, printable(name, len(name)))
+    return MappedRegion(pid, start, start + length, printable(name, len(name)))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.errors import InputError
-from pghot.log.regions import Mapping
+from pghot.log.regions import MappedRegion
 from pghot.log.schema import PAGE_SIZE, SOURCES, Columns
 
 U64Array = npt.NDArray[np.uint64]
@@ -115,7 +115,7 @@ class Opened:
     """Option that sets how long the log lasts, where its time is none of a clock."""
     every_access: bool = False
     """Whether the trace lists all accesses, so that each row is one."""
-    regions: tuple[Mapping, ...] = ()
+    regions: tuple[MappedRegion, ...] = ()
     """Mappings of the processes, in the order in which they were made."""
 
 

@@ -10,6 +10,7 @@ import msgspec
 from pghot.errors import InputError
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
 from pghot.exploring.changes import shown
+from pghot.exploring.placement import RegionShare
 from pghot.exploring.trials import Candidate, Trial
 from pghot.files.bounded import read_bounded
 from pghot.report.advice import NAMES, promote_lines, settings_lines, size_lines
@@ -54,6 +55,7 @@ class PromoteForm(msgspec.Struct):
     verdict: str
     saved_s: tuple[float | None, float | None]
     trials: dict[str, TrialForm]
+    interleave: tuple[str, float | None, float | None] | None = None
 
 
 class AdviceForm(msgspec.Struct):
@@ -68,6 +70,7 @@ class AdviceForm(msgspec.Struct):
     assumed: list[str]
     untold: dict[str, str]
     notes: list[str]
+    regions: list[RegionShare] = []
 
     def advice(self) -> Advice:
         """The value as it was."""
@@ -79,9 +82,11 @@ class AdviceForm(msgspec.Struct):
             )
         if self.promote is not None:
             trials = {name: trial.trial() for name, trial in self.promote.trials.items()}
-            promote = PromoteAnswer(trials, self.promote.verdict, self.promote.saved_s)
+            promote = PromoteAnswer(
+                trials, self.promote.verdict, self.promote.saved_s, self.promote.interleave
+            )
         return Advice(self.source, self.kind, self.size, settings, promote, self.changes,
-                      self.assumed, self.untold, self.notes)  # fmt: skip
+                      self.assumed, self.untold, self.notes, self.regions)  # fmt: skip
 
 
 def advice_content(path: Path) -> Content:
@@ -95,12 +100,25 @@ def advice_content(path: Path) -> Content:
         raise InputError(f"{path}: not what pghot writes: {error}") from error
     sections = [
         Section("size", "How much fast memory", tables=_size(advice), lines=lines[0]),
+        *_regions(advice),
         Section("settings", "Which settings", lines=lines[1]),
         Section("promote", "Whether to promote", tables=_trials(advice), lines=lines[2]),
         Section("changes", "What would change the answer", lines=list(advice.changes)),
         Section("assumed", "Taken for granted", lines=[*advice.assumed, *advice.notes]),
     ]
     return Content(f"advice on {plain(advice.source)}", [*lines[2], *lines[1]], sections)
+
+
+def _regions(advice: Advice) -> list[Section]:
+    rows: list[list[Any]] = [
+        [plain(region.name), percent(region.share), shown(region.pages)]
+        for region in advice.regions
+    ]
+    if not rows:
+        return []
+    words = "regions, those with most accesses a page first"
+    table = ReportTable(words, ["region", "of all accesses", "size"], rows)
+    return [Section("regions", "What to place", tables=[table])]
 
 
 def _size(advice: Advice) -> list[ReportTable]:

@@ -12,6 +12,12 @@ Cell = str | float | int | None
 SERIES = 8
 """Colours that lines have before they come again, with another dash."""
 
+LABEL_PX = 420
+"""Room for the name of a run at its longest."""
+
+LEGEND, SYMBOL = 150, 4
+"""Characters beside each other in a legend, and those that a line's symbol takes of them."""
+
 COUNT_AXIS: Spec = {"labelExpr": "datum.value % 1 ? '' : format(datum.value, ',d')"}
 """Axis of counts: labels where they are whole."""
 
@@ -73,7 +79,11 @@ def line_scales(names: Sequence[str], order: Sequence[str]) -> Spec:
 
 def bar_colour(names: Sequence[str], order: Sequence[str]) -> Spec:
     """The colours of runs, each the same in every chart: by its place in `order`."""
-    legend = {"title": None, "orient": "top", "labelLimit": 190}
+    longest = max(map(len, names), default=1)
+    legend = {
+        "title": None, "orient": "top", "labelLimit": LABEL_PX,
+        "columns": max(LEGEND // (longest + SYMBOL), 1), "symbolOpacity": 1,
+    }  # fmt: skip
     colours = [f"var(--s{place % SERIES})" for place in _places(names, order)]
     return {
         "field": "run", "type": "nominal", "scale": {"domain": list(names), "range": colours},

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from pghot.engine.reasons import by_words
-from pghot.report.page.chart import COUNT_AXIS, ReportTable, Section, View, bar_colour, base
+from pghot.report.page.chart import (
+    COUNT_AXIS,
+    LABEL_PX,
+    ReportTable,
+    Section,
+    View,
+    bar_colour,
+    base,
+)
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import OLD, percent
@@ -70,7 +78,7 @@ def compared_section(runs: Sequence[Run]) -> Section:
             "data": {"values": found},
             "encoding": {
                 "y": {"field": "run", "type": "nominal", "title": None, "sort": names,
-                      "axis": {"labelLimit": 260}},
+                      "axis": {"labelLimit": LABEL_PX}},
                 "x": {"field": "v", "type": "quantitative", "title": title,
                       "scale": {"domainMin": 0}},
             },

@@ -14,6 +14,7 @@ from pghot.report.page.many import LINES, many_section
 from pghot.report.page.model import Run
 from pghot.report.page.over_time import fast_section, moves_section
 from pghot.report.page.records_chart import heat_section
+from pghot.report.page.regions import region_section
 from pghot.report.page.trial import trial_section
 
 
@@ -30,6 +31,7 @@ def sections(runs: Sequence[Run]) -> list[Section]:
         moves_section(runs),
         refused_section(runs),
         map_section(runs),
+        *region_section(runs),
         heat_section(runs),
         batch_section(runs),
         compared_section(runs),

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
 from pghot.errors import InputError
 from pghot.files.bounded import read_bounded
 from pghot.report.page.chart import ReportTable, Section, View, base, line_scales
+from pghot.report.page.over_time import alike, widths
 from pghot.report.page.page import Content
 from pghot.report.page.words import percent
 from pghot.report.plain import plain
@@ -18,6 +20,7 @@ from pghot.report.sizes import size
 NAMES = {
     "bound": "hottest that fit",
     "bound_held_out": "hottest, without chance",
+    "bound_by_latency": "hottest, by latency of faults",
     "lru": "LRU",
     "first_touch": "first touch",
     "interleave": "interleave",
@@ -104,13 +107,16 @@ def _view(scope: ScopeForm, part: str, name: str) -> View | None:
     if not lines:
         return None
     names = [NAMES.get(line.name, line.name) for line in lines]
-    words = f"Share of accesses served fast, by size of fast memory, {name}."
+    drawn = {n: (1.0, np.array(line.share)) for n, line in zip(names, lines, strict=True)}
+    words = (
+        f"Share of accesses served fast, by size of fast memory, {name}. {alike(drawn)}".strip()
+    )
     values = [row for line in lines for row in _points(scope, line)]
     spec = base(words) | {
         "data": {"values": values},
         "encoding": {"x": {"field": "x", "type": "quantitative", "title": "fast memory, MiB",
                            "scale": {"nice": False}}},
-        "layer": [_band(names), _line(names), *_knee(scope, part)],
+        "layer": [_band(names), _line(names, widths(drawn)), *_knee(scope, part)],
     }  # fmt: skip
     heads = ["fast memory, MiB", *names]
     rows: list[list[Any]] = [
@@ -133,18 +139,18 @@ def _points(scope: ScopeForm, line: LineForm) -> list[dict[str, Any]]:
     ]
 
 
-def _line(names: list[str]) -> dict[str, Any]:
+def _line(names: list[str], width: dict[str, Any]) -> dict[str, Any]:
     y = {"field": "v", "type": "quantitative", "title": "accesses served fast, %",
          "scale": {"domain": [0, 100]}}  # fmt: skip
     return {
-        "mark": {"type": "line", "strokeWidth": 2, "tooltip": True},
-        "encoding": {"y": y} | line_scales(names, names),
+        "mark": {"type": "line", "tooltip": True},
+        "encoding": {"y": y} | line_scales(names, names) | width,
     }
 
 
 def _band(names: list[str]) -> dict[str, Any]:
     """The interval of 95 % around lines that are of samples."""
-    colour = line_scales(names, names)["color"] | {"legend": None}
+    colour = line_scales(names, names)["color"]  # with its legend: the lines share it
     return {
         "mark": {"type": "area", "opacity": 0.15, "tooltip": False},
         "encoding": {

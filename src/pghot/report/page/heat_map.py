@@ -15,6 +15,7 @@ from pghot.report.page.chart import ReportTable, Section, Spec, View, base
 from pghot.report.page.missing import why
 from pghot.report.page.model import Run
 from pghot.report.page.words import percent
+from pghot.report.plain import plain
 from pghot.report.sizes import size
 
 CELLS = 40_000
@@ -100,13 +101,14 @@ def _view(run: Run, heat: HeatMap, *, several: bool) -> View:
     step_s = heat.step_us / USEC_PER_SEC
     name = f"{heat.place}, {heat.part}{' part' if heat.part == 'hottest' else ''}"
     name = f"{run.name}: {name}" if several else name
+    mapped = f" Mapped there: {', '.join(map(plain, heat.regions))}." if heat.regions else ""
     at = int(table.sum(axis=1).argmax())
     words = (
         f"Accesses to {name}, {size(heat.rows * heat.pages_a_row)} from {origin} on, with "
         f"{percent(heat.share)} of the accesses to {heat.place}. A row is "
         f"{size(heat.pages_a_row)}, a column {step_s:g} s. The hottest row starts at "
         f"{at * row_bytes / scale:,.6g} {unit} and has "
-        f"{percent(float(table[at].sum() / table.sum()))} of the accesses shown."
+        f"{percent(float(table[at].sum() / table.sum()))} of the accesses shown.{mapped}"
     )
     bounds = _bounds(table)
     scale_n = _unit_of_counts(float(table.max()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pghot.engine.tunables import ALIASES
 from pghot.report.page.chart import ReportTable, Section
 from pghot.report.page.facts import MachineOfResult, ResultFacts
 from pghot.report.page.model import Run
@@ -78,14 +79,15 @@ def _mark(runs: Sequence[Run], name: str) -> str:
 
 
 def _rows(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """The cells of each row, a run each; of tunables those alone that differ."""
+    """The cells of each row, a run each; of tunables those alone that differ, by one name."""
     tables = [run.made_of for run in runs]
     rows = {
         name: [table.get(name, UNKNOWN) for table in tables]
         for name in dict.fromkeys(name for table in tables for name in table)
     }
     with_engine = [run.tunables for run in runs if run.tunables]
-    for name in dict.fromkeys(name for table in with_engine for name in table):
+    names = dict.fromkeys(name for table in with_engine for name in table)
+    for name in (name for name in names if ALIASES.get(name) not in names):
         cells = [str(run.tunables.get(name, "-")) for run in runs]
         if len({table.get(name) for table in with_engine}) > 1:
             rows[f"tunable {name}"] = cells

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from pghot.report.page.chart import ReportTable, Section, Spec, View, base
+from pghot.report.page.chart import LABEL_PX, ReportTable, Section, Spec, View, base
 from pghot.report.page.model import Run
 from pghot.report.page.words import OLD, percent
 
@@ -16,8 +16,11 @@ LINES = 16
 POINTS = 24
 """Points of a small chart at the most."""
 
-ACROSS = 4
-"""Small charts beside each other."""
+ACROSS, WIDTH_PX = 4, 170
+"""Small charts beside each other, and how wide one is."""
+
+SHORT = 28
+"""Characters of a name above a small chart; where one is longer, charts are twice as wide."""
 
 
 def many_section(runs: Sequence[Run]) -> Section:
@@ -70,16 +73,17 @@ def _points(run: Run) -> list[dict[str, Any]]:
 
 def _spec(words: str, values: list[dict[str, Any]], order: Sequence[Run]) -> Spec:
     spec = base(words)
+    wide = 1 + any(len(run.name) > SHORT for run in order)
     for name in ("width", "height", "autosize"):
         del spec[name]
     return spec | {
         "data": {"values": values},
         "facet": {"field": "run", "type": "nominal", "title": None,
                   "sort": [run.name for run in order],
-                  "header": {"labelLimit": 190, "labelColor": "var(--fg)"}},
-        "columns": ACROSS,
+                  "header": {"labelLimit": LABEL_PX, "labelColor": "var(--fg)"}},
+        "columns": ACROSS // wide,
         "spec": {
-            "width": 170, "height": 70,
+            "width": WIDTH_PX * wide + (wide - 1) * 50, "height": 70,
             "mark": {"type": "line", "strokeWidth": 2, "color": "var(--s0)"},
             "encoding": {
                 "x": {"field": "t", "type": "quantitative", "title": None},

@@ -21,8 +21,8 @@ ABOVE = 3
 NEAR, MOST = 0.005, 0.5
 """Lines coincide that are so near (share of the highest value) in so many of their columns."""
 
-WIDER = 2
-"""Pixels that a line below is wider by."""
+WIDTH, WIDER = 2, 2
+"""Pixels that a line is wide, and by which it is wider for each one above it."""
 
 POINTS = 1600
 """Points of a chart at the most, all its lines together."""
@@ -134,15 +134,14 @@ def _view(
     domain: list[int] | None = None,
 ) -> View:
     lines = _thinned(lines)
-    if alike := _alike(lines):
-        words = f"{words} {alike}"
+    words = f"{words} {alike(lines)}".strip()
     points = sum(len(column) for _, column in lines.values())
     scale: Spec = {"domain": domain} if domain else {"domainMin": 0, "nice": True}
     encoding = {
         "x": time_axis(),
         "y": {"field": "v", "type": "quantitative", "title": title, "scale": scale},
         **line_scales(list(lines), order),
-        **_widths(lines),
+        **widths(lines),
         "tooltip": [
             {"field": "run", "type": "nominal", "title": "run"},
             {"field": "t", "type": "quantitative", "title": "time, s", "format": ",.2f"},
@@ -153,7 +152,7 @@ def _view(
         "data": {"values": []},
         "layer": [
             {
-                "mark": {"type": "line", "strokeWidth": 2, "interpolate": "linear",
+                "mark": {"type": "line", "interpolate": "linear",
                          "point": {"size": 14, "filled": True} if points < 80 else False},
                 "encoding": encoding,
             }
@@ -163,30 +162,36 @@ def _view(
     return View(name, words, spec, _tables(lines, title), lines=known)
 
 
-def _widths(lines: dict[str, tuple[float, Values]]) -> Spec:
-    """Draw the first lines wider, where lines coincide: each shows beside those above it."""
-    if not _alike(lines):
-        return {}
-    widths = [2 + WIDER * at for at in range(len(lines))][::-1]
+def widths(lines: dict[str, tuple[float, Values]]) -> Spec:
+    """Draw a line wider for each one above it that coincides with it: so that it shows.
+
+    For a mark without a width of its own, which Vega-Lite would go by instead.
+    """
+    below = [one for one, _other in _pairs(lines)]
     # A scale of its own would share the legend of the colours, which has another say in it.
     each = [
-        {"test": f"datum.run === {json.dumps(run)}", "value": width}
-        for run, width in zip(lines, widths, strict=True)
+        {"test": f"datum.run === {json.dumps(run)}", "value": WIDTH + WIDER * below.count(run)}
+        for run in dict.fromkeys(below)
     ]
-    return {"strokeWidth": {"condition": each, "value": 2}}
+    return {"strokeWidth": {"condition": each, "value": WIDTH} if each else {"value": WIDTH}}
 
 
-def _alike(lines: dict[str, tuple[float, Values]]) -> str:
+def alike(lines: dict[str, tuple[float, Values]]) -> str:
     """Which lines coincide over most of their columns."""
-    pairs = [
-        f"{one} and {other}"
-        for (one, (step, values)), (other, (same, others)) in combinations(lines.items(), 2)
-        if step == same and len(values) == len(others) and _coincide(values, others)
-    ]
+    pairs = [f"{one} and {other}" for one, other in _pairs(lines)]
     if not pairs:
         return ""
     more = f", and {len(pairs) - 3} more pairs" if len(pairs) > 3 else ""
     return f"Lines that coincide, the wider one below: {'; '.join(pairs[:3])}{more}."
+
+
+def _pairs(lines: dict[str, tuple[float, Values]]) -> list[tuple[str, str]]:
+    """Lines that coincide, the one that is drawn first before the other."""
+    return [
+        (one, other)
+        for (one, (step, values)), (other, (same, others)) in combinations(lines.items(), 2)
+        if step == same and len(values) == len(others) and _coincide(values, others)
+    ]
 
 
 def _coincide(values: Values, others: Values) -> bool:

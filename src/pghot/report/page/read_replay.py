@@ -91,6 +91,7 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
         made_of=made_of(summary, summary.mode),
         trial=trial,
         helps=[] if trial else read_helps(path, summary.live),
+        regions=binned.regions if binned else [],
     )
 
 

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
@@ -15,13 +16,15 @@ from pghot.errors import InputError
 from pghot.exploring.pareto import FAST_SHARE, MOVES, RUN_S, front
 from pghot.files.bounded import bounded_memory, check_table
 from pghot.files.parquet_pages import check_pages
-from pghot.report.page.chart import ReportTable, Section, View, base, line_scales
+from pghot.report.page.chart import ReportTable, Section, View, bar_colour, base, line_scales
+from pghot.report.page.over_time import alike, widths
 from pghot.report.page.page import Content
 from pghot.report.plain import plain
 from pghot.report.sizes import size
 
 SET = "set."
 COLUMNS = ("point", "input", "policy", "fast_pages", "seed", "error", RUN_S, FAST_SHARE, MOVES)
+TIMES = {RUN_S, FAST_SHARE}
 MAPS = 6
 """Heat maps of an input at the most."""
 
@@ -34,8 +37,8 @@ Row = dict[str, Any]
 def sweep_content(path: Path) -> Content:
     """Read `sweep.parquet`; InputError where it is none."""
     rows = _read(path)
-    good = [row for row in rows if row["error"] is None]
-    failed = len(rows) - len(good)
+    good = [row for row in rows if row["error"] is None and row["figures"].keys() & TIMES]
+    failed = sum(row["error"] is not None for row in rows)
     summary = [f"{len(rows):,} points, {failed:,} failed."]
     sections = [_front_section(rows)]
     for number, name in enumerate(dict.fromkeys(row["input"] for row in good)):
@@ -109,6 +112,8 @@ def _size_section(number: int, name: str, rows: Sequence[Row]) -> Section:
     ]  # fmt: skip
     words = f"{label.capitalize()}, by size of fast memory"
     words += "." if len(names) == len(shown) else f"; {len(names) - LINES} lines are left out."
+    drawn = {name: (1.0, np.array([v["v"] for v in values if v["run"] == name])) for name in shown}
+    words = f"{words} {alike(drawn)}".strip()
     spec = base(words) | {
         "data": {"values": values},
         "mark": {"type": "line", "point": True, "tooltip": True},
@@ -116,7 +121,7 @@ def _size_section(number: int, name: str, rows: Sequence[Row]) -> Section:
             "x": {"field": "x", "type": "quantitative", "title": "fast memory, MiB"},
             "y": {"field": "v", "type": "quantitative", "title": label,
                   "scale": {"zero": False}},
-        } | line_scales(shown, shown),
+        } | line_scales(shown, shown) | widths(drawn),
     }  # fmt: skip
     table = ReportTable(words, ["policy", "fast memory, MiB", label],
                   [[v["run"], v["x"], v["v"]] for v in values])  # fmt: skip
@@ -167,7 +172,8 @@ def _map(rows: Sequence[Row], x: str, y: str) -> View:
     spec = base(words) | {
         "data": {"values": values},
         "encoding": {
-            "x": {"field": "x", "type": "ordinal", "title": names[0], "sort": order[0]},
+            "x": {"field": "x", "type": "ordinal", "title": names[0], "sort": order[0],
+                  "axis": {"labelAngle": 0, "labelOverlap": "greedy"}},
             "y": {"field": "y", "type": "ordinal", "title": names[1], "sort": order[1]},
         },
         "layer": [
@@ -187,7 +193,11 @@ def _map(rows: Sequence[Row], x: str, y: str) -> View:
 def _front_section(rows: Sequence[Row]) -> Section:
     best = front(rows)
     if not best:
-        return Section("front", "Points that no other beats", lines=["Every point failed."])
+        return Section(
+            "front",
+            "Points that no other beats",
+            lines=["No point has ended with a share that is known."],
+        )
     _figure_name, label, factor = _figure(best)
     cells = [
         [row["point"], Path(row["input"]).name, _series(row),
@@ -197,27 +207,45 @@ def _front_section(rows: Sequence[Row]) -> Section:
     ]  # fmt: skip
     heads = ["point", "input", "policy", "fast memory", label, "pages moved"]
     words = "Pareto front of each input: no other point is as good in time, moves and memory."
+    views = [_front_view(best, "fast_pages", label, factor)]
+    if len({row["fast_pages"] for row in best}) == 1:
+        views = [_front_view(best, MOVES, label, factor)]
+    table = ReportTable(words, heads, cells)
+    return Section("front", "Points that no other beats", views, [table])
+
+
+def _front_view(best: Sequence[Row], axis: str, label: str, factor: float) -> View:
+    """The front by fast memory, the pages moved as the size of a point; or by pages moved."""
+    figure = _figure(best)[0]
+    names = list(dict.fromkeys(Path(row["input"]).name for row in best))
+    by_size = axis == "fast_pages"
+    title = "fast memory, MiB" if by_size else "pages moved"
     values = [
-        {"run": row[1], "x": row[5], "v": row[4], "what": f"{row[2]}, {row[3] or 'as it is'}"}
-        for row in cells
-    ]
-    names = list(dict.fromkeys(str(row[1]) for row in cells))
+        {"run": Path(row["input"]).name, "what": f"point {row['point']}: {_series(row)}",
+         "x": row[axis] / PAGES_A_MIB if by_size else row["figures"][MOVES],
+         "v": factor * row["figures"][figure], "moves": row["figures"][MOVES]}
+        for row in best if not by_size or row[axis] is not None
+    ]  # fmt: skip
+    words = f"The front: {label} by {title}"
+    words += "; the larger a point, the more pages it moved." if by_size else "."
+    quantity = {"type": "quantitative", "scale": {"zero": False}}
     spec = base(words) | {
         "data": {"values": values},
-        "mark": {"type": "point", "filled": True, "size": 60},
+        "mark": {"type": "point", "filled": True, "opacity": 0.6},
         "encoding": {
-            "x": {"field": "x", "type": "quantitative", "title": "pages moved"},
-            "y": {"field": "v", "type": "quantitative", "title": label, "scale": {"zero": False}},
-            "color": line_scales(names, names)["color"],
+            "x": quantity | {"field": "x", "title": title},
+            "y": quantity | {"field": "v", "title": label},
+            "size": {"field": "moves", "type": "quantitative", "title": "pages moved",
+                     "scale": {"range": [40, 400]}, "legend": {"columns": 1}},
+            "color": bar_colour(names, names),
             "tooltip": [{"field": "what", "type": "nominal", "title": "point"},
                         {"field": "v", "type": "quantitative", "title": label},
-                        {"field": "x", "type": "quantitative", "title": "pages moved"}],
+                        {"field": "x", "type": "quantitative", "title": title},
+                        {"field": "moves", "type": "quantitative", "title": "pages moved"}],
         },
     }  # fmt: skip
-    table = ReportTable(words, heads, cells)
-    return Section(
-        "front", "Points that no other beats", [View("front", words, spec, [table])], [table]
-    )
+    rows = [[v["what"], v["x"], v["v"], v["moves"]] for v in values]
+    return View("front", words, spec, [ReportTable(words, ["point", title, label, "moved"], rows)])
 
 
 def _failed_section(rows: Sequence[Row]) -> Section:

@@ -44,6 +44,10 @@ def simulate(
     >>> outcome = pghot.simulate("gups", "none", scale=0.001)
     >>> outcome.promoted
     0
+    >>> outcome
+    <none: 30.60 s, 41.7% served fast, 0 pages promoted, 0 demoted>
+    >>> outcome.to_arrow().column_names[:3]
+    ['time_s', 'accesses', 'fast_accesses']
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(str(scenario), POLICIES)

@@ -41,26 +41,39 @@ def with_settings(
     return scenario
 
 
+def check_setting(name: str) -> None:
+    """Refuse a name that is none of a scenario's settings: InputError with those there are."""
+    _table_of(name)
+
+
 def _merged(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
-    table, dot, key = name.partition(".")
-    if not dot and name in ScannerTable.__struct_fields__:
-        table, key = "scanner", name
-    if name in TUNABLES:
-        data["tunables"] |= {name: text}
-    elif name in _PLAIN:
-        data[name] = _value(name, text)
-    elif table == "costs" and key:
-        data["costs"] |= {key: _value(name, text)}
-    elif key in _TABLES.get(table, ()):
+    table, key = _table_of(name)
+    if table == "tunables":
+        data[table] |= {key: text}
+    elif table:
         data[table] |= {key: _value(name, text)}
     else:
-        raise InputError(
-            f"--set {name}: no such setting; {perhaps(name, [*TUNABLES, *_PLAIN])}there are "
-            f"{', '.join(TUNABLES)}, "
-            f"{', '.join(ScannerTable.__struct_fields__)}, sampler.KEY, costs.KEY, "
-            f"{', '.join(_PLAIN)}"
-        )
+        data[key] = _value(name, text)
     return data
+
+
+def _table_of(name: str) -> tuple[str, str]:
+    """A setting's table, empty for the scenario itself, and its key there."""
+    if name in TUNABLES:
+        return "tunables", name
+    if name in _PLAIN:
+        return "", name
+    if name in ScannerTable.__struct_fields__:
+        return "scanner", name
+    table, _dot, key = name.partition(".")
+    if (table == "costs" and key) or key in _TABLES.get(table, ()):
+        return table, key
+    raise InputError(
+        f"--set {name}: no such setting; {perhaps(name, [*TUNABLES, *_PLAIN])}there are "
+        f"{', '.join(TUNABLES)}, "
+        f"{', '.join(ScannerTable.__struct_fields__)}, sampler.KEY, costs.KEY, "
+        f"{', '.join(_PLAIN)}"
+    )
 
 
 def _value(name: str, text: str) -> Any:
