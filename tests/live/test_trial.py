@@ -321,6 +321,18 @@ def test_blocks_that_the_run_has_slept_through_do_not_count(loaded):
     assert all(block.measured_s == block.end_s for block in found.blocks[3:6])
 
 
+def test_a_block_of_which_little_is_left_to_measure_does_not_count(loaded):
+    """It stands still for a second when the third block's warm-up is nearly over."""
+
+    def stands_still() -> None:
+        loaded.clock.ns += 10**9
+
+    loaded.clock.at(6_800 * MS, stands_still)
+    result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
+    whys = [block.why for block in result.trial.result().blocks]
+    assert whys == ["", "", trials.MEASURED_LATE, *[""] * 9]
+
+
 def test_a_huge_folio_goes_back_as_one(loaded):
     loaded.map(40, 1024, pages=HUGE)
     for block in range(12):

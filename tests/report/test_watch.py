@@ -43,3 +43,12 @@ def test_two_states_of_one_moment_are_two_lines():
     line = WatchLine()
     line.of(state(110.0, 0, 0, 0, 0))
     assert " samples 0/s" in line.of(state(110.0, 0, 0, 0, 0))
+
+
+def test_what_the_top_tier_served_lately_and_before_is_told_where_samples_say_it():
+    told = state(110.0, 0, 0, 0, 0)
+    part = {"samples": 10, "fast_share": 0.4}
+    later = {"samples": 10, "fast_share": 0.8}
+    served = {"all": later, "before": part, "since": later, "last": later}
+    told["live"]["helps"] = {"served": served, "slow_faults": None, "memory_stall": None}
+    assert WatchLine().of(told).endswith("75% full  served fast 80% (before 40%)")

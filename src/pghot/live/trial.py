@@ -38,6 +38,7 @@ also, of a block, what it may begin late."""
 
 NOT_BACK = "promoted pages were not all moved back when its warm-up was over"
 BEGAN_LATE = "it began late"
+MEASURED_LATE = "its measuring began late"
 ENDED_LATE = "it ended late"
 DISTURBED = "somebody else changed a setting in it"
 
@@ -188,13 +189,12 @@ class Trial:
             counts.demoted(),
             self._moving.pages,
         )
-        if self._late(now_us, at):
+        if self._late(now_us, self.plan.start_us(at)):
             self._now.why = BEGAN_LATE
 
-    def _late(self, now_us: int, block: int) -> bool:
-        """Whether much of a block's time has gone that should begin now."""
-        late_us = now_us - self.plan.start_us(block)
-        return late_us > LATE_SHARE * self.plan.block_s * USEC_PER_SEC
+    def _late(self, now_us: int, due_us: int) -> bool:
+        """Whether much of a block's time has gone since something was due."""
+        return now_us - due_us > LATE_SHARE * self.plan.block_s * USEC_PER_SEC
 
     def _settle(self) -> None:
         """Move pages back for a while; once all are back, let the block have its settings."""
@@ -211,6 +211,8 @@ class Trial:
     def _measure(self, now: _Now, now_us: int) -> None:
         if not self._settled:
             now.why = now.why or NOT_BACK
+        if self._late(now_us, self._measured_from(now)):
+            now.why = now.why or MEASURED_LATE
         now.measured = self._evidence.mark(now_us)
         now.promoted_warm = self._counts.promoted()
         if self.plan.metric_command is not None:
@@ -226,7 +228,7 @@ class Trial:
         span = self._evidence.mark(now_us).since(now.measured)
         if self.switch.disturbed:
             now.why = now.why or DISTURBED
-        if self._late(now_us, self._next):
+        if self._late(now_us, self.plan.start_us(self._next)):
             now.why = now.why or ENDED_LATE
         values, lacking = self._values(span)
         numbers = self._numbers(now, values, lacking)

@@ -27,6 +27,7 @@ NO_DEMOTION = "a replay does not demote"
 NO_KERNEL = "the kernel demotes on its own; a run does not count that"
 NO_TIME = "a pass of a replay takes no time"
 AS_LIVE = "the log is of a live run, replayed with the host's own answers: no page moves here"
+NOT_BY_TIME = "beside hint faults the share by time is not kept; that of the whole is known"
 FAULTS_ONLY = "hint faults show accesses to slow memory alone, so the share is not known"
 
 
@@ -55,7 +56,7 @@ def read_replay(path: Path, summary: ReplaySummary) -> Run:
     series = binned.series if binned else None
     step_us, columns, group = _grid(summary, series)
     promoted, batches = read_promotions(path, step_us, columns)
-    why = _why(binned, live=live)
+    why = _why(binned, live=live, sampled=summary.fast_share is not None)
     trial: dict[str, Any] | None = msgspec.to_builtins(summary.trial)
     figures = {"batches": summary.batches}
     if summary.live:
@@ -149,7 +150,7 @@ def _without(summary: ReplaySummary, series: Series | None, *, live: bool) -> fl
     return _share(series.fast_without if series and not live else None, series)
 
 
-def _why(binned: Binned | None, *, live: bool) -> dict[str, str]:
+def _why(binned: Binned | None, *, live: bool, sampled: bool) -> dict[str, str]:
     why = {
         "demotions": NO_KERNEL if live else NO_DEMOTION,
         "latencies": "no call that moves pages was made" if live else NO_TIME,
@@ -159,7 +160,7 @@ def _why(binned: Binned | None, *, live: bool) -> dict[str, str]:
     if binned.as_live:
         why["fast"] = AS_LIVE
     elif live:
-        why["fast"] = FAULTS_ONLY
+        why["fast"] = NOT_BY_TIME if sampled else FAULTS_ONLY
     return why
 
 
