@@ -18,7 +18,7 @@ _shtab_pghot_advise_option_strings=(-h --help --target --fast --machine --latenc
 _shtab_pghot_why_option_strings=(-h --help --refused --json)
 _shtab_pghot_report_option_strings=(-h --help -o --title --force)
 _shtab_pghot_convert_option_strings=(-h --help -o --output --format --machine --addresses --sample --nid --source --start --fast-share --page-size --order-as-time --fields --columns --time-unit --delimiter --llc-size --llc-ways --llc-line --ips --skip-bad --force --json)
-_shtab_pghot_run_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb --fault-budget --sample-budget --mode --fidelity --set --dry-run --latency-budget --trial --trial-block --trial-warm-up --trial-seed --against --metric-command --better --control --no-control --metrics --mount --config --record --events --events-limit -o --force --json --log-format)
+_shtab_pghot_run_option_strings=(-h --help -p -a -G --allow-new-privileges -d --duration --tiers --source --scan-delay-ms --scan-period-min-ms --scan-period-max-ms --scan-size-mb --fault-budget --sample-budget --mode --fidelity --set --promote-to --move-shared --dry-run --latency-budget --trial --trial-block --trial-warm-up --trial-seed --against --metric-command --better --control --no-control --metrics --mount --config --record --events --events-limit -o --force --json --log-format)
 _shtab_pghot_ctl_get_option_strings=(-h --help --json --pid --control)
 _shtab_pghot_ctl_set_option_strings=(-h --help --pid --control)
 _shtab_pghot_ctl_watch_option_strings=(-h --help --count --json --pid --control)
@@ -106,6 +106,7 @@ _shtab_pghot_convert___start_choices=(first-touch slow)
 _shtab_pghot_convert___time_unit_choices=(s ms us ns)
 _shtab_pghot_run___mode_choices=(default precise)
 _shtab_pghot_run___fidelity_choices=(v7 improved)
+_shtab_pghot_run___promote_to_choices=(top next)
 _shtab_pghot_run___better_choices=(lower higher)
 _shtab_pghot_run___log_format_choices=(text json)
 _shtab_pghot_ctl_pos_0_choices=(get set watch)
@@ -162,6 +163,7 @@ _shtab_pghot_run__h_nargs=0
 _shtab_pghot_run___help_nargs=0
 _shtab_pghot_run__a_nargs=0
 _shtab_pghot_run___allow_new_privileges_nargs=0
+_shtab_pghot_run___move_shared_nargs=0
 _shtab_pghot_run___dry_run_nargs=0
 _shtab_pghot_run___no_control_nargs=0
 _shtab_pghot_run___force_nargs=0
@@ -223,7 +225,7 @@ _pghot_settings() { compgen -W "enabled_sources= target_nid= freq_threshold= kmi
 _pghot_names() { compgen -W "enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates" -- "$1"; }
 _pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle all-fast all-slow" -- "${1##*,}"; }
 _pghot_presets() { compgen -W "graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf" -- "$1"; compgen -f -X "!*.toml" -- "$1"; }
-_pghot_topics() { compgen -W "tunables counters capacity recipes sources tiers modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
+_pghot_topics() { compgen -W "tunables counters capacity recipes sources tiers hosts modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
 _pghot_sources() { compgen -P "${1%"${1##*,}"}" -W "hintfault hwhint" -- "${1##*,}"; }
 _pghot_formats() { compgen -W "perf-data perf-script lackey csv" -- "$1"; }
 # End Custom Preamble

@@ -9,7 +9,7 @@ function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_thresh
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
 function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
-function _pghot_topics; printf '%s\n' tunables counters capacity recipes sources tiers modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
+function _pghot_topics; printf '%s\n' tunables counters capacity recipes sources tiers hosts modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
 function _pghot_formats; printf '%s\n' perf-data perf-script lackey csv; end
 # End Custom Preamble
@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up --tries -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --promote-to --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up --tries -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -200,6 +200,8 @@ complete -c pghot -n '_shtab_pghot_using run' -l sample-budget -x -d 'reading th
 complete -c pghot -n '_shtab_pghot_using run' -l mode -xka "default precise" -d 'record layout'
 complete -c pghot -n '_shtab_pghot_using run' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: improved)'
 complete -c pghot -n '_shtab_pghot_using run' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
+complete -c pghot -n '_shtab_pghot_using run' -l promote-to -xka "top next" -d 'of more than two tiers: to the top one, or to the next faster one (top)'
+complete -c pghot -n '_shtab_pghot_using run' -l move-shared -d 'move pages that several processes map as well (wants CAP_SYS_NICE)'
 complete -c pghot -n '_shtab_pghot_using run' -l dry-run -d 'judge everything, move nothing'
 complete -c pghot -n '_shtab_pghot_using run' -l latency-budget -x -d 'a call that moves pages takes no longer, or the next moves fewer (20)'
 complete -c pghot -n '_shtab_pghot_using run' -l trial -x -d 'alternate for so long, such as 10m, and say what it did'

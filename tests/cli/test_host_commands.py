@@ -13,6 +13,7 @@ from pghot.linux.guard.lock import default_state_dir
 from pghot.linux.nodes.topology import Topology
 from pghot.log.machine import Machine
 from tests.linux import host_trees as trees
+from tests.linux import made_hosts
 from tests.linux.test_guard import left, line
 from tests.log.made import Run
 
@@ -93,11 +94,28 @@ def test_topology_shows_what_a_speed_lacks_and_both_classes_where_they_differ(
 
 
 def test_topology_suggests_tiers_where_the_kernel_sees_one(on: On, run: Run) -> None:
-    host = on(trees.two_tier)
-    trees.remove(host.root, "/sys/devices/virtual/memory_tiering/memory_tier112/nodelist")
-    trees.write(host.root, "/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1")
+    on(made_hosts.one_tier)
     assert "pghot topology --tiers 0/1" in run("topology").out
     assert "node 1: lower tier: group 2 of --tiers" in run("topology", "--tiers", "0/1").out
+
+
+def test_topology_tells_what_contradicts_itself(on: On, run: Run) -> None:
+    on(made_hosts.hbm_as_dax_kmem_has_it)
+    out = words(run("topology").out)
+    assert "contradiction: node 2: lower tier by the kernel (memory_tier22" in out
+
+
+def test_topology_leaves_gpus_out(on: On, run: Run) -> None:
+    on(made_hosts.grace_hopper_with_cxl)
+    assert "node 1: no tier: memory of the GPU 0000:04:00.0: left out" in run("topology").out
+
+
+def test_topology_names_offline_memory_and_the_command(on: On, run: Run) -> None:
+    on(made_hosts.cxl_partly_offline)
+    assert (
+        "node 1: memory block 130 offline; to bring online: echo online_movable | sudo tee "
+        "/sys/devices/system/memory/memory130/state"
+    ) in run("topology").out
 
 
 def test_topology_as_json_is_the_topology(on: On, run: Run) -> None:

@@ -228,7 +228,7 @@ def test_without_a_slow_node_it_is_said_and_what_may_help(
     before = files(host.root)
     line = said(run(*command, "-a"), 1)
     if make is host_trees.plain:
-        assert line.startswith("this host has no slow node (one below the top tier): see pghot")
+        assert line == "nothing to promote on this host: one node only: pghot demo"
     else:  # slow it has, but no way to see its pages
         assert line.startswith("nothing shows accesses here: no hint faults: ")
     assert files(host.root) == before
@@ -237,14 +237,17 @@ def test_without_a_slow_node_it_is_said_and_what_may_help(
 
 def test_a_host_all_of_whose_nodes_are_slow_is_told_too(command, refused) -> None:
     line = refused(*command, *WHO, "--tiers", "0-1", status=1)
-    assert line == "this host has no slow node (one below the top tier): try --tiers 0/1"
+    assert line == (
+        "nothing to promote on this host: the kernel takes every node for top tier; some have no "
+        "CPUs: try --tiers 0/1"
+    )
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM])
 def test_without_the_right_to_perf_events_it_is_named(code, live, command, refused) -> None:
     live.refuse = code
     line = refused(*command, *WHO, status=1)
-    assert "run as root, or with CAP_PERFMON" in line
+    assert "perf_event_open is refused though CAP_SYS_ADMIN is there: a container's" in line
 
 
 def test_a_user_without_a_session_is_told_to_be_root(

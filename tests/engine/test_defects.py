@@ -260,8 +260,8 @@ def test_10_a_candidate_that_cannot_be_isolated_has_used_up_the_rate_limit(rig):
     assert rig.engine.refused == {"isolation": 255, "rate_limit": 45}
 
 
-@BOTH
-def test_12_in_default_mode_every_page_goes_to_one_node_however_far(rig, fidelity):
+@pytest.mark.parametrize(("fidelity", "goes_to"), [(V7, 0), (IMPROVED, 2)])
+def test_12_in_default_mode_every_page_of_v7_goes_to_one_node_however_far(rig, fidelity, goes_to):
     nodes = [
         node(0, 0, 1, top=True, free=10),
         node(2, SECTION, 1, top=True, free=10),
@@ -270,8 +270,16 @@ def test_12_in_default_mode_every_page_goes_to_one_node_however_far(rig, fidelit
     default, precise = rig(nodes=nodes, fidelity=fidelity), rig(PRECISE, nodes=nodes)
     for machine in (default, precise):
         machine.touch(SLOW_PFN, now=10, times=2, nid=2)
-    assert [batch.to_nid for batch in default.look(100)] == [0]
+    assert [batch.to_nid for batch in default.look(100)] == [goes_to]
     assert [batch.to_nid for batch in precise.look(100)] == [2]
+
+
+@pytest.mark.parametrize("layout", [DEFAULT, PRECISE])
+def test_12_a_cpu_on_a_node_that_is_not_top_tier_is_no_error_where_that_is_mended(rig, layout):
+    old, mended = rig(layout), rig(layout, fidelity=IMPROVED)
+    assert old.engine.record(SLOW_PFN, 7, HINTFAULT, 1) == (-EINVAL if layout is PRECISE else 0)
+    mended.touch(SLOW_PFN, now=10, times=2, nid=7)
+    assert [batch.to_nid for batch in mended.look(100)] == [0]
 
 
 @BOTH

@@ -151,6 +151,12 @@ CapInh:	0000000000000000
 CapEff:	0000000000000000"""
 
 
+LIMITS = """\
+Limit                     Soft Limit           Hard Limit           Units
+Max locked memory         8388608              8388608              bytes
+Max open files            1024                 1048576              files"""
+
+
 def write_kernel(root: Path, hz: int | None = 250) -> None:
     """Write what a 6.12 kernel with everything shows to root."""
     write(root, "/proc/sys/kernel/osrelease", "6.12.94+deb13-amd64")
@@ -163,6 +169,7 @@ def write_kernel(root: Path, hz: int | None = 250) -> None:
         )
     write(root, "/proc/self/status", ROOT_STATUS)
     write(root, "/proc/self/pagemap", "")
+    write(root, "/proc/self/limits", LIMITS)
     write(root, "/proc/kpageflags", b"\0" * 8)
     write(root, "/proc/kpagecgroup", b"\0" * 8)
     write(root, "/proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu sse2 hypervisor lahf_lm")
@@ -286,7 +293,7 @@ class RecordedHost(Host):
         return super().read_at(name, offset, size)
 
     def perf_event_open(self, attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
-        assert group == -1
+        assert group == -1 or os.fstat(group)
         self.opened.append((attr, pid, cpu))
         if code := self.perf(attr, pid, cpu):
             raise OSError(code, os.strerror(code))

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from pghot.linux.host import Host
-from pghot.linux.perf.ring import RING_PAGES
+from pghot.linux.perf.ring_size import ring_pages
 
 DATA = Path(__file__).parent / "data"
 DEVICES = "/sys/bus/event_source/devices"
@@ -120,7 +120,7 @@ class PerfHost(Host):
         code = self.refuse(attr, pid, cpu, group)
         if code:
             raise OSError(code, os.strerror(code))
-        ring = MadeRing(RING_PAGES, self.start)
+        ring = MadeRing(ring_pages(self.sysconf("SC_PAGE_SIZE")), self.start)
         self.rings.setdefault(cpu, []).append(ring)
         self.opened.append((attr, pid, cpu, group, ring.descriptor))
         return ring.descriptor

@@ -16,7 +16,9 @@ from pghot.linux.doctor.doctor import Diagnosis, diagnose
 from pghot.linux.host import Host
 from pghot.linux.processes.capabilities import read_rights
 from tests.linux import host_trees as trees
+from tests.linux import made_hosts
 from tests.linux.host_trees import RecordedHost
+from tests.linux.perf_rig import machine
 
 BALANCING = "NUMA balancing"
 FAULTS = "page faults as perf events"
@@ -94,9 +96,8 @@ def test_slow_and_fast_nodes_are_named(tmp_path: Path) -> None:
     assert said(host, SLOW) == ("works", "slow: 4-5; fast: 0-1", "")
 
 
-def test_nodes_without_cpus_that_the_kernel_calls_fast(host: RecordedHost) -> None:
-    trees.remove(host.root, "/sys/devices/virtual/memory_tiering/memory_tier112/nodelist")
-    trees.write(host.root, "/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1")
+def test_nodes_without_cpus_that_the_kernel_calls_fast(tmp_path: Path) -> None:
+    host = made_hosts.made("one_tier", tmp_path)
     assert said(host, SLOW) == (
         "missing",
         "the kernel takes every node for top tier; some have no CPUs",
@@ -113,8 +114,11 @@ def test_several_nodes_that_are_all_fast(host: RecordedHost) -> None:
     assert check(host, SLOW).missing
 
 
+NO_MEMORY = "Node 0 MemTotal: 0 kB\nNode 0 MemFree: 0 kB"
+
+
 def test_no_fast_node(host: RecordedHost) -> None:
-    trees.write(host.root, "/sys/devices/system/node/node0/meminfo", "Node 0 MemTotal: 0 kB")
+    trees.write(host.root, "/sys/devices/system/node/node0/meminfo", NO_MEMORY)
     assert said(host, SLOW)[:2] == ("missing", "no fast node has memory")
 
 
@@ -245,27 +249,41 @@ def pmu(host: RecordedHost, *files: str) -> RecordedHost:
 
 
 @pytest.mark.parametrize(
-    ("files", "says"),
+    ("recorded", "says", "events"),
     [
-        (["ibs_op/type"], "AMD IBS (ibs_op)"),
+        ("amd_zen4", "AMD IBS, misses of the last cache", 1),
+        ("intel_sapphire_rapids", "cpu mem-loads and mem-stores", 3),
         (
-            ["ibs_op/type", "ibs_op/format/l3missonly"],
-            "AMD IBS (ibs_op), misses of the last-level cache only",
+            "intel_hybrid",
+            "cpu_atom mem-loads and mem-stores and cpu_core mem-loads and mem-stores",
+            5,
         ),
-        (["cpu/events/mem-loads"], "Intel PEBS (cpu: mem-loads)"),
-        (["cpu_atom/type", "cpu_core/events/mem-loads"], "Intel PEBS (cpu_core: mem-loads)"),
     ],
 )
-def test_pmus_that_sample_memory_accesses(files: list[str], says: str, host: RecordedHost) -> None:
-    assert said(pmu(host, *files), HARDWARE) == ("works", says, "")
+def test_pmus_that_sample_memory_accesses_are_opened_as_a_run_does(
+    recorded: str, says: str, events: int, host: RecordedHost
+) -> None:
+    machine(host.root, recorded)
+    assert said(host, HARDWARE) == ("works", says, "")
+    assert len(host.opened) == 1 + events
     assert diagnose(host).sources == ("fault", "hardware")
     assert said(as_user(host), HARDWARE)[0] == "missing"
-    trees.write(host.root, "/proc/sys/kernel/perf_event_paranoid", "0")
-    assert said(host, HARDWARE) == ("works", says, "")
+
+
+def test_a_pmu_that_refuses_its_events_is_missing_and_says_why(host: RecordedHost) -> None:
+    machine(host.root, "amd_zen4")
+    host.perf = lambda attr, *_: 0 if attr[0] == 1 else errno.ENODEV
+    assert said(host, HARDWARE) == (
+        "missing",
+        "AMD IBS, misses of the last cache: perf_event_open of ibs_op: No such device",
+        "",
+    )
+    assert diagnose(host).sources == ("fault",)
 
 
 def test_hardware_alone_is_enough(host: RecordedHost) -> None:
-    pmu(host, "ibs_op/type")
+    machine(host.root, "amd_zen4")
+    trees.two_tier(host.root)
     trees.remove(host.root, "/proc/sys/kernel/numa_balancing")
     diagnosis = diagnose(host)
     assert diagnosis.can_run
@@ -310,9 +328,9 @@ def test_no_run_can_do_without_a_page_of_ring_memory(host: RecordedHost) -> None
     assert said(host, "ring memory")[0] == "note"
 
 
-def test_rings_of_large_pages_need_more(tmp_path: Path) -> None:
+def test_rings_of_large_pages_are_as_large_in_bytes(tmp_path: Path) -> None:
     host = as_user(trees.host(trees.arm64, tmp_path))
-    assert check(host, "ring memory").fix == "sudo sysctl kernel.perf_event_mlock_kb=16448"
+    assert check(host, "ring memory").fix == "sudo sysctl kernel.perf_event_mlock_kb=1088"
 
 
 def test_a_low_sample_rate_is_noted(host: RecordedHost) -> None:
@@ -377,7 +395,9 @@ def test_files_that_tell_of_every_page(
 
 def test_move_pages(host: RecordedHost) -> None:
     assert said(host, "move_pages")[:2] == ("works", "tells that a page of ours is on node 0")
-    assert said(host, "move_pages of other processes")[1] == "shared pages as well"
+    assert said(host, "move_pages of other processes")[1] == (
+        "pages that several of them share as well, where --move-shared asks for it"
+    )
     host.moved = -errno.EFAULT
     assert said(host, "move_pages")[:2] == ("missing", "of a page of our own: Bad address")
     host.moved = -errno.ENOSYS

@@ -121,7 +121,7 @@ def test_a_cpu_that_cannot_be_opened_is_told_once_and_the_others_go_on(tmp_path)
     [
         (errno.EACCES, "CAP_PERFMON"),
         (errno.EPERM, "CAP_PERFMON"),
-        (errno.EMFILE, "ulimit -n"),
+        (errno.EMFILE, "ulimit -Hn"),
         (errno.ENOSYS, "CONFIG_PERF_EVENTS"),
         (errno.ENODEV, "on any CPU: No such device"),
     ],
@@ -136,7 +136,7 @@ def test_a_refusal_says_what_to_do_and_leaves_nothing_open(tmp_path, code, says)
 def test_a_refusal_half_way_closes_what_was_open(tmp_path):
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     refuse = lambda _attr, _pid, cpu, _group: errno.EMFILE if cpu else None  # noqa: E731
-    with pytest.raises(PghotError, match="ulimit -n"):
+    with pytest.raises(PghotError, match="ulimit -Hn"):
         EventRings(host(tmp_path, refuse=refuse), FAULTS)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 

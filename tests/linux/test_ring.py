@@ -12,7 +12,7 @@ from pghot.errors import PghotError
 from pghot.linux.perf import ring as ring_module
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK, TALLIES, Drained
 from pghot.linux.perf.attr import Sample
-from pghot.linux.perf.ring import Ring
+from pghot.linux.perf.ring import Ring, RingMemoryError
 from pghot.linux.perf.sample_layout import sample_layout
 from tests.linux import perf_rig as rig
 from tests.linux.perf_rig import MadeRing, comm, fork, lost, lost_samples, record, sample, throttle
@@ -267,12 +267,12 @@ def test_a_ring_shrinks_by_halves_to_what_may_be_locked(monkeypatch, made):
     assert tried == [8, 4, 2, 1]
 
 
-def test_a_ring_that_may_not_even_have_one_page_says_what_to_raise(monkeypatch, made):
+def test_a_ring_that_may_not_even_have_one_page_is_told_apart(monkeypatch, made):
     def refused(_descriptor, _length):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(ring_module.mmap, "mmap", refused)
-    with pytest.raises(PghotError, match="perf_event_mlock_kb"):
+    with pytest.raises(RingMemoryError, match=r"no memory for a perf ring \(Operation not per"):
         Ring(made.descriptor, LAYOUT, 8)
 
 

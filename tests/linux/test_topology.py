@@ -13,6 +13,7 @@ from pghot.errors import InputError, PghotError
 from pghot.linux.nodes.hmat import Access
 from pghot.linux.nodes.topology import Topology, read_topology
 from tests.linux import host_trees as trees
+from tests.linux import made_hosts
 
 Make = Callable[[Path], None]
 ALL = [trees.plain, trees.two_tier, trees.cxl, trees.old, trees.arm64]
@@ -128,9 +129,7 @@ def test_a_node_that_may_come_can_be_named(tmp_path: Path) -> None:
 
 
 def test_where_the_kernel_sees_one_tier_the_override_is_suggested(tmp_path: Path) -> None:
-    host = trees.host(trees.two_tier, tmp_path)
-    trees.remove(tmp_path, "/sys/devices/virtual/memory_tiering/memory_tier112/nodelist")
-    trees.write(tmp_path, "/sys/devices/virtual/memory_tiering/memory_tier4/nodelist", "0-1")
+    host = made_hosts.made("one_tier", tmp_path)
     topology = read_topology(host)
     assert topology.slow == ()
     assert topology.suggested_tiers == "0/1"

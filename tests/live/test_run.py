@@ -17,6 +17,7 @@ from pghot.live.options import LiveOptions
 from pghot.log.read import open_log
 from pghot.replaying.replay import replay
 from pghot.replaying.settings import Settings
+from tests.linux.host_trees import write
 from tests.live.world import ADDED, FAST, HUGE, MS, SCAN, SLOW, Heard, run
 
 HOT, COLD = range(100, 140), range(140, 200)
@@ -339,7 +340,7 @@ def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
 
 
 def test_a_host_without_a_slow_node_is_one_line_that_says_what_may_help(world):
-    with pytest.raises(PghotError, match=r"no slow node .*: try --tiers 0/1$"):
+    with pytest.raises(PghotError, match=r"nothing to promote .*: try --tiers 0/1$"):
         run(world, LiveOptions(pids=(40,), tiers="0,1"))
 
 
@@ -391,3 +392,13 @@ def test_owners_are_kept_of_lower_tiers_alone(world):
     world.heat(40, *HOT, *COLD)
     result, _heard, _status = run(world)
     assert result.rmap.kept == len(HOT)
+
+
+def test_a_file_of_the_host_that_is_damaged_during_a_run_is_told_and_the_run_goes_on(world):
+    fill(world, HOT)
+    name = "/sys/devices/system/node/node1/distance"
+    world.clock.at(2000 * MS, lambda: write(world.root, name, "fifty 10"))
+    world.heat(40, *HOT, start_ms=9000)
+    result, heard, _status = run(world, LiveOptions(pids=(40,), duration=10))
+    assert result.promoted == len(HOT)
+    assert heard.said(f"{name}: 'fifty': wants a number")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pghot.driving.observer import Observer
+from pghot.engine.lists import parse_list
 from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.pages.kpf import (
@@ -53,10 +54,15 @@ FAST, SLOW, ADDED = 0, 1, 2
 PAGE = 4096
 HUGE = 512
 MS = 1000
-FIRST_FREE = {FAST: 0x8000, SLOW: 0x100000, ADDED: 0x140000}
+FAR_FAST, MIDDLE, MEMORYLESS = 3, 4, 5
+FIRST_FREE = {
+    FAST: 0x8000, SLOW: 0x100000, ADDED: 0x140000, FAR_FAST: 0x150000, MIDDLE: 0x158000,
+}  # fmt: skip
 """PFNs from which each node's frames are handed out: one section after another."""
 
-END = {FAST: 0x40000, SLOW: 0x140000, ADDED: 0x148000}
+END = {
+    FAST: 0x40000, SLOW: 0x140000, ADDED: 0x148000, FAR_FAST: 0x158000, MIDDLE: 0x160000,
+}  # fmt: skip
 SCAN = "/sys/kernel/debug/sched/numa_balancing"
 ONE = 1 << KPF_LRU | 1 << KPF_MMAP | 1 << KPF_ANON
 HEAD = ONE | 1 << KPF_COMPOUND_HEAD | 1 << KPF_THP
@@ -99,6 +105,7 @@ class Source:
         self.counts = SourceCounts()
         self.notes: list[str] = []
         self.enabled = self.closed = False
+        self.nid_of_cpu: dict[int, int] = {}
         self._rows: list[tuple[int, int, int, int, int]] = []
         self._tasks: list[tuple[int, int, int]] = []
 
@@ -125,7 +132,7 @@ class Source:
             np.array(pid, np.int32),
             np.array(vaddr, np.uint64),
             np.array(pfn, np.uint64),
-            np.zeros(len(rows), np.int16),
+            np.array([self.nid_of_cpu.get(one, FAST) for one in cpu], np.int16),
             np.array(cpu, np.int32),
             np.zeros(len(rows), np.bool_),
         )
@@ -182,6 +189,7 @@ class World(Host):
         self.protected = {FAST: 0, SLOW: 0}
         self.busy: set[tuple[int, int]] = set()
         self.on_move: Callable[[], None] = lambda: None
+        self.move_all = False
         self.ns_a_page = 1000
         self.moves: list[tuple[int, list[int], int]] = []
         self.kernel_promoted = 0
@@ -282,25 +290,42 @@ class World(Host):
         if told:
             self.source.task(EXIT, pid, 1)
 
-    def access(self, pid: int, page: int, *, ago_us: int = 0) -> None:
+    def access(self, pid: int, page: int, *, ago_us: int = 0, cpu: int = 0) -> None:
         """Access a page now; its sample says that it was `ago_us` before."""
         table = self.tables.get(pid, {})
         head = next((h for h, m in table.items() if h <= page < h + m.pages), None)
         if head is None:
             return
         pfn = table[head].pfn + page - head
-        self.source.see(self.clock.ns - ago_us * 1000, pid, page * PAGE + 24, pfn, 0)
+        self.source.see(self.clock.ns - ago_us * 1000, pid, page * PAGE + 24, pfn, cpu)
 
     def heat(
-        self, pid: int, *pages: int, start_ms: int = 10, times: int = 4, each_ms: int = 50
+        self,
+        pid: int,
+        *pages: int,
+        start_ms: int = 10,
+        times: int = 4,
+        each_ms: int = 50,
+        cpu: int = 0,
     ) -> None:
         """Have pages accessed again and again, from `start_ms` after the start on."""
         for i in range(times):
             for page in pages:
-                self.clock.at((start_ms + i * each_ms) * MS, partial(self.access, pid, page))
+                access = partial(self.access, pid, page, cpu=cpu)
+                self.clock.at((start_ms + i * each_ms) * MS, access)
 
     def nid_of(self, pid: int, page: int) -> int:
         return self.tables[pid][page].nid
+
+    def be(self, nodes: tuple[N, ...], tiers: dict[int, str]) -> None:
+        """Have other nodes, whose frames lie where `FIRST_FREE` has them."""
+        self.nodes = nodes
+        shutil.rmtree(self.path("/sys/devices/virtual/memory_tiering"))
+        shutil.rmtree(self.path("/sys/devices/system/node"))
+        write_nodes(self.root, nodes, tiers)
+        for node in nodes:
+            self.free.setdefault(node.id, 20_000)
+            self.source.nid_of_cpu.update(dict.fromkeys(parse_list(node.cpus), node.id))
 
     def grow(self) -> None:
         """Add a slow node, 128 MiB."""
@@ -341,6 +366,13 @@ class World(Host):
         self.moves.append((pid, pages, nid))
         return np.array([self._move(pid, page, nid) for page in pages], np.int32)
 
+    def move_all_pages(self, pid, addresses, nodes):
+        self.move_all = True
+        try:
+            return self.move_pages(pid, addresses, nodes)
+        finally:
+            self.move_all = False
+
     def _move(self, pid: int, page: int, nid: int) -> int:
         self.clock.ns += self.ns_a_page
         was = self.tables[pid].get(page)
@@ -348,16 +380,24 @@ class World(Host):
             return -errno.ENOENT
         if was.nid == nid:
             return nid
-        if sum(was in table.values() for table in self.tables.values()) > 1:
+        sharing = [
+            (one, at)
+            for one, table in self.tables.items()
+            for at, mapping in table.items()
+            if mapping is was
+        ]
+        if len(sharing) > 1 and not self.move_all:
             return -errno.EACCES
         if (pid, page) in self.busy:
             return -errno.EBUSY
         if self.free[nid] < was.pages:
             raise OSError(errno.ENOMEM, "move_pages: Cannot allocate memory")
-        del self.tables[pid][page]
+        for one, at in sharing:
+            del self.tables[one][at]
         new = Mapping(self._take(nid, was.pages), was.pages, nid, was.memcg)
         self._give_back(was)
-        self._at(pid, page, new)
+        for one, at in sharing:
+            self._at(one, at, new)
         return nid
 
     def _take(self, nid: int, pages: int) -> int:
@@ -431,9 +471,10 @@ def run(
         heard.statuses.append(now.elapsed_us)
         status(now)
 
+    options = options or LiveOptions(pids=(40,), duration=1)
     result, code = run_engine(
         world,
-        options or LiveOptions(pids=(40,), duration=1),
+        replace(options, beside=False),
         EngineOptions(**engine),
         tell=heard.lines.append,
         status=show,

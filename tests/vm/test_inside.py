@@ -18,6 +18,8 @@ ONCE = (
     "test_run_tasks.py",
     "test_run_room.py",
     "test_recipes.py",
+    "test_run_nodes.py",
+    "test_under_lockdown.py",
 )
 """What the newest kernel alone runs: it hangs on no kernel's ways."""
 
@@ -27,6 +29,10 @@ ALL_ONLY = (
     "test_run.py::test_of_two_control_groups",
     "test_run_tasks.py::test_a_target_killed",
     "test_run_room.py::test_numa_balancing_switched_off",
+    "test_run_nodes.py::test_memory_added",
+    "test_run_nodes.py::test_a_node_that_is_offline",
+    "test_run_nodes.py::test_descriptors",
+    "test_under_lockdown.py",
     "test_run.py::test_a_run_is_ready_within_three_imports_of_numpy",
 )
 """What runs only where PGHOT_VM_ALL=1 asks for everything on every kernel.

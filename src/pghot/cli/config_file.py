@@ -32,6 +32,8 @@ _KEYS = (
     "sample_budget",
     "mode",
     "fidelity",
+    "promote_to",
+    "move_shared",
     "dry_run",
     "latency_budget",
     "record",

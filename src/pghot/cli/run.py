@@ -32,6 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_target_arguments(parser)
     add_engine_arguments(parser, fidelity="improved")
+    parser.add_argument(
+        "--promote-to",
+        choices=("top", "next"),
+        default="top",
+        help="of more than two tiers: to the top one, or to the next faster one (top)",
+    )
+    parser.add_argument(
+        "--move-shared",
+        action="store_true",
+        help="move pages that several processes map as well (wants CAP_SYS_NICE)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="judge everything, move nothing")
     parser.add_argument(
         "--latency-budget",
@@ -71,6 +82,8 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
         )
     if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
         raise InputError("give the sources by --source or by enabled_sources, not both")
+    if args.promote_to == "next" and args.fidelity == "v7":
+        raise InputError("--promote-to next: v7 has one target for all pages; wants improved")
     settings = settings_of(argparse.Namespace(**vars(args) | {"source": None, "skip_bad": False}))
     return options, EngineOptions(
         layout=settings.layout,
@@ -78,6 +91,8 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
         tunables={name: str(text) for name, text in settings.tunables.items()},
         budget_ms=args.latency_budget,
         dry_run=args.dry_run,
+        one_up=args.promote_to == "next",
+        shared=args.move_shared,
     )
 
 

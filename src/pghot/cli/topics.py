@@ -27,7 +27,8 @@ TOPICS = {
     ),
     "recipes": Topic("how to take a log with other tools", "recipes.md"),
     "sources": Topic("hint faults and hardware hints", "topics.md", "Sources"),
-    "tiers": Topic("which node is top tier, and --tiers", "live.md", "Which memory is where"),
+    "tiers": Topic("which node is top tier, and --tiers", "hosts.md", "Which memory is fast"),
+    "hosts": Topic("what is made of HBM, GPUs, CXL that is offline, lockdown", "hosts.md"),
     "modes": Topic("record layouts and fidelities", "topics.md", "Modes"),
     "defects": Topic("defects of the series, and what is done with each", "defects.md"),
     "safety": Topic(

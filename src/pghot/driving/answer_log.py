@@ -39,6 +39,8 @@ class Kind(IntEnum):
     that at `about`, where it was not the next one: those between were slept through.
     STAYED: before the rows of the wake-up at `about` so many pages were looked at a minute after
     they had been promoted, and so many of them had been demoted again.
+    AIMED: the node that each candidate of node `about` was to go to, where that was not where
+    it would have gone otherwise.
     """
 
     ZONES = 1
@@ -51,6 +53,7 @@ class Kind(IntEnum):
     LATE = 8
     WRITE = 9
     STAYED = 10
+    AIMED = 11
 
 
 class AnswerLog:

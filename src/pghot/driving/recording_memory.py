@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from pghot.driving.answer_log import AnswerLog, Kind
 from pghot.engine.mem_map import MemMap
-from pghot.engine.memory import BoolArray, Memory, U64Array, Zone
+from pghot.engine.memory import Aiming, BoolArray, I64Array, Memory, U64Array, Zone
 
 
 class RecordingMemory:
     """Answers what `memory` answers; what depends on more than the engine goes into `answers`."""
 
-    def __init__(self, memory: Memory, answers: AnswerLog) -> None:
+    def __init__(self, memory: Memory, answers: AnswerLog, aiming: Aiming | None = None) -> None:
+        """`aiming`: what says where folios go, where `memory` has it."""
         self._memory = memory
+        self._aiming = aiming
         self._answers = answers
 
     @property
@@ -56,3 +58,18 @@ class RecordingMemory:
         moved = self._memory.migrate(pfns, nid)
         self._answers.note(Kind.MOVED, nid, moved)
         return moved
+
+    def aim(
+        self, from_nid: int, pfns: U64Array, cpu_nids: I64Array, default: I64Array
+    ) -> I64Array:
+        """The node that each folio goes to (`Aiming`); written down where it is another."""
+        if self._aiming is None:
+            return default
+        nids = self._aiming.aim(from_nid, pfns, cpu_nids, default)
+        if (nids != default).any():
+            self._answers.note(Kind.AIMED, from_nid, nids)
+        return nids
+
+    def is_target(self, nid: int) -> bool:
+        """Whether folios may be promoted to the node."""
+        return self.node_is_toptier(nid) if self._aiming is None else self._aiming.is_target(nid)

@@ -16,12 +16,13 @@ from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.kmigrated import Kmigrated
+from pghot.engine.last_nids import LastNids
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
 from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.observer import EngineObserver
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
-from pghot.engine.units import HZ_RANGE, USEC_PER_SEC, jiffies_to_msecs
+from pghot.engine.units import HZ_RANGE, NID_MAX, NUMA_NO_NODE, USEC_PER_SEC, jiffies_to_msecs
 from pghot.engine.vmstat import Vmstat
 
 
@@ -64,6 +65,9 @@ class Engine:
         """Pages promoted by memcg."""
         self.fault_latency = FaultLatency(hz)
         """What judges hint faults whose latency is known; `improved` alone asks it."""
+        self.last_nids = LastNids()
+        """Where pages were accessed from last; `improved` alone asks it."""
+        self._chooses = False
         self.observer: EngineObserver | None = None
         """Who is told what becomes of accesses and candidates."""
         self._started = False
@@ -134,6 +138,10 @@ class Engine:
         accesses = recording.as_accesses(pfn, nid, source, now)
         if latency_us is not None and self.fidelity.fault_latency:
             accesses = self._by_latency(accesses, latency_us)
+        if self._chooses:
+            self._remember(accesses)
+        if self.fidelity.nearest_target and self.layout.nid_width:
+            accesses = self._without_low_cpus(accesses)
         refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
             self._record_rows(_rows(accesses, rows))
@@ -190,6 +198,8 @@ class Engine:
     def nodes_changed(self) -> None:
         """Read again which nodes are online and which are top tier."""
         self._recorder.nodes_changed()
+        # With one slow node and one fast one there is nothing to choose.
+        self._chooses = self.fidelity.nearest_target and len(self.memory.nodes()) > 2
 
     def _run_kmigrated(self, nid: int) -> None:
         if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
@@ -231,8 +241,6 @@ class Engine:
             return accesses
         heads = mem_map.indices(mem_map.known(accesses.pfn[known]).head)
         hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
-        if not self.layout.nid_width:
-            self.fault_latency.remember(heads[hot], accesses.nid[known][hot])
         times = np.ones(len(latency_us), np.int64)
         times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
         self._recorder.count_apart(accesses, times)
@@ -240,6 +248,30 @@ class Engine:
         if self.observer is not None:
             self.observer.chosen(rows)
         return _rows(accesses, rows)
+
+    def _remember(self, accesses: recording.Accesses) -> None:
+        """Remember where slow pages were accessed from: it settles where they are promoted to."""
+        mem_map, toptier = self.memory.mem_map, self._recorder.nodes.toptier
+        of_page = mem_map.nids_of(accesses.pfn)
+        slow = np.flatnonzero((of_page >= 0) & (toptier[np.maximum(of_page, 0)] == 0))
+        if len(slow):
+            heads = mem_map.indices(mem_map.known(accesses.pfn[slow]).head)
+            self.last_nids.remember(heads, accesses.nid[slow])
+
+    def _without_low_cpus(self, accesses: recording.Accesses) -> recording.Accesses:
+        """Say -1 for CPUs that are on no top-tier node, which R2.2 refuses in precision mode.
+
+        Not where it is the page's own node: that access is none to promote for (R2.5).
+        """
+        nids, toptier = accesses.nid, self._recorder.nodes.toptier
+        known = (nids >= 0) & (nids <= NID_MAX)
+        low = np.flatnonzero(known & (toptier[np.where(known, nids, 0)] == 0))
+        if not len(low):
+            return accesses
+        low = low[self.memory.mem_map.nids_of(accesses.pfn[low]) != nids[low]]
+        nids = nids.copy()
+        nids[low] = NUMA_NO_NODE
+        return accesses._replace(nid=nids)
 
     def _record_rows(self, accesses: recording.Accesses) -> None:
         rules = RecordRules(

@@ -18,7 +18,6 @@ there is nothing to win, and none is promoted.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -63,9 +62,6 @@ LEAST_HOTTER, MOST_HOTTER = 4 * STEPS, 8 * STEPS
 UNDONE = 0.25
 """The share of promoted pages that may be demoted again within a minute."""
 
-KEPT_NIDS = 1 << 16
-"""Ready pages whose accessing node is remembered at the most."""
-
 _CODES = 128
 
 
@@ -91,7 +87,6 @@ class FaultLatency:
         self._codes = np.zeros(_CODES)
         self._chance = _Chance()
         self._pages: U8Array = zeros(0, np.uint8)
-        self._nids: dict[int, int] = {}
 
     @property
     def threshold_us(self) -> int:
@@ -141,28 +136,9 @@ class FaultLatency:
             at = end
         return hot
 
-    def remember(self, indices: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
-        """Keep the node of the CPU that made each page ready, until the page has moved.
-
-        A record of default mode has no room for it.  Beyond KEPT_NIDS pages the oldest go.
-        """
-        self._nids.update(zip(indices.tolist(), nids.tolist(), strict=True))
-        for index in list(islice(self._nids, max(len(self._nids) - KEPT_NIDS, 0))):
-            del self._nids[index]
-
-    def nids(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The nodes that were remembered for pages, -1 where there is none."""
-        if not self._nids:
-            return np.full(len(indices), -1)
-        found = (self._nids.get(index, -1) for index in indices.tolist())
-        return np.fromiter(found, np.int64, len(indices))
-
     def forget(self, indices: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
         self._pages[indices[indices < len(self._pages)]] = 0
-        if self._nids:
-            for index in indices.tolist():
-                self._nids.pop(index, None)
 
     def _judge(self, indices: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
         pages = self._pages = reaching(self._pages, int(indices.max()))

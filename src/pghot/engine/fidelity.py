@@ -26,6 +26,9 @@ class Fidelity:
     check_target: a folio moves only to an online top-tier node, and the default
         `target_nid` is one (defects 1 and 16).
     fault_latency: a hint fault whose latency is known counts by it (`fault_latency`).
+    nearest_target: a page goes to the nearest top-tier node, with room, of the CPU that
+        accessed it last, in both modes (defect 12); an access from a CPU on another node is
+        no error (R2.2).
     """
 
     name: str
@@ -37,6 +40,7 @@ class Fidelity:
     follow_hotplug: bool = False
     check_target: bool = False
     fault_latency: bool = False
+    nearest_target: bool = False
 
 
 V7 = Fidelity("v7")
@@ -50,5 +54,6 @@ IMPROVED = Fidelity(
     follow_hotplug=True,
     check_target=True,
     fault_latency=True,
+    nearest_target=True,
 )
 FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, IMPROVED)}

@@ -17,10 +17,12 @@ from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
 from pghot.engine.judge import Limits
+from pghot.engine.last_nids import LastNids
 from pghot.engine.layout import Layout
-from pghot.engine.memory import Memory
+from pghot.engine.memory import I64Array, Memory
 from pghot.engine.migrated import Migrated
 from pghot.engine.observer import EngineObserver, Judged
+from pghot.engine.placing import by_distance, first_with_room
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
@@ -46,6 +48,7 @@ class Shared(Protocol):
     refused: Counter[str]
     memcg_promoted: Counter[int]
     fault_latency: FaultLatency
+    last_nids: LastNids
     observer: EngineObserver | None
 
 
@@ -126,10 +129,10 @@ class Kmigrated:
         candidates = np.concatenate(
             [*(block.candidates.copy() for block in blocks), self._block[:0]]
         )
-        self._aim(candidates)
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
+        self._aim(candidates, np.lexsort((candidates["pfn"], age, -freq)))
         order = np.lexsort((candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq))
         candidates = candidates[order]
         # A folio over two sections may have left a record in each: the hotter one stands.
@@ -138,19 +141,47 @@ class Kmigrated:
         candidates["walk"] = 0
         yield _Found(candidates, np.flatnonzero(np.bincount(candidates["nid"])).tolist())
 
-    def _aim(self, candidates: npt.NDArray[np.void]) -> None:
-        """Send pages to the top-tier node whose CPU made them ready, where that is known."""
-        nids = self._engine.fault_latency.nids(candidates["index"])
-        for nid in np.unique(nids[nids >= 0]).tolist():
-            if self._engine.memory.node_is_toptier(nid):
-                candidates["nid"][nids == nid] = nid
+    def _aim(self, candidates: npt.NDArray[np.void], order: npt.NDArray[np.intp]) -> None:
+        """Choose where candidates go, hottest first in `order`, by who accessed each last.
+
+        A machine that knows which nodes are near, and what a process may use, chooses itself
+        (`memory.Aiming`); else a page goes to that CPU's own node where it is top tier.
+        """
+        engine = self._engine
+        if not engine.fidelity.nearest_target or not len(candidates):
+            return
+        hottest = candidates[order]
+        nids = engine.last_nids.of(hottest["index"])
+        aim = getattr(engine.memory, "aim", None)
+        if aim is not None:
+            pfns = hottest["pfn"].astype(np.uint64)
+            candidates["nid"][order] = aim(self.nid, pfns, nids, hottest["nid"])
+        else:
+            candidates["nid"][order] = self._nearest(hottest, nids)
+
+    def _nearest(self, hottest: npt.NDArray[np.void], nids: I64Array) -> I64Array:
+        """The nearest top-tier node with room, of each candidate whose last CPU is known."""
+        memory = self._engine.memory
+        default: I64Array = hottest["nid"].copy()
+        ups = [nid for nid in memory.nodes() if memory.node_is_toptier(nid)]
+        rows = np.flatnonzero(nids >= 0)
+        if len(ups) < 2 or not len(rows):
+            return default
+        distance = getattr(memory, "distance", _all_alike)
+        orders = {nid: by_distance(nid, ups, distance) for nid in np.unique(nids[rows]).tolist()}
+        anywhere = dict.fromkeys(ups, np.ones(len(rows), np.bool_))
+        default[rows] = first_with_room(
+            nids[rows], orders, anywhere, hottest["pages"][rows], memory.room
+        )
+        return default
 
     def _promote(self, block: _Found, now: int) -> Iterator[Migrated]:
         """Judge candidates in order and move those that pass, batch by batch."""
         candidates = block.candidates
         targets = _Targets(self._engine, block.targets)
-        for nid in targets.nids:
-            self._engine.fault_latency.target(targets.present[nid], targets.spare[nid])
+        if targets.nids:  # of several, the one with most room: pages go on to it
+            roomy = max(targets.nids, key=lambda nid: targets.spare[nid])
+            self._engine.fault_latency.target(targets.present[roomy], targets.spare[roomy])
         frames: Frames | None = getattr(self._engine.memory, "frames", None)
         if frames is None:
             yield from self._promote_each(candidates, targets, now)
@@ -158,6 +189,7 @@ class Kmigrated:
             yield from self._promote_all(candidates, targets, frames, now)
         gone = candidates["outcome"] == found.MOVED_OR_IN_BATCH
         self._engine.fault_latency.forget(candidates["index"][gone])
+        self._engine.last_nids.forget(candidates["index"][gone])
         self._count_refusals(candidates)
         self._tell(candidates, now)
 
@@ -266,6 +298,10 @@ class Kmigrated:
                 self._engine.refused[reason.name] += int(counts[reason.code])
 
 
+def _all_alike(_nid: int, _to: int) -> int:
+    return 0
+
+
 class _Targets:
     """Targets of a pass, read again after each batch.  `nids`: those of all candidates."""
 
@@ -281,8 +317,8 @@ class _Targets:
         )
         if engine.fidelity.check_target:
             for nid in self.nids:
-                top = self._memory.node_is_toptier(nid)
-                self._arrays.promotable[nid] = top and self._memory.node_online(nid)
+                up = getattr(self._memory, "is_target", self._memory.node_is_toptier)(nid)
+                self._arrays.promotable[nid] = up and self._memory.node_online(nid)
         self.loops = TargetNodes(self._arrays)
         self.refresh()
 

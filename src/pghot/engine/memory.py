@@ -14,6 +14,7 @@ from pghot.engine.pfn_ranges import PfnRange, ascending
 
 U64Array = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
+I64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,26 @@ class Zone(NamedTuple):
 
     free_pages: int
     promo_wmark: int
+
+
+class Aiming(Protocol):
+    """What a `Memory` may have beside: it says where folios go (fidelity `improved`)."""
+
+    def aim(
+        self,
+        from_nid: int,
+        pfns: U64Array,
+        cpu_nids: npt.NDArray[np.int64],
+        default: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """The node that each folio at `pfns`, on `from_nid`, goes to, the hottest first.
+
+        `cpu_nids` is the node of the CPU that accessed it last, -1 unknown; `default` is where
+        it would go otherwise.  An id that is no target leaves the folio where it is.
+        """
+
+    def is_target(self, nid: int) -> bool:
+        """Whether folios may be promoted to the node."""
 
 
 class Memory(Protocol):

@@ -102,7 +102,7 @@ CANDIDATE = (
         "no_target",
         "",
         "R3.5",
-        "the target is no online top-tier node",
+        "the target is no online top-tier node, or its process may use none",
         "no target",
     ),
     Reason(
@@ -161,7 +161,7 @@ MOVE_PAGES = {
     ELSEWHERE: "still on another node, no reason given",
     "ENOENT": "no page present there any more",
     "EFAULT": "the zero page, or the address is no longer mapped",
-    "EACCES": "mapped by several processes; only MPOL_MF_MOVE_ALL would move it",
+    "EACCES": "mapped by several processes; only --move-shared moves it (MPOL_MF_MOVE_ALL)",
     "EBUSY": "cannot be isolated or is held now (pinned, or I/O under way)",
     "ENOMEM": "the target node is full",
     "EIO": "the page could not be written back",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _HELD_BYTES = 4096
 """Bytes of a held file: settings are a word."""
 
+_ENDS = " \t\n\v\f\r\0"
+"""What ends a text; kernels before 4.4 put a NUL after some lists."""
+
 
 class Host:
     """Files and system calls of the host below `root`.
@@ -64,13 +67,13 @@ class Host:
             os.close(self._held.popitem()[1])
 
     def text(self, name: str) -> str:
-        """Read a text file, white space at its ends left out."""
+        """Read a text file, white space at its ends left out, and the NUL of old kernels."""
         descriptor = self._held.get(name)
         if descriptor is not None:
             if not os.fstat(descriptor).st_nlink:  # removed: with its module, or unmounted
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-            return self._read_held(name).decode(errors="replace").strip()
-        return self.path(name).read_text(encoding="utf-8", errors="replace").strip()
+            return self._read_held(name).decode(errors="replace").strip(_ENDS)
+        return self.path(name).read_text(encoding="utf-8", errors="replace").strip(_ENDS)
 
     def text_or(self, name: str, default: str = "") -> str:
         """Read a text file, or give `default` where it cannot be read."""
@@ -127,6 +130,14 @@ class Host:
         from pghot.linux import syscalls  # noqa: PLC0415 - most commands do without
 
         return syscalls.move_pages(pid, addresses, nodes)
+
+    def move_all_pages(
+        self, pid: int, addresses: npt.NDArray[np.uint64], nodes: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.int32]:
+        """Move pages as `move_pages` does, those that other processes map as well."""
+        from pghot.linux import syscalls  # noqa: PLC0415 - most commands do without
+
+        return syscalls.move_pages(pid, addresses, nodes, syscalls.MPOL_MF_MOVE_ALL)
 
     def node_of_page(self, address: int) -> int:
         """Ask move_pages on which node a page of our own is: the node, or a negative errno."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MPOL_MF_MOVE = 1 << 1
+MPOL_MF_MOVE, MPOL_MF_MOVE_ALL = 1 << 1, 1 << 2
 PERF_FLAG_FD_CLOEXEC = 1 << 3
 
 _NUMBERS = {
@@ -26,7 +26,10 @@ _NUMBERS = {
 
 
 def move_pages(
-    pid: int, addresses: npt.NDArray[np.uint64], nodes: npt.NDArray[np.int32] | None
+    pid: int,
+    addresses: npt.NDArray[np.uint64],
+    nodes: npt.NDArray[np.int32] | None,
+    flags: int = MPOL_MF_MOVE,
 ) -> npt.NDArray[np.int32]:
     """Move the pages of `pid` at `addresses` to `nodes`, or ask where they are (None).
 
@@ -48,7 +51,7 @@ def move_pages(
         ctypes.c_void_p(addresses.ctypes.data),
         ctypes.c_void_p(None if targets is None else targets.ctypes.data),
         ctypes.c_void_p(status.ctypes.data),
-        ctypes.c_int(MPOL_MF_MOVE),
+        ctypes.c_int(flags),
     )
     return status
 

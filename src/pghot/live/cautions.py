@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pghot.engine.lists import format_list
 from pghot.errors import Caution
 from pghot.linux.host import Host
-from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology, read_topology
+from pghot.linux.kvm import UNSEEN, guests
+from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology
+from pghot.linux.processes.targets import Targets
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults
 from pghot.sources.choose import Choice
@@ -13,12 +17,24 @@ from pghot.sources.choose import Choice
 _ENOUGH_BYTES = 1 << 30
 
 
-def cautions(host: Host, topology: Topology, choice: Choice) -> list[Caution]:
+def cautions(
+    host: Host, topology: Topology, choice: Choice, targets: Targets | None = None
+) -> list[Caution]:
     """What keeps pages from being seen or from being promoted on this host."""
-    lines = _no_demotion(topology)
+    lines = [*topology.contradictions, *_no_demotion(topology)]
     if hint_faults.NAME in choice.names:
-        lines += [*_kernel_promotes(topology), *_kernel_disagrees(host, topology)]
+        lines += [*_kernel_promotes(topology), *_kernel_disagrees(topology)]
+        lines += _guests(host, targets)
     return [Caution(line) for line in lines]
+
+
+def _guests(host: Host, targets: Targets | None) -> list[str]:
+    """Caution of targets whose memory is a guest's."""
+    pids = np.array(guests(host), np.int64)
+    ours = pids[targets.contains(pids)] if targets is not None and len(pids) else pids
+    if not len(ours):
+        return []
+    return [f"process {', '.join(map(str, ours.tolist()))} runs a KVM guest: {UNSEEN}"]
 
 
 def _no_demotion(topology: Topology) -> list[str]:
@@ -56,15 +72,14 @@ def _roomy(node: NumaNode, topology: Topology) -> bool:
     return any(zone.free > promo_wmark(zone) + enough for zone in node.zones)
 
 
-def _kernel_disagrees(host: Host, topology: Topology) -> list[str]:
-    """Caution of nodes that are slow by `--tiers` only: the kernel scans by its own tiers."""
-    if topology.tiers is None:
-        return []
-    unseen = sorted(set(topology.slow) - set(read_topology(host).slow))
+def _kernel_disagrees(topology: Topology) -> list[str]:
+    """Caution of slow nodes whose hint faults the kernel does not take: it goes by its tiers."""
+    unseen = sorted(set(topology.slow) - set(topology.kernel_slow))
     if not unseen:
         return []
+    by = "--tiers" if topology.tiers is not None else "HMAT"
     line = (
-        f"node {format_list(unseen)}: slow by --tiers only; the kernel takes it for top tier and "
+        f"node {format_list(unseen)}: slow by {by} only; the kernel takes it for top tier and "
         "shows no hint faults of its pages (hardware samples do not depend on that)"
     )
     return [line]

@@ -24,6 +24,7 @@ from pghot.linux.host import Host
 from pghot.linux.nodes.machine_form import MachineForm, machine_form
 from pghot.linux.nodes.topology import Topology
 from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
+from pghot.live.aiming import Aiming
 
 SHARE = 8
 """Zones are read anew once what has moved is more than one in so many pages of their room."""
@@ -49,6 +50,7 @@ class HostMachine:
         self._scale = topology.page_size >> PAGE_SHIFT
         self._zones: dict[int, list[ZoneInfo]] = {}
         self._unread = 0
+        self.aiming: Aiming | None = None
         self._mem_map = MemMap()
         self._form = machine_form(topology)
         self._ranges: dict[int, tuple[PfnRange, ...]] = {}
@@ -99,11 +101,12 @@ class HostMachine:
 
     def nodes(self) -> Sequence[int]:
         """Ids of the nodes that have memory, ascending."""
-        return [node.id for node in self._topology.nodes if node.has_memory]
+        return [node.id for node in self._topology.nodes if node.serves]
 
     def node_online(self, nid: int) -> bool:
         """Whether the node is online."""
-        return self._topology.node(nid) is not None
+        node = self._topology.node(nid)
+        return node is not None and not node.left_out
 
     def node_is_toptier(self, nid: int) -> bool:
         """Whether the node is in the top tier."""
@@ -132,6 +135,29 @@ class HostMachine:
         kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
         mm/migrate.c), which no system call does: here the allocations of move_pages wake it.
         """
+        return self._room_of(nid)
+
+    def aim(
+        self,
+        from_nid: int,
+        pfns: U64Array,
+        cpu_nids: npt.NDArray[np.int64],
+        default: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """The node that each folio goes to (`aiming`)."""
+        if self.aiming is None:
+            return default
+        return self.aiming.targets(
+            self._topology, from_nid, pfns, cpu_nids, default, self._room_of
+        )
+
+    def is_target(self, nid: int) -> bool:
+        """Whether folios may be promoted to the node."""
+        if self.aiming is None:
+            return self.node_is_toptier(nid)
+        return self.node_is_toptier(nid) or self.aiming.is_target(self._topology, nid)
+
+    def _room_of(self, nid: int) -> int:
         return max(map(_room, self._of_node(nid)), default=0) * self._scale
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:

@@ -48,7 +48,8 @@ class HostMover:
     """Moves folios by the addresses that their rmap have for them.
 
     One process at a time, in batches that the latency budget allows.  With `dry_run` all is
-    checked and nothing moved: what would be asked for counts as moved.  `clock` gives ns.
+    checked and nothing moved: what would be asked for counts as moved.  `shared` moves pages
+    that several processes map as well.  `clock` gives ns.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class HostMover:
         budget: LatencyBudget,
         *,
         dry_run: bool = False,
+        shared: bool = False,
         clock: Callable[[], int] = time.monotonic_ns,
         tally: HotProcesses | None = None,
         promoted: Callable[[Promoted], None] = lambda _folios: None,
@@ -70,6 +72,7 @@ class HostMover:
         self._kpages = kpages
         self._rmap = rmap
         self._dry_run = dry_run
+        self._shared = shared
         self._clock = clock
         self._tally = tally
         self._promoted = promoted
@@ -165,7 +168,7 @@ class HostMover:
             self.answers[rows] = DRY_RUN
             return np.ones(len(vaddrs), np.bool_)
         begin = self._clock()
-        batch = move_batch(self._host, pid, vaddrs, nid)
+        batch = move_batch(self._host, pid, vaddrs, nid, shared=self._shared)
         self.budget.record(pages, self._clock() - begin)
         self.outcome.add(batch)
         self.answers[rows] = batch.each()

@@ -29,7 +29,7 @@ class LiveOptions:
     seconds; None: as long as there is something to watch.  `hangup_stops` False leaves
     SIGHUP to whoever handles it.  `new_privileges`: the command may gain rights by what it
     executes, as sudo does.  `budget` is what hint faults may cost; None: the scan's size
-    stays as it is.
+    stays as it is.  `beside` False: nothing is read in a thread of its own.
     """
 
     pids: tuple[int, ...] = ()
@@ -43,13 +43,16 @@ class LiveOptions:
     hangup_stops: bool = True
     new_privileges: bool = False
     budget: CostBudget | None = field(default_factory=CostBudget)
+    beside: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How the engine runs: its layout, fidelity, tunables as text, the latency budget.
 
-    `dry_run` checks and judges everything and moves nothing.
+    `dry_run` checks and judges everything and moves nothing.  `one_up`: where there are more
+    than two tiers pages go to the next faster one, else to the top tier.  `shared`: pages
+    that several processes map move as well (MPOL_MF_MOVE_ALL).
     """
 
     layout: Layout = DEFAULT
@@ -57,3 +60,5 @@ class EngineOptions:
     tunables: Mapping[str, str] = field(default_factory=dict)
     budget_ms: float = 20
     dry_run: bool = False
+    one_up: bool = False
+    shared: bool = False

@@ -10,20 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pghot.driving.answer_log import AnswerLog
 from pghot.driving.driver import Driver
 from pghot.driving.observer import Begun, Observer
 from pghot.driving.recording_memory import RecordingMemory
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
+from pghot.engine.memory import U64Array
 from pghot.engine.tunables import ALL_SOURCES
-from pghot.errors import InputError
+from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
 from pghot.linux.pages.budget import LatencyBudget
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pressure import pressure_file
+from pghot.linux.processes.capabilities import read_rights
 from pghot.linux.processes.cgroups import cgroup_inodes
 from pghot.live import loop
+from pghot.live.aiming import Aiming, one_up, to_the_top
 from pghot.live.attending import Followup, Looks, pacer
 from pghot.live.beside import FAILURES, Beside, GuardedObserver, Losses
 from pghot.live.cautions import cautions
@@ -38,10 +43,11 @@ from pghot.live.mover import HostMover, Promoted
 from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.page_metadata import PageMetadata
+from pghot.live.placement import Placement, Worker
 from pghot.live.publisher import Publisher
 from pghot.live.reorder_buffer import LOGGED, ReorderBuffer
 from pghot.live.result import LiveResult
-from pghot.live.rmap import Rmap
+from pghot.live.rmap import Owner, Rmap
 from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session, open_session
 from pghot.live.sinks import EngineSink, LogSink
@@ -89,6 +95,10 @@ def run_engine(
     `record`, `events` and `observer` was lost on the way: none of that ends a run.
     With `trial` promotion goes on and off by its plan, whose duration `options` have.
     """
+    if engine_options.shared and not read_rights(host).has("CAP_SYS_NICE"):
+        raise PghotError(
+            "--move-shared: moving pages that others map wants CAP_SYS_NICE: run as root"
+        )
     clock = clock or Clock()
     losses = losses if losses is not None else Losses()
     with ExitStack() as stack:
@@ -224,6 +234,7 @@ class _Live:
             rmap,
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
+            shared=options.shared,
             clock=clock.now_ns,
             tally=tally,
             promoted=self._note_promoted,
@@ -242,6 +253,15 @@ class _Live:
         )
         self.pacer: ScanPacer | None = None
         self.mover.of(self.machine)
+        self._worker = Worker()
+        submit = self._worker.submit if session.options.beside else _at_once
+        self.placement = Placement(host, clock.now_ns, submit)
+        self.machine.aiming = Aiming(
+            one_up if options.one_up else to_the_top,
+            self._owners_of,
+            lambda pfns: self.machine.mem_map.known(pfns).pages.astype(np.int64),
+            self.placement,
+        )
         rmap.grow(self.machine.lower_tier_pages)
         self.metadata = PageMetadata(self.machine, self._kpages, rmap, tally)
         self.engine = self._engine()
@@ -268,6 +288,7 @@ class _Live:
         driver.begin(Begun(self.engine, self.machine, nids, driver.step_us, by_host=True))
         kept = self.mappings if log or events or self._observes else None
         sink = EngineSink(driver, self.machine, self.metadata, self.mover, log, kept)
+        sink.placement = self.placement
         if events is not None:
             from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events
 
@@ -347,14 +368,18 @@ class _Live:
             return {}
         return self._names.value(partial(_memcg_names, self.session.host, self._tell), {})
 
+    def _owners_of(self, pfns: U64Array) -> Owner:
+        return self._rmap.of(self.machine.mem_map.indices(pfns))
+
     def close(self) -> None:
         """Close the files of pages."""
+        self._worker.close()
         self._kpages.close()
         self.mover.pagemap.close()
 
     def _engine(self) -> Engine:
         engine = Engine(
-            RecordingMemory(self.machine, self._answers),
+            RecordingMemory(self.machine, self._answers, self.machine),
             self.options.layout,
             hz=self.machine.form.content["hz"],
             fidelity=self.options.fidelity,
@@ -373,6 +398,10 @@ class _Live:
 def held_still(name: str, _text: str) -> None:
     """Refuse to write a tunable while a trial goes on; TunableError."""
     raise TunableError(EBUSY, f"{name}: cannot change while a trial goes on")
+
+
+def _at_once(job: Callable[[], None]) -> None:
+    job()
 
 
 class _Nobody:
@@ -422,7 +451,7 @@ def _tell_recovered(session: Session, tell: Tell) -> None:
 def _introduce(session: Session, tell: Tell) -> None:
     """Say which sources are used and why, once nothing is left to refuse."""
     tell(session.choice.reason)
-    for line in cautions(session.host, session.topology, session.choice):
+    for line in cautions(session.host, session.topology, session.choice, session.targets):
         tell(line)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from errno import EPERM
 
 from pghot.errors import Caution, PghotError
+from pghot.linux.balancing import balancing_mode
 from pghot.linux.guard.settings import SCAN
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
+from pghot.linux.lockdown import lockdown
 from pghot.linux.nodes.topology import Topology, read_topology
 from pghot.linux.processes.launch import Launched
 from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets
+from pghot.linux.two_tiers import lacks_tiers, no_hint_faults
 from pghot.live.options import LiveOptions
 from pghot.live.scan_pace import SIZE
 from pghot.sources import hint_faults
@@ -38,6 +42,8 @@ class Session:
     launched: Launched | None
     scans: ProtNone | None = None
     lacking: Sequence[str] = ()
+    refused: list[str] = field(default_factory=list)
+    """Settings of the scan's pace that the kernel keeps shut."""
 
     def take_settings(self) -> list[str]:
         """Set what the sources need of the host; give what a person should know, a line each.
@@ -47,20 +53,33 @@ class Session:
         if hint_faults.NAME not in self.choice.names:
             return []
         missing = []
-        for path, value in hint_faults.settings(self.options.pace):
-            if path.startswith(SCAN) and not self.host.exists(path):
-                missing.append(path.rpartition("/")[2])
-            else:
+        mode = balancing_mode(self.host)
+        for path, value in hint_faults.settings(self.options.pace, mode):
+            if not path.startswith(SCAN):
                 self.guard.set(path, value)
-        if not missing:
-            return []
-        lacks = f"{SCAN}: no {', '.join(missing)} (is debugfs mounted?)"
-        return [Caution(f"{lacks}: the kernel's own pace, so hot pages are known later")]
+            elif not self.host.exists(path):
+                missing.append(path.rpartition("/")[2])
+            elif not self.refused:
+                self._set_pace(path, value)
+        later = "the kernel's own pace, so hot pages are known later"
+        lacks = [f"{SCAN}: no {', '.join(missing)} (is debugfs mounted?)"] if missing else []
+        return [Caution(f"{line}: {later}") for line in (*lacks, *self.refused)]
+
+    def _set_pace(self, path: str, value: str) -> None:
+        """Set the pace of the scan; where lockdown refuses it a run does without."""
+        try:
+            self.guard.set(path, value)
+        except PghotError as error:
+            locked = lockdown(self.host)
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == EPERM):
+                raise
+            by = f" (kernel lockdown: {locked})" if locked else ""
+            self.refused.append(f"{error}{by}")
 
     @property
     def paced(self) -> bool:
         """Whether the size of the scan's steps can be set here."""
-        return self.host.exists(SIZE)
+        return self.host.exists(SIZE) and not self.refused
 
     def launch(self) -> None:
         """Fork the command, watch it, and let it go; nothing where there is none."""
@@ -88,7 +107,7 @@ def open_session(
     """
     topology = read_topology(host, options.tiers)
     _need_two_tiers(topology)
-    choice = choose(host, options.sources)
+    choice = choose(host, options.sources, _lacking(topology))
     with ExitStack() as stack:
         launched = None
         if options.command:
@@ -111,11 +130,15 @@ def open_session(
 
 
 def _need_two_tiers(topology: Topology) -> None:
-    if not topology.slow or not topology.fast:
-        kind = "slow node (one below the top tier)" if topology.fast else "top-tier node"
-        hint = topology.suggested_tiers
-        advice = f"try --tiers {hint}" if hint else "see pghot topology; pghot demo needs none"
-        raise PghotError(f"this host has no {kind}: {advice}")
+    if lacks := lacks_tiers(topology):
+        advice = f"try --tiers {lacks.tiers}" if lacks.tiers else lacks.command
+        raise PghotError(f"nothing to promote on this host: {lacks.what}: {advice}")
+
+
+def _lacking(topology: Topology) -> dict[str, str]:
+    """Sources that would show nothing of what is slow here, and why."""
+    why = no_hint_faults(topology)
+    return {hint_faults.NAME: why} if why else {}
 
 
 def _targets(options: LiveOptions) -> Targets:

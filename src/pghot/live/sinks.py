@@ -21,6 +21,7 @@ from pghot.live.machine import HostMachine
 from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
+from pghot.live.placement import Placement
 from pghot.log.regions import MappedRegion
 from pghot.log.schema import Columns
 
@@ -156,6 +157,7 @@ class EngineSink:
         self._mover = mover
         self._log = log
         self.events: DetailedLog | None = None
+        self.placement: Placement | None = None
 
     @property
     def step_us(self) -> int:
@@ -166,6 +168,8 @@ class EngineSink:
         """Record the rows, then let every kmigrated look."""
         self.driver.reach(instant)
         if len(rows["time_us"]):
+            if self.placement is not None:
+                self.placement.notice(np.unique(rows["pid"]).tolist())
             self._record(instant, rows)
         self._machine.look_again()
         self.driver.wake()
@@ -189,6 +193,8 @@ class EngineSink:
         self._mover.pagemap.forget(pid)
         if self._mappings is not None:
             self._mappings.renewed(pid)
+        if self.placement is not None:
+            self.placement.forget(pid)
 
     def host_is(self, instant: int, topology: Topology) -> None:
         """Take in memory that came since."""

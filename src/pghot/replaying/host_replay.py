@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from pghot.driving.answer_log import AnswerReader, Kind, Values, damaged, texts
 from pghot.driving.driver import Driver
@@ -18,6 +19,7 @@ from pghot.engine.candidates import Frames
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import BoolArray, Node, U64Array, Zone
+from pghot.engine.units import NID_MAX
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
 
@@ -28,6 +30,7 @@ class HostMemory(ArrayMemory):
     def __init__(self, machine: Machine, answers: AnswerReader) -> None:
         super().__init__(machine.nodes, machine.folios)
         self._answers = answers
+        self._targets: set[int] = set()
 
     @property
     def frames(self) -> Frames | None:
@@ -55,6 +58,26 @@ class HostMemory(ArrayMemory):
         """Which folios moved then."""
         moved: BoolArray = self._answers.take(Kind.MOVED, nid, len(pfns)) != 0
         return moved
+
+    def aim(
+        self,
+        from_nid: int,
+        pfns: U64Array,
+        cpu_nids: npt.NDArray[np.int64],  # noqa: ARG002 - the host has answered
+        default: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """Where the host sent folios."""
+        if self._answers.next_about(Kind.AIMED) != from_nid:
+            return default
+        nids = self._answers.take(Kind.AIMED, from_nid, len(pfns))
+        if len(nids) and not 0 <= nids.min() <= nids.max() <= NID_MAX:
+            raise damaged(f"folios of node {from_nid} were sent to no node")
+        self._targets.update(nids.tolist())
+        return nids
+
+    def is_target(self, nid: int) -> bool:
+        """Whether it is top tier, or the host sent folios there."""
+        return self.node_is_toptier(nid) or nid in self._targets
 
     def changed(self, event: Outside) -> None:
         """Take in memory that came, and folios that turned out to be so."""

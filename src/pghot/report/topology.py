@@ -10,6 +10,7 @@ from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.nodes.hmat import Access
 from pghot.linux.nodes.topology import Topology
+from pghot.linux.two_tiers import offline_blocks, online_command
 from pghot.report.sizes import size
 
 
@@ -18,8 +19,14 @@ def print_topology(topology: Topology) -> None:
     console = Console(highlight=False, soft_wrap=False)
     console.print(_nodes(topology))
     for node in topology.nodes:
-        tier = "top tier" if node.toptier else "lower tier"
+        tier = "no tier" if node.left_out else "top tier" if node.toptier else "lower tier"
         console.print(f"node {node.id}: {tier}: {node.why}", soft_wrap=True)
+    for line in topology.contradictions:
+        console.print(f"contradiction: {line}", soft_wrap=True)
+    for node in topology.nodes:
+        if node.offline:
+            how = online_command(node.offline)
+            console.print(f"{offline_blocks(node)}; to bring online: {how}", soft_wrap=True)
     if any(node.access0 or node.access1 for node in topology.nodes):
         console.print(_speeds(topology))
     for line in _remarks(topology):
@@ -34,7 +41,7 @@ def _nodes(topology: Topology) -> Table:
     for node in topology.nodes:
         table.add_row(
             f"{node.id}",
-            "top" if node.toptier else "lower",
+            "none" if node.left_out else "top" if node.toptier else "lower",
             format_list(node.cpus) or "none",
             size(node.total_bytes >> PAGE_SHIFT),
             size(node.free_bytes >> PAGE_SHIFT),

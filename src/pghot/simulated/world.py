@@ -67,6 +67,7 @@ class World:
         self.agenda = Agenda()
         self.memory: SimulatedMemory = lay_out(scenario)
         self.traffic = Traffic(scenario)
+        self.memory.distance = self.traffic.distance
         self.account = Metrics(self.memory, IDLE_STEP_S)
         self.tick_s = scenario.tick_ms / 1000
         self._limit = scenario.seconds or inf

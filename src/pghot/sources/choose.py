@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pghot.errors import InputError, PghotError
@@ -17,15 +18,19 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose(host: Host, wanted: Sequence[str] = ()) -> Choice:
+def choose(
+    host: Host, wanted: Sequence[str] = (), lacking: Mapping[str, str] = MappingProxyType({})
+) -> Choice:
     """Take the sources that are `wanted`, or all of this package's that the host has.
+
+    `lacking` are sources that are not to be had for another reason than their own.
 
     Another package's is looked for only where it is wanted.  InputError for a name that is
     none; PghotError where a wanted one is not there, or where the host has none.  Whether
     the kernel lets us open them shows when it is done.
     """
     modules = MODULES | {name: find(name) for name in wanted}
-    missing = {name: module.why_not(host) for name, module in modules.items()}
+    missing = {name: module.why_not(host) or lacking.get(name) for name, module in modules.items()}
     for name in wanted:
         if missing[name]:
             raise PghotError(f"source {name}: {missing[name]}")

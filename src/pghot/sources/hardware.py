@@ -20,7 +20,7 @@ from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.mem_events import MemEvents, Periods, find_mem_events
 from pghot.linux.perf.open_events import EVERY_PROCESS
 from pghot.linux.perf.pmu import pmu_names
-from pghot.linux.perf.ring_size import RING_PAGES
+from pghot.linux.perf.ring_size import ring_pages
 from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 
@@ -47,7 +47,7 @@ def open_source(
     host: Host,
     pid: int = EVERY_PROCESS,
     *,
-    pages: int = RING_PAGES,
+    pages: int | None = None,
     follow: bool = False,
     periods: Periods | None = None,
 ) -> PerfSource:
@@ -59,7 +59,9 @@ def open_source(
     found = find_mem_events(host, periods)
     if not found:
         raise PghotError(f"no hardware samples: {why_not(host)}")
-    watermark = pages * host.sysconf("SC_PAGE_SIZE") // 2
+    page_size = host.sysconf("SC_PAGE_SIZE")
+    pages = pages or ring_pages(page_size)
+    watermark = pages * page_size // 2
     return PerfSource(
         NAME,
         host,

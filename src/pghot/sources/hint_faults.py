@@ -8,7 +8,7 @@ arch fault handlers, PERF_COUNT_SW_PAGE_FAULTS_MIN).  First touches come in the 
 
 from __future__ import annotations
 
-from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN
+from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN, TIERING
 from pghot.linux.host import Host
 from pghot.linux.perf.attr import (
     CLOCK_MONOTONIC,
@@ -21,7 +21,7 @@ from pghot.linux.perf.attr import (
 )
 from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.open_events import EVERY_PROCESS
-from pghot.linux.perf.ring_size import RING_PAGES
+from pghot.linux.perf.ring_size import RING_PAGES, ring_pages
 from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
 
@@ -30,21 +30,19 @@ TITLE = "hint faults"
 REPORTS_AS = "hintfault"
 SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU | Sample.PHYS_ADDR
 
-_TIERING = "2"
-"""NUMA_BALANCING_MEMORY_TIERING."""
 
-
-def settings(pace: Pace | None = None) -> list[tuple[str, str]]:
+def settings(pace: Pace | None = None, mode: str = TIERING) -> list[tuple[str, str]]:
     """Name the host settings that this source needs, as (path, value), in order.
 
     The rate limit goes to 0 before the mode is switched on: the kernel detects, and leaves
-    promotion to us.  Writing them is the guard's work.
+    promotion to us.  `mode` is a value of numa_balancing with that of tiering in it.  Writing
+    them is the guard's work.
     """
     paces = [(f"{SCAN}/{name}", str(value)) for name, value in (pace or Pace())._asdict().items()]
     return [
         (RATE_LIMIT, "0"),
         *((path, value) for path, value in paces if value != "None"),
-        (NUMA_BALANCING, _TIERING),
+        (NUMA_BALANCING, mode),
     ]
 
 
@@ -83,10 +81,12 @@ def open_source(
     host: Host,
     pid: int = EVERY_PROCESS,
     *,
-    pages: int = RING_PAGES,
+    pages: int | None = None,
     follow: bool = False,
     user_only: bool = True,
 ) -> PerfSource:
     """Open the event on every CPU, for all processes or for one; PghotError where refused."""
-    wanted = event(pages, host.sysconf("SC_PAGE_SIZE"), user_only=user_only)
+    page_size = host.sysconf("SC_PAGE_SIZE")
+    pages = pages or ring_pages(page_size)
+    wanted = event(pages, page_size, user_only=user_only)
     return PerfSource(NAME, host, [Wanted([[wanted]])], pid=pid, pages=pages, follow=follow)

@@ -17,9 +17,11 @@ from pghot.linux.host import Host
 from pghot.linux.perf import kprobe
 from pghot.linux.perf.arrays import Drained, SampleColumns
 from pghot.linux.perf.event_rings import EventRings, Wanted
+from pghot.linux.perf.ring_size import ring_pages
 
 FUNCTION = "change_prot_numa"
-RING_PAGES = 4
+RING_BYTES = 4 << 12
+"""Bytes of a ring: a few ranges a second."""
 
 
 class Ranges(NamedTuple):
@@ -49,10 +51,11 @@ class ProtNone:
         self.lost = 0
         """Ranges and ends that found a ring full."""
         self._rings: list[EventRings] = []
+        pages = ring_pages(host.sysconf("SC_PAGE_SIZE"), RING_BYTES)
         try:
             for probe in self._probes:
                 wanted = Wanted([[probe.event]], layout=probe.layout)
-                self._rings.append(EventRings(host, [wanted], pages=RING_PAGES))
+                self._rings.append(EventRings(host, [wanted], pages=pages))
         except PghotError as error:
             self.close()
             raise PghotError(f"no probe at {FUNCTION}(): {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from pghot.engine.fidelity import FIDELITIES
+from pghot.engine.placing import NOWHERE
 from pghot.engine.reasons import MOVED, words
 from pghot.log.event_schema import Said
 from pghot.why.life import IGNORED, RECORDED, REFUSED, Life, LifeStep
@@ -68,6 +69,9 @@ def _never_judged(life: Life) -> str:
 
 def _by_reason(step: LifeStep, said: Said) -> str:
     node, limit = f"node {step.to_nid}", said.tunables[_LIMIT]
+    no_target = f"another target_nid: {node} is no online top-tier node"
+    if step.to_nid == NOWHERE:
+        no_target = "a fast node in the cpuset and in the memory policy of its process"
     no_room = f"room on {node} for its {_pages(step.pages)} above the watermark"
     unmovable = "no tunable: the page cannot be moved (it is pinned, say)"
     full = f"room on {node}, which was full when its batch moved"
@@ -76,7 +80,7 @@ def _by_reason(step: LifeStep, said: Said) -> str:
         "threshold": _threshold(step, said),
         "rate_limit": f"a {_LIMIT} above {limit}, or enough free room on {node}",
         "already_there": f"another target_nid: its target was {node}, where it is",
-        "no_target": f"another target_nid: {node} is no online top-tier node",
+        "no_target": no_target,
         "isolation": no_room if step.movable else unmovable,
         "migration": kernel if step.status else full,
     }[step.why]

@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pghot.linux.doctor.checks import Check
-from pghot.linux.doctor.probe_numa import probe_balancing, probe_nodes, probe_scan
+from pghot.linux.doctor.probe_numa import probe_balancing, probe_guests, probe_nodes, probe_scan
 from pghot.linux.doctor.probe_pages import probe_move_pages, probe_page_facts, probe_pfns
-from pghot.linux.doctor.probe_perf import probe_faults, probe_hardware, probe_rate, probe_rings
+from pghot.linux.doctor.probe_perf import (
+    probe_descriptors,
+    probe_faults,
+    probe_hardware,
+    probe_rate,
+    probe_rings,
+)
 from pghot.linux.host import Host
 from pghot.linux.processes.capabilities import read_rights
 
@@ -63,12 +69,14 @@ def diagnose(host: Host, tiers: str | None = None) -> Diagnosis:
             probe_faults(host, rights),
             probe_balancing(host, rights),
             probe_scan(host),
-            probe_hardware(host, rights),
+            probe_hardware(host),
             probe_rings(host, rights),
+            probe_descriptors(host),
             probe_rate(host),
             probe_pfns(host),
             *probe_page_facts(host),
             *probe_move_pages(host, rights),
             *room,
+            *probe_guests(host),
         )
     )

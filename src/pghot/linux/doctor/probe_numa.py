@@ -5,15 +5,26 @@ Documentation/admin-guide/sysctl/kernel.rst, mm/memory-tiers.c, mm/vmscan.c.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pghot.engine.lists import format_list
 from pghot.errors import InputError, PghotError
+from pghot.linux.balancing import balancing_mode
 from pghot.linux.doctor.checks import SUDO, Check, missing, note, works
 from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN, SCAN_SYSCTL
 from pghot.linux.host import Host
-from pghot.linux.nodes.topology import DEMOTION, Topology, read_topology
+from pghot.linux.kvm import DEVICE, UNSEEN, guests
+from pghot.linux.lockdown import lockdown
+from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology, read_topology
 from pghot.linux.processes.capabilities import Rights
+from pghot.linux.two_tiers import (
+    MENDS_TIER,
+    lacks_tiers,
+    no_hint_faults,
+    offline_blocks,
+    online_command,
+)
 
 DEBUGFS = "/sys/kernel/debug"
 _BALANCING = "NUMA balancing"
@@ -37,7 +48,8 @@ def probe_balancing(host: Host, rights: Rights) -> Check:
         detail = f"{now}; /proc/sys is mounted read-only: a container?"
         return missing(_BALANCING, detail, "run pghot outside of the container", "fault")
     limit = host.text_or(RATE_LIMIT, "?")
-    detail = f"{now}, its promotion limit {limit} MB/s; a run sets 2 and 0 and puts both back"
+    sets = balancing_mode(host)
+    detail = f"{now}, its promotion limit {limit} MB/s; a run sets {sets} and 0 and puts both back"
     return works(_BALANCING, detail, "fault")
 
 
@@ -55,7 +67,20 @@ def probe_scan(host: Host) -> Check:
             _SCAN_PACE, "debugfs is not mounted", f"sudo mount -t debugfs none {DEBUGFS}"
         )
     except OSError as error:
+        locked = lockdown(host)
+        if locked and error.errno == errno.EPERM:
+            detail = f"kernel lockdown ({locked}, as with Secure Boot) keeps debugfs shut"
+            return missing(_SCAN_PACE, f"{detail}: a run goes on at the kernel's own pace")
         return missing(_SCAN_PACE, f"{DEBUGFS}: {error.strerror or error}", SUDO)
+
+
+def probe_guests(host: Host) -> list[Check]:
+    """Say what is not seen of KVM's guests, where there may be some."""
+    if not host.exists(DEVICE):
+        return []
+    pids = guests(host)
+    whose = f"processes with a guest now: {', '.join(map(str, pids))}; " if pids else ""
+    return [note("memory of KVM guests", f"{whose}{UNSEEN}")]
 
 
 def _is_mounted(host: Host) -> bool:
@@ -71,22 +96,34 @@ def probe_nodes(host: Host, tiers: str | None) -> list[Check]:
         raise
     except PghotError as error:
         return [missing(_SLOW, str(error), "", "step")]
-    return [_slow(topology), _room(host, topology)]
+    return [
+        _slow(topology),
+        *_seen(topology),
+        *(_offline(node) for node in topology.nodes if node.offline and node.pfns),
+        *(note("tiers", line) for line in topology.contradictions),
+        _room(host, topology),
+    ]
 
 
 def _slow(topology: Topology) -> Check:
-    if topology.slow and topology.fast:
-        slow, fast = format_list(topology.slow), format_list(topology.fast)
-        return works(_SLOW, f"slow: {slow}; fast: {fast}", "step")
-    if topology.slow:
-        return missing(_SLOW, "no fast node has memory", "pghot doctor --tiers FAST/SLOW", "step")
-    if topology.suggested_tiers:
-        detail = "the kernel takes every node for top tier; some have no CPUs"
-        return missing(_SLOW, detail, f"pghot doctor --tiers {topology.suggested_tiers}", "step")
-    if len(topology.fast) > 1:
-        detail = "all memory is top tier; where you know better, say it"
-        return missing(_SLOW, detail, "pghot doctor --tiers FAST/SLOW", "step")
-    return missing(_SLOW, "one node only", "pghot demo", "step")
+    lacks = lacks_tiers(topology)
+    if lacks:
+        fix = f"pghot doctor --tiers {lacks.tiers}" if lacks.tiers else lacks.command
+        return missing(_SLOW, lacks.what, fix, "step")
+    slow, fast = format_list(topology.slow), format_list(topology.fast)
+    gpus = format_list(node.id for node in topology.nodes if node.left_out)
+    left_out = f"; left out, memory of GPUs: {gpus}" if gpus else ""
+    return works(_SLOW, f"slow: {slow}; fast: {fast}{left_out}", "step")
+
+
+def _seen(topology: Topology) -> list[Check]:
+    """Whether the kernel takes hint faults on what is slow."""
+    why = no_hint_faults(topology)
+    return [missing("hint faults of slow memory", why, MENDS_TIER, "fault")] if why else []
+
+
+def _offline(node: NumaNode) -> Check:
+    return note("offline memory", offline_blocks(node), online_command(node.offline))
 
 
 def _room(host: Host, topology: Topology) -> Check:

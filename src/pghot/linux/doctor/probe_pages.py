@@ -81,7 +81,7 @@ def _others(rights: Rights) -> Check:
         return note(name, "only of your own processes: no CAP_SYS_PTRACE", SUDO)
     if not rights.has("CAP_SYS_NICE"):
         return note(name, "but no page that several processes share: no CAP_SYS_NICE", SUDO)
-    return works(name, "shared pages as well")
+    return works(name, "pages that several of them share as well, where --move-shared asks for it")
 
 
 def _words(error: OSError) -> str:

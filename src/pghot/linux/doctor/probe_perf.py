@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
-from pghot.engine.lists import parse_list
+from pghot.errors import PghotError
+from pghot.linux.ceilings import LIMITS, MLOCK_KB, UNLIMITED, descriptor_advice, hard_limit
 from pghot.linux.doctor.checks import Check, missing, note, works
 from pghot.linux.host import Host
+from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.attr import (
     NO_SAMPLE,
     PERF_COUNT_SW_PAGE_FAULTS_MIN,
@@ -19,11 +22,16 @@ from pghot.linux.perf.attr import (
     Flag,
     Sample,
 )
-from pghot.linux.perf.ring_size import RING_PAGES
+from pghot.linux.perf.mem_events import MemEvents, find_mem_events
+from pghot.linux.perf.open_events import refusal
+from pghot.linux.perf.ring_size import ring_pages
+from pghot.linux.perf_rights import PARANOID, why_refused
 from pghot.linux.processes.capabilities import Rights
 
 PMUS = "/sys/bus/event_source/devices"
-PARANOID = "/proc/sys/kernel/perf_event_paranoid"
+_OTHER_DESCRIPTORS = 64
+"""What a run has open beside its events: settings, pages, a socket, a log, results."""
+
 _SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.ADDR | Sample.CPU
 
 _EVENT = "page faults as perf events"
@@ -32,7 +40,7 @@ _HARDWARE = "hardware samples"
 
 def probe_faults(host: Host, rights: Rights) -> Check:
     """Try to open the event that sees hint faults, for all processes, without starting it."""
-    cpus = parse_list(host.text_or("/sys/devices/system/cpu/online")) or (0,)
+    cpus = online_cpus(host)
     error = _refusal(host, -1, cpus[0], Sample.PHYS_ADDR)
     if error is None:
         return works(_EVENT, "with physical addresses, of all processes", "fault")
@@ -46,15 +54,12 @@ def probe_faults(host: Host, rights: Rights) -> Check:
 
 
 def _not_allowed(host: Host, rights: Rights) -> Check:
-    paranoid = host.text_or(PARANOID, "?")
-    if rights.has("CAP_PERFMON", "CAP_SYS_ADMIN"):
-        detail = "perf_event_open is refused though CAP_PERFMON is there: a container's seccomp?"
-        return missing(_EVENT, detail, "run pghot outside of the container", "fault")
-    if _refusal(host, 0, -1, Sample.PHYS_ADDR) is None:
-        detail = f"own processes only: no CAP_PERFMON, perf_event_paranoid is {paranoid}"
-    else:
-        detail = f"no CAP_PERFMON, and perf_event_paranoid is {paranoid}"
-    return missing(_EVENT, detail, "sudo sysctl kernel.perf_event_paranoid=0", "fault")
+    detail, fix = why_refused(host)
+    own = not rights.has("CAP_PERFMON", "CAP_SYS_ADMIN")
+    if own and _refusal(host, 0, -1, Sample.PHYS_ADDR) is None:
+        shown = host.text_or(PARANOID, "?")
+        detail = f"own processes only: no CAP_PERFMON, perf_event_paranoid is {shown}"
+    return missing(_EVENT, detail, fix, "fault")
 
 
 def _refusal(host: Host, pid: int, cpu: int, more: Sample = NO_SAMPLE) -> int | None:
@@ -73,26 +78,36 @@ def _refusal(host: Host, pid: int, cpu: int, more: Sample = NO_SAMPLE) -> int | 
     return None
 
 
-def probe_hardware(host: Host, rights: Rights) -> Check:
-    """Look for a PMU that samples the addresses of memory accesses."""
-    found = _sampling_pmu(host)
-    if found is None:
+def probe_hardware(host: Host) -> Check:
+    """Look for a PMU that samples the addresses of accesses, and open its events as a run does."""
+    try:
+        found = find_mem_events(host)
+    except PghotError as error:
+        return missing(_HARDWARE, str(error), "", "hardware")
+    if not found:
         return missing(_HARDWARE, _why_no_pmu(host), "", "hardware")
-    paranoid = host.text_or(PARANOID, "?")
-    if rights.has("CAP_PERFMON", "CAP_SYS_ADMIN") or paranoid in {"-1", "0"}:
-        return works(_HARDWARE, found, "hardware")
-    detail = f"{found}; no CAP_PERFMON, and perf_event_paranoid is {paranoid}"
-    return missing(_HARDWARE, detail, "sudo sysctl kernel.perf_event_paranoid=0", "hardware")
+    what = " and ".join(events.what for events in found)
+    for events in found:
+        if code := _no_events(host, events):
+            return _no_hardware(host, what, events.pmu, code)
+    return works(_HARDWARE, what, "hardware")
 
 
-def _sampling_pmu(host: Host) -> str | None:
-    if host.exists(f"{PMUS}/ibs_op/type"):
-        only = host.exists(f"{PMUS}/ibs_op/format/l3missonly")
-        return "AMD IBS (ibs_op)" + (", misses of the last-level cache only" if only else "")
-    for pmu in host.names(PMUS):
-        if host.exists(f"{PMUS}/{pmu}/events/mem-loads"):
-            return f"Intel PEBS ({pmu}: mem-loads)"
-    return None
+def _no_events(host: Host, events: MemEvents) -> int:
+    """Open all groups of a PMU on one of its CPUs; the errno of the first refusal, or 0."""
+    for cpu in online_cpus(host):
+        if events.cpus is None or cpu in events.cpus:
+            refusals = (refusal(host, group, cpu) for group in events.groups)
+            return next(filter(None, refusals), 0)
+    return errno.ENODEV
+
+
+def _no_hardware(host: Host, what: str, pmu: str, code: int) -> Check:
+    if code in {errno.EACCES, errno.EPERM}:
+        detail, fix = why_refused(host)
+        return missing(_HARDWARE, f"{what}; {detail}", fix, "hardware")
+    detail = f"{what}: perf_event_open of {pmu}: {os.strerror(code)}"
+    return missing(_HARDWARE, detail, "", "hardware")
 
 
 def _why_no_pmu(host: Host) -> str:
@@ -113,9 +128,10 @@ def probe_rings(host: Host, rights: Rights) -> Check:
     One ring a CPU, a page more for its header; it shrinks to what may be locked.
     """
     name = "ring memory"
-    page = host.sysconf("SC_PAGE_SIZE") >> 10
-    need = (RING_PAGES + 1) * page
-    shown = host.text_or("/proc/sys/kernel/perf_event_mlock_kb")
+    size = host.sysconf("SC_PAGE_SIZE")
+    page = size >> 10
+    need = (ring_pages(size) + 1) * page
+    shown = host.text_or(MLOCK_KB)
     limit = int(shown) if shown.isdecimal() else 0
     detail = f"{need} KiB a CPU; perf_event_mlock_kb is {shown or 'not shown'}"
     if rights.has("CAP_IPC_LOCK") or limit >= need:
@@ -125,6 +141,32 @@ def probe_rings(host: Host, rights: Rights) -> Check:
     if limit >= 2 * page:
         return note(name, f"{detail}: smaller rings lose samples sooner", fix)
     return missing(name, detail, fix, "step")
+
+
+def probe_descriptors(host: Host) -> Check:
+    """Count the descriptors that a run needs, and compare with the hard limit, which it takes."""
+    name = "descriptors"
+    needed = _descriptors(host)
+    limit = hard_limit(host, "NOFILE")
+    if limit is None:
+        return note(name, f"{needed:,} are needed; {LIMITS} does not tell how many may be open")
+    if needed > limit:
+        return missing(name, descriptor_advice(host, needed), f"ulimit -Hn {needed}", "step")
+    shown = "no hard limit" if limit == UNLIMITED else f"the hard limit is {limit:,}"
+    return works(name, f"{needed:,} are needed; {shown}, and a run takes that")
+
+
+def _descriptors(host: Host) -> int:
+    """Two for the probe at the scan and one for its faults on each CPU, and a PMU's events."""
+    cpus = online_cpus(host)
+    with suppress(PghotError):
+        hardware = find_mem_events(host)
+        of_pmu = [
+            sum(map(len, events.groups)) * len(cpus if events.cpus is None else events.cpus)
+            for events in hardware
+        ]
+        return _OTHER_DESCRIPTORS + 3 * len(cpus) + sum(of_pmu)
+    return _OTHER_DESCRIPTORS + 3 * len(cpus)
 
 
 def probe_rate(host: Host) -> Check:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 NUMA_BALANCING = "/proc/sys/kernel/numa_balancing"
 RATE_LIMIT = "/proc/sys/kernel/numa_balancing_promote_rate_limit_MBps"
+TIERING, BOTH = "2", "3"
+"""Values of numa_balancing: NUMA_BALANCING_MEMORY_TIERING, alone and beside _NORMAL (1), which
+moves pages between sockets."""
+
 SCAN = "/sys/kernel/debug/sched/numa_balancing"
 SCAN_SYSCTL = "/proc/sys/kernel/numa_balancing_"
 """Where kernels before 5.13 have the scan's pace: a prefix of sysctls."""

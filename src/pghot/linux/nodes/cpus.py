@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.lists import parse_list
+from pghot.engine.lists import MAX_ID
+from pghot.errors import PghotError
+from pghot.linux.fields import number, read_list
 from pghot.linux.host import Host
 
 ONLINE = "/sys/devices/system/cpu/online"
@@ -15,7 +17,22 @@ NO_NODE = -1
 
 def online_cpus(host: Host) -> tuple[int, ...]:
     """The CPUs that are online; just the first where the kernel does not say."""
-    return parse_list(host.text_or(ONLINE)) or (0,)
+    return read_list(host, ONLINE) or (0,)
+
+
+def cpus_of_node(host: Host, node: int) -> tuple[int, ...]:
+    """The CPUs of a node: its cpulist, or its cpumap where a tree has no more.
+
+    PghotError, naming the file, where it says something else.
+    """
+    place = f"{_NODES}/node{node}"
+    if host.exists(f"{place}/cpulist"):
+        return read_list(host, f"{place}/cpulist")
+    words = host.text_or(f"{place}/cpumap").replace(",", "")
+    mask = number(f"{place}/cpumap", words, base=16) if words else 0
+    if mask >> MAX_ID:
+        raise PghotError(f"{place}/cpumap: names CPUs above {MAX_ID}")
+    return tuple(cpu for cpu in range(mask.bit_length()) if mask >> cpu & 1)
 
 
 def nodes_of_cpus(host: Host) -> npt.NDArray[np.int16]:
@@ -24,7 +41,7 @@ def nodes_of_cpus(host: Host) -> npt.NDArray[np.int16]:
     Without NUMA in the kernel, sysfs has no nodes: all CPUs are then on node 0.
     """
     by_node = {
-        int(name[4:]): parse_list(host.text_or(f"{_NODES}/{name}/cpulist"))
+        int(name[4:]): cpus_of_node(host, int(name[4:]))
         for name in host.names(_NODES)
         if name.startswith("node") and name[4:].isdecimal()
     }

@@ -47,6 +47,9 @@ def machine_form(topology: Topology, hz: int | None = None) -> MachineForm:
     factor = topology.page_size >> PAGE_SHIFT
     nodes = []
     for node in topology.nodes:
+        if node.left_out:
+            notes.append(f"node {node.id}: left out: {node.why}")
+            continue
         watermarks = [zone.promo for zone in node.zones]
         if None in watermarks:
             notes.append(f"node {node.id}: this kernel shows no promo watermark: 0 is taken")
@@ -75,8 +78,8 @@ def with_latencies(form: MachineForm, topology: Topology) -> MachineForm:
     known = {
         node.id: latency
         for node in topology.nodes
-        for access in (node.access1 or node.access0,)
-        if access is not None and (latency := access.read_latency)
+        for access in (node.access,)
+        if access is not None and not node.left_out and (latency := access.read_latency)
     }
     nodes = [
         node | ({"latency_ns": known[node["id"]]} if node["id"] in known else {})
@@ -119,7 +122,9 @@ def _ranges(topology: Topology) -> tuple[dict[int, tuple[PfnRange, ...]], list[s
 def _exact_ranges(topology: Topology) -> dict[int, tuple[PfnRange, ...]]:
     """Each node's ranges in 4 KiB pages, the node that is lowest in memory first."""
     factor = topology.page_size >> PAGE_SHIFT
-    with_pfns = sorted((node.pfns, node.id) for node in topology.nodes if node.pfns)
+    with_pfns = sorted(
+        (node.pfns, node.id) for node in topology.nodes if node.pfns and not node.left_out
+    )
     return {
         nid: tuple(PfnRange(one.start * factor, one.end * factor) for one in pfns)
         for pfns, nid in with_pfns

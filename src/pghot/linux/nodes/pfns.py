@@ -9,39 +9,57 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pghot.engine.pfn_ranges import PfnRange, intersect, merge
+from pghot.errors import PghotError
+from pghot.linux.fields import read_number
 from pghot.linux.host import Host
 from pghot.linux.nodes.zoneinfo import ZoneInfo
 
 BLOCKS = "/sys/devices/system/memory"
 
 
+class Blocks(NamedTuple):
+    """The numbers of a node's memory blocks, online and not, and the pages of each."""
+
+    online: tuple[int, ...]
+    offline: tuple[int, ...]
+    pages: int
+
+
 def node_ranges(
-    host: Host, node: int, zones: Iterable[ZoneInfo], page_size: int
+    node: int, zones: Iterable[ZoneInfo], blocks: Blocks | None
 ) -> tuple[PfnRange, ...]:
-    """The node's PFNs, in pages of `page_size` bytes.
+    """The node's PFNs, in pages of the host's own size.
 
     Its zones' spans, and of those only its online memory blocks where the host has blocks.
     """
     spans = merge(PfnRange(z.start_pfn, z.end_pfn) for z in zones if z.node == node)
-    blocks = _block_numbers(host, node)
     if blocks is None:
         return spans
-    pages = int(host.text(f"{BLOCKS}/block_size_bytes"), 16) // page_size
-    return intersect(spans, (PfnRange(n * pages, (n + 1) * pages) for n in blocks))
+    pages = blocks.pages
+    return intersect(spans, (PfnRange(n * pages, (n + 1) * pages) for n in blocks.online))
 
 
-def _block_numbers(host: Host, node: int) -> list[int] | None:
-    """The node's online memory blocks, or None where the host does not tell of any."""
-    if not host.exists(f"{BLOCKS}/block_size_bytes"):
+def node_blocks(host: Host, node: int, page_size: int) -> Blocks | None:
+    """The node's memory blocks, or None where the host does not tell of any.
+
+    PghotError where their size or a block's number is none.
+    """
+    size_file = f"{BLOCKS}/block_size_bytes"
+    if not host.exists(size_file):
         return None
     place = f"/sys/devices/system/node/node{node}"
-    names = [name for name in host.names(place) if re.fullmatch(r"memory\d+", name)]
+    names = [name for name in host.names(place) if re.fullmatch(r"memory[0-9]+", name)]
     if not names:
         return None
-    return [
-        int(host.text_or(f"{BLOCKS}/{name}/phys_index") or f"{int(name[6:]):x}", 16)
-        for name in names
-        if host.text_or(f"{BLOCKS}/{name}/state", "online") == "online"
-    ]
+    pages = read_number(host, size_file, base=16) // page_size
+    if not pages:
+        raise PghotError(f"{size_file}: {host.text_or(size_file)!r}: less than a page")
+    by_state: dict[bool, list[int]] = {True: [], False: []}
+    for name in names:
+        index = read_number(host, f"{BLOCKS}/{name}/phys_index", int(name[6:]), base=16)
+        online = host.text_or(f"{BLOCKS}/{name}/state", "online") == "online"
+        by_state[online].append(index)
+    return Blocks(tuple(sorted(by_state[True])), tuple(sorted(by_state[False])), pages)

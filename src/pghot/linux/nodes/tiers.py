@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pghot.engine.lists import format_list, parse_list
 from pghot.errors import InputError
+from pghot.linux.fields import read_list
 from pghot.linux.host import Host
 
 TIERING = "/sys/devices/virtual/memory_tiering"
@@ -20,19 +21,23 @@ TIERING = "/sys/devices/virtual/memory_tiering"
 
 @dataclass(frozen=True, slots=True)
 class NodeTier:
-    """Where a node stands: `rank` 0 is the fastest tier, None that the node is in no tier."""
+    """Where a node stands: `rank` 0 is the fastest tier, None that the node is in no tier.
+
+    `left_out`: its memory is nobody's to promote from or to.
+    """
 
     rank: int | None
     toptier: bool
     why: str
+    left_out: bool = False
 
 
 def read_memory_tiers(host: Host) -> dict[int, tuple[int, ...]]:
     """The nodes of each memory tier by its number; empty where the kernel has none."""
     tiers = {}
     for name in host.names(TIERING):
-        if match := re.fullmatch(r"memory_tier(\d+)", name):
-            nodes = parse_list(host.text_or(f"{TIERING}/{name}/nodelist"))
+        if match := re.fullmatch(r"memory_tier([0-9]{1,9})", name):
+            nodes = read_list(host, f"{TIERING}/{name}/nodelist")
             if nodes:
                 tiers[int(match[1])] = nodes
     return dict(sorted(tiers.items()))

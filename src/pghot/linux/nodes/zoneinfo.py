@@ -10,6 +10,9 @@ from pghot.linux.host import Host
 
 ZONEINFO = "/proc/zoneinfo"
 
+MOST_PAGES = 1 << 52
+"""No count and no PFN is larger: what is above is damaged."""
+
 _COUNTS = ("free", "min", "low", "high", "promo", "spanned", "present", "managed")
 _NAMES = {*_COUNTS, "start_pfn"}
 
@@ -71,6 +74,11 @@ def parse_zoneinfo(text: str) -> tuple[ZoneInfo, ...]:
         except TypeError as error:
             lacks = ", ".join(sorted(_NAMES - {"promo"} - values.keys()))
             raise PghotError(f"{ZONEINFO}: node {node}, zone {name}: lacks {lacks}") from error
+        if too_large := [field for field, value in values.items() if value > MOST_PAGES]:
+            raise PghotError(
+                f"{ZONEINFO}: node {node}, zone {name}: {too_large[0]} "
+                f"{values[too_large[0]]}: no machine has so many pages"
+            )
     return tuple(zones)
 
 

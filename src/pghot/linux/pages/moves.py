@@ -86,8 +86,12 @@ class MoveCounts:
         ]
 
 
-def move_batch(host: Host, pid: int, addresses: U64Array, nid: int) -> MovedPages:
+def move_batch(
+    host: Host, pid: int, addresses: U64Array, nid: int, *, shared: bool = False
+) -> MovedPages:
     """Move the pages of `pid` at `addresses` (bytes, page-aligned, one a folio) to `nid`.
+
+    With `shared` also those that other processes map (MPOL_MF_MOVE_ALL; CAP_SYS_NICE).
 
     A folio that cannot be moved makes the kernel stop after the run it is in, with those
     behind it untried: they are tried again by further calls.  No error is raised for a
@@ -101,7 +105,7 @@ def move_batch(host: Host, pid: int, addresses: U64Array, nid: int) -> MovedPage
         if not len(trying):
             break
         try:
-            answers = _move(host, pid, addresses[trying], nid)
+            answers = _move(host, pid, addresses[trying], nid, shared=shared)
         except OSError as error:
             # EINVAL is of a process that has no memory any more: find_mm_struct().
             code = errno.ESRCH if error.errno == errno.EINVAL else error.errno
@@ -123,7 +127,7 @@ _CALL_ERRORS = {
 }
 
 
-def _move(host: Host, pid: int, addresses: U64Array, nid: int) -> StatusArray:
+def _move(host: Host, pid: int, addresses: U64Array, nid: int, *, shared: bool) -> StatusArray:
     """Move once; afterwards NOT_TRIED marks those that the kernel did not come to.
 
     The kernel queues pages in a run and moves it when it comes to a page that it cannot
@@ -132,7 +136,8 @@ def _move(host: Host, pid: int, addresses: U64Array, nid: int) -> StatusArray:
     later ones were not tried.
     """
     nodes = np.full(len(addresses), nid, np.int32)
-    answers = host.move_pages(pid, addresses, nodes)
+    move = host.move_all_pages if shared else host.move_pages
+    answers = move(pid, addresses, nodes)
     unwritten = answers == NOT_TRIED
     if not unwritten.any():
         return answers

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pghot.errors import PghotError
+from pghot.linux.ceilings import descriptor_advice, mlock_advice
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.open_events import EVERY_PROCESS, CpuEvents
+from pghot.linux.perf.ring import RingMemoryError
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.sample_layout import SampleLayout
+from pghot.linux.perf_rights import perf_advice
 
 _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSYS}
 """Refusals that no other CPU would answer otherwise."""
@@ -123,11 +126,11 @@ class EventRings:
                 self._open_cpu(cpu)
             except OSError as error:
                 if error.errno in _OF_EVERY_CPU:
-                    raise PghotError(_why(error)) from None
+                    raise PghotError(self._why(error)) from None
                 refused = error
                 self._tell_refused(cpu, _text(error))
         if refused and not self._on:
-            raise PghotError(_why(refused))
+            raise PghotError(self._why(refused))
 
     def _open_cpu(self, cpu: int) -> None:
         """Open all that is wanted on a CPU; nothing where it has no events of ours."""
@@ -148,6 +151,9 @@ class EventRings:
             self._check_ring(on)
             if self._enabled:
                 on.enable()
+        except RingMemoryError as error:
+            on.close()
+            raise PghotError(f"{error}: {mlock_advice(self._host)}") from None
         except BaseException:
             on.close()
             raise
@@ -164,7 +170,7 @@ class EventRings:
         if on.ring.pages < self._pages:
             self._note(
                 f"perf rings of {on.ring.pages} pages instead of {self._pages}: "
-                "kernel.perf_event_mlock_kb and ulimit -l allow no more"
+                f"{mlock_advice(self._host)}"
             )
 
     def _tell_refused(self, cpu: int, why: str) -> None:
@@ -174,20 +180,21 @@ class EventRings:
         if line not in self.notes:
             self.notes.append(line)
 
+    def _why(self, error: OSError) -> str:
+        """A note that says what was refused and what to do."""
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            return (
+                "perf events of other processes, or with physical addresses, are not allowed: "
+                f"{perf_advice(self._host)}"
+            )
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            events = sum(len(group) for wanted in self._wanted for group in wanted.groups)
+            advice = descriptor_advice(self._host, events * len(self._online))
+            return f"{_text(error)}: {advice}"
+        if error.errno == errno.ENOSYS:
+            return "this kernel has no perf events (CONFIG_PERF_EVENTS)"
+        return f"perf events cannot be opened on any CPU: {_text(error)}"
+
 
 def _text(error: OSError) -> str:
     return os.strerror(error.errno or errno.EIO)
-
-
-def _why(error: OSError) -> str:
-    """A note that says what was refused and what to do."""
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return (
-            "perf events of other processes, or with physical addresses, are not allowed: run "
-            "as root, or with CAP_PERFMON, or set kernel.perf_event_paranoid to -1"
-        )
-    if error.errno in {errno.EMFILE, errno.ENFILE}:
-        return f"{_text(error)}: perf needs two for each CPU and event; raise ulimit -n"
-    if error.errno == errno.ENOSYS:
-        return "this kernel has no perf events (CONFIG_PERF_EVENTS)"
-    return f"perf events cannot be opened on any CPU: {_text(error)}"

@@ -29,6 +29,20 @@ MIN_PRECISE_IP = 2
 """An event whose precise_ip is more is asked for less, down to this, where refused."""
 
 
+def refusal(host: Host, group: Sequence[EventAttr], cpu: int) -> int:
+    """Open a group on a CPU for all tasks, without a ring, and close it: 0, or the errno."""
+    trial = CpuEvents(host, cpu, 0)
+    try:
+        for event in group:
+            leader = trial.descriptors[0] if trial.descriptors else -1
+            trial.descriptors.append(trial.open_one(event, EVERY_PROCESS, leader))
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        trial.close()
+    return 0
+
+
 class CpuEvents:
     """What is open on one CPU.  `ring` is None until an event that samples is open."""
 
@@ -53,7 +67,7 @@ class CpuEvents:
         leader = -1
         for event in group:
             try:
-                descriptor = self._open(event, task, leader)
+                descriptor = self.open_one(event, task, leader)
             except ProcessLookupError:
                 return
             self.descriptors.append(descriptor)
@@ -93,7 +107,7 @@ class CpuEvents:
                 descriptor, PERF_EVENT_IOC_SET_OUTPUT, self.ring.descriptor
             )
 
-    def _open(self, event: EventAttr, task: int, leader: int) -> int:
+    def open_one(self, event: EventAttr, task: int, leader: int) -> int:
         """Open an event, less precise where the PMU has nothing more precise to offer."""
         if task != EVERY_PROCESS:
             event = replace(event, flags=event.flags | Flag.INHERIT)

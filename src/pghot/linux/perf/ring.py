@@ -25,6 +25,10 @@ _HEAD, _TAIL, _DATA_OFFSET, _DATA_SIZE = (byte // 8 for byte in (1024, 1032, 104
 """Words of struct perf_event_mmap_page: data_head, data_tail, data_offset, data_size."""
 
 
+class RingMemoryError(PghotError):
+    """The limit on locked memory leaves no room for a ring of one page."""
+
+
 class Ring(Closing):
     """The ring of one event: its control page and `pages` pages of records.
 
@@ -36,7 +40,7 @@ class Ring(Closing):
         """Map the ring of an open event.
 
         `pages` is a power of two.  Where the limit on locked memory refuses it, half is
-        tried, down to one; PghotError where none can be had.
+        tried, down to one; RingMemoryError where none can be had.
         """
         if pages < 1 or pages & pages - 1:
             raise ValueError(f"{pages} pages: wants a power of two")
@@ -93,15 +97,12 @@ def _map_shrinking(descriptor: int, pages: int) -> tuple[mmap.mmap, int]:
             return mmap.mmap(descriptor, (1 + pages) * mmap.PAGESIZE), pages
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOMEM} or pages == 1:
-                raise PghotError(_refused(error)) from None
+                raise _refused(error) from None
             pages //= 2
 
 
-def _refused(error: OSError) -> str:
+def _refused(error: OSError) -> PghotError:
     why = os.strerror(error.errno or errno.EIO)
     if error.errno in {errno.EPERM, errno.ENOMEM}:
-        return (
-            f"no memory for a perf ring ({why}): run as root, or raise "
-            "kernel.perf_event_mlock_kb or the limit on locked memory (ulimit -l)"
-        )
-    return f"a perf ring cannot be mapped: {why}"
+        return RingMemoryError(f"no memory for a perf ring ({why})")
+    return PghotError(f"a perf ring cannot be mapped: {why}")

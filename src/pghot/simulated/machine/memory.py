@@ -69,6 +69,8 @@ class SimulatedMemory:
         """Pages of the largest folio there is."""
         self.short: set[int] = set()
         """Nodes that were asked for room and had none for a folio: kswapd is woken there."""
+        self.distance: Callable[[int, int], int] = lambda _cpu_node, _nid: 0
+        """How far a node is from a CPU's, as its world has it."""
         absent = set(absent)
         for nid in sorted(self.all.keys() - absent):
             self.online(nid)

@@ -1,0 +1,124 @@
+"""When it is read where processes may have their memory (`live.placement`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pghot.linux.host import Host
+from pghot.live.placement import CPUSET_NS, FORGOTTEN_NS, POLICIES_NS, Placement, Worker
+from tests.linux.host_trees import write
+
+
+class Counting(Host):
+    """A host that counts what is read of processes."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read: list[str] = []
+
+    def text(self, name: str) -> str:
+        self.read.append(name.rpartition("/")[2])
+        return super().text(name)
+
+
+class Time:
+    """A clock that goes when it is told."""
+
+    def __init__(self) -> None:
+        self.ns = 0
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Counting:
+    write(tmp_path, "/proc/7/status", "Mems_allowed_list:\t0-1")
+    return Counting(tmp_path)
+
+
+def at_once(job: Callable[[], None]) -> None:
+    job()
+
+
+def test_a_process_is_read_when_it_is_first_accessed_and_again_when_it_is_time(host) -> None:
+    now = Time()
+    placement = Placement(host, now, at_once)
+    placement.notice([7])
+    placement.notice([7])
+    assert host.read == ["status", "numa_maps"]
+    now.ns = CPUSET_NS
+    placement.notice([7])
+    assert host.read[2:] == ["status"]
+    now.ns = POLICIES_NS
+    placement.notice([7])
+    assert host.read[3:] == ["status", "numa_maps"]
+
+
+def test_policies_that_take_long_to_read_are_read_seldom(host) -> None:
+    now = Time()
+
+    class Slow(Counting):
+        def text(self, name: str) -> str:
+            if name.endswith("numa_maps"):
+                now.ns += 10**10
+            return super().text(name)
+
+    slow = Slow(host.root)
+    placement = Placement(slow, now, at_once)
+    placement.notice([7])
+    now.ns = 19 * 10**10
+    placement.notice([7])
+    assert slow.read.count("numa_maps") == 1
+    now.ns = 20 * 10**10
+    placement.notice([7])
+    assert slow.read.count("numa_maps") == 2
+
+
+def test_until_it_is_read_nothing_is_known_and_afterwards_it_is(host) -> None:
+    waiting: list[Callable[[], None]] = []
+    placement = Placement(host, Time(), waiting.append)
+    placement.notice([7])
+    placement.notice([7])
+    assert (placement.of(7), len(waiting)) == (None, 1)
+    waiting.pop()()
+    rights = placement.of(7)
+    assert rights is not None
+    assert rights.mems == {0, 1}
+
+
+def test_a_process_that_is_not_accessed_any_more_is_forgotten(host) -> None:
+    now = Time()
+    placement = Placement(host, now, at_once)
+    placement.notice([7])
+    now.ns = FORGOTTEN_NS + 1
+    placement.notice([8])
+    assert placement.of(7) is None
+    assert placement.of(8) is not None
+
+
+def test_the_worker_does_it_in_a_thread_of_its_own() -> None:
+    worker, done, names = Worker(), threading.Event(), []
+
+    def job() -> None:
+        names.append(threading.current_thread().name)
+        done.set()
+
+    worker.submit(job)
+    assert done.wait(60)
+    worker.close()
+    assert names == ["pghot nodes"]
+
+
+def test_without_a_thread_to_be_had_it_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    names: list[str] = []
+    Worker().submit(lambda: names.append(threading.current_thread().name))
+    assert names == ["MainThread"]
