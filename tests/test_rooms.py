@@ -24,8 +24,8 @@ ROOMS = {
     "tables": {"errors", "files"},
     "log": {"engine", "errors", "files", "log", "tables"},
     "linux": {"engine", "errors", "files", "linux", "workers"},
-    "sources": {"engine", "errors", "linux", "log", "sources"},
     "driving": {"driving", "engine", "errors", "log"},
+    "sources": {"engine", "errors", "files", "linux", "log", "sources"},
     "results": {"baselines", "engine", "log", "results", "simulated"},
     "replaying": {
         "baselines",

@@ -9,7 +9,7 @@ function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_thresh
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
 function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
-function _pghot_topics; printf '%s\n' tunables counters capacity recipes sources tiers hosts modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
+function _pghot_topics; printf '%s\n' tunables counters capacity recipes sources tiers hosts external modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
 function _pghot_formats; printf '%s\n' perf-data perf-script lackey csv; end
 # End Custom Preamble
@@ -190,7 +190,7 @@ complete -c pghot -n '_shtab_pghot_using run' -s G -xka "(__fish_complete_direct
 complete -c pghot -n '_shtab_pghot_using run' -l allow-new-privileges -d 'let COMMAND gain rights by what it executes (sudo, ping)'
 complete -c pghot -n '_shtab_pghot_using run' -s d -l duration -x -d 'end after so long'
 complete -c pghot -n '_shtab_pghot_using run' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'
-complete -c pghot -n '_shtab_pghot_using run' -l source -xka "(_pghot_sources)" -d 'hintfault, hwhint (default: all that the host has)'
+complete -c pghot -n '_shtab_pghot_using run' -l source -xka "(_pghot_sources)" -d 'hintfault, hwhint, external:PATH (default: the first two, if the host has them)'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-delay-ms -x -d 'wait so long before a new process is scanned'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using run' -l scan-period-max-ms -x -d 'most time between two scans of a process'
@@ -268,7 +268,7 @@ complete -c pghot -n '_shtab_pghot_using record' -s G -xka "(__fish_complete_dir
 complete -c pghot -n '_shtab_pghot_using record' -l allow-new-privileges -d 'let COMMAND gain rights by what it executes (sudo, ping)'
 complete -c pghot -n '_shtab_pghot_using record' -s d -l duration -x -d 'end after so long'
 complete -c pghot -n '_shtab_pghot_using record' -l tiers -x -d 'node lists, fastest first, such as 0/1,2: the first is top tier'
-complete -c pghot -n '_shtab_pghot_using record' -l source -xka "(_pghot_sources)" -d 'hintfault, hwhint (default: all that the host has)'
+complete -c pghot -n '_shtab_pghot_using record' -l source -xka "(_pghot_sources)" -d 'hintfault, hwhint, external:PATH (default: the first two, if the host has them)'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-delay-ms -x -d 'wait so long before a new process is scanned'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-min-ms -x -d 'least time between two scans of a process'
 complete -c pghot -n '_shtab_pghot_using record' -l scan-period-max-ms -x -d 'most time between two scans of a process'

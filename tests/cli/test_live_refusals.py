@@ -20,6 +20,7 @@ from tests.live.world import SCAN
 from tests.log.made import Outcome, Run, entries
 
 WHO = ("-p", "40")
+NO_SOURCE = "no source; there are hintfault, hwhint, external:PATH"
 NAME_ONE = "name what to watch: one of -p PID, -a, -G CGROUP, -- COMMAND"
 BALANCING = "/proc/sys/kernel/numa_balancing"
 
@@ -99,8 +100,18 @@ def test_one_kind_of_target_is_named(who, command, refused) -> None:
         ((*WHO, "--tiers", "0"), 2, None),
         ((*WHO, "--tiers", "0/x"), 2, None),
         ((*WHO, "--tiers", "0/9"), 2, "--tiers 0/9: there is no node 9; nodes here: 0-1"),
-        ((*WHO, "--source", "mtrr"), 2, "'mtrr': no source; there are hintfault, hwhint"),
-        ((*WHO, "--source", ""), 2, "'': no source; there are hintfault, hwhint"),
+        ((*WHO, "--source", "mtrr"), 2, f"'mtrr': {NO_SOURCE}"),
+        ((*WHO, "--source", ""), 2, f"'': {NO_SOURCE}"),
+        (
+            (*WHO, "--source", "external:"),
+            2,
+            "--source external: wants a socket, as in external:/run/pghot-feed.sock",
+        ),
+        (
+            (*WHO, "--source", "external:/dev/null"),
+            2,
+            "/dev/null: is there already and is no socket",
+        ),
         ((*WHO, "--scan-delay-ms", "-1"), 2, "--scan-delay-ms -1: wants 0 or more"),
         (
             (*WHO, "--source", "hwhint"),

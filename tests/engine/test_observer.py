@@ -18,7 +18,12 @@ from tests.twin.lives import Life
 
 
 class ObservedLife(Life):
-    """A life whose engines are observed; `agree` still compares them with their twin."""
+    """A life whose engines are observed; `agree` still compares them with their twin.
+
+    Each access is one: of one with a count the observer is told several times.
+    """
+
+    counted = False
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)

@@ -99,6 +99,8 @@ class Source:
     """A source that is told of accesses and of tasks."""
 
     descriptors: Sequence[int] = ()
+    counted = False
+    rest_us: int | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -108,6 +110,13 @@ class Source:
         self.nid_of_cpu: dict[int, int] = {}
         self._rows: list[tuple[int, int, int, int, int]] = []
         self._tasks: list[tuple[int, int, int]] = []
+
+    @property
+    def reports_as(self) -> str:
+        return self.name
+
+    def watch(self, targets) -> None:
+        """Perf names the process by itself."""
 
     def see(self, time_ns: int, pid: int, vaddr: int, pfn: int, cpu: int) -> None:
         if self.enabled:

@@ -66,13 +66,14 @@ def log_rows(pages: int = 40, rounds: int = 6) -> Columns:
 def optional_columns(rows: int) -> Columns:
     """Give a column of every optional kind, its extreme values among them."""
     values: Columns = {}
-    for name in ("pid", "vaddr", "cpu", "write", "weight", "memcg", "latency_us"):
+    for name in ("pid", "vaddr", "cpu", "write", "weight", "memcg", "latency_us", "nr"):
         dtype = np.dtype(DTYPES[name])
         if dtype == np.bool_:
             values[name] = np.arange(rows) % 3 == 0
             continue
         limits = np.iinfo(dtype)
-        values[name] = np.resize(np.array([limits.min, limits.max, 1], dtype), rows)
+        least = 1 if name == "nr" else limits.min
+        values[name] = np.resize(np.array([least, limits.max, 1], dtype), rows)
     return values
 
 

@@ -19,12 +19,13 @@ from pghot.engine.errors import TunableError
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import InputError, PghotError
+from pghot.files.listening import listening
 from pghot.live.mailbox import Mailbox
 from pghot.serving import control as controls
 from pghot.serving import protocol
 from pghot.serving.client import Client, find_run
 from pghot.serving.control import control
-from pghot.serving.sockets import listening, live_sockets, private_directory, socket_of
+from pghot.serving.sockets import live_sockets, private_directory, socket_of
 
 ABOUT = {"pid": 4711, "version": "0.1.0", "command": "pghot run -p 40"}
 

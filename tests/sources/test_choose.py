@@ -60,5 +60,5 @@ def test_a_host_that_shows_nothing_says_both_reasons(tmp_path):
 
 
 def test_a_name_that_is_no_source_is_refused(tmp_path):
-    with pytest.raises(InputError, match="there are hintfault, hwhint"):
+    with pytest.raises(InputError, match="there are hintfault, hwhint, external:PATH"):
         choose(host(tmp_path, "virtual"), ["damon"])

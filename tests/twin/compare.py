@@ -46,11 +46,11 @@ class Promotions(EachBatch):
 
 def seen_by_pghot(case: Case) -> dict[str, Any]:
     promotions = Promotions()
-    names = ("time_us", "pfn", "nid", "source")
-    types = (np.uint64, np.uint64, np.int16, np.int8)
+    names = ("time_us", "pfn", "nid", "source", "nr")[: len(case.rows[0])]
+    types = (np.uint64, np.uint64, np.int16, np.int8, np.uint32)[: len(names)]
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "log.parquet"
-        with create_log(log) as writer:
+        with create_log(log, optional=names[4:]) as writer:
             columns = zip(*case.rows, strict=True)
             writer.write(
                 {

@@ -158,30 +158,56 @@ class Engine:
             self.ordinary[pfn] = FolioState(pfn, 1, 0, True, self.home_of(pfn))
         return self.ordinary[pfn]
 
-    def record_access(self, pfn: int, nid: int, source: int, jiffies: int) -> None:
+    def record_access(self, pfn: int, nid: int, source: int, jiffies: int, nr: int = 1) -> None:
+        if self.takes(nid, source, nr):
+            self.vmstat[COUNTER_OF_SOURCE[source]] += 1
+            self.record_page(pfn, nid, jiffies, nr)
+
+    def record_range(
+        self, pfn: int, pages: int, nid: int, source: int, nr: int, jiffies: int
+    ) -> int:
+        if pages == 0:
+            raise RefusedError("no page")
+        if not self.takes(nid, source, nr):
+            return 0
+        self.vmstat[COUNTER_OF_SOURCE[source]] += 1
+        done: list[FolioState] = []
+        recorded = 0
+        for page in range(pfn, pfn + pages):
+            if self.home_of(page) != NOWHERE and self.folio_of(page) not in done:
+                done.append(self.folio_of(page))
+                recorded += self.record_page(page, nid, jiffies, nr)
+        return recorded
+
+    def takes(self, nid: int, source: int, nr: int) -> bool:
+        """Whether the source is enabled; RefusedError where the access says what cannot be."""
+        if nr == 0:
+            raise RefusedError("no access")
         if not self.layout.nid_is_storable(nid, self.toptier_nids - self.offline_nids):
             raise RefusedError(f"node {nid}")
         if source not in COUNTER_OF_SOURCE:
             raise RefusedError(f"source {source}")
-        if source not in self.sources:
-            return
-        self.vmstat[COUNTER_OF_SOURCE[source]] += 1
+        return source in self.sources
+
+    def record_page(self, pfn: int, nid: int, jiffies: int, nr: int) -> bool:
+        """Record so many accesses to a page; whether they were."""
         if self.home_of(pfn) == NOWHERE:
-            return
+            return False
         folio = self.folio_of(pfn)
         if folio.nid == nid or folio.nid in self.toptier_nids:
-            return
+            return False
         if self.steps_by_one(pfn, folio) or not folio.lru:
-            return
+            return False
         section = self.sections.get(folio.pfn // SECTION)
         if section is None:
-            return
-        self.vmstat["pghot_recorded_accesses"] += 1
-        record = self.layout.after_access(section.records.get(folio.pfn, 0), nid, jiffies)
+            return False
+        self.vmstat["pghot_recorded_accesses"] += min(nr, self.layout.MAX_FREQ)
+        record = self.layout.after_access(section.records.get(folio.pfn, 0), nid, jiffies, nr)
         section.records[folio.pfn] = record
         if record & self.layout.READY:
             section.hot = True
             self.nodes[folio.nid].work_requested = True
+        return True
 
     def kmigrated_wakes(self, node: NodeState, time_us: int, jiffies: int) -> None:
         while node.work_requested:

@@ -7,6 +7,7 @@ has to ask its machine for every batch.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import EINVAL
 from random import Random
 from typing import Any
 
@@ -29,6 +30,7 @@ ROWS = (1, 2, 64, 127, 128, 129, 200, 256, 300)
 PACES = (0, 0, 0, 1, 3, 40, 700, 5000)
 NIDS = (77, 1023, 1024, 5000, -2)
 SOURCES = (0, 1, 0, 1, 0, 1, 0, 1, 2, -1, 127)
+COUNTS = (1, 1, 1, 2, 3, 6, 7, 8, 255, (1 << 32) - 1, 0)
 PAGE_FLAGS = (page_flags.OFFLINE, page_flags.ZONE_DEVICE)
 FOLIO_FLAGS = (page_flags.UNREFERENCED, page_flags.OFF_LRU, page_flags.UNMOVABLE)
 PGDAT = {
@@ -99,6 +101,9 @@ class Living:
 class Life:
     """One machine three times, and a clock in jiffies; each step draws what happens."""
 
+    counted = True
+    """Whether accesses may have a count, and come as ranges."""
+
     def __init__(self, seed: int) -> None:
         self.rng = Random(seed)
         self.mode = self.rng.choice(MODES)
@@ -134,6 +139,7 @@ class Life:
         """Take steps; all agree after each."""
         happenings = (
             *[self.touch] * 7,
+            *([self.touch_range] if self.counted else []),
             *[self.look] * 4,
             self.tune,
             self.change_facts,
@@ -171,6 +177,7 @@ class Life:
     def touch(self) -> None:
         """Record runs of accesses that agree in node and source, odd ones among them."""
         rng, rows = self.rng, []
+        pick = COUNTS if self.counted and rng.random() < 0.4 else (1,)
         ends = [end for node in self.machine.nodes for _start, end in node.ranges]
         outside = [pfn for pfn in (*ends, 1 << 40) if self.twin.home_of(pfn) == NOWHERE]
         outside.append((1 << 64) - 1)
@@ -181,14 +188,29 @@ class Life:
             for _ in range(rng.choice(ROWS)):
                 self.now += rng.randrange(2 * pace + 1)
                 pfn = rng.choice(pool if rng.random() < 0.997 else outside)
-                rows.append((pfn, nid, source, self.now))
-        types = (np.uint64, np.int16, np.int8, np.uint64)
+                rows.append((pfn, nid, source, self.now, rng.choice(pick)))
+        types = (np.uint64, np.int16, np.int8, np.uint64, np.uint32)
         columns = [np.array(c, t) for c, t in zip(zip(*rows, strict=True), types, strict=True)]
         refused = self.recorded_by_twin(rows)
+        count = columns.pop() if pick != (1,) or rng.random() < 0.3 else None
         for living in self.living:
-            assert living.engine.record_many(*columns) == refused
+            assert living.engine.record_many(*columns[:4], count=count) == refused
 
-    def recorded_by_twin(self, rows: list[tuple[int, int, int, int]]) -> int:
+    def touch_range(self) -> None:
+        """Record a range of pages, some of it outside, as a hotness unit reports."""
+        pfn = max(self.rng.choice(self.pool) - self.rng.choice((0, 0, 1, 40)), 0)
+        pages, nr = self.rng.choice((0, 1, 2, 3, 64, 600)), self.rng.choice(COUNTS)
+        self.now += self.rng.choice(PACES)
+        nid, source = self.rng.choice((-1, *self.fast, *NIDS)), self.rng.choice(SOURCES)
+        try:
+            recorded = self.twin.record_range(pfn, pages, nid, source, nr, self.now)
+        except twins.RefusedError:
+            recorded = -EINVAL
+        for living in self.living:
+            ours = living.engine.record_range(pfn, pages, nid, source, nr, self.now)
+            assert ours == recorded
+
+    def recorded_by_twin(self, rows: list[tuple[int, int, int, int, int]]) -> int:
         refused = 0
         for row in rows:
             try:

@@ -33,13 +33,13 @@ class Compact:
         whole_buckets = ((jiffies >> 7) - bucket) & 0x1F
         return jiffies_to_msecs(whole_buckets * 128, self.hz)
 
-    def after_access(self, record: int, _nid: int, jiffies: int) -> int:
+    def after_access(self, record: int, _nid: int, jiffies: int, nr: int = 1) -> int:
         freq = record & 0x3
         bucket = record >> 2 & 0x1F
         if self.latency_ms(bucket, jiffies) > self.window_ms:
-            freq = 1
+            freq = min(nr, self.MAX_FREQ)
         else:
-            freq = min(freq + 1, self.MAX_FREQ)
+            freq = min(freq + nr, self.MAX_FREQ)
         ready = record & self.READY
         if freq >= self.freq_threshold:
             ready = self.READY
@@ -67,15 +67,15 @@ class Precise:
     def latency_ms(self, time: int, jiffies: int) -> int:
         return jiffies_to_msecs((jiffies - time) & 0x3FFF, self.hz)
 
-    def after_access(self, record: int, nid: int, jiffies: int) -> int:
+    def after_access(self, record: int, nid: int, jiffies: int, nr: int = 1) -> int:
         if nid == UNKNOWN_NID:
             nid = self.target_nid
         freq = record >> 10 & 0x7
         time = record >> 13 & 0x3FFF
         if self.latency_ms(time, jiffies) > self.window_ms:
-            freq = 1
+            freq = min(nr, self.MAX_FREQ)
         else:
-            freq = min(freq + 1, self.MAX_FREQ)
+            freq = min(freq + nr, self.MAX_FREQ)
         ready = record & self.READY
         if freq >= self.freq_threshold:
             ready = self.READY

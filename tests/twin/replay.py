@@ -10,8 +10,8 @@ from tests.twin.engine import HINTFAULT, HWHINT, Engine, RefusedError
 from tests.twin.records import LAYOUTS
 from tests.twin.throttle import Throttle
 
-Row = tuple[int, int, int, int]
-"""time_us, pfn, nid, source."""
+Row = tuple[int, ...]
+"""time_us, pfn, nid, source, and nr where the log has it."""
 
 SOURCE_NAMES = {"hintfault": HINTFAULT, "hwhint": HWHINT}
 
@@ -70,9 +70,9 @@ class Replay:
         A look with no access before it finds no work: the one before it left none.
         """
         for look, group in groupby(rows, lambda row: max(1, -(-row[0] // self.sleep_us))):
-            for time_us, pfn, nid, source in group:
+            for time_us, pfn, nid, source, *nr in group:
                 try:
-                    self.engine.record_access(pfn, nid, source, self.jiffies(time_us))
+                    self.engine.record_access(pfn, nid, source, self.jiffies(time_us), *nr)
                 except RefusedError:
                     continue
             now_us = look * self.sleep_us

@@ -54,9 +54,9 @@ def check_source(names: Sequence[str]) -> None:
     from pghot.log.schema import SOURCES
 
     for name in names:
-        if name not in SOURCES:
-            near = perhaps(name, SOURCES)
-            raise InputError(f"source: no {name!r}; {near}there are {', '.join(SOURCES)}")
+        if name not in SOURCES and not name.startswith("external:"):
+            known = ", ".join([*SOURCES, "external:PATH"])
+            raise InputError(f"source: no {name!r}; {perhaps(name, SOURCES)}there are {known}")
 
 
 def as_texts(tunables: Mapping[str, Any]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         metavar="NAME,...",
-        help="hintfault, hwhint (default: all that the host has)",
+        help="hintfault, hwhint, external:PATH (default: the first two, if the host has them)",
     )
     pace = parser.add_argument_group("pace of the kernel's scan for hint faults (put back)")
     for name, (metavar, words) in PACE.items():

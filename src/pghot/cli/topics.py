@@ -29,6 +29,7 @@ TOPICS = {
     "sources": Topic("hint faults and hardware hints", "topics.md", "Sources"),
     "tiers": Topic("which node is top tier, and --tiers", "hosts.md", "Which memory is fast"),
     "hosts": Topic("what is made of HBM, GPUs, CXL that is offline, lockdown", "hosts.md"),
+    "external": Topic("accesses from other programs", "external.md", "What it takes"),
     "modes": Topic("record layouts and fidelities", "topics.md", "Modes"),
     "defects": Topic("defects of the series, and what is done with each", "defects.md"),
     "safety": Topic(

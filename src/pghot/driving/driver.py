@@ -50,7 +50,9 @@ class Driver:
         """Record rows before the wake-up of their instant."""
         self.rows += len(rows.pfn)
         self.observer.rows(rows.instant, rows.columns)
-        self.engine.record_many(rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us)
+        self.engine.record_many(
+            rows.pfn, rows.nid, rows.source, rows.jiffies, rows.latency_us, rows.nr
+        )
 
     def wake(self) -> None:
         """Let every kmigrated look, at the instant that is reached."""

@@ -27,6 +27,7 @@ class WakeUpRows:
     source: npt.NDArray[np.int8]
     jiffies: npt.NDArray[np.uint64]
     latency_us: npt.NDArray[np.int32] | None = None
+    nr: npt.NDArray[np.uint32] | None = None
 
     @property
     def columns(self) -> Columns:
@@ -54,6 +55,7 @@ def all_of(instant: int, columns: Columns, hz: int) -> WakeUpRows:
         columns["source"],
         jiffies_of(columns["time_us"], hz),
         columns.get("latency_us"),
+        columns.get("nr"),
     )
 
 
@@ -68,7 +70,7 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows
         if not len(time):
             continue
         jiffies = jiffies_of(time, hz)
-        latency_us = columns.get("latency_us")
+        latency_us, nr = columns.get("latency_us"), columns.get("nr")
         at = 0
         while at < len(time):
             instant = max(-(-int(time[at]) // step_us), 1) * step_us
@@ -85,5 +87,6 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows
                 columns["source"][rows],
                 jiffies[rows],
                 None if latency_us is None else latency_us[rows],
+                None if nr is None else nr[rows],
             )
             at = end

@@ -36,7 +36,7 @@ def foresee(
     accesses: Accesses, mem_map: MemMap, hot_map: HotMap, nodes: Nodes, rules: RecordRules
 ) -> RecordedAccesses:
     """The outcome of accesses that are about to be recorded; changes nothing."""
-    outcomes = _verdicts(accesses, nodes, rules)
+    outcomes = verdicts(accesses, nodes, rules)
     folios, sizes = accesses.pfn.copy(), np.ones(len(outcomes), np.int64)
     there = mem_map.indices(accesses.pfn) >= 0
     outcomes[(outcomes == RECORDED) & ~there] = NO_PAGE
@@ -55,8 +55,11 @@ def foresee(
     return RecordedAccesses(accesses, outcomes, folios, sizes, records)
 
 
-def _verdicts(accesses: Accesses, nodes: Nodes, rules: RecordRules) -> npt.NDArray[np.uint8]:
-    """Judge what accesses say of themselves (R2.2, R2.3)."""
+def verdicts(accesses: Accesses, nodes: Nodes, rules: RecordRules) -> npt.NDArray[np.uint8]:
+    """Codes of `reasons.ACCESS` by what accesses say of themselves (R2.2, R2.3).
+
+    RECORDED where nothing of that is against them.
+    """
     nid, source = accesses.nid, accesses.source
     outcomes = np.full(len(nid), RECORDED, np.uint8)
     known = (source >= 0) & (source < SOURCES)

@@ -9,7 +9,7 @@ from errno import EINVAL
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import access_outcomes, recording, throttle
+from pghot.engine import access_outcomes, counts, reasons, recording, throttle
 from pghot.engine.ageing import Ageing
 from pghot.engine.fast_path import RecordRules
 from pghot.engine.fault_latency import FaultLatency
@@ -23,7 +23,7 @@ from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.observer import EngineObserver
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, NID_MAX, NUMA_NO_NODE, USEC_PER_SEC, jiffies_to_msecs
-from pghot.engine.vmstat import Vmstat
+from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY, Vmstat
 
 
 class Engine:
@@ -126,26 +126,58 @@ class Engine:
         source: npt.ArrayLike,
         now: npt.ArrayLike,
         latency_us: npt.NDArray[np.int32] | None = None,
+        count: npt.ArrayLike | None = None,
     ) -> int:
         """Record accesses in time order; how many were refused with EINVAL.
 
         Arrays of one length, or scalars that stand for every row: `pfn`, `nid` as in
         `record`, `source` (0 hint faults, 1 hardware hints), `now` in jiffies.  `latency_us`
         is a hint fault's, `fault_latency.UNKNOWN` where it is not known; v7 has no use for it.
+        `count` is how many accesses each row stands for (`record_accesses`), 1 unless given.
         """
         if not self._started:  # R2.1
             return 0
         accesses = recording.as_accesses(pfn, nid, source, now)
-        if latency_us is not None and self.fidelity.fault_latency:
-            accesses = self._by_latency(accesses, latency_us)
+        refused = self._recorder.refused
+        if not self.fidelity.fault_latency:
+            latency_us = None
+        if count is not None or latency_us is not None:
+            accesses = self._weighed(accesses, latency_us, 1 if count is None else count)
         if self._chooses:
             self._remember(accesses)
         if self.fidelity.nearest_target and self.layout.nid_width:
             accesses = self._without_low_cpus(accesses)
-        refused = self._recorder.refused
         for rows in self._between_sweeps(accesses.now):
             self._record_rows(_rows(accesses, rows))
         return self._recorder.refused - refused
+
+    def record_accesses(self, pfn: int, nid: int, source: int, nr: int, now: int) -> int:
+        """Record `nr` accesses to a page at once: 0 or -EINVAL, also where `nr` is 0 (R2.10).
+
+        What a unit reports that counts accesses itself.
+        """
+        return -EINVAL if self.record_many(pfn, nid, source, now, count=nr) else 0
+
+    def record_range(self, pfn: int, pages: int, nid: int, source: int, nr: int, now: int) -> int:
+        """Record `nr` accesses to each folio of `pages` pages from `pfn` on (R2.11).
+
+        Gives the folios recorded, or -EINVAL; the source is counted once.
+        """
+        if not self._started:
+            return 0
+        one = recording.as_accesses(pfn, nid, source, now)
+        found = access_outcomes.verdicts(one, self._recorder.nodes, self._record_rules())[0]
+        if found in (reasons.BAD_NODE, reasons.BAD_SOURCE) or nr < 1 or pages < 1:
+            self._recorder.refused += 1
+            return -EINVAL
+        if found != reasons.RECORDED:
+            return 0
+        events = self.vmstat.events
+        before, taken = events[RECORDED_ACCESSES], events[RECORDED_BY + source] + 1
+        folios = counts.folios_in(self.memory.mem_map, pfn, pages)
+        self.record_many(folios, nid, source, now, count=nr)
+        events[RECORDED_BY + source] = taken
+        return int(events[RECORDED_ACCESSES] - before) // min(nr, self.layout.freq_max)
 
     def look(self, now: int) -> Iterator[Batch]:
         """Let every kmigrated, in node order, wake and look at its activate flag.
@@ -225,26 +257,34 @@ class Engine:
             yield slice(at, end)
             at = end
 
-    def _by_latency(
-        self, accesses: recording.Accesses, latency_us: npt.NDArray[np.int32]
+    def _weighed(
+        self,
+        accesses: recording.Accesses,
+        latency_us: npt.NDArray[np.int32] | None,
+        count: npt.ArrayLike,
     ) -> recording.Accesses:
-        """Leave out faults that came too late; one that came soon makes its page ready.
-
-        It counts as accesses up to the threshold, as record_accesses() of the tree on top of
-        v8 counts several at once: each of them recorded, the source counted once.
-        """
-        mem_map = self.memory.mem_map
-        indices = mem_map.indices(accesses.pfn)
-        taken = self.tunables["enabled_sources"] & 1 << recording.PGHOT_HINTFAULTS
-        known = np.flatnonzero((latency_us >= 0) & (indices >= 0) & bool(taken))
-        if not len(known):
+        """Each access as many times in a row as it counts (R2.10), its source once."""
+        count = np.broadcast_to(np.asarray(count), accesses.pfn.shape)
+        some = np.flatnonzero(count > 0)
+        if len(some) < len(count):
+            self._recorder.refused += len(count) - len(some)
+            accesses, count = self._chosen(accesses, some), count[some]
+            latency_us = None if latency_us is None else latency_us[some]
+        times = np.ones(len(count), np.int64)
+        more = np.flatnonzero(count > 1)
+        if len(more):
+            more = more[self._can_count(_rows(accesses, more))]
+            times[more] = counts.times(count[more], self.layout.freq_max)
+        if latency_us is not None:
+            self._by_latency(accesses, latency_us, times)
+        if (times == 1).all():
             return accesses
-        heads = mem_map.indices(mem_map.known(accesses.pfn[known]).head)
-        hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
-        times = np.ones(len(latency_us), np.int64)
-        times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
         self._recorder.count_apart(accesses, times)
-        rows = np.repeat(np.arange(len(times)), times)
+        return self._chosen(accesses, np.repeat(np.arange(len(times)), times))
+
+    def _chosen(
+        self, accesses: recording.Accesses, rows: npt.NDArray[np.intp]
+    ) -> recording.Accesses:
         if self.observer is not None:
             self.observer.chosen(rows)
         return _rows(accesses, rows)
@@ -273,13 +313,41 @@ class Engine:
         nids[low] = NUMA_NO_NODE
         return accesses._replace(nid=nids)
 
-    def _record_rows(self, accesses: recording.Accesses) -> None:
-        rules = RecordRules(
+    def _can_count(self, accesses: recording.Accesses) -> npt.NDArray[np.bool_]:
+        """Which rows are taken and of a page that there is: only those are counted anew."""
+        found = access_outcomes.verdicts(accesses, self._recorder.nodes, self._record_rules())
+        there = self.memory.mem_map.indices(accesses.pfn) >= 0
+        return (found == reasons.RECORDED) & there
+
+    def _by_latency(
+        self,
+        accesses: recording.Accesses,
+        latency_us: npt.NDArray[np.int32],
+        times: npt.NDArray[np.int64],
+    ) -> None:
+        """Leave out faults that came too late; one that came soon makes its page ready.
+
+        It counts as accesses up to the threshold: each of them recorded, the source once.
+        """
+        mem_map = self.memory.mem_map
+        known = np.flatnonzero(latency_us >= 0)
+        known = known[self._can_count(_rows(accesses, known))]
+        if not len(known):
+            return
+        heads = mem_map.indices(mem_map.known(accesses.pfn[known]).head)
+        hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
+        times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
+
+    def _record_rules(self) -> RecordRules:
+        return RecordRules(
             self._table,
             self.tunables["enabled_sources"],
             self.tunables["target_nid"],
             self._rules.window,
         )
+
+    def _record_rows(self, accesses: recording.Accesses) -> None:
+        rules = self._record_rules()
         if self.observer is not None and len(accesses.pfn):
             foreseen = access_outcomes.foresee(
                 accesses, self.memory.mem_map, self.hot_map, self._recorder.nodes, rules

@@ -10,7 +10,7 @@ from pghot.log.read import Chunk, Log, open_log
 from pghot.log.schema import JUDGED, REQUIRED
 
 MOST_ROWS = 1 << 24
-"""Rows that are kept, at most 23 bytes each; a longer log is decoded for every replay."""
+"""Rows that are kept, at most 27 bytes each; a longer log is decoded for every replay."""
 
 MANY = 1 << 30
 """Replays of a log, where nobody knows how many there will be."""

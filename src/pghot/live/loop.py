@@ -122,10 +122,12 @@ def _drain_until(
 
     Gives the time by the clock.
     """
-    descriptors = [fd for source in session.sources for fd in source.descriptors]
     due = False
     while not due:
-        due = clock.wait_until(us, descriptors)
+        descriptors = [fd for source in session.sources for fd in source.descriptors]
+        rests = [source.rest_us for source in session.sources if source.rest_us is not None]
+        soon = min([us, *(clock.now_us() + rest for rest in rests)])
+        due = clock.wait_until(soon, descriptors) and soon == us
         for pid in buffer.drain():
             sink.renewed(pid)
     return clock.now_us()

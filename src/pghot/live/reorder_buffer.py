@@ -27,6 +27,11 @@ LOGGED = ("pid", "vaddr", "cpu", "write", "latency_us")
 NS_PER_US = 1000
 
 
+def logged(sources: Sequence[LiveSource]) -> tuple[str, ...]:
+    """The optional columns of the rows that are made of these sources' samples."""
+    return (*LOGGED, "nr") if any(source.counted for source in sources) else LOGGED
+
+
 class ReorderBuffer:
     """Drains sources and holds rows back until the instant that they are due for.
 
@@ -52,6 +57,7 @@ class ReorderBuffer:
         self._scans = scans
         self._scan_times = ScanTimes()
         self._sources = sources
+        self._columns = (*REQUIRED, *logged(sources))
         self._targets = targets
         self._machine = machine
         self._start_ns = start_ns
@@ -82,14 +88,14 @@ class ReorderBuffer:
                 elif kind == EXEC and self._targets.executed(pid):
                     renewed.add(pid)
             if len(samples.time_ns):
-                self._hold(source.name, samples)
+                self._hold(source, samples)
         for pid in exited:  # only now: what it accessed before is in the samples
             self._targets.exited(pid)
         return renewed
 
     def until(self, instant: int) -> Columns:
         """The rows with `time_us` up to `instant` that were not given before."""
-        rows = _joined(self._held)
+        rows = _joined([no_rows(self._columns), *self._held])
         time = rows["time_us"]
         late = time <= np.uint64(self._given_us)
         if self._given_us and late.any():
@@ -101,8 +107,8 @@ class ReorderBuffer:
         self._given_us = instant
         return _taken(rows, slice(end))
 
-    def _hold(self, name: str, samples: Samples) -> None:
-        source = SOURCES[name]
+    def _hold(self, taken_from: LiveSource, samples: Samples) -> None:
+        source = SOURCES[taken_from.reports_as]
         ours = self._targets.contains(samples.pid)
         pfn = (samples.pfn << self._page_shift) | (
             (samples.vaddr & self._page_bits) >> np.uint64(PAGE_SHIFT)
@@ -117,7 +123,9 @@ class ReorderBuffer:
         keep = np.flatnonzero(ours & known & wanted)
         if source == PGHOT_HINTFAULTS:
             self.hint_faults += len(keep)
-        elif name == hardware.NAME and self._served is not None:  # others may see one tier alone
+        elif (
+            taken_from.name == hardware.NAME and self._served is not None
+        ):  # others may see one tier alone
             self._served.add(nids[keep], self._machine.toptier)
         if not len(keep):
             return
@@ -125,19 +133,20 @@ class ReorderBuffer:
         latency_us = np.full(len(keep), UNKNOWN, np.int32)
         if self._scans is not None and source == PGHOT_HINTFAULTS:
             latency_us = self._latencies(samples, pfn, keep)
-        self._held.append(
-            {
-                "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
-                "pfn": pfn[keep],
-                "nid": samples.nid[keep],
-                "source": np.full(len(keep), source, np.int8),
-                "pid": samples.pid[keep],
-                "vaddr": samples.vaddr[keep],
-                "cpu": samples.cpu[keep].astype(np.int16),
-                "write": samples.write[keep],
-                "latency_us": latency_us,
-            }
-        )
+        nr = samples.nr if samples.nr is not None else np.ones(len(ours), np.uint32)
+        rows = {
+            "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
+            "pfn": pfn[keep],
+            "nid": samples.nid[keep],
+            "source": np.full(len(keep), source, np.int8),
+            "pid": samples.pid[keep],
+            "vaddr": samples.vaddr[keep],
+            "cpu": samples.cpu[keep].astype(np.int16),
+            "write": samples.write[keep],
+            "latency_us": latency_us,
+            "nr": nr[keep],
+        }
+        self._held.append({name: rows[name] for name in self._columns})
 
     def _take_scans(self, scans: ProtNone, source: LiveSource, samples: Samples) -> None:
         ranges, ends = scans.drain()
@@ -164,14 +173,12 @@ def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:
     return zip(tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True)
 
 
-def no_rows() -> Columns:
+def no_rows(columns: Sequence[str] = (*REQUIRED, *LOGGED)) -> Columns:
     """Columns of no row."""
-    return {name: np.zeros(0, DTYPES[name]) for name in (*REQUIRED, *LOGGED)}
+    return {name: np.zeros(0, DTYPES[name]) for name in columns}
 
 
 def _joined(pieces: Sequence[Columns]) -> Columns:
-    if not pieces:
-        return no_rows()
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 

@@ -83,7 +83,12 @@ class LiveResult:
 
     @property
     def hardware_alone(self) -> bool:
-        """Whether hardware samples are the one source: hint faults show slow memory alone."""
+        """Whether the processor's samples are the one source.
+
+        Hint faults show slow memory alone, and what others report, who knows.
+        """
+        if any(source.name != source.reports_as for source in self.sources):
+            return False
         return self.engine.tunables["enabled_sources"] == 1 << PGHOT_HWHINTS
 
     @property

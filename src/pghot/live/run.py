@@ -45,7 +45,7 @@ from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.page_metadata import PageMetadata
 from pghot.live.placement import Placement, Worker
 from pghot.live.publisher import Publisher
-from pghot.live.reorder_buffer import LOGGED, ReorderBuffer
+from pghot.live.reorder_buffer import ReorderBuffer, logged
 from pghot.live.result import LiveResult
 from pghot.live.rmap import Owner, Rmap
 from pghot.live.scan_pace import ScanPacer
@@ -116,7 +116,13 @@ def run_engine(
         log = None
         if record is not None:
             writer = recording.enter_context(
-                _recording(record, live.machine, _run_metadata(live), force=force)
+                _recording(
+                    record,
+                    live.machine,
+                    _run_metadata(live),
+                    force=force,
+                    optional=logged(session.sources),
+                )
             )
             log = LogSink(writer, live.machine, answers, live.mappings, recorded)
         _introduce(session, tell)
@@ -183,7 +189,9 @@ def record_accesses(
             extra={"topology": session.topology.to_dict()},
         )
         with (
-            _recording(path, machine, metadata, force=force, optional=LOGGED) as writer,
+            _recording(
+                path, machine, metadata, force=force, optional=logged(session.sources)
+            ) as writer,
             ExitStack() as guarded,
         ):
             log = LogSink(writer, machine, answers, Mappings(host))
@@ -384,7 +392,8 @@ class _Live:
             hz=self.machine.form.content["hz"],
             fidelity=self.options.fidelity,
         )
-        enabled = sum(1 << SOURCES[source.name] for source in self.session.sources)
+        reported = {SOURCES[source.reports_as] for source in self.session.sources}
+        enabled = sum(1 << number for number in reported)
         tunables = {
             "enabled_sources": str(enabled & ALL_SOURCES),
             "target_nid": str(self.session.topology.fast[0]),
@@ -479,7 +488,7 @@ def _recording(
     metadata: Metadata,
     *,
     force: bool,
-    optional: tuple[str, ...] = LOGGED,
+    optional: tuple[str, ...],
 ) -> Iterator[Any]:
     """Open a log in parts, and let it know at the end how the machine looks by then."""
     from pghot.log.parts import create_parts  # noqa: PLC0415 - only where a log is written

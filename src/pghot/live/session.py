@@ -121,6 +121,7 @@ def open_session(
         for name in choice.names:
             sources.append((open_source or _open)(name, host))
             stack.callback(sources[-1].close)
+            sources[-1].watch(targets)
         scans, notes = _open_scans(host, choice)
         if scans is not None:
             stack.callback(scans.close)

@@ -113,6 +113,8 @@ class Log:
                 ) from error
             except TypeError as error:
                 raise InputError(f"{self.path}: column {name}: {error}") from error
+            if name == "nr" and not values.all():  # no access at all is no row
+                wrong = values == 0 if wrong is None else wrong | (values == 0)
             values = values.view()
             values.flags.writeable = False
             columns[name] = values

@@ -33,8 +33,9 @@ OPTIONAL: dict[str, npt.DTypeLike] = {
     "weight": np.uint32,
     "memcg": np.uint32,
     "latency_us": np.int32,
+    "nr": np.uint32,
 }
-JUDGED = ("latency_us",)
+JUDGED = ("latency_us", "nr")
 """Optional columns that the engine goes by where a log has them."""
 
 DTYPES: dict[str, npt.DTypeLike] = REQUIRED | OPTIONAL

@@ -117,11 +117,12 @@ def _add_heat(table: Table, result: LiveResult) -> None:
 _COUNTS = {
     "seen": ("samples", ""),
     "lost": ("lost", "the ring was full, or the hardware dropped them"),
-    "throttled": ("throttled", "times that an event stood still until the next tick"),
+    "throttled": ("throttled", "times that an event or a writer had to wait"),
     "unresolved": ("without address", "no physical address"),
     "kernel": ("the kernel's own", "or of no process"),
     "not_memory": ("not of memory", "served by a cache, or no load or store"),
     "corrupt": ("corrupt", "records that made no sense"),
+    "not_found": ("not found", "of page frames that no target maps"),
 }
 """The figures of a source (`live_source.Counts`) as a person reads them."""
 

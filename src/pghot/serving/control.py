@@ -17,9 +17,9 @@ from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import Caution, InputError, PghotError
+from pghot.files.listening import listening, peer_of
 from pghot.live.mailbox import Mailbox
 from pghot.serving import protocol
-from pghot.serving.sockets import listening
 from pghot.workers import Tell, Worker, nobody
 
 MOST_CLIENTS = 32
@@ -32,8 +32,6 @@ _SEND_S = 10.0
 
 _LINGER_S = 1.0
 """How long clients have at the end to take what is theirs."""
-
-_UCRED = struct.Struct("3i")
 
 
 @contextmanager
@@ -130,8 +128,7 @@ class _Server:
 
     def _why_not(self, client: socket.socket) -> str:
         """Why a client is not served; empty where it is."""
-        raw = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-        _pid, uid, _gid = _UCRED.unpack(raw)
+        _pid, uid = peer_of(client)
         if uid not in {0, self._owner}:
             return "this run is of another user"
         if len(self._clients) > MOST_CLIENTS:

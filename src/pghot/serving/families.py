@@ -71,7 +71,7 @@ def _sources(key: str) -> Callable[[State], Iterable[Sample]]:
 
 
 def _useless(state: State) -> Iterable[Sample]:
-    reasons = ("unresolved", "kernel", "not_memory", "corrupt")
+    reasons = ("unresolved", "kernel", "not_memory", "corrupt", "not_found")
     return [
         ((name, reason), counts[reason])
         for name, counts in state["live"]["sources"].items()
@@ -218,7 +218,7 @@ COUNTERS = (
     ),
     Family(
         "pghot_source_throttled",
-        "Times that the kernel stopped an event until the next tick.",
+        "Times that the kernel stopped an event until the next tick, or a writer waited.",
         ("source",),
         _sources("throttled"),
     ),

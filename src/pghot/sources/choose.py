@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
-from pghot.sources.registry import MODULES, SourceModule, find
+from pghot.sources import external
+from pghot.sources.registry import MODULES, SourceModule, find, is_external
 
 
 class Choice(NamedTuple):
@@ -46,13 +47,18 @@ def choose(
 
 
 def _check_reports(modules: Sequence[SourceModule]) -> None:
-    """InputError where two sources would be one in a log and in the counters."""
+    """InputError where the figures of two sources would be one.
+
+    What comes from outside is hardware hints too, and has figures of its own.
+    """
     by_report: dict[str, str] = {}
     for module in modules:
-        other = by_report.setdefault(module.REPORTS_AS, module.NAME)
+        report = external.NAME if is_external(module.NAME) else module.REPORTS_AS
+        other = by_report.setdefault(report, module.NAME)
         if other != module.NAME:
-            both = f"{other} and {module.NAME}"
-            raise InputError(f"--source: {both} both report as {module.REPORTS_AS}; name one")
+            raise InputError(
+                f"--source: {other} and {module.NAME} both report as {report}; name one"
+            )
 
 
 def _say(host: Host, module: SourceModule, names: Sequence[str], missing: str | None) -> str:

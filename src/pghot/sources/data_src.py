@@ -1,6 +1,8 @@
-"""union perf_mem_data_src: whether a sampled op went to memory, and whether it wrote.
+"""Whether a sampled op went to memory, and whether it wrote, by what the hardware says of it.
 
-include/uapi/linux/perf_event.h, PERF_MEM_OP_*, PERF_MEM_LVL_* and PERF_MEM_LVLNUM_*.
+AMD's and Intel's as union perf_mem_data_src: include/uapi/linux/perf_event.h, PERF_MEM_OP_*,
+PERF_MEM_LVL_* and PERF_MEM_LVLNUM_*.  Arm SPE's as its packets of events and data source: Arm ARM,
+"Statistical Profiling Extension sample record specification".
 """
 
 from __future__ import annotations
@@ -48,4 +50,43 @@ def is_memory(data_src: _U64Array) -> _BoolArray:
     memory = np.isin(number, LVLNUM_MEMORY)
     elsewhere = level & np.uint64(LVL_CACHES | LVL_NOT_RAM) != 0
     served: _BoolArray = access & (missed | memory | (unknown & ~elsewhere))
+    return served
+
+
+SPE_L1D_ACCESS, SPE_L1D_REFILL, SPE_LLC_ACCESS, SPE_LLC_MISS = (1 << bit for bit in (2, 3, 8, 9))
+"""Bits of SPE's packet of events."""
+
+SPE_CACHES = (0x0, 0x8, 0x9, 0xA, 0xB, 0xC)
+"""Data sources of Arm's own cores (Neoverse, Cortex) that are caches: L1D, L2, of another core, of
+this cluster, of the system, of another cluster.  The others are a remote socket and memory."""
+
+SPE_UNKNOWN = np.uint64((1 << 64) - 1)
+"""In the place of a packet that was not there."""
+
+SPE_STORE = 1
+"""Of a load or store's operation packet: it stores."""
+
+
+def spe_is_write(operations: _U64Array) -> _BoolArray:
+    """Which of SPE's loads and stores stored."""
+    stored: _BoolArray = operations & np.uint64(SPE_STORE) != 0
+    return stored
+
+
+def spe_is_memory(events: _U64Array, sources: _U64Array) -> _BoolArray:
+    """Which of SPE's loads and stores memory served, or may have.
+
+    The last-level cache says so where it tells of the access; else the first level where that
+    hit; else the data source.  What nobody tells of counts as memory.
+    """
+    told = events != SPE_UNKNOWN
+
+    def has(bits: int) -> _BoolArray:
+        found: _BoolArray = told & (events & np.uint64(bits) != 0)
+        return found
+
+    last = has(SPE_LLC_ACCESS | SPE_LLC_MISS)
+    hit = has(SPE_L1D_ACCESS) & ~has(SPE_L1D_REFILL)
+    cache = np.isin(sources, np.array(SPE_CACHES, np.uint64))
+    served: _BoolArray = np.where(last, has(SPE_LLC_MISS), ~hit & ~cache)
     return served

@@ -1,7 +1,8 @@
-"""Accesses that the processor samples by itself: AMD IBS, Intel PEBS.
+"""Accesses that the processor samples by itself: AMD IBS, Intel PEBS, Arm SPE (`spe`).
 
-What is opened, `linux.perf.mem_events` finds in sysfs.  Of the samples, those stay that are
-loads or stores which memory served (see `data_src`) and whose physical address is known.
+What is opened, `linux.perf.mem_events` and `linux.spe_events` find in sysfs.  Of the samples,
+those stay that are loads or stores which memory served (see `data_src`) and whose physical address is
+known.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.mem_events import MemEvents, Periods, find_mem_events
 from pghot.linux.perf.open_events import EVERY_PROCESS
-from pghot.linux.perf.pmu import pmu_names
 from pghot.linux.perf.ring_size import ring_pages
+from pghot.linux.spe_events import find_spe_events, why_no_spe
 from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 
@@ -31,16 +32,15 @@ REPORTS_AS = "hwhint"
 
 def why_not(host: Host) -> str | None:
     """Why there are no hardware samples here; None where there are, as sysfs shows it."""
-    if find_mem_events(host):
+    if find_mem_events(host) or find_spe_events(host):
         return None
-    if any(name.startswith("arm_spe") for name in pmu_names(host)):
-        return "only Arm SPE, which is not read yet"
-    return "no PMU with memory events (a virtual machine usually has none)"
+    return why_no_spe(host) or "no PMU with memory events (a virtual machine usually has none)"
 
 
 def uses(host: Host) -> str:
     """The PMUs that sample memory."""
-    return " and ".join(events.what for events in find_mem_events(host))
+    found = [events.what for events in find_mem_events(host)]
+    return " and ".join(found or [events.what for events in find_spe_events(host)])
 
 
 def open_source(
@@ -57,10 +57,10 @@ def open_source(
     each on its own CPUs.
     """
     found = find_mem_events(host, periods)
-    if not found:
-        raise PghotError(f"no hardware samples: {why_not(host)}")
     page_size = host.sysconf("SC_PAGE_SIZE")
     pages = pages or ring_pages(page_size)
+    if not found:
+        return _open_spe(host, pid, pages, follow=follow)
     watermark = pages * page_size // 2
     return PerfSource(
         NAME,
@@ -72,6 +72,15 @@ def open_source(
         is_access=_is_memory,
         is_write=_is_write,
     )
+
+
+def _open_spe(host: Host, pid: int, pages: int, *, follow: bool) -> PerfSource:
+    found = find_spe_events(host)
+    if not found:
+        raise PghotError(f"no hardware samples: {why_not(host)}")
+    from pghot.sources.spe import SpeSource  # noqa: PLC0415 - with its decoder, on Arm alone
+
+    return SpeSource(NAME, host, found, pid=pid, pages=pages, follow=follow)
 
 
 def _waking(events: MemEvents, watermark: int) -> Sequence[Sequence[EventAttr]]:

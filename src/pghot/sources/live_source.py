@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.linux.perf.arrays import TaskColumns
+from pghot.linux.processes.targets import Targets
 
 NO_TASKS = TaskColumns(
     time_ns=np.zeros(0, np.uint64),
@@ -23,7 +24,8 @@ class Samples(NamedTuple):
     """Accesses, one item each, in time order within one drain.
 
     `time_ns` is CLOCK_MONOTONIC; `pfn` counts the machine's own pages and `nid` is the
-    node of the CPU, -1 unknown.  `write` is False where the source cannot tell.
+    node of the CPU, -1 unknown.  `write` is False where the source cannot tell.  `nr` is how
+    many accesses each stands for; None: one.
     """
 
     time_ns: npt.NDArray[np.uint64]
@@ -33,6 +35,7 @@ class Samples(NamedTuple):
     nid: npt.NDArray[np.int16]
     cpu: npt.NDArray[np.int32]
     write: npt.NDArray[np.bool_]
+    nr: npt.NDArray[np.uint32] | None = None
 
 
 @dataclass(slots=True)
@@ -43,7 +46,8 @@ class SourceCounts:
     own addresses or of no process, and `not_memory` were served by a cache or are no load
     or store; the rest was given out.  `lost` never came: the ring was full or the hardware
     dropped them.  `throttled` is how often the kernel stopped an event until the next tick,
-    `corrupt` what of the rings made no sense.
+    or a writer had to wait; `corrupt` what made no sense; `not_found` were of page frames that
+    no target maps.
     """
 
     seen: int = 0
@@ -53,6 +57,7 @@ class SourceCounts:
     lost: int = 0
     throttled: int = 0
     corrupt: int = 0
+    not_found: int = 0
 
 
 class LiveSource(Protocol):
@@ -63,9 +68,26 @@ class LiveSource(Protocol):
     """
 
     name: str
-    """As in an access log: `hintfault` or `hwhint`."""
+    """What its figures are called; `hintfault` or `hwhint` unless `reports_as` says otherwise."""
 
     counts: SourceCounts
+
+    counted: bool = False
+    """Whether its samples stand for several accesses each (`Samples.nr`)."""
+
+    @property
+    def reports_as(self) -> str:
+        """Its accesses' source in an access log and in the engine: a key of `schema.SOURCES`."""
+        return self.name
+
+    @property
+    def rest_us(self) -> int | None:
+        """Microseconds after which to drain it though no descriptor is readable; None: any."""
+        return None
+
+    def watch(self, targets: Targets) -> None:
+        """Take in whose accesses are wanted, before it is enabled."""
+        del targets
 
     @property
     def notes(self) -> list[str]:

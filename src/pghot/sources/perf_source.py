@@ -15,7 +15,7 @@ from pghot.linux.perf.attr import Flag
 from pghot.linux.perf.event_rings import EventRings, Wanted
 from pghot.linux.perf.open_events import EVERY_PROCESS
 from pghot.linux.perf.ring_size import RING_PAGES
-from pghot.sources.live_source import Samples, SourceCounts
+from pghot.sources.live_source import LiveSource, Samples, SourceCounts
 
 Filter = Callable[[SampleColumns], npt.NDArray[np.bool_]]
 
@@ -24,7 +24,7 @@ _KERNEL_HALF = np.uint64(63)
 """The bit that is set in the kernel's virtual addresses (x86-64, arm64, riscv64)."""
 
 
-class PerfSource:
+class PerfSource(LiveSource):
     """Accesses from the rings of some events; see `live_source.LiveSource`."""
 
     def __init__(

@@ -14,7 +14,7 @@ from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.log.schema import SOURCES
-from pghot.sources import hardware, hint_faults
+from pghot.sources import external, hardware, hint_faults
 from pghot.sources.live_source import LiveSource
 
 GROUP = "pghot.sources"
@@ -52,16 +52,23 @@ MODULES = {
 }  # a module has no self
 
 
+def is_external(name: str) -> bool:
+    """Whether a source is a socket that others write to."""
+    return name.partition(":")[0] == external.NAME
+
+
 def find(name: str) -> SourceModule:
-    """The source of this name.
+    """The source of this name; `external:PATH` is one a socket.
 
     InputError where there is none, or where another package's cannot be loaded.
     """
     if name in MODULES:
         return MODULES[name]
+    if is_external(name):
+        return external.External(name.partition(":")[2])
     others = {point.name: point for point in entry_points(group=GROUP)}
     if name not in others:
-        known = [*MODULES, *others]
+        known = [*MODULES, f"{external.NAME}:PATH", *others]
         near = perhaps(name, known)
         raise InputError(f"{name!r}: no source; {near}there are {', '.join(known)}")
     return _load(others[name])

@@ -27,6 +27,7 @@ from pghot.linux.perf.open_events import refusal
 from pghot.linux.perf.ring_size import ring_pages
 from pghot.linux.perf_rights import PARANOID, why_refused
 from pghot.linux.processes.capabilities import Rights
+from pghot.linux.spe_events import find_spe_events, why_no_spe
 
 PMUS = "/sys/bus/event_source/devices"
 _OTHER_DESCRIPTORS = 64
@@ -81,7 +82,7 @@ def _refusal(host: Host, pid: int, cpu: int, more: Sample = NO_SAMPLE) -> int | 
 def probe_hardware(host: Host) -> Check:
     """Look for a PMU that samples the addresses of accesses, and open its events as a run does."""
     try:
-        found = find_mem_events(host)
+        found = _sampling(host)
     except PghotError as error:
         return missing(_HARDWARE, str(error), "", "hardware")
     if not found:
@@ -91,6 +92,14 @@ def probe_hardware(host: Host) -> Check:
         if code := _no_events(host, events):
             return _no_hardware(host, what, events.pmu, code)
     return works(_HARDWARE, what, "hardware")
+
+
+def _sampling(host: Host) -> list[MemEvents]:
+    """What a run opens: a PMU's events, or Arm's SPE."""
+    found = find_mem_events(host)
+    return found or [
+        MemEvents(spe.pmu, ((spe.event,),), spe.cpus, spe.what) for spe in find_spe_events(host)
+    ]
 
 
 def _no_events(host: Host, events: MemEvents) -> int:
@@ -111,6 +120,8 @@ def _no_hardware(host: Host, what: str, pmu: str, code: int) -> Check:
 
 
 def _why_no_pmu(host: Host) -> str:
+    if why := why_no_spe(host):
+        return why
     pmus = host.names(PMUS)
     cores = [pmu for pmu in pmus if pmu.startswith(("cpu", "armv", "arm_spe"))]
     guest = "hypervisor" in host.text_or("/proc/cpuinfo").split()
@@ -160,7 +171,7 @@ def _descriptors(host: Host) -> int:
     """Two for the probe at the scan and one for its faults on each CPU, and a PMU's events."""
     cpus = online_cpus(host)
     with suppress(PghotError):
-        hardware = find_mem_events(host)
+        hardware = _sampling(host)
         of_pmu = [
             sum(map(len, events.groups)) * len(cpus if events.cpus is None else events.cpus)
             for events in hardware

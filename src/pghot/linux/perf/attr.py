@@ -88,8 +88,9 @@ class EventAttr:
     """An event: its PMU's type, its config words, what to sample and how often.
 
     `sample_period` is in events, 0 for one that only counts.  `wakeup_watermark` is in
-    bytes, `clockid` a clock of clock_gettime(2); either sets its flag (WATERMARK,
-    USE_CLOCKID).  `sample_regs_intr` is a bit a register, numbered as in asm/perf_regs.h.
+    bytes of the ring, `aux_watermark` of the AUX buffer, `clockid` a clock of
+    clock_gettime(2); the first and the last set their flag (WATERMARK, USE_CLOCKID).
+    `sample_regs_intr` is a bit a register, numbered as in asm/perf_regs.h.
     """
 
     type: int
@@ -103,6 +104,7 @@ class EventAttr:
     precise_ip: int = 0
     sample_regs_intr: int = 0
     wakeup_watermark: int = 0
+    aux_watermark: int = 0
     clockid: int | None = None
 
     def pack(self, byteorder: Literal["little", "big"] = sys.byteorder) -> bytes:
@@ -127,7 +129,8 @@ class EventAttr:
             *(0, 0, 0),  # branch_sample_type, sample_regs_user, sample_stack_user
             self.clockid or 0,
             self.sample_regs_intr,
-            *(0, 0, 0, 0, 0, 0),  # aux_watermark up to sig_data
+            self.aux_watermark,
+            *(0, 0, 0, 0, 0),  # sample_max_stack up to sig_data
             self.config3,
         )
         used = len(whole.rstrip(b"\0"))

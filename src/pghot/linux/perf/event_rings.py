@@ -14,7 +14,7 @@ from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.open_events import EVERY_PROCESS, CpuEvents
-from pghot.linux.perf.ring import RingMemoryError
+from pghot.linux.perf.ring import Ring, RingMemoryError
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.sample_layout import SampleLayout
 from pghot.linux.perf_rights import perf_advice
@@ -27,12 +27,13 @@ class Wanted(NamedTuple):
     """Groups of events to open on `cpus` (None: all that are online), each led by its first.
 
     Those of one CPU share a ring, and so must have one sample_type.  `layout` is of samples
-    whose sample_type alone does not tell it.
+    whose sample_type alone does not tell it.  `aux_pages` is the size of an AUX buffer.
     """
 
     groups: Sequence[Sequence[EventAttr]]
     cpus: Sequence[int] | None = None
     layout: SampleLayout | None = None
+    aux_pages: int = 0
 
 
 class EventRings:
@@ -68,6 +69,11 @@ class EventRings:
     def cpus(self) -> tuple[int, ...]:
         """The CPUs that have a ring."""
         return tuple(sorted(self._on))
+
+    @property
+    def rings(self) -> list[Ring]:
+        """The rings, by CPU."""
+        return [on.ring for _cpu, on in sorted(self._on.items()) if on.ring is not None]
 
     @property
     def descriptors(self) -> list[int]:
@@ -143,7 +149,8 @@ class EventRings:
         if not groups:
             return
         layout = next((wanted.layout for wanted in self._wanted if wanted.layout), None)
-        on = CpuEvents(self._host, cpu, self._pages, layout)
+        aux_pages = max(wanted.aux_pages for wanted in self._wanted)
+        on = CpuEvents(self._host, cpu, self._pages, layout, aux_pages)
         try:
             for task in self._tasks():
                 for group in groups:

@@ -36,6 +36,9 @@ _IBS_MIN_PERIOD = 0x90
 """The kernel masks the low four bits off, and newer ones refuse less than 9 * 16."""
 
 
+_IBS_LATENCIES = range(128, 2049)
+
+
 class MemEvents(NamedTuple):
     """What to open on each of `cpus` (None: any): groups of events, each led by its first.
 
@@ -49,12 +52,16 @@ class MemEvents(NamedTuple):
 
 
 class Periods(NamedTuple):
-    """How many events make a sample, and the cycles that a load must take to be one."""
+    """How many events make a sample, and the cycles that a load must take to be one.
+
+    AMD's IBS then leaves out stores too: no latency is asked of it unless it is given.
+    """
 
     ibs: int = IBS_PERIOD
     loads: int = LOAD_PERIOD
     stores: int = STORE_PERIOD
     load_latency: int = LOAD_LATENCY
+    ibs_load_latency: int | None = None
 
 
 def find_mem_events(host: Host, periods: Periods | None = None) -> list[MemEvents]:
@@ -62,16 +69,16 @@ def find_mem_events(host: Host, periods: Periods | None = None) -> list[MemEvent
     periods = periods or Periods()
     ibs = read_pmu(host, IBS_OP)
     if ibs:
-        return [ibs_events(ibs, periods.ibs)]
+        return [ibs_events(ibs, periods.ibs, periods.ibs_load_latency)]
     pmus = [pmu for name in pmu_names(host) if (pmu := read_pmu(host, name))]
     return [pebs_events(pmu, periods) for pmu in pmus if "mem-loads" in pmu.events]
 
 
-def ibs_events(pmu: Pmu, period: int = IBS_PERIOD) -> MemEvents:
+def ibs_events(pmu: Pmu, period: int = IBS_PERIOD, load_latency: int | None = None) -> MemEvents:
     """Sample ops by IBS: only those that miss the last cache, and only user's, if it can.
 
     Without `swfilt` the PMU refuses exclude_kernel, and kernel accesses come too.
-    InputError for a period the hardware cannot count.
+    InputError for a period the hardware cannot count, or a latency it cannot tell apart.
     """
     if period < _IBS_MIN_PERIOD or period % _IBS_STEP:
         raise InputError(
@@ -80,6 +87,10 @@ def ibs_events(pmu: Pmu, period: int = IBS_PERIOD) -> MemEvents:
         )
     wanted = {"cnt_ctl": 1, "l3missonly": 1, "swfilt": 1}
     terms = {term: value for term, value in wanted.items() if term in pmu.format}
+    if load_latency is not None:
+        if load_latency not in _IBS_LATENCIES:
+            raise InputError(f"{pmu.name}: a load latency of {load_latency}: wants 128 to 2048")
+        terms["ldlat"] = load_latency
     flags = Flag.EXCLUDE_KERNEL if "swfilt" in terms else NO_FLAG
     what = "AMD IBS" + (", misses of the last cache" if "l3missonly" in terms else "")
     event = _event(pmu, terms, period, flags)

@@ -11,6 +11,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pghot.linux.aux_ring import AuxRing
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr, Flag
@@ -47,8 +48,15 @@ class CpuEvents:
     """What is open on one CPU.  `ring` is None until an event that samples is open."""
 
     def __init__(
-        self, host: Host, cpu: int, pages: int, layout: SampleLayout | None = None
+        self,
+        host: Host,
+        cpu: int,
+        pages: int,
+        layout: SampleLayout | None = None,
+        aux_pages: int = 0,
     ) -> None:
+        """With `aux_pages` the ring is an `AuxRing` of so many."""
+        self._aux_pages = aux_pages
         self.descriptors: list[int] = []
         self.ring: Ring | None = None
         self._host = host
@@ -101,11 +109,16 @@ class CpuEvents:
     def _send_to_ring(self, descriptor: int, event: EventAttr) -> None:
         if self.ring is None:
             layout = self._layout or sample_layout(event.sample_type)
-            self.ring = Ring(descriptor, layout, self._pages)
+            self.ring = self._ring(descriptor, layout)
         else:
             self._host.perf_event_ioctl(
                 descriptor, PERF_EVENT_IOC_SET_OUTPUT, self.ring.descriptor
             )
+
+    def _ring(self, descriptor: int, layout: SampleLayout) -> Ring:
+        if self._aux_pages:
+            return AuxRing(descriptor, layout, self._pages, self._aux_pages, self._cpu)
+        return Ring(descriptor, layout, self._pages)
 
     def open_one(self, event: EventAttr, task: int, leader: int) -> int:
         """Open an event, less precise where the PMU has nothing more precise to offer."""

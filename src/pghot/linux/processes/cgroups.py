@@ -98,3 +98,17 @@ def groups_below(host: Host, directory: str, tell: Tell) -> Iterator[str]:
         except OSError:  # removed meanwhile, or too deep for a path
             continue
         waiting += [f"{group}/{name}" for name in sorted(below, reverse=True)]
+
+
+def memcg_of(host: Host, pid: int) -> int:
+    """Inode number of the memory control group that a process is in; 0 where nobody can say."""
+    try:
+        root = cgroup_root(host)
+        controller = "memory" if root == V1_MEMORY else ""
+        for line in host.text(f"/proc/{pid}/cgroup").splitlines():
+            _number, controllers, path = line.split(":", 2)
+            if controller in controllers.split(","):
+                return host.path(f"{root}{path}").stat().st_ino
+    except (InputError, OSError, ValueError):
+        pass
+    return 0

@@ -46,21 +46,24 @@ _ADDRESS_BITS = cython.declare(cython.ulong, 0x00FF_FFFF_FFFF_FFFF)
 _HIGH_BITS = cython.declare(cython.ulong, 0xFF00_0000_0000_0000)
 _NOBODY = cython.declare(cython.ulong, 0xFFFF_FFFF_FFFF_FFFF)
 
-# What `scan` counts.
-_OTHER, _CUT_OFF, _UNKNOWN, _NO_TIME, _COUNTS = range(5)
-_AT_OTHER = cython.declare(cython.int, _OTHER)
-_AT_CUT_OFF = cython.declare(cython.int, _CUT_OFF)
-_AT_UNKNOWN = cython.declare(cython.int, _UNKNOWN)
-_AT_NO_TIME = cython.declare(cython.int, _NO_TIME)
+OTHER, CUT_OFF, UNKNOWN, NO_TIME, COUNTS = range(5)
+"""What `scan` counts: records that are no load or store, or cut off; no packets; no time."""
+
+_AT_OTHER = cython.declare(cython.int, OTHER)
+_AT_CUT_OFF = cython.declare(cython.int, CUT_OFF)
+_AT_UNKNOWN = cython.declare(cython.int, UNKNOWN)
+_AT_NO_TIME = cython.declare(cython.int, NO_TIME)
 
 # What is known of the record that is being read.
-_WORDS = 6
+_WORDS = 8
 _HAS = cython.declare(cython.int, 0)
 _WHEN = cython.declare(cython.int, 1)
 _VIRTUAL = cython.declare(cython.int, 2)
 _PHYSICAL = cython.declare(cython.int, 3)
 _OPERATION = cython.declare(cython.int, 4)
 _CONTEXT = cython.declare(cython.int, 5)
+_EVENTS = cython.declare(cython.int, 6)
+_SOURCE = cython.declare(cython.int, 7)
 
 
 class TimeConversion(NamedTuple):
@@ -168,15 +171,14 @@ def _rows(
     tally: ConvertTally,
 ) -> Columns:
     packets = np.ascontiguousarray(packets)
-    room = len(packets) // _SMALLEST_ROW + 1
-    found = SpeSamples(*(np.empty(room, np.uint64) for _field in SpeSamples._fields))
-    counts = np.zeros(_COUNTS, np.int64)
+    found = SpeSamples.room_for(packets)
+    counts = np.zeros(COUNTS, np.int64)
     filled = scan(packets, found, counts)
-    tally.rows_in += filled + int(counts[[_OTHER, _CUT_OFF, _NO_TIME]].sum())
-    tally.leave_out("no load or store", int(counts[_OTHER]))
-    tally.leave_out("cut off", int(counts[_CUT_OFF]))
-    tally.leave_out("no time", int(counts[_NO_TIME]))
-    if counts[_UNKNOWN] > filled:
+    tally.rows_in += filled + int(counts[[OTHER, CUT_OFF, NO_TIME]].sum())
+    tally.leave_out("no load or store", int(counts[OTHER]))
+    tally.leave_out("cut off", int(counts[CUT_OFF]))
+    tally.leave_out("no time", int(counts[NO_TIME]))
+    if counts[UNKNOWN] > filled:
         raise InputError(f"{source.name}: corrupt: what SPE wrote is no packets")
     threads = found.contexts[:filled]
     named, places = np.unique(threads, return_inverse=True)
@@ -200,13 +202,25 @@ def _rows(
 
 
 class SpeSamples(NamedTuple):
-    """Room for the loads and stores in a stretch of packets."""
+    """Room for the loads and stores in a stretch of packets.
+
+    Times as counted, addresses, and what the packets of operation, context, events and data
+    source say; of the last three all bits where there was none.
+    """
 
     ticks: U64Array
     virtual: U64Array
     physical: U64Array
     operations: U64Array
     contexts: U64Array
+    events: U64Array
+    sources: U64Array
+
+    @classmethod
+    def room_for(cls, packets: Bytes) -> SpeSamples:
+        """Room for all that a stretch of packets can hold."""
+        room = len(packets) // _SMALLEST_ROW + 1
+        return cls(*(np.empty(room, np.uint64) for _field in cls._fields))
 
 
 def scan(packets: Bytes, found: SpeSamples, counted: npt.NDArray[np.int64]) -> int:
@@ -217,6 +231,8 @@ def scan(packets: Bytes, found: SpeSamples, counted: npt.NDArray[np.int64]) -> i
     physical: cython.p_ulong = u64(found.physical)
     operations: cython.p_ulong = u64(found.operations)
     contexts: cython.p_ulong = u64(found.contexts)
+    events: cython.p_ulong = u64(found.events)
+    sources: cython.p_ulong = u64(found.sources)
     counts: cython.p_long = i64(counted)
     words = np.zeros(_WORDS, np.uint64)
     word: cython.p_ulong = u64(words)
@@ -246,6 +262,8 @@ def scan(packets: Bytes, found: SpeSamples, counted: npt.NDArray[np.int64]) -> i
                     physical[filled] = word[_PHYSICAL]
                     operations[filled] = word[_OPERATION]
                     contexts[filled] = word[_CONTEXT]
+                    events[filled] = word[_EVENTS]
+                    sources[filled] = word[_SOURCE]
                     filled += 1
                 _clear(word)
             at = after
@@ -258,7 +276,7 @@ def scan(packets: Bytes, found: SpeSamples, counted: npt.NDArray[np.int64]) -> i
 @cython.exceptval(check=False)
 def _clear(word: cython.p_ulong) -> cython.void:
     word[_HAS] = word[_WHEN] = word[_VIRTUAL] = word[_PHYSICAL] = word[_OPERATION] = 0
-    word[_CONTEXT] = _NOBODY
+    word[_CONTEXT] = word[_EVENTS] = word[_SOURCE] = _NOBODY
 
 
 @cython.cfunc
@@ -315,6 +333,10 @@ def _take(
         word[_OPERATION] = value
     elif head & 0xFC == 0x64:
         word[_CONTEXT] = value
+    elif head & 0xCF == 0x42:
+        word[_EVENTS] = value
+    elif head & 0xCF == 0x43:
+        word[_SOURCE] = value
 
 
 @cython.cfunc
