@@ -60,7 +60,7 @@ function _shtab_pghot_using
 end
 
 set -g _shtab_pghot_commands demo replay sim curve sweep advise why report convert run ctl 'ctl get' 'ctl set' 'ctl watch' top record config 'config check' 'config show' topology doctor restore help completion
-set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --nid --order-as-time --output --page-size --pid --policy --price --promote-to --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up --tries -G -d -o -p
+set -g _shtab_pghot_opts_with_value --addresses --against --at --better --by --columns --config --control --count --dask --delay --delimiter --duration --events --events-limit --fast --fast-share --fault-budget --fidelity --fields --for --format --grid --ips --latency --latency-budget --llc-line --llc-size --llc-ways --log --log-format --machine --metric-command --metrics --mode --mount --move-budget --nid --order-as-time --output --page-size --pid --policy --price --promote-to --record --replay --sample --sample-budget --scale --scan-delay-ms --scan-period-max-ms --scan-period-min-ms --scan-size-mb --seed --set --shard --show --sim --source --speed --start --target --tiers --time-unit --title --trial --trial-block --trial-seed --trial-warm-up --tries -G -d -o -p
 
 complete -c pghot -e
 complete -c pghot -f
@@ -211,6 +211,7 @@ complete -c pghot -n '_shtab_pghot_using run' -l trial-seed -x -d 'draws the ord
 complete -c pghot -n '_shtab_pghot_using run' -l against -xka "(_pghot_settings)" -d 'try these tunables against the run'"'"'s, not promotion off; may be repeated'
 complete -c pghot -n '_shtab_pghot_using run' -l metric-command -x -d 'run in sh in each block, as the sudo user: prints the workload'"'"'s figure, a number a line'
 complete -c pghot -n '_shtab_pghot_using run' -l better -xka "lower higher" -d 'which numbers are better'
+complete -c pghot -n '_shtab_pghot_using run' -l move-budget -x -d 'moving pages costs no more of a CPU (10)'
 complete -c pghot -n '_shtab_pghot_using run' -l control -xka "(__fish_complete_path (commandline -ct))" -d 'where pghot ctl meets the run, a socket'
 complete -c pghot -n '_shtab_pghot_using run' -l no-control -d 'listen to no pghot ctl'
 complete -c pghot -n '_shtab_pghot_using run' -l metrics -x -d 'serve Prometheus metrics (loopback where no address is given; port 0: any)'

@@ -133,6 +133,7 @@ def test_what_cannot_be_watched_is_one_line(given, status, line, command, refuse
         ("--latency-budget=0", "--latency-budget 0.0: wants milliseconds above 0"),
         ("--latency-budget=-5", "--latency-budget -5.0: wants milliseconds above 0"),
         ("--latency-budget=nan", "--latency-budget nan: wants milliseconds above 0"),
+        ("--move-budget=0", "--move-budget 0: wants percent, above 0 and up to 1000"),
         ("--latency-budget=20ms", "argument --latency-budget: invalid float value: '20ms'"),
         ("--mode=fast", "argument --mode: no 'fast'; perhaps default? "),
         ("--fidelity=v8", "argument --fidelity: no 'v8'; perhaps v7? "),

@@ -226,6 +226,15 @@ def test_a_dry_run_judges_and_moves_nothing(world):
     assert result.promoted == len(HOT)
 
 
+def test_moves_that_are_over_their_budget_wait_and_are_told(world):
+    fill(world, HOT)
+    world.heat(40, *HOT)
+    result, _heard, _status = run(world, move_share=1e-6)
+    assert 0 < result.promoted < len(HOT)
+    assert result.refusals()["move budget"][0] > 0
+    assert result.summary()["live"]["move_cost"]["share_of_a_cpu"] > 0
+
+
 def test_a_slow_kernel_halves_the_batches(world):
     fill(world, range(100, 1300))
     world.heat(40, *range(100, 1300), times=2, each_ms=10)

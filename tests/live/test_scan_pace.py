@@ -5,14 +5,26 @@ from __future__ import annotations
 import pytest
 
 from pghot.live.cost_budget import CostBudget
-from pghot.live.scan_pace import FAULT_NS, SAMPLE_NS, SIZE, SIZES, START_SIZE, ScanPace, ScanPacer
+from pghot.live.scan_pace import (
+    BURST,
+    FAULT_NS,
+    RESTING,
+    SAMPLE_NS,
+    SAVED,
+    SIZE,
+    SIZES,
+    START_SIZE,
+    ScanPace,
+    ScanPacer,
+)
 
 SECOND_NS = 1_000_000_000
 
 
 @pytest.fixture
 def pace() -> ScanPace:
-    return ScanPace(CostBudget(faults=0.01, samples=1.0))
+    """A pace that has nothing saved up."""
+    return ScanPace(CostBudget(faults=0.01, samples=1.0), saved=0)
 
 
 def faults_for(share: float) -> int:
@@ -53,9 +65,42 @@ def test_targets_that_use_no_cpu_leave_nothing_to_spend(pace) -> None:
 
 
 def test_our_own_cost_has_a_budget_too() -> None:
-    pace = ScanPace(CostBudget(faults=1.0, samples=0.03))
+    pace = ScanPace(CostBudget(faults=1.0, samples=0.03), saved=0)
     pace.spend(int(0.06 * SECOND_NS / SAMPLE_NS), 100 * SECOND_NS, SECOND_NS)
     assert pace.spent == pytest.approx(2)
+
+
+def test_a_run_begins_with_a_burst_of_twice_the_budget_until_what_was_saved_is_spent() -> None:
+    pace = ScanPace(CostBudget(faults=0.01, samples=1.0))
+    for _ in range(int(SAVED) - 1):
+        assert not pace.spend(faults_for(0.01 * BURST), SECOND_NS, SECOND_NS)
+    pace.spend(faults_for(0.01 * BURST), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == SIZES[-1] / BURST
+    assert not pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
+
+
+def test_what_was_saved_is_saved_up_whole_before_there_is_another_burst(pace) -> None:
+    pace.size_mb = 16
+    for _ in range(int(SAVED)):
+        assert not pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
+    for _ in range(int(SAVED)):
+        pace.spend(0, SECOND_NS, SECOND_NS)
+    pace.size_mb = 16
+    pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == 16 * BURST
+
+
+def test_while_nothing_can_be_won_a_quarter_of_the_budget_is_spent(pace) -> None:
+    pace.size_mb, pace.resting = 16, True
+    pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
+    assert pace.size_mb == 16 * RESTING
+
+
+def test_where_faults_are_lost_the_scan_is_as_much_slower(pace) -> None:
+    pace.size_mb = 64
+    faults = faults_for(0.01)
+    pace.spend(faults, SECOND_NS, SECOND_NS, lost=faults // 2)
+    assert pace.size_mb == 32
 
 
 class Clock:

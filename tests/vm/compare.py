@@ -1,36 +1,64 @@
-"""No promotion, NUMA balancing and pghot under the same pressure, a boot each: one table.
+"""No promotion, NUMA balancing, DAMON and pghot from the same start, a boot each: one table.
 
-python -m tests.vm.compare [--kernel next] [--seconds 70] [--mib 1500] [--load "zipf 0.99"]
-                           [--promoter NAME]... [-- PGHOT_ARGUMENT...]
+python -m tests.vm.compare [--kernel next]... [--load NAME]... [--promoter NAME]...
+                           [--operations N] [--json FILE] [-- PGHOT_ARGUMENT...]
 
-The machine has 768 MiB of fast and 1,536 MiB of slow memory and two CPUs, demotion is on; the
-load places its pages by first touch and is let go once the promoter looks.  Shares are of the
-accesses that miss a small cache, by where their pages lie (heat.c).
+Loads: `room`, 16 MiB hot of 64 MiB, all slow at first, with room on the fast node; `pressure`,
+zipf 0.99 over 1,500 MiB, placed by first touch, which fills it, for 40 million accesses: emulated
+CPUs are not all their own, so seconds tell little.  The machine has 768 MiB of fast and 1,536 MiB
+of slow memory and two CPUs, one for the load; demotion is on; the load is let go once the promoter
+looks.  Shares are of the load's accesses to its pages that miss a cache of 1 MiB, each counted by
+the emulator (tier_count.c).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.vm import kernels, machine
 from tests.vm.layout import Layout
+from tests.vm.tier_count import Counts, compile_heat, counted, read_counts
 
 PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
-SOURCE = Path(__file__).with_name("heat.c")
-PROMOTERS = ("none", "numa", "pghot")
+PROMOTERS = ("none", "numa", "damon", "damon-quota", "pghot")
+MOST_HOT = 0.99
+
+Told = dict[str, Any]
 
 
-def compile_heat(directory: Path) -> None:
-    """Compile the load into a directory that the guest sees."""
-    command = ["gcc", *machine.LOAD_FLAGS, "-o", str(directory / "heat"), str(SOURCE), "-lm"]
-    subprocess.run(command, check=True)
+class Load(NamedTuple):
+    """What heat.c is given, for how many accesses and seconds, and what it is in words."""
+
+    words: str
+    operations: float
+    seconds: float
+    title: str
+
+
+LOADS = {
+    "room": Load(
+        "-s -i 250 64 hot 16 0 1", math.inf, 20, "16 MiB hot of 64 MiB, all slow at first, room"
+    ),
+    "pressure": Load(
+        "1500 zipf 0.99", 40e6, 300, "zipf 0.99 over 1,500 MiB, by first touch, no room"
+    ),
+}
+
+
+class Shares(NamedTuple):
+    """What was served fast: at the start as pages lay, over the run, its second half, its end."""
+
+    start: float
+    whole: float
+    second: float
+    end: float
 
 
 def run_one(
@@ -39,63 +67,128 @@ def run_one(
     seconds: float,
     load: Sequence[str],
     extra: Sequence[str] = (),
-) -> dict[str, Any]:
+    quiet_mib: int = 0,
+    operations: float = math.inf,
+) -> Told:
     """Boot once and run one promoter beside the load; a dead guest is booted once more."""
-    words = [sys.executable, "-m", "tests.vm.pressure", promoter, str(seconds), *load]
+    quiet = ["--quiet", str(quiet_mib)] if quiet_mib else []
+    words = [sys.executable, "-m", "tests.vm.pressure", *quiet, "--operations", str(operations)]
+    words += [promoter, str(seconds), *load]
     words += ["--", *extra] if extra else []
     for _ in range(2):
         with tempfile.TemporaryDirectory(prefix="pghot-compare-") as scratch:
-            compile_heat(Path(scratch))
-            done = machine.run(
-                kernel, words, Path(scratch), timeout=300 + 6 * seconds, layout=PRESSURE
-            )
+            shared = Path(scratch)
+            compile_heat(shared)
+            layout = counted(PRESSURE, shared)
+            done = machine.run(kernel, words, shared, timeout=300 + 8 * seconds, layout=layout)
             for line in done.output.splitlines():
                 if line.startswith("result "):
-                    told: dict[str, Any] = json.loads(line.removeprefix("result "))
-                    return told | {"intact": done.status == 0}
+                    told: Told = json.loads(line.removeprefix("result "))
+                    return told | {"counts": read_counts(shared), "output": done.output}
             print(done.output[-2000:], done.explain(), file=sys.stderr)
     raise RuntimeError(f"{promoter}: no result in two boots")
 
 
-def shares(points: Sequence[dict[str, float]]) -> tuple[float, float, float, float]:
-    """Share served fast at the start, over the run, in its second half, and at the end."""
-    served = [point["served"] for point in points]
-    half = served[len(served) // 2 :]
-    return served[0], sum(served) / len(served), sum(half) / len(half), served[-1]
+def shares(told: Told) -> Shares:
+    """What was served fast, by the counts between the marks of the load."""
+    points = told["points"]
+    counts = [Counts(*count) for count in told["counts"][: len(points)]]
+    middle = (counts[0].all + counts[-1].all) / 2
+    half = next(at for at, count in enumerate(counts) if count.all >= middle)
+    return Shares(
+        points[0]["served"],
+        counts[-1].share(counts[0]),
+        counts[-1].share(counts[half]),
+        counts[-1].share(counts[-2]),
+    )
 
 
-def row(told: dict[str, Any]) -> str:
+def hot_after(told: Told) -> str:
+    """When 99 % of the hot pages were fast, in seconds; or what share was at the end."""
+    for point in told["points"]:
+        if point["hot"] >= MOST_HOT:
+            return f"{point['at']:.1f} s"
+    return f"{told['points'][-1]['hot']:.0%} at the end"
+
+
+COLUMNS = (
+    "who promotes",
+    "served fast at the start",
+    "over the run",
+    "second half",
+    "at the end",
+    "hot pages 99 % fast after",
+    "promoted",
+    "demoted",
+    "cold pages fast",
+    "hint faults",
+    "op/s",
+)
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
+
+
+def row(told: Told) -> str:
     """A row of the table, in Markdown."""
-    start, whole, second, end = (f"{share:.1%}" for share in shares(told["points"]))
-    demoted = told.get("pgdemote_kswapd", 0) + told.get("pgdemote_direct", 0)
+    if "missing" in told:
+        return f"| {told['promoter']} | {told['missing']} |"
     operations = told["points"][-1]["ops"] / max(told["points"][-1]["at"], 1)
-    figures = (told["promoter"], start, whole, second, end, f"{told['pgpromote_success']:,}")
-    more = (f"{demoted:,}", f"{told.get('numa_hint_faults', 0):,}", f"{operations:,.0f}")
-    return f"| {' | '.join(figures + more)} |"
+    numbers = (told["pgpromote_success"], told["demoted"], told["cold"])
+    figures = (
+        told["promoter"],
+        *(f"{share:.1%}" for share in shares(told)),
+        hot_after(told),
+        *(f"{number:,}" for number in numbers),
+        f"{told.get('numa_hint_faults', 0):,}",
+        f"{operations:,.0f}",
+    )
+    damage = "" if told["intact"] else " PAGES DAMAGED |"
+    return f"| {' | '.join(figures)} |{damage}"
 
 
-COLUMNS = ("promoter", "start", "whole run", "second half", "end", "promoted", "demoted")
-HEAD = f"| {' | '.join((*COLUMNS, 'hint faults', 'op/s'))} |\n|{'---|' * (len(COLUMNS) + 2)}"
+def table(
+    kernel: kernels.Kernel, load: Load, promoters: Sequence[str], extra: Sequence[str]
+) -> list[Told]:
+    """Run all promoters beside one load, and print each row as it comes."""
+    print(f"\nkernel {kernel.version}: {load.title}\n\n{HEAD}", flush=True)
+    results = []
+    for promoter in promoters:
+        more = extra if promoter == "pghot" else ()
+        told = run_one(
+            kernel,
+            promoter,
+            load.seconds,
+            load.words.split(),
+            more,
+            operations=load.operations,
+        )
+        print(row(told), flush=True)
+        results.append(told | {"kernel": kernel.version, "load": load.words})
+    return results
 
 
 def main() -> int:
-    """Make the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.vm.compare", description=__doc__)
-    parser.add_argument("--kernel", default="next")
-    parser.add_argument("--seconds", type=float, default=70)
-    parser.add_argument("--mib", default="1500")
-    parser.add_argument("--load", default="zipf 0.99")
+    """Make the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.vm.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--kernel", action="append", help="release, next, or 6.12, 7.x")
+    parser.add_argument("--load", action="append", choices=LOADS)
     parser.add_argument("--promoter", action="append", choices=PROMOTERS)
+    parser.add_argument("--operations", type=float, help="accesses of the load, where not 40e6")
+    parser.add_argument("--json", type=Path, help="everything that was seen, for a closer look")
     parser.add_argument("extra", nargs="*")
     args = parser.parse_args()
-    kernel = kernels.find(args.kernel)
-    print(
-        f"kernel {kernel.version}, {args.load} over {args.mib} MiB, {args.seconds:g} s\n\n{HEAD}"
-    )
-    load = [args.mib, *args.load.split()]
-    for promoter in args.promoter or PROMOTERS:
-        extra = args.extra if promoter == "pghot" else ()
-        print(row(run_one(kernel, promoter, args.seconds, load, extra)), flush=True)
+    results: list[Told] = []
+    for which in args.kernel or kernels.WHICH[::-1]:
+        kernel = kernels.find(which)
+        for name in args.load or LOADS:
+            load = LOADS[name]
+            load = load._replace(operations=args.operations or load.operations)
+            results += table(kernel, load, args.promoter or PROMOTERS, args.extra)
+            if args.json:
+                args.json.write_text(json.dumps(results))
     return 0
 
 

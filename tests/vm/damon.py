@@ -30,12 +30,12 @@ def promoting(source: int, target: int) -> Iterator[None]:
     """Have DAMON move what it finds hot on one node to another."""
     if not ADMIN.exists():
         raise NotOfferedError("this kernel has no DAMON (CONFIG_DAMON_SYSFS)")
-    with _no_statistics():
+    with no_statistics():
         yield from _promoting(source, target)
 
 
 @contextlib.contextmanager
-def _no_statistics() -> Iterator[None]:
+def no_statistics() -> Iterator[None]:
     """Have DAMON_STAT, which some kernels start at boot, make way: only one may watch."""
     before = STATISTICS.read_text().strip() if STATISTICS.exists() else "N"
     if before == "N":

@@ -2,19 +2,22 @@
 /*
  * A process whose pages are accessed unequally, placed by first touch in address order.
  *
- * heat MIB SECONDS zipf THETA		rank r is accessed as 1 / r^THETA
- * heat MIB SECONDS hot HOT_MIB [EVERY]	95 % of the accesses go to HOT_MIB, and to other pages
- *					every EVERY seconds (0: never)
- * heat MIB SECONDS uniform
+ * heat [-s] [-i MS] MIB zipf THETA	rank r is accessed as 1 / r^THETA
+ * heat ... MIB hot HOT_MIB [EVERY [SHARE]]	SHARE (0.95) of the accesses goes to HOT_MIB, and to
+ *					other pages every EVERY seconds (0: never)
+ * heat ... MIB uniform
  *
- * Which pages are hot is random against the order of first touch.  SECONDS 0 is until SIGTERM.
- * Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched); stops
- * itself there, until SIGCONT.  Then, every two seconds, "at SECONDS ops N served SHARE hot SHARE":
- * operations so far, the share of accesses that is served by node 0 as pages lie now, and the
- * share of the hottest tenth of the pages there.  Shares are of PROBES pages drawn once; what a cache of CACHED pages would serve
- * is left out.  At the end: "checksum ok" or "checksum bad N".
+ * Which pages are hot is random against the order of first touch.  With -s all are on node 1 at
+ * first.  Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched);
+ * stops itself there, until SIGCONT.  Then, every MS (2000) milliseconds until SIGTERM, "at SECONDS
+ * ops N served SHARE hot SHARE": operations so far, the share of accesses that is served by node 0
+ * as pages lie now, and the share of the hot pages (of the hottest tenth) there.  Shares are of
+ * PROBES pages drawn once; what a cache of CACHED pages would serve is left out.  Before each such
+ * line it stores to MARK, where a plugin of the emulator counts.  At the end: "cold N of M", pages
+ * on node 0 of those that are not hot, and "checksum ok" or "checksum bad N".
  */
 #define _GNU_SOURCE
+#include <linux/mempolicy.h>
 #include <math.h>
 #include <signal.h>
 #include <stdint.h>
@@ -30,6 +33,9 @@
 #define PROBES 4096
 #define CACHED 256
 #define HOT_SHARE 0.95
+#define MARK 0x1ffffff00000UL
+#define MEMORY 0x200000000000UL
+#define SLOW_NODE 1
 
 static volatile sig_atomic_t stop_wanted;
 static uint64_t state = 0x9e3779b97f4a7c15UL;
@@ -87,7 +93,7 @@ static void shuffle(void)
 	}
 }
 
-static void weigh(const char *kind, double value)
+static void weigh(const char *kind, double value, double share)
 {
 	double sum = 0;
 
@@ -100,8 +106,8 @@ static void weigh(const char *kind, double value)
 		if (!strcmp(kind, "zipf"))
 			weight = pow(i + 1, -value);
 		else if (!strcmp(kind, "hot"))
-			weight = i < hot_pages ? HOT_SHARE / hot_pages
-					       : (1 - HOT_SHARE) / (pages - hot_pages);
+			weight = i < hot_pages ? share / hot_pages
+					       : (1 - share) / (pages - hot_pages);
 		until[i] = sum += weight;
 	}
 }
@@ -111,16 +117,38 @@ static void *address(size_t page)
 	return (char *)memory + page * PAGE;
 }
 
-static double fast_share(void *const probes[PROBES])
+static size_t fast(void *const probes[], size_t count)	/* of at most PROBES pages */
 {
 	static int status[PROBES];
-	size_t fast = 0;
+	size_t found = 0;
 
-	if (syscall(SYS_move_pages, 0, PROBES, probes, NULL, status, 0))
-		return -1;
-	for (size_t i = 0; i < PROBES; i++)
-		fast += status[i] == 0;
-	return (double)fast / PROBES;
+	if (syscall(SYS_move_pages, 0, count, probes, NULL, status, 0))
+		perror("move_pages");
+	for (size_t i = 0; i < count; i++)
+		found += status[i] == 0;
+	return found;
+}
+
+static size_t fast_cold_pages(void)
+{
+	static void *probes[PROBES];
+	size_t found = 0;
+
+	for (size_t r = hot_pages; r < pages; r += PROBES) {
+		size_t count = pages - r < PROBES ? pages - r : PROBES;
+
+		for (size_t i = 0; i < count; i++)
+			probes[i] = address(page_of[r + i]);
+		found += fast(probes, count);
+	}
+	return found;
+}
+
+static void say(double at, uint64_t ops, void *const served[PROBES], void *const hot[PROBES])
+{
+	*(volatile uint64_t *)MARK = ops;
+	printf("at %.2f ops %lu served %.4f hot %.4f\n", at, ops,
+	       (double)fast(served, PROBES) / PROBES, (double)fast(hot, PROBES) / PROBES);
 }
 
 static void choose(void *served[PROBES], void *hot[PROBES])
@@ -145,9 +173,10 @@ static size_t damaged(void)	/* each page begins with its own number */
 	return bad;
 }
 
-static void *grab(size_t bytes)
+static void *grab(uint64_t at, size_t bytes)	/* where it likes with `at` 0 */
 {
-	void *found = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED_NOREPLACE : 0);
+	void *found = mmap((void *)at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	if (found == MAP_FAILED) {
 		perror("mmap");
@@ -156,54 +185,79 @@ static void *grab(size_t bytes)
 	return found;
 }
 
-int main(int argc, char **argv)
+static void fill(int slow)
 {
-	static void *served[PROBES], *hot[PROBES];
-	double value = argc > 4 ? atof(argv[4]) : 0, every = argc > 5 ? atof(argv[5]) : 0;
-	double start, due, turn;
-	volatile uint64_t sum = 0;
-	uint64_t ops = 0;
-	size_t bad;
+	unsigned long mask = 1UL << SLOW_NODE;
 
-	if (argc < 4)
-		return 2;
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	signal(SIGTERM, on_term);
-	pages = strtoul(argv[1], NULL, 10) << 8;
-	until = grab(pages * sizeof(*until));
-	page_of = grab(pages * sizeof(*page_of));
-	memory = grab(pages * PAGE);
+	memory = grab(MEMORY, pages * PAGE);
 	madvise(memory, pages * PAGE, MADV_NOHUGEPAGE);
-	for (size_t i = 0; i < pages; i++)
-		page_of[i] = i;
-	shuffle();
-	weigh(argv[3], value);
+	if (slow && syscall(SYS_set_mempolicy, MPOL_BIND, &mask, 8 * sizeof(mask)))
+		perror("set_mempolicy");
 	for (size_t i = 0; i < pages; i++)
 		memory[i * (PAGE / 8)] = i;
+	if (syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0))
+		perror("set_mempolicy");
+}
+
+static void run(double every, double interval)
+{
+	static void *served[PROBES], *hot[PROBES];
+	double start = seconds(), due = start, turn = every > 0 ? start + every : INFINITY;
+	volatile uint64_t sum = 0;
+	uint64_t ops = 0;
+
 	choose(served, hot);
-	start = seconds();
-	printf("pid %d\nbase %lx\nready %.3f\n", getpid(), (unsigned long)memory, start);
-	raise(SIGSTOP);
-	start = due = seconds();
-	turn = every > 0 ? start + every : INFINITY;
 	for (double now = start; !stop_wanted; now = seconds()) {
-		if (atof(argv[2]) > 0 && now - start >= atof(argv[2]))
-			break;
 		if (now >= turn) {
 			shuffle();
 			choose(served, hot);
 			turn += every;
 		}
 		if (now >= due) {
-			printf("at %.1f ops %lu served %.4f hot %.4f\n", now - start, ops,
-			       fast_share(served), fast_share(hot));
-			due += 2;
+			say(now - start, ops, served, hot);
+			due += interval;
 		}
 		for (int i = 0; i < 1000; i++)
 			sum += memory[page_of[rank()] * (PAGE / 8) + 8 + draw() % 500];
 		ops += 1000;
 	}
+}
+
+int main(int argc, char **argv)
+{
+	double interval = 2, value, every, share;
+	int slow = 0, option;
+	char **more;
+	size_t bad;
+
+	while ((option = getopt(argc, argv, "si:")) != -1) {
+		slow |= option == 's';
+		if (option == 'i')
+			interval = atof(optarg) / 1000;
+	}
+	more = argv + optind;
+	if (argc - optind < 2)
+		return 2;
+	value = argc - optind > 2 ? atof(more[2]) : 0;
+	every = argc - optind > 3 ? atof(more[3]) : 0;
+	share = argc - optind > 4 ? atof(more[4]) : HOT_SHARE;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGTERM, on_term);
+	pages = strtoul(more[0], NULL, 10) << 8;
+	until = grab(0, pages * sizeof(*until));
+	page_of = grab(0, pages * sizeof(*page_of));
+	grab(MARK, PAGE);
+	for (size_t i = 0; i < pages; i++)
+		page_of[i] = i;
+	shuffle();
+	weigh(more[1], value, share);
+	printf("pid %d\nbase %lx\n", getpid(), MEMORY);
+	fill(slow);
+	printf("ready %.3f\n", seconds());
+	raise(SIGSTOP);
+	run(every, interval);
 	bad = damaged();
+	printf("cold %zu of %zu\n", fast_cold_pages(), pages - hot_pages);
 	printf(bad ? "checksum bad %zu\n" : "checksum ok\n", bad);
 	return bad != 0;
 }

@@ -26,6 +26,8 @@ class Layout:
     cpus: int = 2
     slots: int = 4
     extra_mib: int = 4096
+    more: tuple[str, ...] = ()
+    """Options of QEMU beside those for memory."""
 
     @property
     def memory_mib(self) -> int:
@@ -49,3 +51,4 @@ class Layout:
             where = f"-numa hmat-lb,initiator={FAST},target={node},hierarchy=memory"
             yield f"{where},data-type=access-latency,latency={latency}"
             yield f"{where},data-type=access-bandwidth,bandwidth={_BANDWIDTH[node]}"
+        yield from self.more

@@ -1,6 +1,7 @@
 """Where fast memory is full, on a stock kernel: each load in a boot of its own.
 
-These take minutes each, so they run where PGHOT_VM_ALL=1 asks for everything.
+These take minutes each, so they run where PGHOT_VM_ALL=1 asks for everything.  What is served
+fast is counted by the emulator, access by access (tier_count.c).
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import os
 
 import pytest
 
-from tests.vm import kernels
-from tests.vm.compare import run_one, shares
+from pghot.live.attending import FLAT
+from tests.left_out import leave_out
+from tests.vm import kernels, machine
+from tests.vm.compare import Told, run_one, shares
 
 SECONDS = 90
 PAGES = 1500 << 8
+STILL = 0.001
+"""The share of the pages that may move in a minute where nothing can be won."""
 
 pytestmark = [
     pytest.mark.vm,
@@ -23,23 +28,46 @@ pytestmark = [
 
 @pytest.fixture(params=kernels.WHICH)
 def kernel(request: pytest.FixtureRequest) -> kernels.Kernel:
-    return kernels.find(request.param)
+    if absent := machine.missing():
+        leave_out(request.config, "pressure in a VM", f"not installed: {', '.join(absent)}")
+    try:
+        return kernels.find(request.param)
+    except kernels.NoKernelError as reason:
+        leave_out(request.config, f"pressure on {request.param}", str(reason))
+
+
+def demoted_soon(told: Told) -> float:
+    """Of promoted pages that were looked at after a minute, the share that was demoted."""
+    live = told["live"]
+    return live["demoted_within_a_minute"] / max(live["looked_at_after_a_minute"], 1)
 
 
 @pytest.mark.parametrize(
-    "load", [("zipf", "0.99"), ("hot", "300"), ("hot", "300", "45")], ids=" ".join
+    ("load", "more"),
+    [("zipf 0.99", 0.1), ("hot 300", 0.2), ("hot 300 45", 0.05)],
+    ids=["zipf", "hot set that fits", "phase change"],
 )
-def test_where_some_pages_are_hotter_more_is_served_fast_at_the_end(kernel, load) -> None:
-    told = run_one(kernel, "pghot", SECONDS, ["1500", *load])
-    start, _whole, second, end = shares(told["points"])
+def test_where_some_pages_are_hotter_more_is_served_fast_at_the_end(kernel, load, more) -> None:
+    told = run_one(kernel, "pghot", SECONDS, ["1500", *load.split()])
+    found = shares(told)
     assert told["intact"]
-    assert max(second, end) > start + 0.05
-    assert told["live"]["demoted_within_a_minute"] <= told["live"]["looked_at_after_a_minute"] / 4
+    assert max(found.second, found.end) > found.start + more
+    assert demoted_soon(told) <= 0.25
 
 
-@pytest.mark.parametrize("load", [("uniform",), ("hot", "1200")], ids=" ".join)
+def test_a_late_program_beside_a_quiet_one_gets_fast_memory(kernel) -> None:
+    told = run_one(kernel, "pghot", SECONDS, ["500", "hot", "200"], quiet_mib=1000)
+    found = shares(told)
+    assert told["intact"]
+    assert found.end > found.start + 0.2
+
+
+@pytest.mark.parametrize("load", ["uniform", "hot 1200"])
 def test_what_cannot_be_won_is_told_and_left_alone(kernel, load) -> None:
-    told = run_one(kernel, "pghot", SECONDS, ["1500", *load])
+    told = run_one(kernel, "pghot", SECONDS, ["1500", *load.split()])
     assert told["intact"]
     assert told["live"]["fault_latency"]["flat"]
-    assert told["pgpromote_success"] < PAGES // 100
+    assert FLAT in told["output"]
+    late = [point for point in told["points"] if point["at"] >= SECONDS * 2 / 3]
+    moved = late[-1]["migrated"] - late[0]["migrated"]
+    assert moved < STILL * PAGES * (late[-1]["at"] - late[0]["at"]) / 60

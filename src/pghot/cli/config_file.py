@@ -36,6 +36,7 @@ _KEYS = (
     "move_shared",
     "dry_run",
     "latency_budget",
+    "move_budget",
     "record",
     "events",
     "events_limit",

@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a call that moves pages takes no longer, or the next moves fewer (20)",
     )
     add_trial_arguments(parser)
+    parser.add_argument(
+        "--move-budget",
+        type=float,
+        default=10,
+        metavar="PERCENT",
+        help="moving pages costs no more of a CPU (10)",
+    )
     add_attached_arguments(parser)
     parser.add_argument("--record", metavar="LOG", type=Path, help="write an access log as well")
     add_events_arguments(parser)
@@ -70,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
     """What the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
-    from pghot.cli.targets import options_of
+    from pghot.cli.targets import MOST_PERCENT, options_of
     from pghot.errors import InputError
     from pghot.live.options import EngineOptions
 
@@ -79,6 +86,10 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
         raise InputError(
             f"--latency-budget {args.latency_budget}: wants milliseconds above 0 and "
             f"below {MOST_MS:g}"
+        )
+    if not 0 < args.move_budget <= MOST_PERCENT:
+        raise InputError(
+            f"--move-budget {args.move_budget:g}: wants percent, above 0 and up to {MOST_PERCENT}"
         )
     if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
         raise InputError("give the sources by --source or by enabled_sources, not both")
@@ -93,6 +104,7 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
         dry_run=args.dry_run,
         one_up=args.promote_to == "next",
         shared=args.move_shared,
+        move_share=args.move_budget / 100,
     )
 
 

@@ -40,6 +40,7 @@ class RunFile(msgspec.Struct, forbid_unknown_fields=True):
     move_shared: bool | UnsetType = UNSET
     dry_run: bool | UnsetType = UNSET
     latency_budget: _Positive | UnsetType = UNSET
+    move_budget: _Positive | UnsetType = UNSET
     record: _Text | UnsetType = UNSET
     events: _Text | UnsetType = UNSET
     events_limit: _Text | UnsetType = UNSET

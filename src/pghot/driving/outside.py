@@ -118,6 +118,11 @@ class OutsideReader:
         return True
 
 
+def no_folios() -> Values:
+    """No rows of `Folios`."""
+    return np.zeros((0, 3), np.int64)
+
+
 def rows_of(pfns: npt.ArrayLike, pages: npt.ArrayLike, memcgs: npt.ArrayLike) -> Values:
     """The rows of `Folios`."""
     return np.column_stack(

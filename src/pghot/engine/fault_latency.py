@@ -7,12 +7,11 @@ faulted: a scan comes round far too seldom for two faults to fall into one windo
 
 While much of the target is free every fault makes its page ready, and while some is, one
 latency below the kernel's threshold does, as in the kernel (pgdat_free_space_enough()).  Where
-room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when
-its last two latencies were both many times shorter than is usual on slow memory, or one was
-shorter by the square of that: two tell far better than one (docs/live.md, "How hot pages are
-told"), and what is usual is measured, so that nothing here depends on how fast the machine is.
-Where no more pages are hot by that than chance would make of pages that are all accessed alike,
-there is nothing to win, and none is promoted.
+room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when the
+mean of its latencies, the last one counting half, is many times shorter than is usual on slow
+memory (docs/live.md, "How hot pages are told").  What is usual is measured, so that nothing here
+depends on how fast the machine is.  Where pages that had a shorter latency than is usual do not
+have a short one again more often than others, there is nothing to win, and none is promoted.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.growing import reaching, zeros
+from pghot.engine.nibbles import MOST, Nibbles
 
 U8Array = npt.NDArray[np.uint8]
+F64Array = npt.NDArray[np.float64]
 
 UNKNOWN = -1
 """The latency of an access of which it is not known."""
@@ -46,23 +46,40 @@ LEAST_FAULTS = 256
 """Faults without which nothing is said of what is usual."""
 
 LEAST_PAIRS = 2000
-"""Faults of pages that had faulted before, without which FLAT is not told."""
+"""Faults of pages that had faulted before, above the usual and below, without which FLAT is not
+told."""
 
-FLAT, STEEP = 3.0, 4.0
-"""So many times as many pages are hot as chance would make: below FLAT nothing is hotter than the
-rest, above STEEP something is again."""
+FLAT, STEEP = 1.4, 1.9
+"""So many times as often a page's latency is short where it was below the usual before: below
+FLAT nothing is hotter than the rest, above STEEP something is again."""
 
 STEPS = 4
 """Steps of a code in which latencies are compared, for each doubling."""
 
-LEAST_HOTTER, MOST_HOTTER = 4 * STEPS, 8 * STEPS
-"""By how many steps a hot page's latencies are shorter than the usual one: 16 times at least,
+LEAST_HOTTER, MOST_HOTTER = 8, 32
+"""By how many steps a hot page's latencies are shorter than the usual one: 4 times at least,
 256 times where what was promoted did not stay."""
+
+CHANGED, LEAST_SHORT = 2.0, 0.042
+"""So many times as many short latencies as when it became flat, or as this share, which chance
+makes of pages that are all accessed alike, mean that it is not any more."""
+
+SHORT = 16
+"""By how many steps a short latency is shorter than the usual one: 16 times."""
+
+TRIAL_HOTTER, TRIAL_SHIFT = 12, 4
+"""Before FLAT can be told, pages whose latencies are 8 times shorter are promoted, but at most one
+for so many (a power of two) of the target's; those MOST_HOTTER in any case.  What is usual seems
+shorter than it is by then: long latencies take their time."""
 
 UNDONE = 0.25
 """The share of promoted pages that may be demoted again within a minute."""
 
 _CODES = 128
+
+_USUAL_LEVEL = 11
+"""Levels, of four bits, are doublings beside the usual latency, which is the first of this one: 1
+is 512 times shorter or more, 15 is 16 times longer or more."""
 
 
 class FaultLatency:
@@ -81,22 +98,38 @@ class FaultLatency:
         """Faults that made their page ready."""
         self.over = 0
         """Faults that did not."""
+        self._on_trial = self._most_on_trial = 0
         self._period = PERIOD_MS * hz // 1000
         self._due = self._period
         self._usual = 0
         self._codes = np.zeros(_CODES)
-        self._chance = _Chance()
-        self._pages: U8Array = zeros(0, np.uint8)
+        self._in_doubt = False
+        self._again = _Again()
+        self._change = _Change()
+        self._levels = Nibbles()
 
     @property
     def threshold_us(self) -> int:
-        """The latency in microseconds that a page must stay below, twice where room is short."""
+        """The latency in microseconds that a page must stay below."""
         return HOT_THRESHOLD_US if self.room else _shortest(self._threshold)
 
     @property
+    def resting(self) -> bool:
+        """Whether a look now and then is enough: it is flat, and nothing speaks against it."""
+        return self.flat and not self._in_doubt
+
+    @property
+    def judging(self) -> bool:
+        """Whether there were faults whose latency is known."""
+        return self.passed + self.over > 0
+
+    @property
     def excess(self) -> float:
-        """How many times as many pages are hot as chance would make; 0 where not known yet."""
-        return self._chance.excess
+        """How many times as often a latency is short where the page's was below the usual before.
+
+        1 where all pages are accessed alike, 0 where it is not known yet.
+        """
+        return self._again.excess
 
     def target(self, pages: int, spare: int) -> None:
         """Take in what kmigrated finds of its target: its pages, and those free for others.
@@ -104,6 +137,7 @@ class FaultLatency:
         Those are above the promotion watermark, up to which kswapd makes room.
         """
         self.plenty = spare > pages >> PLENTY_SHIFT
+        self._most_on_trial = pages >> TRIAL_SHIFT
         self.room = spare > pages >> ROOM_SHIFT
 
     def undone(self, promoted: int, demoted: int) -> None:
@@ -132,42 +166,69 @@ class FaultLatency:
             end = int(np.searchsorted(now, np.uint64(self._due)))
             for turn in _turns(indices[at:end]):  # one fault of each page
                 rows = turn + at
-                hot[rows] = self._judge(indices[rows], codes[rows])
+                hot[rows] = self._judge(indices[rows], latency_us[rows], codes[rows])
             at = end
         return hot
 
+    def possible(self, latency_us: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which faults can make their page ready, whatever the page's others were.
+
+        A mean of two is at least half of the last one; of one not known nothing is said.
+        """
+        if self.plenty:
+            return np.ones(len(latency_us), np.bool_)
+        if self.flat and not self.room:
+            return latency_us < 0
+        most = HOT_THRESHOLD_US if self.room else _shortest(self._threshold + 1)
+        return latency_us <= 2 * most
+
     def forget(self, indices: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
-        self._pages[indices[indices < len(self._pages)]] = 0
+        self._levels.clear(indices)
 
-    def _judge(self, indices: npt.NDArray[np.int64], codes: U8Array) -> npt.NDArray[np.bool_]:
-        pages = self._pages = reaching(self._pages, int(indices.max()))
-        before = pages[indices]
-        pages[indices] = codes
+    def _judge(
+        self, indices: npt.NDArray[np.int64], latency_us: npt.NDArray[np.int32], codes: U8Array
+    ) -> npt.NDArray[np.bool_]:
         self._codes += np.bincount(codes, minlength=_CODES)
-        again = before > 0
-        hotter = again & (np.maximum(before, codes) <= self._threshold)
+        mean: F64Array = latency_us.astype(np.float64)
         if self._usual:
-            pairs, found = int(np.count_nonzero(again)), int(np.count_nonzero(hotter))
-            self._chance.count(pairs, found, self._usual - self._threshold)
-        hot = self._hot(codes, hotter)
+            usual_us = 2 ** (self._usual / STEPS)
+            before = self._levels.get(indices)
+            mean = np.where(before, (usual_us * _OF_USUAL[before] + mean) / 2, mean)
+            self._levels.set(indices, _level(mean / usual_us))
+            short = codes <= self._usual - SHORT
+            self._again.count(before, short)
+            self._change.count(short)
+        hot = self._hot(_code(mean))
         passed = int(np.count_nonzero(hot))
         self.passed += passed
         self.over += len(hot) - passed
         return hot
 
-    def _hot(self, codes: U8Array, hotter: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def _hot(self, means: U8Array) -> npt.NDArray[np.bool_]:
         if self.plenty:
-            return np.ones(len(codes), np.bool_)
+            return np.ones(len(means), np.bool_)
         if self.room:
-            return codes <= _HOT_THRESHOLD
+            return means <= _HOT_THRESHOLD
         if self.flat:
-            return np.zeros(len(codes), np.bool_)
-        return hotter | (codes <= self._threshold - self.hotter)
+            return np.zeros(len(means), np.bool_)
+        hot: npt.NDArray[np.bool_] = means <= self._threshold
+        return hot if self.excess else self._tried(hot, means <= self._usual - MOST_HOTTER)
+
+    def _tried(
+        self, hot: npt.NDArray[np.bool_], hottest: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Of these, what may be promoted before it is known whether it does good."""
+        rows = np.flatnonzero(hot & ~hottest)
+        taken = rows[: max(self._most_on_trial - self._on_trial, 0)]
+        self._on_trial += len(taken)
+        hottest[taken] = True
+        return hottest
 
     @property
     def _threshold(self) -> int:
-        return min(max(self._usual - self.hotter, 0), _HOT_THRESHOLD)
+        hotter = self.hotter if self.excess else max(self.hotter, TRIAL_HOTTER)
+        return min(max(self._usual - hotter, 0), _HOT_THRESHOLD)
 
     def _look(self, now: int) -> None:
         """Take in what is usual where a period has gone by at `now` jiffies."""
@@ -178,52 +239,95 @@ class FaultLatency:
         if self._codes.sum() >= LEAST_FAULTS:
             up_to = np.cumsum(self._codes)
             self._usual = int(np.searchsorted(up_to, up_to[-1] / 2))
-        if excess := self.excess:
+        if self._change.look(watching=self.resting):
+            self._in_doubt = True
+            self._again.fade(0)
+        elif excess := self.excess:
             self.flat = excess < (STEEP if self.flat else FLAT)
+            self._in_doubt = False
         self._codes *= FORGETTING**periods
-        self._chance.fade(FORGETTING**periods)
+        self._again.fade(FORGETTING**periods)
 
 
-class _Chance:
-    """Hot pages beside what chance would make of pages that are all accessed alike.
+class _Change:
+    """Whether far more latencies are short than before: other pages are hot.
 
-    Accesses that come at random wait exponentially: a latency is then `steps` below the median
-    with the probability 1 - 2^-(2^-(steps / STEPS)), and twice in a row with its square.
+    Two faults of each page would tell as well, but a round later.
     """
 
     def __init__(self) -> None:
-        self._pairs = self._found = self._expected = 0.0
+        self._faults = self._short = 0
+        self._before = 0.0
 
-    def count(self, pairs: int, found: int, steps: int) -> None:
-        """Take in faults of pages that had faulted before, and how many of them were hot."""
-        self._pairs += pairs
-        self._found += found
-        self._expected += pairs * (1 - 2 ** -(2 ** (-steps / STEPS))) ** 2
+    def count(self, short: npt.NDArray[np.bool_]) -> None:
+        """Take in which faults came soon."""
+        self._faults += len(short)
+        self._short += int(np.count_nonzero(short))
+
+    def look(self, *, watching: bool) -> bool:
+        """Whether CHANGED times as many were short as before; it is remembered while `watching`.
+
+        Else the last period is what the next are compared with.
+        """
+        if self._faults < LEAST_FAULTS:
+            return False
+        share = self._short / self._faults
+        self._faults = self._short = 0
+        if watching and self._before:
+            return share > CHANGED * self._before
+        self._before = max(share, LEAST_SHORT)
+        return False
+
+
+class _Again:
+    """How often a latency is short, by whether the page's were below the usual before.
+
+    Where all pages are accessed alike that makes no difference, in whatever bursts they are.
+    """
+
+    def __init__(self) -> None:
+        self._faults, self._short = np.zeros(2), np.zeros(2)
+
+    def count(self, before: U8Array, short: npt.NDArray[np.bool_]) -> None:
+        """Take in faults: the level of their pages before, and whether they came soon."""
+        again = before > 0
+        below = before[again] < _USUAL_LEVEL
+        self._faults += np.bincount(below, minlength=2)
+        self._short += np.bincount(below, short[again], minlength=2)
 
     def fade(self, weight: float) -> None:
         """Let what there was until now weigh less."""
-        self._pairs *= weight
-        self._found *= weight
-        self._expected *= weight
+        self._faults *= weight
+        self._short *= weight
 
     @property
     def excess(self) -> float:
-        """How many times as many were hot as by chance; 0 where that is not known yet."""
-        if self._pairs < LEAST_PAIRS or not self._expected:
+        """How many times as often after a latency below the usual; 0 where not known yet."""
+        above, below = self._faults.tolist()
+        if min(above, below) < LEAST_PAIRS or not self._short[0]:
             return 0.0
-        return self._found / self._expected
+        return float(self._short[1] / below / (self._short[0] / above))
 
 
-def _code(latency_us: npt.NDArray[np.int32]) -> U8Array:
+def _code(latency_us: npt.NDArray[np.int32] | F64Array) -> U8Array:
     """Latencies on a scale of STEPS for each doubling, from 1 for less than a microsecond."""
     steps = STEPS * np.log2(latency_us.astype(np.float64) + 1)
     return np.minimum(steps.astype(np.int64) + 1, _CODES - 1).astype(np.uint8)
+
+
+def _level(of_usual: F64Array) -> U8Array:
+    """The levels of latencies that are so many times as long as the usual one."""
+    doublings = np.floor(np.log2(np.maximum(of_usual, _OF_USUAL[1])))
+    return np.clip(doublings + _USUAL_LEVEL, 1, MOST).astype(np.uint8)
 
 
 def _shortest(code: int) -> int:
     """The shortest latency, in microseconds, whose code is above this one."""
     return int(2 ** (code / STEPS)) if code else 0
 
+
+_OF_USUAL = 2.0 ** (np.arange(MOST + 1, dtype=np.float64) - _USUAL_LEVEL + 0.5)
+"""How many times as long as the usual latency those of each level are."""
 
 _HOT_THRESHOLD = int(_code(np.array([HOT_THRESHOLD_US - 1], np.int32))[0])
 

@@ -25,7 +25,13 @@ from pghot.engine.observer import EngineObserver, Judged
 from pghot.engine.placing import by_distance, first_with_room
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.tunables import Tunables
-from pghot.engine.units import NID_MAX, PAGES_PER_SECTION, jiffies_to_msecs, mb_to_pages
+from pghot.engine.units import (
+    MSEC_PER_SEC,
+    NID_MAX,
+    PAGES_PER_SECTION,
+    jiffies_to_msecs,
+    mb_to_pages,
+)
 from pghot.engine.vmstat import Vmstat
 from pghot.engine.walk import Walk
 
@@ -182,6 +188,8 @@ class Kmigrated:
         if targets.nids:  # of several, the one with most room: pages go on to it
             roomy = max(targets.nids, key=lambda nid: targets.spare[nid])
             self._engine.fault_latency.target(targets.present[roomy], targets.spare[roomy])
+        if self._engine.fault_latency.judging:
+            self._excuse_lateness(candidates)
         frames: Frames | None = getattr(self._engine.memory, "frames", None)
         if frames is None:
             yield from self._promote_each(candidates, targets, now)
@@ -192,6 +200,16 @@ class Kmigrated:
         self._engine.last_nids.forget(candidates["index"][gone])
         self._count_refusals(candidates)
         self._tell(candidates, now)
+
+    def _excuse_lateness(self, candidates: npt.NDArray[np.void]) -> None:
+        """Let no page be too old that a latency has made ready: heat is not the time since.
+
+        A run that is behind would refuse all that it finds, until the threshold is raised at
+        the end of a minute and lets through what waited, at one go.
+        """
+        window_ms = self._engine.tunables["pghot_promote_freq_window_ms"]
+        most = max(window_ms - 1, 0) * self._engine.hz // MSEC_PER_SEC
+        candidates["latency"] = np.minimum(candidates["latency"], most)
 
     def _promote_each(
         self, candidates: npt.NDArray[np.void], targets: _Targets, now: int

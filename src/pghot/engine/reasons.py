@@ -177,12 +177,14 @@ MOVE_PAGES = {
 
 NO_OWNER, NOT_TARGET, STALE = "owner not known", "not a target", "not that page"
 STUCK, RESIZED, DRY_RUN = "unmovable", "not that size", "dry run"
+MOVE_BUDGET = "move budget"
 NOT_ASKED = {
     NO_OWNER: "whose it is was let go for other pages, or is known of another folio there",
     NOT_TARGET: "its process has gone, or is no target any more",
     STALE: "freed, moved or mapped elsewhere since it was accessed",
     STUCK: "off the LRU, hugetlb or reserved",
     RESIZED: "its folio was split or became part of a larger one since it was accessed",
+    MOVE_BUDGET: "moves have cost what they may; it is tried again",
 }
 """Why a live run did not ask the kernel for a folio of a batch."""
 

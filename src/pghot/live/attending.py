@@ -40,6 +40,7 @@ def pacer(
         session.targets,
         lambda: buffer.hint_faults + counts.lost,
         partial(_set, session.guard, tell),
+        lambda: counts.lost,
     )
 
 
@@ -98,6 +99,7 @@ class Looks:
         if self._trial is not None:
             self._trial.attend()
         if self._pacer is not None and (self._trial is None or self._trial.switch.on):
+            self._pacer.pace.resting = faults.resting
             self._pacer.attend(self._clock)
         self._told.attend()
         self._followup.look(faults)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.reasons import (
     DRY_RUN,
+    MOVE_BUDGET,
     MOVE_PAGES,
     MOVED,
     NO_OWNER,
@@ -32,6 +33,7 @@ from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Targets
 from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
+from pghot.live.move_budget import MoveBudget
 from pghot.live.rmap import Rmap
 
 
@@ -62,11 +64,15 @@ class HostMover:
         *,
         dry_run: bool = False,
         shared: bool = False,
+        spending: MoveBudget | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         tally: HotProcesses | None = None,
         promoted: Callable[[Promoted], None] = lambda _folios: None,
     ) -> None:
-        """`promoted` is told what has moved, call by call."""
+        """`promoted` is told what has moved, call by call.
+
+        `spending` limits what moves may cost; None: nothing does.
+        """
         self._host = host
         self._targets = targets
         self._kpages = kpages
@@ -80,6 +86,7 @@ class HostMover:
         self._scale = np.uint64(page_size >> PAGE_SHIFT)
         self.pagemap = Pagemap(host, page_size)
         self.budget = budget
+        self.spending = spending
         self.outcome = MoveCounts()
         self.before: Counter[str] = Counter()
         """Folios that were not asked for, by the keys of NOT_ASKED."""
@@ -114,6 +121,7 @@ class HostMover:
         for pid in np.unique(owner.pid).tolist():
             rows = np.flatnonzero((owner.pid == pid) & fit)
             rows = rows[self._mapped(pid, owner.vaddr[rows], pfns[rows], rows)]
+            rows = self._affordable(rows, pages)
             while len(rows):
                 batch = rows[: self.budget.fits(pages[rows])]
                 size = int(pages[batch].sum())
@@ -125,6 +133,16 @@ class HostMover:
         if self._tally is not None:
             self._tally.asked(owner.pid, moved)
         return moved
+
+    def _affordable(self, rows: npt.NDArray[np.intp], pages: U64Array) -> npt.NDArray[np.intp]:
+        """Of these rows of the call, those whose moves may be paid for now."""
+        if self.spending is None:
+            return rows
+        count = self.spending.fits(pages[rows], self._clock())
+        self.spending.spend(pages[rows[:count]])
+        self.before[MOVE_BUDGET] += len(rows) - count
+        self.answers[rows[count:]] = MOVE_BUDGET
+        return rows[:count]
 
     def _fit(self, pfns: U64Array, pages: U64Array) -> BoolArray:
         """Which folios can move now and are as large as they were.

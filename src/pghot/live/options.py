@@ -10,6 +10,9 @@ from pghot.engine.layout import DEFAULT, Layout
 from pghot.live.cost_budget import CostBudget
 from pghot.sources.pace import Pace
 
+MOVE_SHARE = 0.1
+"""What moves may cost of one CPU: 4 KiB folios of some 160 MB a second."""
+
 
 def default_pace() -> Pace:
     """The pace at which slow pages are looked for unless the user says otherwise.
@@ -52,7 +55,8 @@ class EngineOptions:
 
     `dry_run` checks and judges everything and moves nothing.  `one_up`: where there are more
     than two tiers pages go to the next faster one, else to the top tier.  `shared`: pages
-    that several processes map move as well (MPOL_MF_MOVE_ALL).
+    that several processes map move as well (MPOL_MF_MOVE_ALL).  `move_share` is what moves may
+    cost of one CPU.
     """
 
     layout: Layout = DEFAULT
@@ -62,3 +66,4 @@ class EngineOptions:
     dry_run: bool = False
     one_up: bool = False
     shared: bool = False
+    move_share: float = MOVE_SHARE

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from pghot.driving.answer_log import Values
+from pghot.driving.outside import no_folios
+from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pages.kpf import freed, movable
@@ -34,15 +38,31 @@ class PageMetadata:
         self._kpages = kpages
         self._rmap = rmap
         self._tally = tally
+        self.wanted: Callable[[npt.NDArray[np.int32]], BoolArray] = lambda latency: latency >= -1
+        """Which rows, by their latencies, can make their page ready."""
         self._scale = np.uint64(machine.topology.page_size >> PAGE_SHIFT)
         self.left_out: Counter[str] = Counter()
 
     def learn(self, rows: Columns) -> tuple[Columns, Values]:
         """The rows of pages that can move, and folios not known before (`Folios`).
 
-        The metadata and rmap of all of them are stored.
+        The metadata and rmap of all of them are stored.  Of pages that cannot become ready by
+        their row nothing is looked up: most of the cost of a sample is in /proc.
         """
-        pfns, at = np.unique(rows["pfn"] // self._scale, return_inverse=True)
+        keep = ~self.wanted(rows["latency_us"])
+        asked = np.flatnonzero(~keep)
+        folios = no_folios()
+        if len(asked):
+            keep[asked], folios = self._look_up(rows["pfn"][asked])
+        self._see({name: rows[name][asked[keep[asked]]] for name in ("pfn", "vaddr", "pid")})
+        rows = {name: values[keep] for name, values in rows.items()}
+        if self._tally is not None:
+            self._tally.see(rows)
+        return rows, folios
+
+    def _look_up(self, pfn: U64Array) -> tuple[BoolArray, Values]:
+        """Take in the folios of these pages: which of them can move, what was not known."""
+        pfns, at = np.unique(pfn // self._scale, return_inverse=True)
         flags = self._kpages.flags(pfns)
         heads = self._kpages.heads(pfns, flags)
         tails = heads != pfns
@@ -51,10 +71,9 @@ class PageMetadata:
         nids = self._machine.nids_of(pfns * self._scale)
         whole = self._machine.nids_of(heads * self._scale) == nids  # not torn while it was read
         gone = freed(flags)
-        good = (movable(flags) & whole & ~gone)[at]
+        good: BoolArray = (movable(flags) & whole & ~gone)[at]
         self.left_out[FREED] += int(np.count_nonzero(gone[at]))
         self.left_out[UNMOVABLE] += int(np.count_nonzero(~good & ~gone[at]))
-        rows = {name: values[good] for name, values in rows.items()}
         at = at[good]
         heads, first = np.unique(heads[at], return_index=True)
         folios = self._machine.learn(
@@ -62,10 +81,7 @@ class PageMetadata:
             self._kpages.folio_pages(heads, flags[at][first]) * self._scale,
             self._kpages.cgroups(heads),
         )
-        self._see(rows)
-        if self._tally is not None:
-            self._tally.see(rows)
-        return rows, folios
+        return good, folios
 
     def _see(self, rows: Columns) -> None:
         """Remember at each folio's first page who has it, and where its first page is.

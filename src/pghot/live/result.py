@@ -237,6 +237,12 @@ class LiveResult:
             "scan_size_mb": int(self.pacer.pace.size_mb),
         }
 
+    def _move_cost(self) -> dict[str, Any]:
+        """What moves cost by count and price, as a share of one CPU."""
+        spending = self.mover.spending
+        spent_ns = spending.spent_ns if spending is not None else 0
+        return {"share_of_a_cpu": spent_ns / max(self.elapsed_us * 1000, 1)}
+
     def _live(self) -> dict[str, Any]:
         budget = self.mover.budget
         memcgs = {
@@ -263,6 +269,7 @@ class LiveResult:
             "lost_outputs": dict(self.losses.why),
             "fault_latency": self._fault_latency(),
             "hint_fault_cost": self._cost(),
+            "move_cost": self._move_cost(),
             "looked_at_after_a_minute": self.staying.looked_at if self.staying else 0,
             "demoted_within_a_minute": self.staying.demoted if self.staying else 0,
             "helps": self.helps(),

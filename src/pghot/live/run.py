@@ -39,6 +39,7 @@ from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
 from pghot.live.mailbox import Mailbox
 from pghot.live.mappings import Mappings
+from pghot.live.move_budget import MoveBudget
 from pghot.live.mover import HostMover, Promoted
 from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions, LiveOptions
@@ -243,6 +244,7 @@ class _Live:
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
             shared=options.shared,
+            spending=MoveBudget(options.move_share),
             clock=clock.now_ns,
             tally=tally,
             promoted=self._note_promoted,
@@ -273,6 +275,8 @@ class _Live:
         rmap.grow(self.machine.lower_tier_pages)
         self.metadata = PageMetadata(self.machine, self._kpages, rmap, tally)
         self.engine = self._engine()
+        if self.engine.fidelity.fault_latency:
+            self.metadata.wanted = self.engine.fault_latency.possible
 
     def take(self, losses: Losses, observer: Observer | None, tell: Tell) -> None:
         """Let `observer` know of the run, and `losses` of what fails beside it."""

@@ -32,6 +32,15 @@ START_SIZE = 16
 """MiB of a step before the cost is known: what comes of the first step of each task, whose
 size makes its period, is burst enough."""
 
+BURST = 2.0
+"""How many times the budget a burst may cost: the first round of a scan tells most."""
+
+RESTING = 0.25
+"""The share of the budget that is spent while nothing can be won."""
+
+SAVED = 20.0
+"""Intervals whose budget can be saved up for a burst; a run begins with as many."""
+
 MOST_FASTER = 2.0
 LEAST_CHANGE = 1.25
 """A pace that would change by less stays as it is."""
@@ -46,23 +55,44 @@ PATIENCE = 50
 class ScanPace:
     """The size of a step, in MiB: give it what an interval cost, and it says what to set."""
 
-    def __init__(self, budget: CostBudget) -> None:
+    def __init__(self, budget: CostBudget, saved: float = SAVED) -> None:
+        """`saved` are the intervals whose budget may be spent at once."""
         self.budget = budget
         self.size_mb = float(SIZES[-1])
         self.spent = 0.0
         """Of what may be spent, the share that was in the last interval."""
+        self.resting = False
+        """Whether nothing can be won now, so that a look now and then is enough."""
+        self._saved = saved
+        self._bursting = saved > 0
 
-    def spend(self, faults: int, targets_ns: int, elapsed_ns: int) -> bool:
-        """Take in an interval's faults and the targets' CPU time; say whether the size changes."""
+    def spend(self, faults: int, targets_ns: int, elapsed_ns: int, lost: int = 0) -> bool:
+        """Take in an interval's faults and the targets' CPU time; say whether the size changes.
+
+        Of the faults so many were lost: what a ring has no room for is paid for in vain.
+        """
         by_targets = faults * FAULT_NS / max(self.budget.faults * targets_ns, 1)
         by_us = faults * SAMPLE_NS / max(self.budget.samples * elapsed_ns, 1)
         self.spent = max(by_targets, by_us)
-        wanted = self.size_mb * min(1 / max(self.spent, 1e-9), MOST_FASTER)
+        wanted = self.size_mb * min(self._goal() / max(self.spent, 1e-9), MOST_FASTER)
+        if lost:
+            wanted = min(wanted, self.size_mb * (1 - lost / faults))
         wanted = min(max(wanted, SIZES[0]), SIZES[-1])
         if max(wanted / self.size_mb, self.size_mb / wanted) < LEAST_CHANGE:
             return False
         self.size_mb = wanted
         return True
+
+    def _goal(self) -> float:
+        """How many times the budget the next interval may cost.
+
+        What was saved goes at one go, and is saved up again whole before there is another burst.
+        """
+        self._saved = min(self._saved + 1 - self.spent, SAVED)
+        if self.resting:
+            return RESTING
+        self._bursting = self._saved > 0 if self._bursting else self._saved == SAVED
+        return BURST if self._bursting else 1.0
 
 
 class ScanPacer:
@@ -74,8 +104,9 @@ class ScanPacer:
         targets: Targets,
         count: Callable[[], int],
         set_: Callable[[str, str], bool],
+        lost: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`count` gives the hint faults so far, lost ones too.
+        """`count` gives the hint faults so far, lost ones too; `lost` gives those alone.
 
         `set_` changes a host setting and says whether it did; the pace stays once it did not.
         """
@@ -84,8 +115,8 @@ class ScanPacer:
         """Faults that were seen, lost ones too, up to the last look."""
         self.targets_ns = 0
         """CPU time of the targets from the first look to the last."""
-        self._targets, self._count, self._set = targets, count, set_
-        self._seen = 0
+        self._targets, self._count, self._set, self._lost = targets, count, set_, lost
+        self._seen = self._lost_before = 0
         self._at_us = 0
         self._due = 0
         self._started = self._over = False
@@ -108,7 +139,10 @@ class ScanPacer:
         faults, self._seen = seen - self._seen, seen
         cpu_ns = self._targets.cpu_ns()
         used = max(cpu_ns - self._cpu_ns, 0)  # of a target that ended, nothing is left to read
-        changed = self.pace.spend(faults, used, (now_us - self._at_us) * 1000)
+        lost = self._lost() - self._lost_before
+        self._lost_before += lost
+        elapsed_ns = (now_us - self._at_us) * 1000
+        changed = self.pace.spend(faults, used, elapsed_ns, lost)
         self._cpu_ns, self._at_us = cpu_ns, now_us
         self.faults += faults
         self.targets_ns += used
@@ -120,7 +154,8 @@ class ScanPacer:
     def start_again(self) -> None:
         """Begin anew after a time without scans, whose faults and CPU time do not count."""
         self._started, self._due = False, 0
-        self._seen, self._cpu_ns = self._count(), self._targets.cpu_ns()
+        self._seen, self._lost_before = self._count(), self._lost()
+        self._cpu_ns = self._targets.cpu_ns()
 
     def _start(self, now_us: int) -> None:
         self._started = True

@@ -4,7 +4,7 @@ The kernel keeps that time in the page (numa_hint_fault_latency() of kernel/sche
 tells nobody; `sources.prot_none` sees each step of the scan.  A page that is prot_none
 already is passed over by the next ones (mm/mprotect.c, change_pte_range()), so what counts is
 the first scan since the page's last fault: how many scans an address had seen by then is
-kept for each page, in a byte.
+kept for each page, in four bits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.fault_latency import UNKNOWN
-from pghot.engine.growing import reaching, zeros
+from pghot.engine.nibbles import Nibbles
 from pghot.sources.prot_none import Ends, Ranges
 
 I64Array = npt.NDArray[np.int64]
@@ -34,8 +34,11 @@ MOST_US = (1 << 31) - 1
 _PID_SHIFT = 64 - CHUNK_SHIFT - 7
 """Chunks of 57 bits of address, pids above them."""
 _NS_PER_US = 1000
-_COUNTS = 255
-"""Counts of scans that a page's byte tells apart; 0 is a page that never faulted."""
+_COUNTS = 15
+"""Counts of scans that a page's four bits tell apart; 0 is a page that never faulted.
+
+One that slept through more scans than that has one of the last KEPT for its own, or the oldest.
+"""
 
 
 class ScannedFaults(NamedTuple):
@@ -62,7 +65,7 @@ class ScanTimes:
         self._row: dict[int, int] = {}
         self._times = np.zeros((64, KEPT), np.int64)
         self._count = np.zeros(64, np.int64)
-        self._faulted_at = zeros(0, np.uint8)
+        self._faulted_at = Nibbles()
         self._forgotten_ns = 0
         self._steps: dict[int, deque[_Step]] = {}
         self._lost_ns = -1
@@ -112,7 +115,6 @@ class ScanTimes:
         if not len(known):
             return latency
         rows, indices = rows[known], faults.page_index[known]
-        self._faulted_at = reaching(self._faulted_at, int(indices.max()))
         times = faults.time_ns[known].astype(np.int64)
         newer = np.count_nonzero(self._times[rows] > times[:, None], axis=1)
         by_then = self._count[rows] - newer
@@ -123,12 +125,12 @@ class ScanTimes:
         seen = (by_then > 0) & (at <= times) & ~doubtful
         us = np.minimum((times - at) // _NS_PER_US, MOST_US).astype(np.int32)
         latency[known] = np.where(seen, us, UNKNOWN)
-        self._faulted_at[indices] = by_then % _COUNTS + 1
+        self._faulted_at.set(indices, (by_then % _COUNTS + 1).astype(np.uint8))
         return latency
 
     def _caught_by(self, rows: I64Array, by_then: I64Array, indices: I64Array) -> I64Array:
         """The number, from 0, of the scan that caught each page."""
-        faulted_at = self._faulted_at[indices].astype(np.int64)
+        faulted_at = self._faulted_at.get(indices).astype(np.int64)
         since = (by_then - (faulted_at - 1)) % _COUNTS  # scans since its last fault
         since = np.where(faulted_at == 0, by_then, since)
         oldest = np.maximum(self._count[rows] - KEPT, 0)

@@ -1,8 +1,8 @@
 """Accesses that the processor samples by itself: AMD IBS, Intel PEBS, Arm SPE (`spe`).
 
 What is opened, `linux.perf.mem_events` and `linux.spe_events` find in sysfs.  Of the samples,
-those stay that are loads or stores which memory served (see `data_src`) and whose physical address is
-known.
+those stay that are loads or stores which memory served (see `data_src`) and whose physical
+address is known.
 """
 
 from __future__ import annotations
