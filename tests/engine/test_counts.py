@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pghot.engine.fidelity import FIDELITIES, IMPROVED, V7, Fidelity
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE, Layout
 from pghot.engine.memory import Folio
+from pghot.engine.units import NID_MAX
 from tests.rig import FAST, HINTFAULT, HWHINT, SECTION, SLOW_PFN, Rig
 from tests.twin.lives import Life
 
@@ -124,10 +125,10 @@ def test_nothing_is_recorded_before_the_start() -> None:
 
 
 def test_the_latency_of_a_fault_that_is_refused_counts_nothing() -> None:
-    """`improved` in precision mode: a node that is none of the top tier is EINVAL once."""
+    """`improved` in precision mode: a node that there cannot be is EINVAL once."""
     rig = Rig(PRECISE, fidelity=IMPROVED)
     latency = np.zeros(1, np.int32)
-    assert rig.engine.record_many([SLOW_PFN], 3, HINTFAULT, 1, latency) == 1
+    assert rig.engine.record_many([SLOW_PFN], NID_MAX + 1, HINTFAULT, 1, latency) == 1
     assert not any(rig.engine.vmstat.as_dict().values())
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pghot.driving.answer_log import AnswerLog
 from pghot.engine.pfn_ranges import PfnRange
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.errors import PghotError
@@ -230,7 +229,7 @@ def test_a_node_is_any_number_of_ranges_here_and_in_the_log(
 
 def test_a_hole_costs_nothing(on: On) -> None:
     topology = read_topology(on("with_a_hole"))
-    mem_map = HostMachine(Host(), topology, None, AnswerLog()).mem_map  # type: ignore[arg-type]
+    mem_map = HostMachine(Host(), topology, None).mem_map  # type: ignore[arg-type]
     sections = sum(r.pages for n in topology.nodes for r in n.pfns) // PAGES_PER_SECTION
     assert sections == 64
     assert mem_map.slots <= 2 * sections

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pghot.driving.answer_log import AnswerLog
 from pghot.errors import PghotError
 from pghot.linux.doctor.doctor import diagnose
 from pghot.linux.perf import ring
@@ -66,7 +65,7 @@ def runs(host: MadeHost, tiers: str | None = None) -> tuple[str, list[str]]:
     """Do what a run does before it waits for accesses: what it failed for, and what it told."""
     try:
         with open_session(host, LiveOptions(everything=True, tiers=tiers)) as session:
-            machine = HostMachine(host, session.topology, None, AnswerLog())  # type: ignore[arg-type]
+            machine = HostMachine(host, session.topology, None)  # type: ignore[arg-type]
             assert machine.lower_tier_pages
             told = cautions(host, session.topology, session.choice, session.targets)
             told += session.take_settings()

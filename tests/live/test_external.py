@@ -53,12 +53,17 @@ class Fed:
         heard = Heard()
         result, status = run_engine(
             self.world,
-            LiveOptions(pids=(40,), duration=seconds, sources=(f"external:{self.path}", *others)),
+            LiveOptions(
+                pids=(40,),
+                duration=seconds,
+                sources=(f"external:{self.path}", *others),
+                beside=False,
+            ),
             EngineOptions(**engine),
             tell=heard.lines.append,
             status=lambda _now: None,
             record=record,
-            promotions=heard,
+            observer=heard,
             opened=partial(open_session, open_source=self.open_source),
             clock=self.world.clock,
         )
@@ -203,7 +208,7 @@ def test_a_replay_of_a_run_that_is_fed_makes_every_record_and_decision_the_same(
     others = ("hintfault",) if faults else ()
     live, heard = fed.run(*others, record=log, seconds=2, **options)
     again = Heard()
-    result = replay(log, settings=pghot.Settings(**options), promotions=again)
+    result = replay(log, settings=pghot.Settings(**options), observer=again)
     assert result.as_live
     assert again.batches == heard.batches
     for name, values in live.records().items():

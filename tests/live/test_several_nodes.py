@@ -197,7 +197,7 @@ def test_a_replay_of_such_a_run_is_the_run(two_sockets, layout, one_up, tmp_path
     log = tmp_path / "log.parquet"
     _result, heard, _status = run(world, record=log, layout=layout, one_up=one_up)
     again = Heard()
-    replay(log, None, Settings(layout=layout, fidelity=_result.engine.fidelity), promotions=again)
+    replay(log, None, Settings(layout=layout, fidelity=_result.engine.fidelity), observer=again)
     assert again.batches == heard.batches
     assert {batch[3] for batch in heard.batches} == {FAST, FAR_FAST}
 
@@ -218,6 +218,6 @@ def test_a_replay_of_a_run_on_three_tiers_goes_one_up_as_it_did(three_tiers, tmp
     log = tmp_path / "log.parquet"
     result, heard, _status = run(three_tiers, record=log, one_up=True)
     again = Heard()
-    replay(log, None, Settings(fidelity=result.engine.fidelity), promotions=again)
+    replay(log, None, Settings(fidelity=result.engine.fidelity), observer=again)
     assert again.batches == heard.batches
     assert sorted(batch[3] for batch in again.batches) == [FAST, MIDDLE]

@@ -64,7 +64,7 @@ def sampled(loaded: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """The same, seen by hardware samples."""
     loaded.source = Source("hwhint")
     choice = Choice(("hwhint",), "hardware")
-    monkeypatch.setattr("pghot.live.session.choose", lambda _host, _wanted: choice)
+    monkeypatch.setattr("pghot.live.session.choose", lambda *_arguments: choice)
     return loaded
 
 

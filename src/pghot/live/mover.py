@@ -44,6 +44,7 @@ class Promoted(NamedTuple):
     vaddr: U64Array
     pages: U64Array
     from_nid: npt.NDArray[np.int64]
+    to_nid: int
 
 
 class HostMover:
@@ -128,7 +129,7 @@ class HostMover:
                 moved[batch] = self._move(pid, owner.vaddr[batch], size, nid, batch)
                 done = batch[moved[batch]]
                 if len(done) and not self._dry_run:
-                    self._promoted(Promoted(pid, owner.vaddr[done], pages[done], nids[done]))
+                    self._promoted(Promoted(pid, owner.vaddr[done], pages[done], nids[done], nid))
                 rows = rows[len(batch) :]
         if self._tally is not None:
             self._tally.asked(owner.pid, moved)

@@ -369,7 +369,8 @@ class _Live:
     def _note_promoted(self, folios: Promoted) -> None:
         now_us = self._clock.now_us()
         self.mappings.promoted(folios.pid, folios.vaddr)
-        self.staying.promoted(now_us, folios.pid, folios.vaddr)
+        if self.machine.node_is_toptier(folios.to_nid):
+            self.staying.promoted(now_us, folios.pid, folios.vaddr)
         self.evidence.promoted(now_us)
         if self.moving_back is not None:
             self.moving_back.promoted(folios)

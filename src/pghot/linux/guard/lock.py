@@ -66,9 +66,11 @@ class InstanceLock:
         os.pwrite(descriptor, f"pid {os.getpid()}, {command[:1000]}\n".encode(), 0)
 
     def release(self) -> None:
-        """The lock up.  The file stays: removing it would let two in at once."""
+        """Give the lock up.  The file stays: removing it would let two in at once."""
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
+            # A child that was forked meanwhile may still have the descriptor.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = -1
         if self._directory is not None:
