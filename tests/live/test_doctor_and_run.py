@@ -41,7 +41,7 @@ def _without(root: Path, name: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _state_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state_in(tmp_path / "state", monkeypatch)
 
 

@@ -24,7 +24,7 @@ def sampled(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
         world.map(40, page, nid=FAST)
     world.source = Source("hwhint")
     choice = Choice(("hwhint",), "hardware")
-    monkeypatch.setattr("pghot.live.session.choose", lambda _host, _wanted: choice)
+    monkeypatch.setattr("pghot.live.session.choose", lambda *_arguments: choice)
     busy(world)
     return world
 

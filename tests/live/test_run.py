@@ -11,7 +11,7 @@ import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.errors import PghotError
-from pghot.linux.processes.targets import Pids
+from pghot.linux.processes.following import FamilyLook
 from pghot.live.machine import HostMachine
 from pghot.live.options import LiveOptions
 from pghot.log.read import open_log
@@ -362,22 +362,20 @@ def test_who_falls_behind_sleeps_through_the_wake_ups_that_went_by(world):
     assert 0 <= result.elapsed_us - result.instant < 2 * 100 * MS
 
 
-def test_looking_for_processes_takes_a_twentieth_of_the_time_at_the_most(world):
+def test_looking_for_processes_takes_a_hundredth_of_the_time_at_the_most(world, monkeypatch):
     fill(world, HOT)
     looks = []
-    refresh = Pids.refresh
+    look = FamilyLook.look
 
-    def slowly(targets):
+    def slowly(looking):
         looks.append(world.clock.now_us())
-        world.clock.ns += 200 * MS * 1000
-        refresh(targets)
+        world.clock.ns += 40 * MS * 1000
+        return look(looking)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pids, "refresh", slowly)
-        run(world, LiveOptions(pids=(40,), duration=13))
-    looks = looks[1:]  # the first is before the start
+    monkeypatch.setattr(FamilyLook, "look", slowly)
+    run(world, LiveOptions(pids=(40,), duration=13))
     assert len(looks) >= 3
-    assert min(np.diff(looks)) >= 20 * 200 * MS
+    assert min(np.diff(looks)) >= 100 * 40 * MS
 
 
 def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch):

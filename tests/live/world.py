@@ -11,7 +11,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -34,11 +35,12 @@ from pghot.linux.pages.kpf import (
 )
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK, TaskColumns
 from pghot.live.clock import Clock
+from pghot.live.follower import Follower
 from pghot.live.mailbox import Mailbox
 from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
-from pghot.live.session import open_session
+from pghot.live.session import Session, open_session
 from pghot.live.trial_plan import TrialPlan
 from pghot.sources.live_source import Samples, SourceCounts
 from tests.batches import EachBatch
@@ -76,6 +78,7 @@ class VirtualClock(Clock):
     def __init__(self) -> None:
         self.ns = 10**9
         self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._follower: Follower | None = None
         super().__init__()
 
     def now_ns(self) -> int:
@@ -92,7 +95,16 @@ class VirtualClock(Clock):
             self.ns = max(self.ns, self.start_ns + when * 1000)
             event()
         self.ns = max(self.ns, self.start_ns + us * 1000)
+        if self._follower is not None:
+            self._follower.look()
         return True
+
+    @contextmanager
+    def beside(self, follower: Follower, session: Session) -> Iterator[None]:  # noqa: ARG002
+        """Look in virtual time: whenever somebody has waited."""
+        self._follower = follower
+        yield
+        self._follower = None
 
 
 class Source:

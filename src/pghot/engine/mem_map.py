@@ -176,10 +176,11 @@ class MemMap:
 
     def indices(self, pfns: U64Array) -> I64Array:
         """Indices of PFNs, -1 where a section is not present."""
-        number = np.minimum(pfns >> np.uint64(PFN_SECTION_SHIFT), len(self.slot_of)).astype(
-            np.int64
-        )
-        slot = np.append(self.slot_of, 0)[number].astype(np.int64) - 1
+        if not len(self.slot_of):
+            return np.full(len(pfns), -1, np.int64)
+        number = (pfns >> np.uint64(PFN_SECTION_SHIFT)).astype(np.int64)
+        slot = self.slot_of.take(number, mode="clip").astype(np.int64) - 1
+        slot[number >= len(self.slot_of)] = -1
         within = (pfns & np.uint64(PAGES_PER_SECTION - 1)).astype(np.int64)
         return np.where(slot < 0, -1, slot * PAGES_PER_SECTION + within)
 

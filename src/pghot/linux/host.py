@@ -33,6 +33,7 @@ class Host:
 
     def __init__(self, root: Path | str = "/") -> None:
         self.root = Path(root)
+        self._prefix = str(self.root).rstrip("/")
         self._held: dict[str, int] = {}
 
     def path(self, name: str) -> Path:
@@ -52,6 +53,11 @@ class Host:
             return sorted(entry.name for entry in self.path(name).iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def pids(self) -> set[int]:
+        """The processes there are, as /proc lists them."""
+        with os.scandir(f"{self._prefix}/proc") as entries:
+            return {int(entry.name) for entry in entries if entry.name.isdecimal()}
 
     def hold(self, name: str) -> None:
         """Keep a file that is read and written open, until `release`.
@@ -73,7 +79,8 @@ class Host:
             if not os.fstat(descriptor).st_nlink:  # removed: with its module, or unmounted
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
             return self._read_held(name).decode(errors="replace").strip(_ENDS)
-        return self.path(name).read_text(encoding="utf-8", errors="replace").strip(_ENDS)
+        with open(self._prefix + name, "rb", buffering=0) as file:  # noqa: PTH123 - thousands
+            return file.read().decode(errors="replace").strip(_ENDS)
 
     def text_or(self, name: str, default: str = "") -> str:
         """Read a text file, or give `default` where it cannot be read."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,14 +86,23 @@ def perf_event_open(attr: bytes, pid: int, cpu: int, group: int = -1) -> int:
 
 
 def _call(name: str, *arguments: object) -> int:
-    machine = os.uname().machine
-    number = _NUMBERS.get(machine, {}).get(name)
+    number = _number(name)
     if number is None:
-        raise OSError(errno.ENOSYS, f"{name} has no known number on {machine}")
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    result: int = libc.syscall(ctypes.c_long(number), *arguments)
+        raise OSError(errno.ENOSYS, f"{name} has no known number on {os.uname().machine}")
+    result: int = _libc().syscall(ctypes.c_long(number), *arguments)
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
     return result
+
+
+@cache
+def _number(name: str) -> int | None:
+    return _NUMBERS.get(os.uname().machine, {}).get(name)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc

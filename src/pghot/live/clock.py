@@ -5,6 +5,12 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pghot.live.follower import Follower
+    from pghot.live.session import Session
 
 NS_PER_US = 1000
 SETTLE_US = 2000
@@ -39,3 +45,9 @@ class Clock:
             poll.register(descriptor, select.POLLIN)
         poll.poll(left_us / 1000)
         return self.now_us() >= us
+
+    def beside(self, follower: Follower, session: Session) -> AbstractContextManager[None]:
+        """Have a follower look, by this clock, as long as the context lasts: in a thread."""
+        from pghot.live.beside_thread import in_thread  # noqa: PLC0415 - virtual time has none
+
+        return in_thread(follower, session, self.now_us)

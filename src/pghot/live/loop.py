@@ -3,6 +3,7 @@
 It keeps to the instants of a replay (R9.3): the rows up to an instant, then a look at
 that instant, in order.  Instants that went by while it was busy are slept through, as a kernel
 thread sleeps after its work and not by the clock: who falls behind would else stay behind.
+What of the host changes is looked for beside it (`follower`) and taken in between two wake-ups.
 """
 
 from __future__ import annotations
@@ -69,19 +70,21 @@ def run(
         for source in session.sources:
             source.enable()
         session.launch()
-        while not why:
-            # A wake-up may be minutes away: there is something else to look after.
-            until = min(instant + sink.step_us + SETTLE_US, clock.now_us() + LOOK_US)
-            now_us = _drain_until(session, buffer, clock, sink, until)
-            attend()
-            if now_us >= instant + sink.step_us + SETTLE_US:
-                instant = _latest(instant, sink.step_us, now_us)
-                _see_host(watch, sink, instant, now_us)
-                sink.wake(instant, buffer.until(instant))
-            if now_us >= status_due:
-                status(now_us)
-                status_due = now_us + STATUS_US
-            why = _reason_to_end(session, watch, stop, now_us)
+        with clock.beside(watch.follower, session):  # only now: no thread is forked with it
+            while not why:
+                # A wake-up may be minutes away: there is something else to look after.
+                until = min(instant + sink.step_us + SETTLE_US, clock.now_us() + LOOK_US)
+                now_us = _drain_until(session, buffer, clock, sink, until)
+                watch.attend(now_us)
+                attend()
+                if now_us >= instant + sink.step_us + SETTLE_US:
+                    instant = _latest(instant, sink.step_us, now_us)
+                    _see_host(watch, sink, instant)
+                    sink.wake(instant, buffer.until(instant))
+                if now_us >= status_due:
+                    status(now_us)
+                    status_due = now_us + STATUS_US
+                why = _reason_to_end(session, watch, stop, now_us)
         for source in session.sources:
             source.disable()
     return why
@@ -92,8 +95,8 @@ def _latest(instant: int, step_us: int, now_us: int) -> int:
     return instant + (now_us - SETTLE_US - instant) // step_us * step_us
 
 
-def _see_host(watch: SessionWatch, sink: Sink, instant: int, now_us: int) -> None:
-    topology = watch.host_changed(now_us)
+def _see_host(watch: SessionWatch, sink: Sink, instant: int) -> None:
+    topology = watch.host_changed()
     if topology is None:
         return
     try:
@@ -105,7 +108,7 @@ def _see_host(watch: SessionWatch, sink: Sink, instant: int, now_us: int) -> Non
 def _reason_to_end(session: Session, watch: SessionWatch, stop: Stop, now_us: int) -> str:
     """Why the run ends now; empty where it goes on."""
     duration = session.options.duration
-    gone = watch.targets_gone(now_us)
+    gone = watch.targets_gone()
     if stop.signal is not None:
         return f"stopped by {signal.Signals(stop.signal).name}"
     if duration is not None and now_us >= duration * 1_000_000:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +34,9 @@ from pghot.linux.processes.targets import Targets
 from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
 from pghot.live.move_budget import MoveBudget
-from pghot.live.rmap import Rmap
+from pghot.live.rmap import Owner, Rmap
+
+Rows = npt.NDArray[np.intp]
 
 
 class Promoted(NamedTuple):
@@ -110,27 +112,32 @@ class HostMover:
         return found | asked
 
     def move(self, pfns: U64Array, nid: int) -> BoolArray:
-        """Move the folios that start at `pfns` to the node; say which moved."""
+        """Move the folios that start at `pfns` to the node; say which moved.
+
+        What is the same for all is done once; a process costs its pagemap and its calls.
+        """
         mem_map = self._machine.mem_map
         indices = mem_map.indices(pfns)
         owner = self._rmap.of(indices)
         pages = mem_map.known(pfns).pages.astype(np.uint64)
         self.answers = _no_answers(len(pfns))
-        fit = self._fit(pfns, pages)
-        nids = self._machine.nids_of(pfns)
+        fit = np.flatnonzero(self._fit(pfns, pages))
+        rows = self._owned(fit, owner.pid)
+        rows = rows[np.argsort(owner.pid[rows], kind="stable")]
+        rows = rows[self._mapped(rows, owner, pfns)]
+        rows = self._affordable(rows, pages)
         moved = np.zeros(len(pfns), np.bool_)
-        for pid in np.unique(owner.pid).tolist():
-            rows = np.flatnonzero((owner.pid == pid) & fit)
-            rows = rows[self._mapped(pid, owner.vaddr[rows], pfns[rows], rows)]
-            rows = self._affordable(rows, pages)
-            while len(rows):
-                batch = rows[: self.budget.fits(pages[rows])]
+        nids = self._machine.nids_of(pfns)
+        for pid, which in _by_process(owner.pid[rows]):
+            left = rows[which]
+            while len(left):
+                batch = left[: self.budget.fits(pages[left])]
                 size = int(pages[batch].sum())
                 moved[batch] = self._move(pid, owner.vaddr[batch], size, nid, batch)
                 done = batch[moved[batch]]
                 if len(done) and not self._dry_run:
                     self._promoted(Promoted(pid, owner.vaddr[done], pages[done], nids[done], nid))
-                rows = rows[len(batch) :]
+                left = left[len(batch) :]
         if self._tally is not None:
             self._tally.asked(owner.pid, moved)
         return moved
@@ -165,24 +172,28 @@ class HostMover:
         both: BoolArray = fit & same
         return both
 
-    def _mapped(
-        self, pid: int, vaddrs: U64Array, pfns: U64Array, rows: npt.NDArray[np.intp]
-    ) -> BoolArray:
-        """Which addresses of the process still have these pages, `rows` of the call."""
-        if not (pid and self._targets.contains(np.array([pid]))[0]):
-            why = NOT_TARGET if pid else NO_OWNER
-            self.before[why] += len(vaddrs)
-            self.answers[rows] = why
-            return np.zeros(len(vaddrs), np.bool_)
-        mapped = self.pagemap.lookup(pid, vaddrs, self._targets.starttime(pid))
-        same: BoolArray = mapped.present & (mapped.pfn == pfns // self._scale)
+    def _owned(self, rows: Rows, pids: npt.NDArray[np.int32]) -> Rows:
+        """Which of `rows` are a target's."""
+        ours = self._targets.contains(pids[rows]) & (pids[rows] != 0)
+        for why, which in ((NO_OWNER, pids[rows] == 0), (NOT_TARGET, ~ours & (pids[rows] != 0))):
+            self.before[why] += int(np.count_nonzero(which))
+            self.answers[rows[which]] = why
+        owned: Rows = rows[ours]
+        return owned
+
+    def _mapped(self, rows: Rows, owner: Owner, pfns: U64Array) -> BoolArray:
+        """At which of `rows`, which are sorted by process, the process still has the page."""
+        processes = [
+            (pid, self._targets.starttime(pid), which)
+            for pid, which in _by_process(owner.pid[rows])
+        ]
+        mapped = self.pagemap.lookup_each(processes, owner.vaddr[rows])
+        same: BoolArray = mapped.present & (mapped.pfn == pfns[rows] // self._scale)
         self.before[STALE] += int(np.count_nonzero(~same))
         self.answers[rows[~same]] = STALE
         return same
 
-    def _move(
-        self, pid: int, vaddrs: U64Array, pages: int, nid: int, rows: npt.NDArray[np.intp]
-    ) -> BoolArray:
+    def _move(self, pid: int, vaddrs: U64Array, pages: int, nid: int, rows: Rows) -> BoolArray:
         if self._dry_run:
             self.answers[rows] = DRY_RUN
             return np.ones(len(vaddrs), np.bool_)
@@ -192,6 +203,15 @@ class HostMover:
         self.outcome.add(batch)
         self.answers[rows] = batch.each()
         return batch.moved
+
+
+def _by_process(pids: npt.NDArray[np.int32]) -> Iterator[tuple[int, slice]]:
+    """Each pid of those in order, and where it stands."""
+    ends = [*(np.flatnonzero(np.diff(pids)) + 1).tolist(), len(pids)]
+    start = 0
+    for end in ends if len(pids) else ():
+        yield int(pids[start]), slice(start, end)
+        start = end
 
 
 def _no_answers(count: int) -> npt.NDArray[np.str_]:

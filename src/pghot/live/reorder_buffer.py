@@ -65,7 +65,7 @@ class ReorderBuffer:
         self._page_shift = np.uint64(machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT)
         self._held: list[Columns] = []
         self._given_us = 0
-        self._lost = 0
+        self._lost = self._lost_records = 0
         self.left_out: Counter[str] = Counter()
         self.hint_faults = 0
         """Hint faults of targets on memory of a lower tier, first touches among them."""
@@ -75,22 +75,26 @@ class ReorderBuffer:
     def drain(self) -> set[int]:
         """Take in what the sources have; give the pids whose memory is another since."""
         renewed: set[int] = set()
-        exited: set[int] = set()
+        exited: Counter[int] = Counter()
         for source in self._sources:
             samples = source.drain()
             if self._scans is not None:  # only now: a fault's scan was before it
                 self._take_scans(self._scans, source, samples)
             for kind, pid, ppid in _tasks(source):
-                if kind == FORK and pid != ppid:
+                if kind == FORK:
                     self._targets.forked(ppid, pid)
                 elif kind == EXIT:
-                    exited.add(pid)
+                    exited[pid] += 1
                 elif kind == EXEC and self._targets.executed(pid):
                     renewed.add(pid)
             if len(samples.time_ns):
                 self._hold(source, samples)
-        for pid in exited:  # only now: what it accessed before is in the samples
-            self._targets.exited(pid)
+        lost = sum(source.counts.lost for source in self._sources)
+        if lost > self._lost_records:
+            self._lost_records = lost
+            self._targets.lost()
+        for pid, threads in exited.items():  # only now: what it accessed before is in the samples
+            self._targets.exited(pid, threads)
         return renewed
 
     def until(self, instant: int) -> Columns:

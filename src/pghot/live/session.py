@@ -13,6 +13,7 @@ from pghot.linux.guard.settings import SCAN
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
 from pghot.linux.lockdown import lockdown
+from pghot.linux.nodes.memory_blocks import MemoryBlocks
 from pghot.linux.nodes.topology import Topology, read_topology
 from pghot.linux.processes.launch import Launched
 from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets
@@ -44,6 +45,8 @@ class Session:
     lacking: Sequence[str] = ()
     refused: list[str] = field(default_factory=list)
     """Settings of the scan's pace that the kernel keeps shut."""
+    blocks: MemoryBlocks = field(default_factory=MemoryBlocks)
+    """The host's memory blocks as of the last look at its topology."""
 
     def take_settings(self) -> list[str]:
         """Set what the sources need of the host; give what a person should know, a line each.
@@ -105,7 +108,8 @@ def open_session(
     PghotError or InputError, one line, where something is missing.  `open_source` opens a
     source by its name.
     """
-    topology = read_topology(host, options.tiers)
+    blocks = MemoryBlocks()
+    topology = read_topology(host, options.tiers, blocks_of=blocks.of)
     _need_two_tiers(topology)
     choice = choose(host, options.sources, _lacking(topology))
     with ExitStack() as stack:
@@ -126,7 +130,17 @@ def open_session(
         if scans is not None:
             stack.callback(scans.close)
         yield Session(
-            host, options, topology, choice, sources, targets, guard, launched, scans, notes
+            host,
+            options,
+            topology,
+            choice,
+            sources,
+            targets,
+            guard,
+            launched,
+            scans,
+            notes,
+            blocks=blocks,
         )
 
 

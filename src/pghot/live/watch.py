@@ -1,20 +1,22 @@
-"""What is looked after once in a while during a live run: targets, CPUs, settings, nodes."""
+"""What is looked after once in a while during a live run: targets, CPUs, settings, nodes.
+
+The looking is done beside (`follower`); here what was found is taken in, in the thread of the
+loop.  Settings are looked at here, for the loop sets them: a few files that are held open.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pghot.errors import Caution, PghotError
-from pghot.linux.nodes.topology import Topology, read_topology
+from pghot.errors import Caution
+from pghot.linux.nodes.topology import Topology
+from pghot.linux.processes.following import Change
 from pghot.live.clock import Clock
+from pghot.live.follower import CpusChanged, Follower, Told
 from pghot.live.session import Session
 
-TARGETS_US = 1_000_000
-HOST_US = 5_000_000
-"""Microseconds between two looks at the processes and at the host, at the least."""
-
-SHARE = 20
-"""A look that takes long is not repeated before this many times as long has gone by."""
+SETTINGS_US = 5_000_000
+"""Microseconds between two looks at the settings."""
 
 
 class SessionWatch:
@@ -23,26 +25,35 @@ class SessionWatch:
     def __init__(self, session: Session, tell: Callable[[str], None], clock: Clock) -> None:
         self._session = session
         self._tell = tell
-        self._clock = clock
         self._told: set[str] = set()
-        self._targets_due = TARGETS_US
-        self._host_due = HOST_US
+        self._settings_due = SETTINGS_US
+        self._topology: Topology | None = None
+        self.follower = Follower(session, clock.now_us)
 
-    def targets_gone(self, now_us: int) -> bool:
-        """Look for new and ended processes where it is time; tell whether none is left."""
-        if now_us >= self._targets_due:
-            self._session.targets.refresh()
-            self._targets_due = self._next(now_us, TARGETS_US)
+    def targets_gone(self) -> bool:
+        """Whether none of the targets is left, as of what was found and told."""
         return not self._session.targets.alive()
 
-    def host_changed(self, now_us: int) -> Topology | None:
-        """Look after settings and CPUs where it is time; give the host's topology if it is new."""
-        if now_us < self._host_due:
-            return None
-        try:
-            return self._look_at_host()
-        finally:
-            self._host_due = self._next(now_us, HOST_US)
+    def attend(self, now_us: int) -> None:
+        """Take in what was found beside; the topology waits for `host_changed`."""
+        for found in self.follower.take():
+            match found:
+                case Topology():
+                    self._topology = found
+                case Change(came, gone, cpu_ticks):
+                    self._session.targets.changed(came, gone, cpu_ticks)
+                case CpusChanged():
+                    self._follow_cpus()
+                case Told(line):
+                    self.say(line)
+        if now_us >= self._settings_due:
+            self._settings_due = now_us + SETTINGS_US
+            self._look_at_settings()
+
+    def host_changed(self) -> Topology | None:
+        """The host's topology where it was looked at since the last call."""
+        topology, self._topology = self._topology, None
+        return topology
 
     def notes(self) -> None:
         """Report the notes of the sources."""
@@ -55,21 +66,14 @@ class SessionWatch:
             self._told.add(line)
             self._tell(Caution(line))
 
-    def _look_at_host(self) -> Topology | None:
+    def _follow_cpus(self) -> None:
         for source in self._session.sources:
             source.follow_cpus()
         if self._session.scans is not None:
             self._session.scans.follow_cpus()
+
+    def _look_at_settings(self) -> None:
         for changed in self._session.guard.changed_by_others():
             now = "gone" if changed.now is None else changed.now
             self.say(f"{changed.path} was set to {now} by somebody else; it was {changed.ours}")
         self.notes()
-        try:
-            return read_topology(self._session.host, self._session.options.tiers, grown=True)
-        except PghotError as error:
-            self.say(str(error))
-            return None
-
-    def _next(self, began_us: int, least_us: int) -> int:
-        """When to look again after a look that began then and ends now."""
-        return began_us + max(least_us, SHARE * (self._clock.now_us() - began_us))

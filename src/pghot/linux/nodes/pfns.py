@@ -8,7 +8,7 @@ is online and whose it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pghot.engine.pfn_ranges import PfnRange, intersect, merge
@@ -38,8 +38,7 @@ def node_ranges(
     spans = merge(PfnRange(z.start_pfn, z.end_pfn) for z in zones if z.node == node)
     if blocks is None:
         return spans
-    pages = blocks.pages
-    return intersect(spans, (PfnRange(n * pages, (n + 1) * pages) for n in blocks.online))
+    return intersect(spans, _joined(blocks.online, blocks.pages))
 
 
 def node_blocks(host: Host, node: int, page_size: int) -> Blocks | None:
@@ -54,12 +53,31 @@ def node_blocks(host: Host, node: int, page_size: int) -> Blocks | None:
     names = [name for name in host.names(place) if re.fullmatch(r"memory[0-9]+", name)]
     if not names:
         return None
+    return blocks_from(host, [block_state(host, name) for name in names], page_size)
+
+
+def block_state(host: Host, name: str) -> tuple[int, bool]:
+    """A block's number, and whether it is online; PghotError where the number is none."""
+    index = read_number(host, f"{BLOCKS}/{name}/phys_index", int(name[6:]), base=16)
+    return index, host.text_or(f"{BLOCKS}/{name}/state", "online") == "online"
+
+
+def blocks_from(host: Host, states: Iterable[tuple[int, bool]], page_size: int) -> Blocks:
+    """Blocks from the state of each; PghotError where the host's size of a block is none."""
+    size_file = f"{BLOCKS}/block_size_bytes"
     pages = read_number(host, size_file, base=16) // page_size
     if not pages:
         raise PghotError(f"{size_file}: {host.text_or(size_file)!r}: less than a page")
     by_state: dict[bool, list[int]] = {True: [], False: []}
-    for name in names:
-        index = read_number(host, f"{BLOCKS}/{name}/phys_index", int(name[6:]), base=16)
-        online = host.text_or(f"{BLOCKS}/{name}/state", "online") == "online"
+    for index, online in states:
         by_state[online].append(index)
     return Blocks(tuple(sorted(by_state[True])), tuple(sorted(by_state[False])), pages)
+
+
+def _joined(numbers: Sequence[int], pages: int) -> Iterator[PfnRange]:
+    """Ranges of blocks that follow each other; there are few, however many blocks there are."""
+    start = 0
+    for at, number in enumerate(numbers):
+        if at + 1 == len(numbers) or numbers[at + 1] != number + 1:
+            yield PfnRange(numbers[start] * pages, (number + 1) * pages)
+            start = at + 1

@@ -6,6 +6,7 @@ Documentation/ABI/stable/sysfs-devices-node and the modules that this one puts t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from pghot.linux.gpus import gpu_nodes
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import cpus_of_node
 from pghot.linux.nodes.hmat import Access, read_access, tier_beside
-from pghot.linux.nodes.pfns import node_blocks, node_ranges
+from pghot.linux.nodes.pfns import Blocks, node_blocks, node_ranges
 from pghot.linux.nodes.tiers import check_tiers, read_memory_tiers
 from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
 from pghot.linux.tier_rule import DRAM_TIER, Evidence, place_nodes
@@ -154,13 +155,20 @@ class Topology:
             raise InputError(f"topology: {error}") from error
 
 
-def read_topology(host: Host, tiers: str | None = None, *, grown: bool = False) -> Topology:
+def read_topology(
+    host: Host,
+    tiers: str | None = None,
+    *,
+    grown: bool = False,
+    blocks_of: Callable[[Host, int, Iterable[ZoneInfo], int], Blocks | None] | None = None,
+) -> Topology:
     """Read the topology of a host; `tiers` is the text of `--tiers`, which overrides the kernel's.
 
     InputError where `tiers` is wrong, PghotError where the host shows no nodes, or where a
     file says what it cannot: one line with the file and the field.  With `grown`
     (a look at a host that may have got memory since) a node that `tiers` leaves out comes
     after its last tier, and a node that it names may have gone.
+    `blocks_of` finds a node's memory blocks: `MemoryBlocks.of` keeps them from look to look.
     """
     ids = _node_ids(host)
     zones = read_zoneinfo(host)
@@ -169,7 +177,12 @@ def read_topology(host: Host, tiers: str | None = None, *, grown: bool = False) 
     memory = {nid: _meminfo(host, nid) for nid in ids}
     distances = {nid: _distances(host, nid, ids) for nid in ids}
     accesses = {nid: (read_access(host, nid, 0), read_access(host, nid, 1)) for nid in ids}
-    blocks = {nid: node_blocks(host, nid, page_size) for nid in ids}
+    blocks = {
+        nid: blocks_of(host, nid, zones, page_size)
+        if blocks_of
+        else node_blocks(host, nid, page_size)
+        for nid in ids
+    }
     with_memory = frozenset(nid for nid in ids if memory[nid][0])
     gpus = gpu_nodes(host)
     if tiers is not None and not grown:

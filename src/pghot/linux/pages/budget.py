@@ -49,6 +49,8 @@ class LatencyBudget:
         """How many of these folios, from the first, make the next batch: at least one."""
         if not len(folio_pages):
             return 0
+        if int(folio_pages.sum()) <= self.pages:
+            return len(folio_pages)
         total = np.cumsum(folio_pages)
         return max(1, int(np.searchsorted(total, self.pages, side="right")))
 

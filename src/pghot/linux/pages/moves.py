@@ -51,6 +51,8 @@ class MovedPages(NamedTuple):
 
     def names(self) -> Counter[str]:
         """Count the pages by the keys of MOVE_PAGES."""
+        if self.moved.all():
+            return Counter({MOVED: len(self.statuses)})
         return Counter(self.each().tolist())
 
     def _name(self, status: int) -> str:

@@ -7,7 +7,9 @@ left out.
 from __future__ import annotations
 
 import os
+import resource
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,8 +24,8 @@ from pghot.linux.processes.procstat import read_stat
 PFN_MASK = np.uint64((1 << 55) - 1)
 PRESENT = np.uint64(1 << 63)
 
-OPEN_FILES = 64
-"""Processes whose file is kept open."""
+OPEN_FILES = range(64, 1025)
+"""Processes whose file is kept open: a quarter of the files that we may have, within these."""
 
 
 class Mapped(NamedTuple):
@@ -42,11 +44,11 @@ class Pagemap(Closing):
     """
 
     def __init__(
-        self, host: Host, page_size: int | None = None, open_files: int = OPEN_FILES
+        self, host: Host, page_size: int | None = None, open_files: int | None = None
     ) -> None:
         self._host = host
         self._page_size = page_size or os.sysconf("SC_PAGE_SIZE")
-        self._open_files = open_files
+        self._open_files = open_files or _files_to_keep()
         self._files: OrderedDict[tuple[int, int], EntryFile] = OrderedDict()
 
     def close(self) -> None:
@@ -70,11 +72,21 @@ class Pagemap(Closing):
         later one of the same pid is not.  Of a process that has gone nothing is present.
         InputError where the privilege to see another's memory, or page frames, is missing.
         """
+        return self.lookup_each([(pid, starttime, slice(None))], addresses)
+
+    def lookup_each(
+        self, processes: Sequence[tuple[int, int, slice]], addresses: U64Array
+    ) -> Mapped:
+        """As `lookup`, of several processes: pid and starttime, and which addresses are its."""
         indices = np.asarray(addresses, np.uint64) // np.uint64(self._page_size)
-        entries = self._entries(pid, starttime, indices)
+        entries = np.zeros(len(indices), np.uint64)
+        for pid, starttime, which in processes:
+            entries[which] = self._entries(pid, starttime, indices[which])
         present = (entries & PRESENT) != 0
         pfn = np.where(present, entries & PFN_MASK, np.uint64(0))
-        if (present & (pfn == 0)).any():
+        hidden = present & (pfn == 0)
+        if hidden.any():
+            pid = next(pid for pid, _, which in processes if hidden[which].any())
             raise InputError(
                 f"/proc/{pid}/pagemap: page frame numbers are hidden;"
                 " CAP_SYS_ADMIN is needed (run as root)"
@@ -125,3 +137,9 @@ class Pagemap(Closing):
                 file.close()
                 return None
         return file
+
+
+def _files_to_keep() -> int:
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    share = OPEN_FILES[-1] if soft == resource.RLIM_INFINITY else soft // 4
+    return min(max(share, OPEN_FILES[0]), OPEN_FILES[-1])

@@ -16,10 +16,14 @@ import numpy.typing as npt
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.linux.processes.cgroups import cgroup_pids, find_cgroup
+from pghot.linux.processes.pid_set import PidSet
 from pghot.linux.processes.procstat import Stat, all_stats, read_stat
 
 if TYPE_CHECKING:
     from pghot.engine.memory import BoolArray
+
+UNREAD = -1
+"""The starttime of a target that nobody has asked for yet; no process has it."""
 
 MEMORYLESS = "is a kernel thread and has no memory of its own"
 
@@ -38,13 +42,17 @@ class Targets(ABC):
     """Which processes are watched.  `resolve` first; then `refresh` now and then.
 
     Between refreshes `forked`, `exited` and `executed` take in what perf tells; each says
-    whether the process it is about is a target.
+    whether the process it is about is a target.  They read no file of a process that was
+    followed from its fork on.  `changed` takes in what was found beside (`following`).
     """
 
     def __init__(self) -> None:
         self._host = Host()
         self._members: dict[int, int] = {}
-        self._sorted: npt.NDArray[np.int64] | None = None
+        self._threads: dict[int, int] = {}
+        """Threads of those that were followed from their fork on."""
+        self._pids = PidSet()
+        self._cpu_ticks: int | None = None
         self.notes: list[str] = []
         """What a person should know of the last look, a line each."""
 
@@ -55,8 +63,16 @@ class Targets(ABC):
 
     @property
     def members(self) -> Mapping[int, int]:
-        """The starttime of each target by its pid, as of the last refresh or event."""
+        """The starttime of each target by its pid, as of the last refresh or event.
+
+        UNREAD where it was not asked for since the process was forked.
+        """
         return self._members
+
+    @property
+    def host(self) -> Host:
+        """Where the processes are."""
+        return self._host
 
     def resolve(self, host: Host) -> None:
         """Find the targets on a host; InputError where what was named is not there."""
@@ -69,16 +85,19 @@ class Targets(ABC):
 
     def contains(self, pids: npt.NDArray[np.integer]) -> BoolArray:
         """Which of these pids are targets."""
-        if self._sorted is None:  # once for all forks and exits since the last time
-            self._sorted = np.array(sorted(self._members), np.int64)
-        return np.isin(pids, self._sorted)
+        return self._pids.contains(pids)
 
     def alive(self) -> bool:
         """Whether there is still something to watch, as of the last refresh or event."""
         return bool(self._members)
 
     def cpu_ns(self) -> int:
-        """CPU time that those who are targets now have used since they started."""
+        """CPU time that those who are targets now have used since they started.
+
+        As of the last look beside, where there was one: then that of ended ones stays in it.
+        """
+        if self._cpu_ticks is not None:
+            return self._cpu_ticks * self._tick_ns
         stats = (read_stat(self._host, pid) for pid in self._members)
         return sum(stat.cpu_ticks for stat in stats if stat is not None) * self._tick_ns
 
@@ -87,29 +106,64 @@ class Targets(ABC):
         return 1_000_000_000 // self._host.sysconf("SC_CLK_TCK")
 
     def starttime(self, pid: int) -> int:
-        """The starttime of a target; 0 of any other."""
-        return self._members.get(pid, 0)
+        """The starttime of a target, UNREAD where it has gone; 0 of any other."""
+        found = self._members.get(pid, 0)
+        if found == UNREAD:
+            stat = read_stat(self._host, pid)
+            if stat is not None and stat.lives:
+                found = self._members[pid] = stat.starttime
+        return found
 
     def forked(self, parent: int, child: int) -> bool:
-        """Take in that a process was made (not a thread)."""
-        if parent not in self._members or parent == child:
+        """Take in that a process was made, or a thread (its process has two names then).
+
+        One that has ended meanwhile is a target until its exit is told: it has samples.
+        """
+        if parent not in self._members or child < 1:  # 0, -1: perf knows no name for it here
             return False
-        stat = read_stat(self._host, child)
-        if stat is None or not stat.lives:
+        if parent == child:
+            if child in self._threads:
+                self._threads[child] += 1
             return False
-        self._members[child] = stat.starttime
-        self._sorted = None
+        self._pids.add(child)
+        self._members[child] = UNREAD
+        self._threads[child] = 1
         return True
 
-    def exited(self, pid: int) -> bool:
-        """Take in that a process, or a thread of it, has exited."""
+    def exited(self, pid: int, threads: int = 1) -> bool:
+        """Take in that so many threads of a process have exited, all of them perhaps."""
         if pid not in self._members:
             return False
+        if pid in self._threads:
+            self._threads[pid] -= threads
+            if self._threads[pid] <= 0:
+                self._drop(pid)
+            return True
         stat = read_stat(self._host, pid)
-        if stat is None or not stat.lives or stat.starttime != self._members[pid]:
-            del self._members[pid]
-            self._sorted = None
+        was = self._members[pid]
+        if stat is None or not stat.lives or was not in (UNREAD, stat.starttime):
+            self._drop(pid)
         return True
+
+    def lost(self) -> None:
+        """Take in that forks or exits may have been lost: no thread is counted any more."""
+        self._threads.clear()
+
+    def changed(
+        self, came: Mapping[int, int], gone: Mapping[int, int], cpu_ticks: int | None
+    ) -> None:
+        """Take in what was found beside: starttimes by pid, and the CPU time until then.
+
+        Of those who are gone, one that is another process by now stays.
+        """
+        for pid, starttime in gone.items():
+            if self._members.get(pid) == starttime:
+                self._drop(pid)
+        for pid, starttime in came.items():
+            if pid not in self._members:
+                self._members[pid] = starttime
+                self._pids.add(pid)
+        self._cpu_ticks = cpu_ticks
 
     def executed(self, pid: int) -> bool:
         """Take in that a process runs another program: the same process, all memory new."""
@@ -124,9 +178,24 @@ class Targets(ABC):
         """The members of now, dead ones too."""
 
     def _set(self, members: dict[int, int]) -> None:
-        if members != self._members:
-            self._members = members
-            self._sorted = None
+        if members == self._members:
+            return
+        for pid in self._members.keys() - members.keys():
+            self._pids.discard(pid)
+        for pid in members.keys() - self._members.keys():
+            self._pids.add(pid)
+        # A pid that is another process by now has threads that nobody counted.
+        same = {pid for pid, starttime in members.items() if self._same(pid, starttime)}
+        self._threads = {pid: n for pid, n in self._threads.items() if pid in same}
+        self._members = members
+
+    def _same(self, pid: int, starttime: int) -> bool:
+        return self._members.get(pid) in (UNREAD, starttime)
+
+    def _drop(self, pid: int) -> None:
+        del self._members[pid]
+        self._threads.pop(pid, None)
+        self._pids.discard(pid)
 
 
 class Pids(Targets):
@@ -138,14 +207,14 @@ class Pids(Targets):
 
     def __init__(self, pids: Sequence[int]) -> None:
         super().__init__()
-        self._pids = pids
+        self._named = pids
 
     def add(self, pid: int) -> None:
         """Take in one more; InputError where there is no such process."""
         self._set({**self._members, pid: named_process(self._host, pid).starttime})
 
     def _resolve(self) -> None:
-        self._set({pid: named_process(self._host, pid).starttime for pid in self._pids})
+        self._set({pid: named_process(self._host, pid).starttime for pid in self._named})
         self.refresh()
 
     def _look(self) -> list[Stat]:
@@ -153,7 +222,7 @@ class Pids(Targets):
         ours = [
             stats[pid]
             for pid, starttime in self._members.items()
-            if pid in stats and stats[pid].starttime == starttime
+            if pid in stats and starttime in (UNREAD, stats[pid].starttime)
         ]
         children: dict[int, list[Stat]] = {}
         for stat in stats.values():
@@ -227,7 +296,7 @@ class Everything(Targets):
         """Take in that a process was made."""
         return parent != child
 
-    def exited(self, pid: int) -> bool:
+    def exited(self, pid: int, threads: int = 1) -> bool:  # noqa: ARG002
         """Take in that a process has exited."""
         return pid > 0
 
