@@ -123,7 +123,7 @@ def measure(root: Path, members: int, reads: dict[str, float]) -> list[Row]:
     targets, source, blocks = Pids([FIRST]), Tasks(), MemoryBlocks()
     targets.resolve(host)
     looking = look_for(targets, print)
-    machine = HostMachine(host, read_topology(host, ranges=blocks.ranges), Nobody())
+    machine = HostMachine(host, read_topology(host, blocks_of=blocks.of), Nobody())
     buffer = ReorderBuffer([source], targets, machine, 0)
     life = Life(root, source)
     first = looking.look()
@@ -139,7 +139,7 @@ def measure(root: Path, members: int, reads: dict[str, float]) -> list[Row]:
         change = looking.look()
         beside += time.thread_time() - start
         loop += timed(lambda change=change: targets.changed(*as_arguments(change)))
-    beside += timed(lambda: read_topology(host, grown=True, ranges=blocks.ranges))
+    beside += timed(lambda: read_topology(host, grown=True, blocks_of=blocks.of))
     assert len(targets.members) == members + LIFE * (CHILDREN // DRAINS)  # noqa: S101
     case = f"{members:,} processes, {CHILDREN} children a second"
     reads[case] = host.reads / SECONDS

@@ -20,6 +20,7 @@ ONCE = (
     "test_recipes.py",
     "test_run_nodes.py",
     "test_under_lockdown.py",
+    "test_run_namespaces.py",
 )
 """What the newest kernel alone runs: it hangs on no kernel's ways."""
 
@@ -33,6 +34,7 @@ ALL_ONLY = (
     "test_run_nodes.py::test_a_node_that_is_offline",
     "test_run_nodes.py::test_descriptors",
     "test_under_lockdown.py",
+    "test_run_namespaces.py::test_from_outside",
     "test_run.py::test_a_run_is_ready_within_three_imports_of_numpy",
 )
 """What runs only where PGHOT_VM_ALL=1 asks for everything on every kernel.

@@ -89,6 +89,13 @@ class Host:
         except OSError:
             return default
 
+    def link_or(self, name: str, default: str = "") -> str:
+        """What a symbolic link says, or `default` where there is none to be read."""
+        try:
+            return str(self.path(name).readlink())
+        except OSError:
+            return default
+
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         """Read up to `size` bytes at `offset`; fewer where the file ends."""
         descriptor = os.open(self.path(name), os.O_RDONLY | os.O_CLOEXEC)

@@ -16,6 +16,7 @@ from pghot.linux.lockdown import lockdown
 from pghot.linux.nodes.memory_blocks import MemoryBlocks
 from pghot.linux.nodes.topology import Topology, read_topology
 from pghot.linux.processes.launch import Launched
+from pghot.linux.processes.namespaces import check_namespaces
 from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets
 from pghot.linux.two_tiers import lacks_tiers, no_hint_faults
 from pghot.live.options import LiveOptions
@@ -108,6 +109,7 @@ def open_session(
     PghotError or InputError, one line, where something is missing.  `open_source` opens a
     source by its name.
     """
+    check_namespaces(host)
     blocks = MemoryBlocks()
     topology = read_topology(host, options.tiers, blocks_of=blocks.of)
     _need_two_tiers(topology)

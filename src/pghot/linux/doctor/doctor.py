@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pghot.linux.doctor.checks import Check
+from pghot.linux.doctor.probe_namespaces import probe_namespaces
 from pghot.linux.doctor.probe_numa import probe_balancing, probe_guests, probe_nodes, probe_scan
 from pghot.linux.doctor.probe_pages import probe_move_pages, probe_page_facts, probe_pfns
 from pghot.linux.doctor.probe_perf import (
@@ -66,6 +67,7 @@ def diagnose(host: Host, tiers: str | None = None) -> Diagnosis:
     return Diagnosis(
         (
             slow,
+            probe_namespaces(host),
             probe_faults(host, rights),
             probe_balancing(host, rights),
             probe_scan(host),

@@ -19,6 +19,8 @@ MOUNT = "/sys/fs/cgroup"
 V1_MEMORY = f"{MOUNT}/memory"
 HYBRID = f"{MOUNT}/unified"
 
+OUTSIDE = "has processes outside of this pid namespace"
+
 MOST = 1 << 14
 """Control groups that are looked at, at the most."""
 
@@ -52,13 +54,18 @@ def find_cgroup(host: Host, name: str) -> str:
 
 
 def cgroup_pids(host: Host, directory: str, tell: Tell = lambda _: None) -> list[int]:
-    """The processes of a group and of all below it; none once it has been removed."""
+    """The processes of a group and of all below it; none once it has been removed.
+
+    `tell` is told where there are some that have no pid in this pid namespace.
+    """
     pids: set[int] = set()
     for group in groups_below(host, directory, tell):
         # A threaded group refuses this file; its domain lists the processes.
         words = host.text_or(f"{group}/cgroup.procs").split()
         pids.update(int(word) for word in words if word.isdigit())
-    pids.discard(0)  # a process of another pid namespace
+    if 0 in pids:  # what the kernel shows of a process outside of our pid namespace
+        pids.discard(0)
+        tell(f"{directory}: {OUTSIDE}, which are not watched")
     return sorted(pids)
 
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.processes.cgroups import cgroup_pids, find_cgroup
+from pghot.linux.processes.cgroups import OUTSIDE, cgroup_pids, find_cgroup
+from pghot.linux.processes.namespaces import known_elsewhere_as, own_pids_note
 from pghot.linux.processes.pid_set import PidSet
 from pghot.linux.processes.procstat import Stat, all_stats, read_stat
 
@@ -243,6 +244,7 @@ class Cgroup(Targets):
         super().__init__()
         self._name = name
         self.directory = ""
+        self._all_outside = False
 
     def alive(self) -> bool:
         """Whether the group is still there."""
@@ -251,6 +253,11 @@ class Cgroup(Targets):
     def _resolve(self) -> None:
         self.directory = find_cgroup(self._host, self._name)
         self.refresh()
+        if self._all_outside:
+            raise InputError(
+                f"-G {self._name}: {OUTSIDE} and none in it: run pghot in theirs "
+                "(--pid=host of a container)"
+            )
 
     def cpu_ns(self) -> int:
         """CPU time of the group, of what has ended in it too (cgroup v2's cpu.stat)."""
@@ -263,6 +270,7 @@ class Cgroup(Targets):
     def _look(self) -> list[Stat]:
         self.notes = []
         pids = cgroup_pids(self._host, self.directory, self.notes.append)
+        self._all_outside = not pids and any(OUTSIDE in note for note in self.notes)
         stats = (read_stat(self._host, pid) for pid in pids)
         return [stat for stat in stats if stat is not None]
 
@@ -305,7 +313,8 @@ class Everything(Targets):
         return pid > 0
 
     def _resolve(self) -> None:
-        pass
+        note = own_pids_note(self._host)
+        self.notes = [note] if note else []
 
     def _look(self) -> list[Stat]:
         return []
@@ -315,12 +324,13 @@ def named_process(host: Host, pid: int) -> Stat:
     """The process that a person named by its id; InputError where it is none to watch."""
     stat = read_stat(host, pid)
     if stat is None:
-        raise InputError(f"-p {pid}: no such process")
+        raise InputError(f"-p {pid}: no such process{known_elsewhere_as(host, pid)}")
     leader = _thread_group(host, pid)
     if leader != pid:
         raise InputError(f"-p {pid}: a thread of process {leader}; give -p {leader}")
     if stat.kernel_thread:
-        raise InputError(f"-p {pid}: {stat.comm} {MEMORYLESS}")
+        elsewhere = known_elsewhere_as(host, pid)
+        raise InputError(f"-p {pid}: {stat.comm} {MEMORYLESS}{elsewhere}")
     if not stat.lives:
         raise InputError(f"-p {pid}: {stat.comm} has exited already")
     return stat
