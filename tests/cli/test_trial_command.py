@@ -40,7 +40,7 @@ def world(tmp_path: Path, at: Callable[[Host], Host], monkeypatch: pytest.Monkey
     busy(world)
     world.source = Source("hwhint")
     choice = Choice(("hwhint",), "hardware")
-    monkeypatch.setattr("pghot.live.session.choose", lambda _host, _wanted: choice)
+    monkeypatch.setattr("pghot.live.session.choose", lambda *_arguments: choice)
     monkeypatch.setattr("pghot.live.run.Clock", lambda: world.clock)
     opened = partial(open_session, open_source=world.open_source)
     monkeypatch.setitem(run_engine.__kwdefaults__, "opened", opened)
