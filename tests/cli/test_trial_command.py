@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pghot.linux.host import Host
-from pghot.linux.metric_command import Numbers
+from pghot.linux.processes.metric_command import Numbers
 from pghot.live import trial as trials
 from pghot.live.run import run_engine
 from pghot.live.session import open_session

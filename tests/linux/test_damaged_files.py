@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pghot.errors import PghotError
-from pghot.linux.allowed_nodes import mems_of, parse_policies
-from pghot.linux.ceilings import hard_limit
 from pghot.linux.doctor.doctor import diagnose
+from pghot.linux.nodes.allowed_nodes import mems_of, parse_policies
 from pghot.linux.nodes.cpus import nodes_of_cpus, online_cpus
 from pghot.linux.nodes.machine_form import machine_form, with_latencies
 from pghot.linux.nodes.tiers import TIERING
 from pghot.linux.nodes.topology import read_topology
+from pghot.linux.processes.ceilings import hard_limit
 from pghot.live.cautions import cautions
 from pghot.log.machine import Machine
 from pghot.sources.choose import Choice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pghot.linux.host import Host
-from pghot.linux.maps import Mapping, mappings_of
+from pghot.linux.processes.maps import Mapping, mappings_of
 from tests.linux.host_trees import write
 
 MAPS = """\

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pghot.linux.metric_command import LINE, MetricCommand, Numbers
+from pghot.linux.processes.metric_command import LINE, MetricCommand, Numbers
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -139,7 +139,7 @@ def test_it_runs_as_the_user_who_called_sudo_and_gains_no_rights():
 
 KILLED = """
 import sys, time
-from pghot.linux.metric_command import MetricCommand
+from pghot.linux.processes.metric_command import MetricCommand
 metric = MetricCommand("echo $$ >{0}.new; mv {0}.new {0}; exec sleep 600")
 metric.start()
 time.sleep(600)

@@ -8,7 +8,7 @@ from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
 from pghot.linux.perf.attr import Flag
 from pghot.linux.perf.mem_events import LOAD_LATENCY, Periods, find_mem_events
-from pghot.linux.spe_events import PERIOD, find_spe_events, why_no_spe
+from pghot.linux.perf.spe_events import PERIOD, find_spe_events, why_no_spe
 from pghot.sources import hardware
 from tests.linux.perf_rig import DEVICES, put
 from tests.linux.pmu_trees import TREES, pmu_tree

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from pghot.errors import InputError
-from pghot.linux import page_tables
 from pghot.linux.host import Host
-from pghot.linux.page_tables import find_frames, mapped_ranges
-from pghot.linux.pagemap_scan import present_parts
+from pghot.linux.pages import page_tables
+from pghot.linux.pages.page_tables import find_frames, mapped_ranges
 from pghot.linux.pages.pagemap import Pagemap
+from pghot.linux.pages.pagemap_scan import present_parts
+from pghot.linux.pages.reverse_map import NOT_YET, SHARE, ReverseMap
 from pghot.linux.processes.cgroups import memcg_of
-from pghot.linux.reverse_map import NOT_YET, SHARE, ReverseMap
 from tests.linux.host_trees import write
 from tests.live.world import PAGE, World
 from tests.sources.feeding import write_maps

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pghot.linux.nodes.hmat import Access
+from pghot.linux.nodes.tier_rule import TierFacts, place_nodes
 from pghot.linux.nodes.tiers import places_by_tier, places_by_user
-from pghot.linux.tier_rule import Evidence, place_nodes
 
 IDS = (0, 1, 2, 3, 7)
 some = st.frozensets(st.sampled_from(IDS))
@@ -16,14 +16,14 @@ accesses = st.builds(Access, st.just((0,)), figure, figure, figure, figure)
 
 
 @st.composite
-def evidence(draw: st.DrawFn) -> Evidence:
+def evidence(draw: st.DrawFn) -> TierFacts:
     memory = draw(st.frozensets(st.sampled_from(IDS), min_size=1))
     tier_of = {nid: draw(st.sampled_from([None, 3, 4, 22, 60])) for nid in memory}
     kernel: dict[int, tuple[int, ...]] = {}
     for nid, tier in sorted(tier_of.items()):
         if tier is not None:
             kernel[tier] = (*kernel.get(tier, ()), nid)
-    return Evidence(
+    return TierFacts(
         ids=IDS,
         memory=memory,
         cpus=draw(some),
@@ -35,7 +35,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
 
 
 @given(evidence())
-def test_every_node_has_a_place_and_what_has_memory_is_not_all_slow(given_: Evidence) -> None:
+def test_every_node_has_a_place_and_what_has_memory_is_not_all_slow(given_: TierFacts) -> None:
     places, lines = place_nodes(given_, None)
     assert places.keys() == set(IDS)
     left_out = {nid for nid, place in places.items() if place.left_out}
@@ -48,12 +48,12 @@ def test_every_node_has_a_place_and_what_has_memory_is_not_all_slow(given_: Evid
 
 
 @given(evidence(), st.sampled_from(["0/1,2,3,7", "7/0-3", "0-1,7/2/3"]))
-def test_the_users_tiers_win_over_all(given_: Evidence, tiers: str) -> None:
+def test_the_users_tiers_win_over_all(given_: TierFacts, tiers: str) -> None:
     assert place_nodes(given_, tiers) == (places_by_user(tiers, IDS), ())
 
 
 @given(evidence())
-def test_several_tiers_of_the_kernel_win_over_hmat_which_is_told(given_: Evidence) -> None:
+def test_several_tiers_of_the_kernel_win_over_hmat_which_is_told(given_: TierFacts) -> None:
     rest = given_.without_gpus()
     if len(rest.kernel) < 2:
         return

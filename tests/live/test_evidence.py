@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pghot.live.evidence import LAST_S, Evidence, Mark, Served
+from pghot.live.evidence import LAST_S, Mark, RunMarks, ServedSamples
 from pghot.live.options import LiveOptions
 from pghot.sources.choose import Choice
 from tests.linux.host_trees import write
@@ -30,7 +30,7 @@ def sampled(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_samples_are_counted_by_the_node_that_served_them_and_by_tier() -> None:
-    served = Served()
+    served = ServedSamples()
     toptier = np.array([True, False, False, True])
     served.add(np.array([0, 0, 1, 3, 3, 3]), toptier)
     served.add(np.array([], np.int64), toptier)
@@ -51,7 +51,7 @@ def test_shares_of_a_span_are_of_what_was_counted_in_it() -> None:
 
 
 def test_before_is_until_the_first_promotion_since_is_after_it_and_last_ten_seconds(world) -> None:
-    evidence = Evidence(world, None, by_faults=True, by_samples=True)
+    evidence = RunMarks(world, None, by_faults=True, by_samples=True)
     toptier = np.array([True, False])
     faults = [0]
     evidence.slow_faults = lambda: faults[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pghot.linux.host import Host
-from pghot.live.placement import CPUSET_NS, FORGOTTEN_NS, POLICIES_NS, Placement, Worker
+from pghot.live.placement import CPUSET_NS, FORGOTTEN_NS, POLICIES_NS, AllowedPlaces, OneByOne
 from tests.linux.host_trees import write
 
 
@@ -47,7 +47,7 @@ def at_once(job: Callable[[], None]) -> None:
 
 def test_a_process_is_read_when_it_is_first_accessed_and_again_when_it_is_time(host) -> None:
     now = Time()
-    placement = Placement(host, now, at_once)
+    placement = AllowedPlaces(host, now, at_once)
     placement.notice([7])
     placement.notice([7])
     assert host.read == ["status", "numa_maps"]
@@ -69,7 +69,7 @@ def test_policies_that_take_long_to_read_are_read_seldom(host) -> None:
             return super().text(name)
 
     slow = Slow(host.root)
-    placement = Placement(slow, now, at_once)
+    placement = AllowedPlaces(slow, now, at_once)
     placement.notice([7])
     now.ns = 19 * 10**10
     placement.notice([7])
@@ -81,7 +81,7 @@ def test_policies_that_take_long_to_read_are_read_seldom(host) -> None:
 
 def test_until_it_is_read_nothing_is_known_and_afterwards_it_is(host) -> None:
     waiting: list[Callable[[], None]] = []
-    placement = Placement(host, Time(), waiting.append)
+    placement = AllowedPlaces(host, Time(), waiting.append)
     placement.notice([7])
     placement.notice([7])
     assert (placement.of(7), len(waiting)) == (None, 1)
@@ -93,7 +93,7 @@ def test_until_it_is_read_nothing_is_known_and_afterwards_it_is(host) -> None:
 
 def test_a_process_that_is_not_accessed_any_more_is_forgotten(host) -> None:
     now = Time()
-    placement = Placement(host, now, at_once)
+    placement = AllowedPlaces(host, now, at_once)
     placement.notice([7])
     now.ns = FORGOTTEN_NS + 1
     placement.notice([8])
@@ -102,7 +102,7 @@ def test_a_process_that_is_not_accessed_any_more_is_forgotten(host) -> None:
 
 
 def test_the_worker_does_it_in_a_thread_of_its_own() -> None:
-    worker, done, names = Worker(), threading.Event(), []
+    worker, done, names = OneByOne(), threading.Event(), []
 
     def job() -> None:
         names.append(threading.current_thread().name)
@@ -120,5 +120,5 @@ def test_without_a_thread_to_be_had_it_is_done_at_once(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(threading.Thread, "start", refused)
     names: list[str] = []
-    Worker().submit(lambda: names.append(threading.current_thread().name))
+    OneByOne().submit(lambda: names.append(threading.current_thread().name))
     assert names == ["MainThread"]

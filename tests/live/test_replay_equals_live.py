@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pghot
-from pghot.driving.answer_log import AnswerLog, AnswerReader, Kind
+from pghot.driving.answer_log import AnswerLog, AnswerReader, EntryKind
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.errors import InputError
@@ -234,21 +234,21 @@ def test_with_other_tunables_it_is_a_replay_as_any_other(worlds, tmp_path):
 
 def test_a_tape_gives_back_what_it_took_in_pieces():
     answers = AnswerLog()
-    answers.note(Kind.ROOM, 0, 7)
+    answers.note(EntryKind.ROOM, 0, 7)
     first = answers.take()
-    answers.note(Kind.MOVED, 1, np.array([True, False]))
+    answers.note(EntryKind.MOVED, 1, np.array([True, False]))
     reader = AnswerReader([first, answers.take()])
     assert answers.take() == ""
-    assert reader.take(Kind.ROOM, 0, 1).tolist() == [7]
-    assert reader.take(Kind.MOVED, 1, 2).tolist() == [1, 0]
+    assert reader.take(EntryKind.ROOM, 0, 1).tolist() == [7]
+    assert reader.take(EntryKind.MOVED, 1, 2).tolist() == [1, 0]
     assert reader.ended
 
 
 def test_a_tape_that_does_not_fit_is_one_line():
     answers = AnswerLog()
-    answers.note(Kind.ROOM, 0, 7)
+    answers.note(EntryKind.ROOM, 0, 7)
     with pytest.raises(InputError, match="the replay asks for MOVED of 0"):
-        AnswerReader([answers.take()]).take(Kind.MOVED, 0)
+        AnswerReader([answers.take()]).take(EntryKind.MOVED, 0)
 
 
 @pytest.mark.parametrize("values", [[99, 49], [-1, 49], [], [2, 300], [2, 0xFF], [2, 57]])
@@ -258,7 +258,7 @@ def test_a_write_that_nobody_can_have_made_is_one_line(worlds, tmp_path, values)
     world.heat(40, 100)
     live, _heard, _status = run(world, record=log)
     answers = AnswerLog()
-    answers.note(Kind.WRITE, 100_000, values)
+    answers.note(EntryKind.WRITE, 100_000, values)
     with pytest.raises(InputError, match="answers of its live run are damaged"):
         replay(
             retaped(log, answers, tmp_path / "other.parquet"),

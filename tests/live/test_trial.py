@@ -11,8 +11,8 @@ from functools import partial
 import pytest
 
 from pghot.errors import InputError, PghotError
-from pghot.linux.metric_command import Numbers
 from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.processes.metric_command import Numbers
 from pghot.live import trial as trials
 from pghot.live.options import LiveOptions
 from pghot.live.trial_plan import TrialPlan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pghot
-from pghot.binning.forms import RegionHeat
+from pghot.binning.forms import NamedRegionHeat
 from pghot.driving.event_observer import EventObserver
 from pghot.exploring.curve import curve
 from pghot.log.convert.perf_maps import RECORD_MMAP, RECORD_MMAP2, mappings
@@ -169,9 +169,9 @@ def test_a_replay_says_what_it_did_for_each_region(tmp_path):
         log.write(rows)
     moved = [np.array([0x10, 0x99], np.uint64), np.array([0x10], np.uint64)]
     assert region_heats(path, moved) == [
-        RegionHeat(name="heap of process 7", accesses=3, promoted=1),
-        RegionHeat(name="elsewhere", accesses=1, promoted=1),
-        RegionHeat(name="anonymous region 1 of process 7", accesses=1, promoted=0),
+        NamedRegionHeat(name="heap of process 7", accesses=3, promoted=1),
+        NamedRegionHeat(name="elsewhere", accesses=1, promoted=1),
+        NamedRegionHeat(name="anonymous region 1 of process 7", accesses=1, promoted=0),
     ]
     assert region_heats(tmp_path / "gone.parquet", []) == []
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pghot.errors import InputError, PghotError
-from pghot.linux import reverse_map
 from pghot.linux.host import Host
+from pghot.linux.pages import reverse_map
 from pghot.linux.processes.targets import Everything, Pids
 from pghot.sources import bare_frames, external, writers
 from pghot.sources.access_form import LONGEST_LINE, MAGIC

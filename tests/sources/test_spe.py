@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.aux_ring import AuxRing, Scale
 from pghot.linux.perf.arrays import EXIT, FORK
+from pghot.linux.perf.aux_ring import AuxRing, Scale
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.processes.targets import Pids
 from pghot.sources import data_src, hardware

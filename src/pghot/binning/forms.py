@@ -62,7 +62,7 @@ class HeatMap(_FormTable, frozen=True):
     regions: list[str] = []
 
 
-class RegionHeat(_FormTable, frozen=True, kw_only=True):
+class NamedRegionHeat(_FormTable, frozen=True, kw_only=True):
     """A region of a process, by name: accesses to it, and its folios that were promoted."""
 
     name: str
@@ -92,7 +92,7 @@ class Binned(_FormTable, frozen=True):
     refused: dict[str, Count] = {}
     series: Series | None = None
     heat: list[HeatMap] = []
-    regions: list[RegionHeat] = []
+    regions: list[NamedRegionHeat] = []
     latency_ms: Histogram | None = None
     batches: Histogram | None = None
     frequency: list[Count] | None = None

@@ -26,7 +26,7 @@ MOST = 512 << 20
 Values = npt.NDArray[np.int64]
 
 
-class Kind(IntEnum):
+class EntryKind(IntEnum):
     """What an entry holds.
 
     ZONES: (free, promo watermark) of each zone of node `about`.  ROOM, PRESENT: pages, of
@@ -66,7 +66,7 @@ class AnswerLog:
         self._running = running
         self._pieces: list[Values] = []
 
-    def note(self, kind: Kind, about: int, values: npt.ArrayLike) -> None:
+    def note(self, kind: EntryKind, about: int, values: npt.ArrayLike) -> None:
         """Add an entry."""
         if not self._running:
             return
@@ -103,13 +103,13 @@ class AnswerReader:
         self.end_us = self._look_through()
         """The last wake-up of the run; None where it did not end in good order."""
 
-    def next_about(self, kind: Kind) -> int | None:
+    def next_about(self, kind: EntryKind) -> int | None:
         """What the next entry is about where it is of this kind, else None."""
         if self._at >= len(self._values) or self._values[self._at] != kind:
             return None
         return int(self._values[self._at + 1])
 
-    def take(self, kind: Kind, about: int, count: int | None = None) -> Values:
+    def take(self, kind: EntryKind, about: int, count: int | None = None) -> Values:
         """Take the next entry, which must be this one, of `count` values where that is known.
 
         InputError where it is another: the replay does not go as the run went.
@@ -126,7 +126,7 @@ class AnswerReader:
         self._at = start + length
         return self._values[start : self._at]
 
-    def take_rows(self, kind: Kind, about: int, width: int) -> Values:
+    def take_rows(self, kind: EntryKind, about: int, width: int) -> Values:
         """Take the next entry, whose values are rows of `width`."""
         values = self.take(kind, about)
         if len(values) % width:
@@ -136,16 +136,16 @@ class AnswerReader:
     @property
     def ended(self) -> bool:
         """Whether all entries have been taken, but for the END."""
-        return self._at >= len(self._values) or self._values[self._at] == Kind.END
+        return self._at >= len(self._values) or self._values[self._at] == EntryKind.END
 
     def _look_through(self) -> int | None:
         """See that entries follow each other to the end; what the END is about."""
         at, end_us = 0, None
         while at < len(self._values):
             head = self._values[at : at + 3].tolist()
-            if len(head) < 3 or head[0] not in set(Kind) or head[2] < 0 or end_us is not None:
+            if len(head) < 3 or head[0] not in set(EntryKind) or head[2] < 0 or end_us is not None:
                 raise damaged(f"no entry at {at}")
-            if head[0] == Kind.END:
+            if head[0] == EntryKind.END:
                 end_us = int(head[1])
             at += 3 + head[2]
         if at > len(self._values):

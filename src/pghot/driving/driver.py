@@ -5,7 +5,7 @@ A replay and a live run differ in where rows and instants come from, and in the 
 
 from __future__ import annotations
 
-from pghot.driving.answer_log import AnswerLog, Kind
+from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.observer import Begun, Observer
 from pghot.driving.outside import Online, Outside, Stayed, Write, encode
 from pghot.driving.wake_up_rows import WakeUpRows
@@ -39,7 +39,7 @@ class Driver:
     def reach(self, instant: int) -> None:
         """Be at an instant; wake-ups that were slept through are written down first."""
         if instant > self.instant + self.step_us:
-            self._answers.note(Kind.LATE, self.instant, (instant,))
+            self._answers.note(EntryKind.LATE, self.instant, (instant,))
         self.instant = instant
 
     def reached(self) -> None:

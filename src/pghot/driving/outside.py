@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pghot.driving.answer_log import AnswerReader, Kind, Values, as_write, of_write
+from pghot.driving.answer_log import AnswerReader, EntryKind, Values, as_write, of_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class Folios:
 Outside = Write | Online | Stayed | Folios
 
 
-def encode(event: Outside) -> tuple[Kind, npt.ArrayLike]:
+def encode(event: Outside) -> tuple[EntryKind, npt.ArrayLike]:
     """The event as an entry of an answer log."""
     match event:
         case Write(name, text):
-            return Kind.WRITE, as_write(name, text)
+            return EntryKind.WRITE, as_write(name, text)
         case Online(start, pages, nid, toptier):
-            return Kind.ONLINE, (start, pages, nid, toptier)
+            return EntryKind.ONLINE, (start, pages, nid, toptier)
         case Stayed(looked_at, demoted):
-            return Kind.STAYED, (looked_at, demoted)
+            return EntryKind.STAYED, (looked_at, demoted)
         case Folios(rows):
-            return Kind.FOLIOS, rows
+            return EntryKind.FOLIOS, rows
 
 
 class OutsideReader:
-    """The events of an answer log, each with what it is about (`Kind`), as their time comes."""
+    """Events of an answer log, each with what it is about (`EntryKind`), as their time comes."""
 
     def __init__(self, answers: AnswerReader) -> None:
         self._answers = answers
@@ -72,14 +72,14 @@ class OutsideReader:
 
     def before(self, instant: int) -> Iterator[tuple[int, Outside]]:
         """What happened before the rows of this wake-up were recorded."""
-        yield from self._until(instant, Kind.ONLINE, Kind.WRITE, Kind.STAYED)
-        if self._answers.next_about(Kind.FOLIOS) == instant:
-            yield instant, Folios(self._answers.take_rows(Kind.FOLIOS, instant, 3))
+        yield from self._until(instant, EntryKind.ONLINE, EntryKind.WRITE, EntryKind.STAYED)
+        if self._answers.next_about(EntryKind.FOLIOS) == instant:
+            yield instant, Folios(self._answers.take_rows(EntryKind.FOLIOS, instant, 3))
 
     def since_last(self, instant: int) -> Iterator[tuple[int, Outside]]:
         """What was written since the wake-up before; `woken_at` is known once all is taken."""
         while True:
-            yield from self._until(instant, Kind.WRITE, Kind.STAYED)
+            yield from self._until(instant, EntryKind.WRITE, EntryKind.STAYED)
             if not self._was_late(instant):
                 return
 
@@ -89,32 +89,34 @@ class OutsideReader:
 
     def after(self) -> Iterator[tuple[int, Outside]]:
         """What was written after the last wake-up."""
-        yield from self._until(None, Kind.WRITE, Kind.STAYED)
+        yield from self._until(None, EntryKind.WRITE, EntryKind.STAYED)
 
-    def _until(self, instant: int | None, *kinds: Kind) -> Iterator[tuple[int, Outside]]:
+    def _until(self, instant: int | None, *kinds: EntryKind) -> Iterator[tuple[int, Outside]]:
         while (found := self._next(instant, kinds)) is not None:
             yield found
 
-    def _next(self, instant: int | None, kinds: tuple[Kind, ...]) -> tuple[int, Outside] | None:
+    def _next(
+        self, instant: int | None, kinds: tuple[EntryKind, ...]
+    ) -> tuple[int, Outside] | None:
         for kind in kinds:
             about = self._answers.next_about(kind)
             if about is not None and (instant is None or about <= instant):
                 return about, self._taken(kind, about)
         return None
 
-    def _taken(self, kind: Kind, about: int) -> Outside:
-        if kind == Kind.STAYED:
+    def _taken(self, kind: EntryKind, about: int) -> Outside:
+        if kind == EntryKind.STAYED:
             return Stayed(*self._answers.take(kind, about, 2).tolist())
-        if kind == Kind.WRITE:
+        if kind == EntryKind.WRITE:
             return Write(*of_write(self._answers.take(kind, about)))
         start, pages, nid, toptier = self._answers.take(kind, about, 4).tolist()
         return Online(start, pages, nid, bool(toptier))
 
     def _was_late(self, instant: int) -> bool:
-        about = self._answers.next_about(Kind.LATE)
+        about = self._answers.next_about(EntryKind.LATE)
         if about is None or about >= instant:
             return False
-        self._late = int(self._answers.take(Kind.LATE, about, 1)[0])
+        self._late = int(self._answers.take(EntryKind.LATE, about, 1)[0])
         return True
 
 

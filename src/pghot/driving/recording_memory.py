@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pghot.driving.answer_log import AnswerLog, Kind
+from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.engine.mem_map import MemMap
-from pghot.engine.memory import Aiming, BoolArray, I64Array, Memory, U64Array, Zone
+from pghot.engine.memory import BoolArray, I64Array, Memory, TargetChooser, U64Array, Zone
 
 
 class RecordingMemory:
     """Answers what `memory` answers; what depends on more than the engine goes into `answers`."""
 
-    def __init__(self, memory: Memory, answers: AnswerLog, aiming: Aiming | None = None) -> None:
+    def __init__(
+        self, memory: Memory, answers: AnswerLog, aiming: TargetChooser | None = None
+    ) -> None:
         """`aiming`: what says where folios go, where `memory` has it."""
         self._memory = memory
         self._aiming = aiming
@@ -38,36 +40,36 @@ class RecordingMemory:
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out; written down."""
         pages = self._memory.present_pages(nid)
-        self._answers.note(Kind.PRESENT, nid, pages)
+        self._answers.note(EntryKind.PRESENT, nid, pages)
         return pages
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """The node's zones; written down."""
         zones = list(self._memory.zones(nid))
-        self._answers.note(Kind.ZONES, nid, zones)
+        self._answers.note(EntryKind.ZONES, nid, zones)
         return zones
 
     def room(self, nid: int) -> int:
         """Pages of the largest folio that the node has room for; written down."""
         room = self._memory.room(nid)
-        self._answers.note(Kind.ROOM, nid, room)
+        self._answers.note(EntryKind.ROOM, nid, room)
         return room
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node; which moved is written down."""
         moved = self._memory.migrate(pfns, nid)
-        self._answers.note(Kind.MOVED, nid, moved)
+        self._answers.note(EntryKind.MOVED, nid, moved)
         return moved
 
     def aim(
         self, from_nid: int, pfns: U64Array, cpu_nids: I64Array, default: I64Array
     ) -> I64Array:
-        """The node that each folio goes to (`Aiming`); written down where it is another."""
+        """The node that each folio goes to (`TargetChooser`); written down where it is another."""
         if self._aiming is None:
             return default
         nids = self._aiming.aim(from_nid, pfns, cpu_nids, default)
         if (nids != default).any():
-            self._answers.note(Kind.AIMED, from_nid, nids)
+            self._answers.note(EntryKind.AIMED, from_nid, nids)
         return nids
 
     def is_target(self, nid: int) -> bool:

@@ -96,7 +96,7 @@ class Zone(NamedTuple):
     promo_wmark: int
 
 
-class Aiming(Protocol):
+class TargetChooser(Protocol):
     """What a `Memory` may have beside: it says where folios go (fidelity `improved`)."""
 
     def aim(

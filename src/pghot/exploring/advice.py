@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pghot.exploring.placement import RegionShare
-from pghot.exploring.trials import Trial
+from pghot.exploring.trials import CandidateTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class SettingsAnswer:
     `gain` is what it serves more, `error` half of its interval of 95 %.
     """
 
-    best: Trial
-    default: Trial
+    best: CandidateTrial
+    default: CandidateTrial
     tried: int
     gain: float
     error: float
@@ -47,7 +47,7 @@ class SettingsAnswer:
         return self.gain > self.error
 
     @property
-    def recommended(self) -> Trial:
+    def recommended(self) -> CandidateTrial:
         """The best where it is better by more than chance, else the defaults."""
         return self.best if self.told else self.default
 
@@ -60,7 +60,7 @@ class PromoteAnswer:
     most, None where there is no bound.  `interleave`: the same three against interleaving.
     """
 
-    trials: Mapping[str, Trial]
+    trials: Mapping[str, CandidateTrial]
     verdict: str
     saved_s: tuple[float | None, float | None]
     interleave: tuple[str, float | None, float | None] | None = None
@@ -134,7 +134,7 @@ class Advice:
         }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _trial(trial: CandidateTrial) -> dict[str, Any]:
     return {
         "policy": trial.candidate.policy,
         "tunables": dict(trial.candidate.settings),

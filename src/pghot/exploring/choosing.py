@@ -13,7 +13,7 @@ from pghot.exploring.candidates import DEFAULTS, FIRST_TOUCH, INTERLEAVE, candid
 from pghot.exploring.case import Case
 from pghot.exploring.halving import halving, kept
 from pghot.exploring.on_optuna import searched
-from pghot.exploring.trials import Candidate, Trial, run_trials, shortened
+from pghot.exploring.trials import Candidate, CandidateTrial, run_trials, shortened
 from pghot.results.verdict import ONE_SEED, TWO_SIGMA, run_time_verdict, verdict_of
 
 PARTS = (1 / 8, 1 / 4)
@@ -75,7 +75,9 @@ def promote_answer(
     return PromoteAnswer(trials, found, (low, high), _held(case, settings.best, interleave))
 
 
-def _held(case: Case, best: Trial, against: Trial) -> tuple[str, float | None, float | None]:
+def _held(
+    case: Case, best: CandidateTrial, against: CandidateTrial
+) -> tuple[str, float | None, float | None]:
     """A verdict, and the seconds saved from the least to the most."""
     if case.kind != "log":
         verdict = run_time_verdict(against.run_s, best.run_s, against.candidate.policy)
@@ -93,7 +95,7 @@ def _held(case: Case, best: Trial, against: Trial) -> tuple[str, float | None, f
     return found.verdict, found.low_s, found.high_s
 
 
-def _cost(case: Case, trial: Trial) -> float:
+def _cost(case: Case, trial: CandidateTrial) -> float:
     """What a trial costs: its run time, or of a log the time of its accesses and moves.
 
     Where nobody knows how many accesses a row stands for, moves are left out.

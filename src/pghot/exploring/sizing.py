@@ -12,7 +12,7 @@ from pghot.exploring.case import Case
 from pghot.exploring.curve_result import Scope
 from pghot.exploring.tally import BOUND, LRU
 from pghot.exploring.tally import FIRST_TOUCH as FIRST_TOUCH_LINE
-from pghot.exploring.trials import Candidate, Trial, run_each
+from pghot.exploring.trials import Candidate, CandidateTrial, run_each
 
 STEP = 0.1
 """A step, as a share of what is touched."""
@@ -95,7 +95,7 @@ def _of_scenario(
 
 def _shares(case: Case, rule: Candidate, sizes: list[int], pool: Executor) -> dict[int, float]:
     cases = [(case.at(size), rule, case.test_seed) for size in sizes]
-    trials: list[Trial] = run_each(cases, pool)
+    trials: list[CandidateTrial] = run_each(cases, pool)
     return {
         size: trial.share for size, trial in zip(sizes, trials, strict=True) if trial.error is None
     }

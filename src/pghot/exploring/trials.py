@@ -30,7 +30,7 @@ class Candidate(NamedTuple):
         return " ".join([self.policy, *(f"{name}={text}" for name, text in self.settings)])
 
 
-class Trial(NamedTuple):
+class CandidateTrial(NamedTuple):
     """What came of a candidate.
 
     `share`: accesses served fast, `early` and `late` in the first and second half of the
@@ -53,7 +53,7 @@ def run_trials(
     candidates: Sequence[Candidate],
     executor: Executor,
     seed: int | None = None,
-) -> list[Trial]:
+) -> list[CandidateTrial]:
     """Run candidates on one scenario; one that cannot run has its error."""
     plain = msgspec.to_builtins(scenario)
     futures = [executor.submit(_trial, plain, candidate, seed) for candidate in candidates]
@@ -62,7 +62,7 @@ def run_trials(
 
 def run_each(
     cases: Iterable[tuple[Scenario, Candidate, int | None]], executor: Executor
-) -> list[Trial]:
+) -> list[CandidateTrial]:
     """Run each of these pairs of a scenario and a candidate, with its seed."""
     futures = [
         executor.submit(_trial, msgspec.to_builtins(scenario), candidate, seed)
@@ -93,16 +93,16 @@ def shortened(scenario: Scenario, part: float) -> Scenario:
     )
 
 
-def _trial(plain: dict[str, Any], candidate: Candidate, seed: int | None) -> Trial:
+def _trial(plain: dict[str, Any], candidate: Candidate, seed: int | None) -> CandidateTrial:
     try:
         scenario = msgspec.convert(plain, Scenario)
         settings = [f"{name}={text}" for name, text in candidate.settings]
         scenario = with_settings(scenario, settings, POLICIES)
         outcome = simulate(scenario, candidate.policy, seed=seed)
     except (PghotError, ValueError) as error:
-        return Trial(candidate, error=" ".join(str(error).split()))
+        return CandidateTrial(candidate, error=" ".join(str(error).split()))
     early, late = _halves(outcome)
-    return Trial(
+    return CandidateTrial(
         candidate,
         outcome.fast_share,
         early,

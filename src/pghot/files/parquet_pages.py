@@ -44,7 +44,7 @@ _SIZES = {1: 0, 2: 0, 3: 1, 7: 8}
 """Bytes that the fields of these kinds take."""
 
 
-class Readable(Protocol):
+class Seekable(Protocol):
     """A file that is read from any place."""
 
     def seek(self, at: int, /) -> Any:
@@ -64,7 +64,7 @@ class _Page(NamedTuple):
 
 def check_pages(
     path: Path | str,
-    stream: Readable,
+    stream: Seekable,
     metadata: Any,
     columns: Sequence[str],
     groups: Sequence[int] | None = None,
@@ -107,7 +107,7 @@ class _Chosen:
         if self._kind == _FIXED and self._width > _LONGEST_FIXED:
             raise InputError(f"{self._what}: holds values of {self._width} bytes")
 
-    def largest(self, stream: Readable, chunk: Any) -> int:
+    def largest(self, stream: Seekable, chunk: Any) -> int:
         """Bytes that a chunk's dictionary and its largest page inflate to."""
         at, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
         if dictionary is not None and 0 < dictionary < at:
@@ -145,7 +145,7 @@ class _Chosen:
             )
 
 
-def _page(what: str, stream: Readable, at: int) -> tuple[_Page, int]:
+def _page(what: str, stream: Seekable, at: int) -> tuple[_Page, int]:
     """The header at a byte, and the byte after it."""
     for most in _LOOKS:
         try:

@@ -15,7 +15,7 @@ import numpy as np
 from pghot.engine.memory import BoolArray, I64Array, U64Array
 from pghot.engine.placing import by_distance, first_with_room
 from pghot.linux.nodes.topology import Topology
-from pghot.live.placement import Placement, Rights
+from pghot.live.placement import AllowedNodes, AllowedPlaces
 from pghot.live.rmap import Owner
 
 FAR = 1 << 30
@@ -62,7 +62,7 @@ class Aiming:
         steps: Steps,
         owners: Callable[[U64Array], Owner],
         pages: Callable[[U64Array], I64Array],
-        placement: Placement,
+        placement: AllowedPlaces,
     ) -> None:
         """`owners` and `pages` are of folios by their first PFN."""
         self._steps = steps
@@ -103,13 +103,13 @@ class Aiming:
         allowed = {nid: np.ones(len(pfns), np.bool_) for nid in ups}
         for pid in np.unique(owner.pid).tolist():
             rows = np.flatnonzero(owner.pid == pid)
-            rights = self._placement.of(pid) if pid else Rights()  # nobody's stay anyway
+            rights = self._placement.of(pid) if pid else AllowedNodes()  # nobody's stay anyway
             for nid in ups:
                 allowed[nid][rows] = _may(rights, nid, owner.vaddr[rows])
         return allowed
 
 
-def _may(rights: Rights | None, nid: int, vaddrs: U64Array) -> BoolArray | bool:
+def _may(rights: AllowedNodes | None, nid: int, vaddrs: U64Array) -> BoolArray | bool:
     """Which addresses of a process may have their pages on a node."""
     if rights is None or (rights.mems is not None and nid not in rights.mems):
         return False

@@ -10,7 +10,7 @@ from pghot.errors import Caution, PghotError
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
-from pghot.live.evidence import Evidence
+from pghot.live.evidence import RunMarks
 from pghot.live.publisher import Publisher
 from pghot.live.reorder_buffer import ReorderBuffer
 from pghot.live.scan_pace import ScanPace, ScanPacer
@@ -87,7 +87,7 @@ class Looks:
         clock: Clock,
         told: Publisher,
         followup: Followup,
-        evidence: Evidence,
+        evidence: RunMarks,
         paced: ScanPacer | None,
         trial: Trial | None,
     ) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 from pghot.engine.lists import format_list
 from pghot.errors import Caution
 from pghot.linux.host import Host
-from pghot.linux.kvm import UNSEEN, guests
 from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology
+from pghot.linux.processes.kvm import UNSEEN, guests
 from pghot.linux.processes.targets import Targets
 from pghot.live.machine import promo_wmark
 from pghot.sources import hint_faults

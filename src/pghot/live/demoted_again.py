@@ -27,7 +27,7 @@ KEPT = 1 << 16
 """Pages that wait to be looked at at the most; the oldest go first."""
 
 
-class Promoted(NamedTuple):
+class WatchedPages(NamedTuple):
     """Pages of one process that were promoted together."""
 
     at_us: int
@@ -42,7 +42,7 @@ class DemotedAgain:
         self._machine = machine
         self._pagemap = pagemap
         self._targets = targets
-        self._waiting: deque[Promoted] = deque(maxlen=KEPT // A_CALL)
+        self._waiting: deque[WatchedPages] = deque(maxlen=KEPT // A_CALL)
         self.looked_at = 0
         """Pages that were looked at a minute after they were promoted."""
         self.demoted = 0
@@ -51,7 +51,9 @@ class DemotedAgain:
     def promoted(self, at_us: int, pid: int, vaddr: U64Array) -> None:
         """Take in pages of a process that have just been promoted."""
         if len(vaddr):
-            self._waiting.append(Promoted(at_us, pid, vaddr[:: -(-len(vaddr) // A_CALL)].copy()))
+            self._waiting.append(
+                WatchedPages(at_us, pid, vaddr[:: -(-len(vaddr) // A_CALL)].copy())
+            )
 
     def forget(self) -> None:
         """Look at nothing of what has been promoted so far: somebody else has moved it."""
@@ -68,7 +70,7 @@ class DemotedAgain:
         self.demoted += demoted
         return looked_at, demoted
 
-    def _nids(self, promoted: Promoted) -> npt.NDArray[np.int64]:
+    def _nids(self, promoted: WatchedPages) -> npt.NDArray[np.int64]:
         """The node that each page is on now; -1 where it has gone."""
         starttime = self._targets.starttime(promoted.pid)
         mapped = self._pagemap.lookup(promoted.pid, promoted.vaddr, starttime)

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from pghot.engine.memory import BoolArray
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.host import Host
-from pghot.linux.pressure import Pressure, read_pressure
+from pghot.linux.processes.pressure import Pressure, read_pressure
 
 LAST_S = 10
 """Seconds that `last` goes back."""
 
 
-class Served:
+class ServedSamples:
     """Hardware samples of the targets, by the node whose memory served them."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Mark(NamedTuple):
         return self.slow_faults * USEC_PER_SEC / self.us if self.us else 0.0
 
 
-class Evidence:
+class RunMarks:
     """Marks of a run: from its start, from its first promotion, and of the last seconds.
 
     `pressure_of` is the file of `read_pressure`, None where there is none; `by_faults` whether
@@ -87,7 +87,7 @@ class Evidence:
     def __init__(
         self, host: Host, pressure_of: str | None, *, by_faults: bool, by_samples: bool
     ) -> None:
-        self.served = Served()
+        self.served = ServedSamples()
         self.pressure_of = pressure_of
         self.by_faults, self.by_samples = by_faults, by_samples
         self.slow_faults: Callable[[], int] = lambda: 0

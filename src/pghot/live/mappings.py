@@ -12,12 +12,12 @@ import numpy.typing as npt
 from pghot.engine.memory import U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.host import Host
-from pghot.linux.maps import mappings_of
+from pghot.linux.processes.maps import mappings_of
 from pghot.log.regions import MOST, MappedRegion, RegionNames
 from pghot.log.schema import Columns
 
 if TYPE_CHECKING:
-    from pghot.binning.forms import HeatMap, RegionHeat
+    from pghot.binning.forms import HeatMap, NamedRegionHeat
 
 EVERY_US = 2_000_000
 """Microseconds between two looks at a process."""
@@ -85,14 +85,14 @@ class Mappings:
         words = [name.removesuffix(f" of process {pid}") for name in found]
         return replace(heat, regions=list(dict.fromkeys(words))[:MAP_NAMES])
 
-    def heats(self) -> list[RegionHeat]:
+    def heats(self) -> list[NamedRegionHeat]:
         """Accesses and promoted folios by region, most accesses first."""
-        from pghot.binning.forms import RegionHeat  # noqa: PLC0415 - only with -o
+        from pghot.binning.forms import NamedRegionHeat  # noqa: PLC0415 - only with -o
 
         for pid in list(self._waiting):
             self._look(pid)
         return [
-            RegionHeat(name=name, accesses=count, promoted=self._promoted[name])
+            NamedRegionHeat(name=name, accesses=count, promoted=self._promoted[name])
             for name, count in self._accesses.most_common(HEATS)
         ]
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from pghot.linux.allowed_nodes import NO_POLICIES, Nodes, Policies, mems_of, read_policies
 from pghot.linux.host import Host
+from pghot.linux.nodes.allowed_nodes import NO_POLICIES, Nodes, Policies, mems_of, read_policies
 
 CPUSET_NS = 5_000_000_000
 POLICIES_NS = 30_000_000_000
@@ -24,7 +24,7 @@ Submit = Callable[[Callable[[], None]], None]
 
 
 @dataclass(slots=True)
-class Rights:
+class AllowedNodes:
     """What one process may use; `mems` None: any node."""
 
     mems: Nodes | None = None
@@ -36,7 +36,7 @@ class Rights:
     reading: bool = False
 
 
-class Placement:
+class AllowedPlaces:
     """The rights of processes, by pid: `notice` who was accessed, then ask `of`."""
 
     def __init__(self, host: Host, clock: Callable[[], int], submit: Submit) -> None:
@@ -44,14 +44,14 @@ class Placement:
         self._host = host
         self._clock = clock
         self._submit = submit
-        self._rights: dict[int, Rights] = {}
+        self._rights: dict[int, AllowedNodes] = {}
         self._swept_ns = 0
 
     def notice(self, pids: Iterable[int]) -> None:
         """Take in that these were accessed: read what is not known of them, or was long ago."""
         now = self._clock()
         for pid in pids:
-            rights = self._rights.setdefault(pid, Rights())
+            rights = self._rights.setdefault(pid, AllowedNodes())
             rights.seen_ns = now
             if not rights.reading and now >= rights.cpuset_due:
                 rights.reading = True
@@ -64,7 +64,7 @@ class Placement:
                 if now - rights.seen_ns <= FORGOTTEN_NS
             }
 
-    def of(self, pid: int) -> Rights | None:
+    def of(self, pid: int) -> AllowedNodes | None:
         """What a process may use; None while that is not known."""
         rights = self._rights.get(pid)
         return rights if rights is not None and rights.known else None
@@ -73,7 +73,7 @@ class Placement:
         """Forget a process: it executes another program, or is another one."""
         self._rights.pop(pid, None)
 
-    def _read(self, pid: int, rights: Rights) -> None:
+    def _read(self, pid: int, rights: AllowedNodes) -> None:
         began = self._clock()
         status = self._host.text_or(f"/proc/{pid}/status")
         rights.mems = mems_of(status)
@@ -86,7 +86,7 @@ class Placement:
         rights.reading = False
 
 
-class Worker:
+class OneByOne:
     """A thread that does one thing after the other; where there is none it is done at once."""
 
     def __init__(self) -> None:

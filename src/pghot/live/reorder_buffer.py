@@ -13,7 +13,7 @@ from pghot.engine.recording import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK
 from pghot.linux.processes.targets import Targets
-from pghot.live.evidence import Served
+from pghot.live.evidence import ServedSamples
 from pghot.live.machine import HostMachine
 from pghot.live.scan_times import ScannedFaults, ScanTimes
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
@@ -47,7 +47,7 @@ class ReorderBuffer:
         machine: HostMachine,
         start_ns: int,
         scans: ProtNone | None = None,
-        served: Served | None = None,
+        served: ServedSamples | None = None,
     ) -> None:
         """With `scans`, hint faults get the latency by which the kernel judges them.
 

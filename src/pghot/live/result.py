@@ -17,7 +17,7 @@ from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.beside import Losses
 from pghot.live.demoted_again import DemotedAgain
-from pghot.live.evidence import Evidence
+from pghot.live.evidence import RunMarks
 from pghot.live.machine import HostMachine
 from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover
@@ -76,7 +76,7 @@ class LiveResult:
     losses: Losses = field(default_factory=Losses)
     staying: DemotedAgain | None = None
     pacer: ScanPacer | None = None
-    evidence: Evidence | None = None
+    evidence: RunMarks | None = None
     trial: Trial | None = None
     mappings: Mappings | None = None
     made: Made | None = None

@@ -24,9 +24,9 @@ from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
 from pghot.linux.pages.budget import LatencyBudget
 from pghot.linux.pages.kpage import KPages
-from pghot.linux.pressure import pressure_file
 from pghot.linux.processes.capabilities import read_rights
 from pghot.linux.processes.cgroups import cgroup_inodes
+from pghot.linux.processes.pressure import pressure_file
 from pghot.live import loop
 from pghot.live.aiming import Aiming, one_up, to_the_top
 from pghot.live.attending import Followup, Looks, pacer
@@ -34,7 +34,7 @@ from pghot.live.beside import FAILURES, Beside, GuardedObserver, Losses
 from pghot.live.cautions import cautions
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
-from pghot.live.evidence import Evidence
+from pghot.live.evidence import RunMarks
 from pghot.live.hot_processes import HotProcesses
 from pghot.live.machine import HostMachine
 from pghot.live.mailbox import Mailbox
@@ -44,7 +44,7 @@ from pghot.live.mover import HostMover, Promoted
 from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions, LiveOptions
 from pghot.live.page_metadata import PageMetadata
-from pghot.live.placement import Placement, Worker
+from pghot.live.placement import AllowedPlaces, OneByOne
 from pghot.live.publisher import Publisher
 from pghot.live.reorder_buffer import ReorderBuffer, logged
 from pghot.live.result import LiveResult
@@ -255,7 +255,7 @@ class _Live:
         self.moving_back: MovingBack | None = None
         self.trial: Trial | None = None
         names = [source.name for source in session.sources]
-        self.evidence = Evidence(
+        self.evidence = RunMarks(
             host,
             pressure_file(host, session.options.cgroup),
             by_faults=hint_faults.NAME in names,
@@ -263,9 +263,9 @@ class _Live:
         )
         self.pacer: ScanPacer | None = None
         self.mover.of(self.machine)
-        self._worker = Worker()
+        self._worker = OneByOne()
         submit = self._worker.submit if session.options.beside else _at_once
-        self.placement = Placement(host, clock.now_ns, submit)
+        self.placement = AllowedPlaces(host, clock.now_ns, submit)
         self.machine.aiming = Aiming(
             one_up if options.one_up else to_the_top,
             self._owners_of,

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from errno import EPERM
 
 from pghot.errors import Caution, PghotError
-from pghot.linux.balancing import balancing_mode
+from pghot.linux.guard.balancing import balancing_mode
+from pghot.linux.guard.lockdown import lockdown
 from pghot.linux.guard.settings import SCAN
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.linux.host import Host
-from pghot.linux.lockdown import lockdown
 from pghot.linux.nodes.memory_blocks import MemoryBlocks
 from pghot.linux.nodes.topology import Topology, read_topology
+from pghot.linux.nodes.two_tiers import lacks_tiers, no_hint_faults
 from pghot.linux.processes.launch import Launched
 from pghot.linux.processes.namespaces import check_namespaces
 from pghot.linux.processes.targets import Cgroup, Everything, Pids, Targets
-from pghot.linux.two_tiers import lacks_tiers, no_hint_faults
 from pghot.live.options import LiveOptions
 from pghot.live.scan_pace import SIZE
 from pghot.sources import hint_faults

@@ -9,7 +9,7 @@ from typing import ParamSpec, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pghot.driving.answer_log import AnswerLog, Kind
+from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.driver import Driver
 from pghot.driving.outside import Folios, Stayed, Write
 from pghot.driving.wake_up_rows import all_of
@@ -21,7 +21,7 @@ from pghot.live.machine import HostMachine
 from pghot.live.mappings import Mappings
 from pghot.live.mover import HostMover
 from pghot.live.page_metadata import PageMetadata
-from pghot.live.placement import Placement
+from pghot.live.placement import AllowedPlaces
 from pghot.log.regions import MappedRegion
 from pghot.log.schema import Columns
 
@@ -38,7 +38,7 @@ OF_THE_GRID = ("kmigrated_sleep_ms",)
 """Tunables that say when the wake-ups are: a replay keeps to one grid of them."""
 
 
-class Writer(Protocol):
+class PartWriter(Protocol):
     """A log under way (`log.parts`)."""
 
     def write(self, rows: Columns) -> None:
@@ -68,7 +68,7 @@ class LogSink:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: PartWriter,
         machine: HostMachine,
         answers: AnswerLog,
         mappings: Mappings,
@@ -108,7 +108,7 @@ class LogSink:
 
     def end(self, instant: int) -> None:
         """Put on disk what is left: the last wake-up was at `instant`."""
-        self._answers.note(Kind.END, instant, ())
+        self._answers.note(EntryKind.END, instant, ())
         self._do(self._end_part)
 
     def _do(self, act: Callable[P, None], *arguments: P.args, **options: P.kwargs) -> None:
@@ -157,7 +157,7 @@ class EngineSink:
         self._mover = mover
         self._log = log
         self.events: DetailedLog | None = None
-        self.placement: Placement | None = None
+        self.placement: AllowedPlaces | None = None
 
     @property
     def step_us(self) -> int:

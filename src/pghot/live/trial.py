@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import Caution, InputError, PghotError
-from pghot.linux.metric_command import MetricCommand, Numbers
+from pghot.linux.processes.metric_command import MetricCommand, Numbers
 from pghot.live.clock import Clock
 from pghot.live.demoted_again import DemotedAgain
-from pghot.live.evidence import Evidence, Mark
+from pghot.live.evidence import Mark, RunMarks
 from pghot.live.moving_back import MovingBack
 from pghot.live.trial_plan import TrialPlan
 from pghot.live.trial_switch import Switch
@@ -43,7 +43,7 @@ ENDED_LATE = "it ended late"
 DISTURBED = "somebody else changed a setting in it"
 
 
-def measures_nothing(plan: TrialPlan, evidence: Evidence) -> Caution | None:
+def measures_nothing(plan: TrialPlan, evidence: RunMarks) -> Caution | None:
     """What a person should know of a trial that cannot tell whether it helps; else None.
 
     InputError where there is nothing at all to measure.
@@ -94,7 +94,7 @@ class Trial:
         plan: TrialPlan,
         clock: Clock,
         switch: Switch,
-        evidence: Evidence,
+        evidence: RunMarks,
         moving: MovingBack,
         staying: DemotedAgain,
         counts: Counts,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pghot.binning.forms import RegionHeat
+from pghot.binning.forms import NamedRegionHeat
 from pghot.engine.memory import U64Array
 from pghot.errors import InputError
 from pghot.log.read import open_log
@@ -19,7 +19,7 @@ MOST = 64
 """Regions that are told of."""
 
 
-def region_heats(log: Path, moved: Sequence[U64Array]) -> list[RegionHeat]:
+def region_heats(log: Path, moved: Sequence[U64Array]) -> list[NamedRegionHeat]:
     """Accesses and promoted folios by region, most accesses first, from a pass over a log.
 
     `moved` are first PFNs of folios; a folio counts for the region of the last access to its
@@ -47,7 +47,9 @@ def region_heats(log: Path, moved: Sequence[U64Array]) -> list[RegionHeat]:
     promoted = np.bincount(owner, minlength=len(accesses))
     order = np.argsort(-accesses, kind="stable")[:MOST].tolist()
     return [
-        RegionHeat(name=names.names[at], accesses=int(accesses[at]), promoted=int(promoted[at]))
+        NamedRegionHeat(
+            name=names.names[at], accesses=int(accesses[at]), promoted=int(promoted[at])
+        )
         for at in order
         if accesses[at]
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from pghot.driving.answer_log import AnswerReader, Kind, Values, damaged, texts
+from pghot.driving.answer_log import AnswerReader, EntryKind, Values, damaged, texts
 from pghot.driving.driver import Driver
 from pghot.driving.outside import Folios, Online, Outside, OutsideReader, Write
 from pghot.engine.array_memory import ArrayMemory
@@ -39,24 +39,24 @@ class HostMemory(ArrayMemory):
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, as the host said; outside a pass, as the machine file says."""
-        if self._answers.next_about(Kind.PRESENT) == nid:
-            return int(self._answers.take(Kind.PRESENT, nid, 1)[0])
+        if self._answers.next_about(EntryKind.PRESENT) == nid:
+            return int(self._answers.take(EntryKind.PRESENT, nid, 1)[0])
         return super().present_pages(nid)
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """The node's zones as they were."""
-        values = self._answers.take_rows(Kind.ZONES, nid, 2)
+        values = self._answers.take_rows(EntryKind.ZONES, nid, 2)
         zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
         self._frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
 
     def room(self, nid: int) -> int:
         """The room as it was."""
-        return int(self._answers.take(Kind.ROOM, nid, 1)[0])
+        return int(self._answers.take(EntryKind.ROOM, nid, 1)[0])
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Which folios moved then."""
-        moved: BoolArray = self._answers.take(Kind.MOVED, nid, len(pfns)) != 0
+        moved: BoolArray = self._answers.take(EntryKind.MOVED, nid, len(pfns)) != 0
         return moved
 
     def aim(
@@ -67,9 +67,9 @@ class HostMemory(ArrayMemory):
         default: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
         """Where the host sent folios."""
-        if self._answers.next_about(Kind.AIMED) != from_nid:
+        if self._answers.next_about(EntryKind.AIMED) != from_nid:
             return default
-        nids = self._answers.take(Kind.AIMED, from_nid, len(pfns))
+        nids = self._answers.take(EntryKind.AIMED, from_nid, len(pfns))
         if len(nids) and not 0 <= nids.min() <= nids.max() <= NID_MAX:
             raise damaged(f"folios of node {from_nid} were sent to no node")
         self._targets.update(nids.tolist())

@@ -22,7 +22,7 @@ from pghot.replaying.ahead import ahead
 from pghot.replaying.busiest import BusiestBatches
 from pghot.replaying.host_replay import HostRun, host_run
 from pghot.replaying.result import Result
-from pghot.replaying.served import Served, touches_of
+from pghot.replaying.served import ServedByTier, touches_of
 from pghot.replaying.settings import Settings
 from pghot.replaying.start import LOGGED, Renamed, place
 
@@ -91,7 +91,7 @@ class _Replay:
         self._machine = machine
         self._nodes = machine.nodes
         self._hz = machine.hz
-        self._served: Served | None = None
+        self._served: ServedByTier | None = None
         self._renamed = Renamed.nothing()
         self._busiest = BusiestBatches()
         self._sources_seen = 0
@@ -121,7 +121,7 @@ class _Replay:
                 touches = touches_of(map(check.good_rows, log.chunks()), last_us)
                 touched = touches.touched(self.memory.mem_map)
                 self._renamed = place(self.memory, self._nodes, touched, start)
-            self._served = Served(last_us, touches)
+            self._served = ServedByTier(last_us, touches)
         self.engine.start()
         self.driver.begin(
             Begun(

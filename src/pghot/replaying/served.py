@@ -16,13 +16,13 @@ from pghot.replaying.start import LOGGED, started
 
 def touches_of(chunks: Iterable[Columns], last_us: int | None) -> Touches:
     """Count a log's accesses by page, each half on its own."""
-    served = Served(last_us)
+    served = ServedByTier(last_us)
     for _ in served.halves(chunks):
         pass
     return served.touches
 
 
-class Served:
+class ServedByTier:
     """Looks on as rows go to the engine; `last_us` is the time of the last one, where known.
 
     `touches`: the accesses by page, where a pass before has counted them.

@@ -10,7 +10,7 @@ from pghot.engine.lists import format_list
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.nodes.hmat import Access
 from pghot.linux.nodes.topology import Topology
-from pghot.linux.two_tiers import offline_blocks, online_command
+from pghot.linux.nodes.two_tiers import offline_blocks, online_command
 from pghot.report.sizes import size
 
 

@@ -18,7 +18,7 @@ STALL_SOME, STALL_FULL = "memory_stall_some", "memory_stall_full"
 LOWER, HIGHER = "lower", "higher"
 
 
-class Kind(NamedTuple):
+class MeasureKind(NamedTuple):
     """A measure: its words, its unit, and which way is better (LOWER or HIGHER)."""
 
     words: str
@@ -27,10 +27,10 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    METRIC: Kind("the metric", "", ""),  # its better way is the user's to say
-    FAST_SHARE: Kind("accesses served fast", "%", HIGHER),
-    STALL_SOME: Kind("time in which some task stood still for memory", "%", LOWER),
-    STALL_FULL: Kind("time in which all tasks stood still for memory", "%", LOWER),
+    METRIC: MeasureKind("the metric", "", ""),  # its better way is the user's to say
+    FAST_SHARE: MeasureKind("accesses served fast", "%", HIGHER),
+    STALL_SOME: MeasureKind("time in which some task stood still for memory", "%", LOWER),
+    STALL_FULL: MeasureKind("time in which all tasks stood still for memory", "%", LOWER),
 }
 """What may be measured, most telling first."""
 

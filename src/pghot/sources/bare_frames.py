@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from pghot.linux.closing import Closing
 from pghot.linux.host import Host
+from pghot.linux.pages.reverse_map import NOT_YET, ReverseMap
 from pghot.linux.processes.procstat import all_stats
 from pghot.linux.processes.targets import Pids, Targets
-from pghot.linux.reverse_map import NOT_YET, ReverseMap
 from pghot.sources import access_form as form
 from pghot.sources.live_source import SourceCounts
 

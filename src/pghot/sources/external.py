@@ -2,7 +2,7 @@
 
 A CXL hotness unit, an eBPF program, an emulator.  The form is docs/external.md's.  An access
 names a process and an address, whose frame its page tables tell, or a bare page frame, whose
-process `linux.reverse_map` looks for among the targets.  It counts as a hardware hint.
+process `linux.pages.reverse_map` looks for among the targets.  It counts as a hardware hint.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Accesses that the processor samples by itself: AMD IBS, Intel PEBS, Arm SPE (`spe`).
 
-What is opened, `linux.perf.mem_events` and `linux.spe_events` find in sysfs.  Of the samples,
+What is opened, `linux.perf.mem_events` and `linux.perf.spe_events` find in sysfs.  Of the samples,
 those stay that are loads or stores which memory served (see `data_src`) and whose physical
 address is known.
 """
@@ -21,7 +21,7 @@ from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.mem_events import MemEvents, Periods, find_mem_events
 from pghot.linux.perf.open_events import EVERY_PROCESS
 from pghot.linux.perf.ring_size import ring_pages
-from pghot.linux.spe_events import find_spe_events, why_no_spe
+from pghot.linux.perf.spe_events import find_spe_events, why_no_spe
 from pghot.sources import data_src
 from pghot.sources.perf_source import PerfSource
 

@@ -26,7 +26,7 @@ NO_RECORDS: Records = np.zeros(0, form.DTYPE)
 Decode = Callable[[bytes, int, Sequence[int]], Decoded]
 
 
-class Writer:
+class AccessWriter:
     """One connection.  `pid` is of who opened it."""
 
     def __init__(self, client: socket.socket, pid: int) -> None:
@@ -130,7 +130,7 @@ class Writers:
         self._stack = ExitStack()
         self._server = self._stack.enter_context(listening(path))
         self._server.setblocking(False)
-        self._writers: list[Writer] = []
+        self._writers: list[AccessWriter] = []
         self.busy = False
         """Whether anything came at the last `read`."""
 
@@ -171,7 +171,7 @@ class Writers:
                 return
             client.setblocking(False)
             pid, uid = peer_of(client)
-            writer = Writer(client, pid)
+            writer = AccessWriter(client, pid)
             if uid not in {0, os.geteuid()}:
                 writer.wrong = f"is of user {uid}, not of {os.geteuid()}: turned away"
             elif len(self._writers) >= MOST_WRITERS:
@@ -182,7 +182,7 @@ class Writers:
             else:
                 self._writers.append(writer)
 
-    def _see_to(self, writer: Writer) -> None:
+    def _see_to(self, writer: AccessWriter) -> None:
         """Count and tell what was wrong with it, and close it where it is over."""
         self._counts.corrupt += writer.bad
         writer.bad = 0
@@ -195,5 +195,5 @@ class Writers:
         if writer.over:
             writer.close()
 
-    def _say(self, writer: Writer) -> None:
+    def _say(self, writer: AccessWriter) -> None:
         self._tell(f"external: the writer with pid {writer.pid}: {writer.wrong}")

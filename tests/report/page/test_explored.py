@@ -14,7 +14,7 @@ from pghot.cli import main
 from pghot.errors import InputError
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
 from pghot.exploring.sweep_table import table_of
-from pghot.exploring.trials import Candidate, Trial
+from pghot.exploring.trials import Candidate, CandidateTrial
 from pghot.report.page.explored import read_explored
 from pghot.report.page.page import render_content
 
@@ -55,9 +55,11 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def advice_of(**more):
-    best = Trial(Candidate("pghot-hwhint", (("freq_threshold", "1"),)), 0.9, 0, 0.92, 9.0, 70, 0.1)
-    base = Trial(Candidate("pghot-hwhint"), 0.8, 0, 0.81, 9.5, 50, 0.1)
-    none = Trial(Candidate("none"), 0.6, 0, 0.61, 9.9, 0, 0.0)
+    best = CandidateTrial(
+        Candidate("pghot-hwhint", (("freq_threshold", "1"),)), 0.9, 0, 0.92, 9.0, 70, 0.1
+    )
+    base = CandidateTrial(Candidate("pghot-hwhint"), 0.8, 0, 0.81, 9.5, 50, 0.1)
+    none = CandidateTrial(Candidate("none"), 0.6, 0, 0.61, 9.9, 0, 0.0)
     trials = {"first touch": none, "interleave": none, "defaults": base, "best settings": best}
     shares = {"bound": 0.95, "lru": 0.9, "first_touch": 0.6}
     size = SizeAnswer(0.95, 900, 256, {"bound": (256, 256, 256)}, {256: shares})

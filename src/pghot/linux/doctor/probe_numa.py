@@ -10,21 +10,21 @@ import os
 
 from pghot.engine.lists import format_list
 from pghot.errors import InputError, PghotError
-from pghot.linux.balancing import balancing_mode
 from pghot.linux.doctor.checks import SUDO, Check, missing, note, works
+from pghot.linux.guard.balancing import balancing_mode
+from pghot.linux.guard.lockdown import lockdown
 from pghot.linux.guard.settings import NUMA_BALANCING, RATE_LIMIT, SCAN, SCAN_SYSCTL
 from pghot.linux.host import Host
-from pghot.linux.kvm import DEVICE, UNSEEN, guests
-from pghot.linux.lockdown import lockdown
 from pghot.linux.nodes.topology import DEMOTION, NumaNode, Topology, read_topology
-from pghot.linux.processes.capabilities import Rights
-from pghot.linux.two_tiers import (
+from pghot.linux.nodes.two_tiers import (
     MENDS_TIER,
     lacks_tiers,
     no_hint_faults,
     offline_blocks,
     online_command,
 )
+from pghot.linux.processes.capabilities import Rights
+from pghot.linux.processes.kvm import DEVICE, UNSEEN, guests
 
 DEBUGFS = "/sys/kernel/debug"
 _BALANCING = "NUMA balancing"

@@ -10,7 +10,6 @@ import os
 from contextlib import suppress
 
 from pghot.errors import PghotError
-from pghot.linux.ceilings import LIMITS, MLOCK_KB, UNLIMITED, descriptor_advice, hard_limit
 from pghot.linux.doctor.checks import Check, missing, note, works
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import online_cpus
@@ -24,10 +23,17 @@ from pghot.linux.perf.attr import (
 )
 from pghot.linux.perf.mem_events import MemEvents, find_mem_events
 from pghot.linux.perf.open_events import refusal
+from pghot.linux.perf.rights import PARANOID, why_refused
 from pghot.linux.perf.ring_size import ring_pages
-from pghot.linux.perf_rights import PARANOID, why_refused
+from pghot.linux.perf.spe_events import find_spe_events, why_no_spe
 from pghot.linux.processes.capabilities import Rights
-from pghot.linux.spe_events import find_spe_events, why_no_spe
+from pghot.linux.processes.ceilings import (
+    LIMITS,
+    MLOCK_KB,
+    UNLIMITED,
+    descriptor_advice,
+    hard_limit,
+)
 
 PMUS = "/sys/bus/event_source/devices"
 _OTHER_DESCRIPTORS = 64

@@ -16,14 +16,14 @@ from pghot.engine.units import NID_MAX
 from pghot.errors import InputError, PghotError
 from pghot.linux.doctor.kconfig import read_hz
 from pghot.linux.fields import number, read_list
-from pghot.linux.gpus import gpu_nodes
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import cpus_of_node
+from pghot.linux.nodes.gpus import gpu_nodes
 from pghot.linux.nodes.hmat import Access, read_access, tier_beside
 from pghot.linux.nodes.pfns import Blocks, node_blocks, node_ranges
+from pghot.linux.nodes.tier_rule import DRAM_TIER, TierFacts, place_nodes
 from pghot.linux.nodes.tiers import check_tiers, read_memory_tiers
 from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
-from pghot.linux.tier_rule import DRAM_TIER, Evidence, place_nodes
 
 NODES = "/sys/devices/system/node"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
@@ -191,7 +191,7 @@ def read_topology(
     kernel_tiers = read_memory_tiers(host)
     tier_of = {nid: tier for tier, members in kernel_tiers.items() for nid in members}
     places, contradictions = place_nodes(
-        Evidence(
+        TierFacts(
             ids=tuple(ids),
             memory=with_memory,
             cpus=frozenset(nid for nid in ids if cpus[nid]),

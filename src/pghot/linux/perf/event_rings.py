@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pghot.errors import PghotError
-from pghot.linux.ceilings import descriptor_advice, mlock_advice
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.open_events import EVERY_PROCESS, CpuEvents
+from pghot.linux.perf.rights import perf_advice
 from pghot.linux.perf.ring import Ring, RingMemoryError
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.sample_layout import SampleLayout
-from pghot.linux.perf_rights import perf_advice
+from pghot.linux.processes.ceilings import descriptor_advice, mlock_advice
 
 _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSYS}
 """Refusals that no other CPU would answer otherwise."""

@@ -11,10 +11,10 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pghot.linux.aux_ring import AuxRing
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr, Flag
+from pghot.linux.perf.aux_ring import AuxRing
 from pghot.linux.perf.ring import Ring
 from pghot.linux.perf.sample_layout import SampleLayout, sample_layout
 

@@ -12,7 +12,7 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 from pghot.log.convert.formats import open_format
 from pghot.log.convert.perf_fields import parse_fields
-from pghot.log.convert.placement import FAST_SHARE, STARTS, Placement, plan
+from pghot.log.convert.placement import FAST_SHARE, STARTS, FramePlacement, plan
 from pghot.log.convert.samples import (
     ADDRESSES,
     INSTRUCTIONS_PER_SECOND,
@@ -201,7 +201,7 @@ def _metadata(opened: Opened, machine: Machine | None, sample: int) -> Metadata:
 
 
 def _rows(
-    opened: Opened, placement: Placement, sample: int, source: str | None, tally: ConvertTally
+    opened: Opened, placement: FramePlacement, sample: int, source: str | None, tally: ConvertTally
 ) -> Iterator[Columns]:
     """The rows of the log; time starts at the first of them."""
     zero: np.uint64 | None = None
@@ -286,7 +286,7 @@ def _remark_on_length(
 def _write_when_counted(
     rows: Iterator[Columns],
     log: LogWriter,
-    placement: Placement,
+    placement: FramePlacement,
     directory: Path,
     columns: tuple[str, ...],
 ) -> None:

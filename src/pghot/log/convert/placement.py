@@ -39,7 +39,7 @@ def two_tier(fast: int, slow: int, *, full: bool) -> Machine:
 
 
 @dataclass(slots=True)
-class Placement:
+class FramePlacement:
     """Assigns rows their `pfn` and `nid`.  Made by `plan`.
 
     Where `machine` is None and addresses are virtual, PFNs count from 0 in the order of
@@ -209,7 +209,7 @@ def plan(
     start: str,
     fast_share: float,
     page_size: int,
-) -> Placement:
+) -> FramePlacement:
     """Choose where the pages of a file go; InputError where the machine has no place."""
     if nid is not None and not NUMA_NO_NODE <= nid <= NID_MAX:
         raise InputError(f"--nid {nid}: wants -1 to {NID_MAX}")
@@ -222,7 +222,7 @@ def plan(
         nid = 0 if synthetic else NUMA_NO_NODE
     cpus = _nodes_of_cpus(machine)
     fast = _fast_node(machine) if machine and not physical else None
-    return Placement(
+    return FramePlacement(
         name=name,
         physical=physical,
         machine=machine,

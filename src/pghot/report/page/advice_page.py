@@ -11,7 +11,7 @@ from pghot.errors import InputError
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
 from pghot.exploring.changes import shown
 from pghot.exploring.placement import RegionShare
-from pghot.exploring.trials import Candidate, Trial
+from pghot.exploring.trials import Candidate, CandidateTrial
 from pghot.files.bounded import read_bounded
 from pghot.report.advice import NAMES, promote_lines, settings_lines, size_lines
 from pghot.report.page.chart import ReportTable, Section
@@ -32,10 +32,10 @@ class TrialForm(msgspec.Struct):
     overhead_s: float
     error: str | None = None
 
-    def trial(self) -> Trial:
+    def trial(self) -> CandidateTrial:
         """The value as it was."""
         candidate = Candidate(self.policy, tuple(self.tunables.items()))
-        return Trial(candidate, self.fast_share, 0.0, self.steady_fast_share, self.run_s,
+        return CandidateTrial(candidate, self.fast_share, 0.0, self.steady_fast_share, self.run_s,
                      self.moves, self.overhead_s, self.error)  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pghot.binning.forms import HeatMap, Histogram, RegionHeat
+from pghot.binning.forms import HeatMap, Histogram, NamedRegionHeat
 
 COLUMNS = 200
 """Columns of time of a chart at the most, all runs of it together a few times that."""
@@ -80,7 +80,7 @@ class Run:
     made_of: dict[str, str] = field(default_factory=dict)
     trial: dict[str, Any] | None = None
     helps: list[str] = field(default_factory=list)
-    regions: list[RegionHeat] = field(default_factory=list)
+    regions: list[NamedRegionHeat] = field(default_factory=list)
 
 
 def binned_sum(values: npt.ArrayLike, group: int) -> Values:

@@ -16,7 +16,7 @@ from pghot.report.page.facts import ResultFacts
 from pghot.report.page.made import made_of
 from pghot.report.page.model import COLUMNS, ReportTimeline, Run, binned_sum, group_of
 from pghot.report.page.promotions import read_promotions
-from pghot.report.page.read_trial import Trial, read_helps
+from pghot.report.page.read_trial import TrialOfResult, read_helps
 from pghot.report.page.records import frequencies
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e14)]
@@ -43,7 +43,7 @@ class ReplaySummary(ResultFacts, kw_only=True):
     accesses: Count
     elapsed_s: Seconds
     live: dict[str, Any] | None = None
-    trial: Trial | None = None
+    trial: TrialOfResult | None = None
     taken_by: str = ""
 
 

@@ -43,7 +43,7 @@ class TrialBlock(msgspec.Struct):
     promoted_pages: _Count = 0
 
 
-class Trial(msgspec.Struct):
+class TrialOfResult(msgspec.Struct):
     """A trial."""
 
     arms: tuple[str, str]
@@ -69,7 +69,7 @@ class Trial(msgspec.Struct):
                 raise ValueError("an interval of an unknown difference")
 
 
-class Samples(msgspec.Struct):
+class SampleSpan(msgspec.Struct):
     """Hardware samples of a span of time."""
 
     samples: _Count
@@ -94,13 +94,13 @@ class Stalled(msgspec.Struct):
     some: _Share
 
 
-class Served(msgspec.Struct):
+class ServedSpans(msgspec.Struct):
     """Samples of the whole run and of its parts."""
 
-    all: Samples
-    before: Samples
-    last: Samples
-    since: Samples | None = None
+    all: SampleSpan
+    before: SampleSpan
+    last: SampleSpan
+    since: SampleSpan | None = None
 
 
 class SlowFaults(msgspec.Struct):
@@ -120,7 +120,7 @@ class Stall(msgspec.Struct):
 class Helps(msgspec.Struct):
     """What is known."""
 
-    served: Served | None = None
+    served: ServedSpans | None = None
     slow_faults: SlowFaults | None = None
     memory_stall: Stall | None = None
 

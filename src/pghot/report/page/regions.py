@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pghot.binning.forms import RegionHeat
+from pghot.binning.forms import NamedRegionHeat
 from pghot.report.page.chart import LABEL_PX, ReportTable, Section, View, bar_colour, base
 from pghot.report.page.model import Run
 from pghot.report.plain import plain
@@ -38,7 +38,7 @@ def region_section(runs: Sequence[Run]) -> list[Section]:
     return [Section("regions", "By region", [View("regions", words, spec, [table])], [table])]
 
 
-def _row(run: Run, region: RegionHeat, share: float) -> list[Any]:
+def _row(run: Run, region: NamedRegionHeat, share: float) -> list[Any]:
     return [run.name, plain(region.name), region.accesses, share, region.promoted]
 
 

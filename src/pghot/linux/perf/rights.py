@@ -6,8 +6,8 @@ perf_event_paranoid above 2, where they refuse all who have no CAP_SYS_ADMIN.
 
 from __future__ import annotations
 
+from pghot.linux.guard.lockdown import lockdown
 from pghot.linux.host import Host
-from pghot.linux.lockdown import lockdown
 from pghot.linux.processes.capabilities import read_rights
 
 PARANOID = "/proc/sys/kernel/perf_event_paranoid"

@@ -25,7 +25,7 @@ DRAM_TIER = ADISTANCE_DRAM >> TIER_SHIFT
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class TierFacts:
     """What is known of the nodes, by id.
 
     `memory` are the nodes that have some, `cpus` those with CPUs.  `access` is HMAT's, from the
@@ -40,7 +40,7 @@ class Evidence:
     distances: Mapping[int, Mapping[int, int]]
     gpus: Mapping[int, str]
 
-    def without_gpus(self) -> Evidence:
+    def without_gpus(self) -> TierFacts:
         """The same of all other nodes."""
         return replace(
             self,
@@ -55,7 +55,7 @@ class Evidence:
 
 
 def place_nodes(
-    evidence: Evidence, tiers: str | None
+    evidence: TierFacts, tiers: str | None
 ) -> tuple[dict[int, NodeTier], tuple[str, ...]]:
     """The place of each node, and what contradicts itself about them, a line each."""
     if tiers is not None:
@@ -68,7 +68,7 @@ def place_nodes(
     return places | _left_out(evidence, evidence.gpus), lines
 
 
-def _left_out(evidence: Evidence, gpus: Mapping[int, str]) -> dict[int, NodeTier]:
+def _left_out(evidence: TierFacts, gpus: Mapping[int, str]) -> dict[int, NodeTier]:
     why = "memory of the GPU {}: left out of both tiers"
     return {
         nid: NodeTier(None, False, why.format(gpus[nid]), left_out=True)
@@ -77,7 +77,7 @@ def _left_out(evidence: Evidence, gpus: Mapping[int, str]) -> dict[int, NodeTier
     }
 
 
-def _by_what_is_known(evidence: Evidence) -> tuple[dict[int, NodeTier], tuple[str, ...]]:
+def _by_what_is_known(evidence: TierFacts) -> tuple[dict[int, NodeTier], tuple[str, ...]]:
     apart = [number for number, nodes in evidence.kernel.items() if evidence.memory & {*nodes}]
     by_tier = places_by_tier(evidence.kernel, evidence.cpus, evidence.ids) if apart else {}
     firmware = _by_firmware(evidence)
@@ -93,7 +93,7 @@ def _by_what_is_known(evidence: Evidence) -> tuple[dict[int, NodeTier], tuple[st
     return places_by_cpus(evidence.cpus, evidence.ids) | firmware, ()
 
 
-def _by_firmware(evidence: Evidence) -> dict[int, NodeTier]:
+def _by_firmware(evidence: TierFacts) -> dict[int, NodeTier]:
     """The place of each node with memory whose speed HMAT lets compare; none of the others."""
     known = {
         nid: one for nid, one in evidence.access.items() if nid in evidence.memory and str(one)
@@ -135,7 +135,7 @@ def _speed(nid: int, tier: int, last_top: int, known: Mapping[int, Access], firs
 
 
 def _contradictions(
-    evidence: Evidence, kernel: Mapping[int, NodeTier], firmware: Mapping[int, NodeTier]
+    evidence: TierFacts, kernel: Mapping[int, NodeTier], firmware: Mapping[int, NodeTier]
 ) -> tuple[str, ...]:
     """Nodes that the kernel and the firmware put on different sides."""
     lines = []
@@ -149,7 +149,7 @@ def _contradictions(
     return tuple(lines)
 
 
-def _one_tier(evidence: Evidence, firmware: Mapping[int, NodeTier]) -> tuple[str, ...]:
+def _one_tier(evidence: TierFacts, firmware: Mapping[int, NodeTier]) -> tuple[str, ...]:
     """Slow nodes that the kernel has beside fast ones, in the tier that is its default."""
     slow = [nid for nid, place in firmware.items() if not place.toptier and nid in evidence.memory]
     whys = "; ".join(f"node {nid}: {firmware[nid].why}" for nid in slow)
@@ -157,7 +157,7 @@ def _one_tier(evidence: Evidence, firmware: Mapping[int, NodeTier]) -> tuple[str
     return (f"{by_whom}; the kernel has all memory in one tier, where it takes no hint faults",)
 
 
-def _by_distance(evidence: Evidence) -> dict[int, NodeTier]:
+def _by_distance(evidence: TierFacts) -> dict[int, NodeTier]:
     """Where no node with CPUs has memory: what is nearest to some of them is top tier."""
     initiators = {nid for one in evidence.access.values() for nid in one.initiators}
     nearest: set[int] = set()

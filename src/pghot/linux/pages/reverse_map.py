@@ -18,8 +18,8 @@ import numpy.typing as npt
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.closing import Closing
 from pghot.linux.host import Host
-from pghot.linux.page_tables import find_frames
 from pghot.linux.pages.kpage import KPages
+from pghot.linux.pages.page_tables import find_frames
 from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.cgroups import memcg_of
 

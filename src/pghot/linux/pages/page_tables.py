@@ -10,8 +10,8 @@ import numpy as np
 
 from pghot.engine.memory import U64Array
 from pghot.linux.host import Host
-from pghot.linux.pagemap_scan import present_parts
 from pghot.linux.pages.pagemap import Pagemap
+from pghot.linux.pages.pagemap_scan import present_parts
 
 PIECE = 1 << 16
 """Pages that are looked through at a time, up to twice as many: 512 KiB of pagemap."""
