@@ -34,12 +34,12 @@ def test_the_simulation_prints_what_is_shown(capsys: pytest.CaptureFixture[str])
     assert words(capsys.readouterr().out) == words(shown)
 
 
-def test_there_is_a_replay_and_accesses_of_ones_own_in_ten_lines_each() -> None:
-    assert len(PYTHON) == 2
-    assert all(len(example.strip().splitlines()) <= 11 for example in PYTHON)
+def test_there_is_a_replay_an_observer_and_accesses_of_ones_own_in_few_lines_each() -> None:
+    assert len(PYTHON) == 3
+    assert all(len(example.strip().splitlines()) <= 13 for example in PYTHON)
 
 
-@pytest.mark.parametrize("example", PYTHON, ids=["replay", "own accesses"])
+@pytest.mark.parametrize("example", PYTHON, ids=["replay", "observer", "own accesses"])
 def test_the_python_runs_and_says_something(example: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", example], cwd=ROOT, capture_output=True, text=True, check=False

@@ -22,7 +22,7 @@ from pghot.linux.perf.attr import (
     Sample,
 )
 from pghot.linux.perf.mem_events import MemEvents, find_mem_events
-from pghot.linux.perf.open_events import refusal
+from pghot.linux.perf.opening import refusal
 from pghot.linux.perf.rights import PARANOID, why_refused
 from pghot.linux.perf.ring_size import ring_pages
 from pghot.linux.perf.spe_events import find_spe_events, why_no_spe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pghot.linux.guard.settings import BOTH, NUMA_BALANCING, TIERING
 from pghot.linux.host import Host
-from pghot.linux.nodes.cpus import nodes_of_cpus
+from pghot.linux.nodes.cpus import cpus_by_node
 
 _NORMAL = 1
 """NUMA_BALANCING_NORMAL (include/linux/sched/sysctl.h)."""
@@ -18,5 +18,5 @@ def balancing_mode(host: Host) -> str:
     """
     now = host.text_or(NUMA_BALANCING)
     between_sockets = now.isdecimal() and int(now) & _NORMAL
-    sockets = {node for node in nodes_of_cpus(host).tolist() if node >= 0}
-    return BOTH if between_sockets and len(sockets) > 1 else TIERING
+    sockets = sum(1 for cpus in cpus_by_node(host).values() if cpus)
+    return BOTH if between_sockets and sockets > 1 else TIERING

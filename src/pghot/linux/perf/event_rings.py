@@ -12,7 +12,8 @@ from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
-from pghot.linux.perf.open_events import EVERY_PROCESS, CpuEvents
+from pghot.linux.perf.open_events import CpuEvents
+from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.rights import perf_advice
 from pghot.linux.perf.ring import Ring, RingMemoryError
 from pghot.linux.perf.ring_size import RING_PAGES

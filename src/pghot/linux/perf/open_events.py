@@ -5,16 +5,15 @@ perf_event_open(2); kernel/events/core.c, perf_event_set_output().
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import Drained
-from pghot.linux.perf.attr import EventAttr, Flag
+from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.aux_ring import AuxRing
+from pghot.linux.perf.opening import EventOpener
 from pghot.linux.perf.ring import Ring
 from pghot.linux.perf.sample_layout import SampleLayout, sample_layout
 
@@ -24,24 +23,6 @@ _IOC_NONE = 1 << 29 if platform.machine().startswith(("ppc", "mips")) else 0
 PERF_EVENT_IOC_ENABLE = _IOC_NONE | 0x2400
 PERF_EVENT_IOC_DISABLE = _IOC_NONE | 0x2401
 PERF_EVENT_IOC_SET_OUTPUT = _IOC_NONE | 0x2405
-
-EVERY_PROCESS = -1
-MIN_PRECISE_IP = 2
-"""An event whose precise_ip is more is asked for less, down to this, where refused."""
-
-
-def refusal(host: Host, group: Sequence[EventAttr], cpu: int) -> int:
-    """Open a group on a CPU for all tasks, without a ring, and close it: 0, or the errno."""
-    trial = CpuEvents(host, cpu, 0)
-    try:
-        for event in group:
-            leader = trial.descriptors[0] if trial.descriptors else -1
-            trial.descriptors.append(trial.open_one(event, EVERY_PROCESS, leader))
-    except OSError as error:
-        return error.errno or errno.EIO
-    finally:
-        trial.close()
-    return 0
 
 
 class CpuEvents:
@@ -63,7 +44,7 @@ class CpuEvents:
         self._cpu = cpu
         self._pages = pages
         self._layout = layout
-        self._precise: dict[int, int] = {}
+        self._opener = EventOpener(host, cpu)
 
     def open_group(self, group: Sequence[EventAttr], task: int) -> None:
         """Open a group, led by its first event, for a task (a thread id, or EVERY_PROCESS).
@@ -75,7 +56,7 @@ class CpuEvents:
         leader = -1
         for event in group:
             try:
-                descriptor = self.open_one(event, task, leader)
+                descriptor = self._opener.open(event, task, leader)
             except ProcessLookupError:
                 return
             self.descriptors.append(descriptor)
@@ -119,22 +100,3 @@ class CpuEvents:
         if self._aux_pages:
             return AuxRing(descriptor, layout, self._pages, self._aux_pages, self._cpu)
         return Ring(descriptor, layout, self._pages)
-
-    def open_one(self, event: EventAttr, task: int, leader: int) -> int:
-        """Open an event, less precise where the PMU has nothing more precise to offer."""
-        if task != EVERY_PROCESS:
-            event = replace(event, flags=event.flags | Flag.INHERIT)
-        precise = min(event.precise_ip, self._precise.get(event.type, event.precise_ip))
-        while True:
-            attr = replace(event, precise_ip=precise).pack()
-            try:
-                descriptor = self._host.perf_event_open(attr, task, self._cpu, leader)
-            except OSError as error:
-                less = error.errno in {errno.EINVAL, errno.EOPNOTSUPP}
-                if not less or precise <= MIN_PRECISE_IP:
-                    raise
-                precise -= 1
-                continue
-            if precise < event.precise_ip:
-                self._precise[event.type] = precise
-            return descriptor
