@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 from pathlib import Path
@@ -12,10 +13,8 @@ import pytest
 
 from pghot.sources.access_form import from_bytes
 from tests.left_out import leave_out
-from tests.vm import kernels, machine, relay
+from tests.vm import kernels, machine, relay, tier_count
 from tests.vm.layout import Layout
-
-tier_count = pytest.importorskip("tests.vm.tier_count", reason="the emulator's plugin is not here")
 
 PORT = "pghot.samples"
 LAYOUT = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
@@ -67,6 +66,7 @@ def told(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.mark.vm
+@pytest.mark.skipif(os.environ.get("PGHOT_VM_ALL") != "1", reason="wants PGHOT_VM_ALL=1")
 def test_hot_pages_and_no_others_are_promoted_by_samples_from_outside_alone(told) -> None:
     live = told["result"]["live"]
     print(
