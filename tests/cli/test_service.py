@@ -293,7 +293,7 @@ def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
         hang_up()
         return []
 
-    monkeypatch.setattr("pghot.live.run.cautions", cautions)
+    monkeypatch.setattr("pghot.live.recording.cautions", cautions)
     done = run("run", "--config", file, "--json")
     assert f"{file}: reloaded: freq_threshold 2 -> 3" in done.err
     assert json.loads(done.out)["live"]["ended"] == "the time was up"

@@ -13,7 +13,8 @@ import pghot
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import LAYOUTS
 from pghot.live.options import EngineOptions, LiveOptions
-from pghot.live.run import record_accesses, run_engine
+from pghot.live.recording import record_accesses
+from pghot.live.run import run_engine
 from pghot.live.session import open_session
 from pghot.log.read import open_log
 from pghot.replaying.replay import replay

@@ -12,7 +12,7 @@ from pghot.linux.host import Host
 from pghot.live import mappings
 from pghot.live.mappings import Mappings
 from pghot.live.options import LiveOptions
-from pghot.live.run import record_accesses
+from pghot.live.recording import record_accesses
 from pghot.live.session import open_session
 from pghot.log.events import create_events
 from pghot.log.read import open_log

@@ -33,7 +33,7 @@ def recorded(pids: str | None, duration: str) -> Iterator[str]:
     from pghot.compiled import require
     from pghot.linux.host import Host
     from pghot.linux.processes.limits import raise_limit
-    from pghot.live.run import record_accesses
+    from pghot.live.recording import record_accesses
     from pghot.report.live import StatusLine
 
     if pids is None:

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from pghot.cli.targets import options_of
     from pghot.linux.host import Host
     from pghot.linux.processes.limits import raise_limit
-    from pghot.live.run import record_accesses
+    from pghot.live.recording import record_accesses
     from pghot.report.live import StatusLine
 
     raise_limit()

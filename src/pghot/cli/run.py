@@ -145,7 +145,8 @@ def _run(
     from pghot.linux.host import Host
     from pghot.linux.processes.limits import raise_limit
     from pghot.live.beside import Lasting, Losses
-    from pghot.live.run import RESULTS, run_engine
+    from pghot.live.run import run_engine
+    from pghot.live.running import RESULTS
     from pghot.report.live import StatusLine
 
     options, engine_options = requests_of(args)
@@ -201,7 +202,7 @@ def _run(
 def _finish(output: Output, result: LiveResult, losses: Losses) -> None:
     """Write the results; PghotError where they are not whole."""
     from pghot.errors import PghotError
-    from pghot.live.run import RESULTS
+    from pghot.live.running import RESULTS
 
     if RESULTS in losses.why:
         raise PghotError(losses.why[RESULTS])
