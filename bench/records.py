@@ -14,10 +14,10 @@ from _measure import DRAWS, MI, Row, interleave, jiffies, options, rows, show, s
 from _yardstick import read_sum, write_back
 from pghot.engine.fast_path import AccessArrays, RecordRules, update
 from pghot.engine.growing import thicken, zeros
+from pghot.engine.hot_map_arrays import Maps
 from pghot.engine.hotmap import MapArrays
 from pghot.engine.layout import DEFAULT, LAYOUTS, PRECISE, Layout, Rules
-from pghot.engine.maps import Maps
-from pghot.engine.recording import Accesses
+from pghot.engine.recorder import Accesses
 from pghot.engine.units import BLOCK_SHIFT
 
 TARGET = {DEFAULT.name: 1.3, PRECISE.name: 1.8}

@@ -37,7 +37,7 @@ from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.layout import LAYOUTS, Layout
 from pghot.engine.memory import Node
-from pghot.engine.recording import PGHOT_HWHINTS
+from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import open_log

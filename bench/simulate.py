@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from _measure import MI, Row, cpu_seconds, one_core, options, show, uniform
-from pghot.engine.recording import PGHOT_HWHINTS
+from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.log.schema import Metadata
 from pghot.log.write import create_log
 from pghot.simulated.policies.registry import POLICIES

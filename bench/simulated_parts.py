@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from _measure import Row, interleave, one_core, options, rows, show
-from pghot.engine.throttle import make_pgdat
+from pghot.engine.throttle_state import make_pgdat
 from pghot.engine.vmstat import Vmstat
 from pghot.simulated.ibs import registers as ibs
 from pghot.simulated.ibs.hardware import Fired, OpCounter, TimePacer, sample_registers

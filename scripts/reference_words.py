@@ -87,7 +87,7 @@ _SCENARIO = {
     "[[region]].off_lru": "share of its folios that are not on the LRU",
     "[[threads]].name": "their name", "[[threads]].count": "threads, each on a CPU of its own",
     "[[threads]].node": "node of their CPUs", "[[threads]].region": "region that they access",
-    "[[threads]].stream": "accesses: `kind` and its options (src/pghot/workloads/kinds.py)",
+    "[[threads]].stream": "accesses: `kind` and its options (src/pghot/workloads/stream_kinds.py)",
     "[[threads]].stream_of": "name of threads whose stream they share",
     "[[threads]].accesses": "of each thread, then it ends",
     "[[threads]].start_s": "s", "[[threads]].end_s": "s",

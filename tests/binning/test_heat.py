@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pghot.binning import address_heat, pfn_heat
 from pghot.binning.address_heat import AddressHeat
-from pghot.binning.maps import ROWS, hottest
+from pghot.binning.heat_maps import ROWS, hottest
 from pghot.binning.pfn_heat import PfnHeat, count
 from pghot.engine.memory import Node
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from pghot.engine.fast_path import AccessArrays, RecordRules
 from pghot.engine.fast_path import update as update_rows
+from pghot.engine.hot_map_arrays import Maps
 from pghot.engine.hotmap import MapArrays
 from pghot.engine.layout import Layout, Rules
-from pghot.engine.maps import Maps
-from pghot.engine.recording import Accesses
+from pghot.engine.recorder import Accesses
 
 
 def maps_of(records: np.ndarray) -> Maps:

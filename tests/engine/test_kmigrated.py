@@ -12,7 +12,7 @@ from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
-from pghot.engine.verdicts import ENOUGH_PAGES
+from pghot.engine.throttle_verdicts import ENOUGH_PAGES
 from tests.rig import FAST, SECTION, SLOW, SLOW_PFN, Rig, node
 
 

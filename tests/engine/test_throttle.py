@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pghot.engine import throttle
+from pghot.engine import throttle_state
 from pghot.engine.array_memory import ArrayMemory
-from pghot.engine.judge import Limits, judge_folio
-from pghot.engine.verdicts import ADMITTED, ENOUGH_PAGES, OVER_THRESHOLD, RATE_LIMITED
+from pghot.engine.throttle import Limits, judge_folio
+from pghot.engine.throttle_verdicts import ADMITTED, ENOUGH_PAGES, OVER_THRESHOLD, RATE_LIMITED
 from tests.rig import FAST, SECTION, SLOW_PFN, node
 
 WINDOW = 3000
@@ -18,7 +18,7 @@ class OneNode:
     """The throttle of one target without free room, unless told otherwise."""
 
     def __init__(self):
-        self.pgdat = throttle.make_pgdat()
+        self.pgdat = throttle_state.make_pgdat()
 
     def judge(self, *, enough=False, pages=1, latency=0, window=WINDOW, limit=1000, now=0):
         limits = Limits(1, window, limit, now, 1000, True)
@@ -36,7 +36,7 @@ def test_free_room_is_more_than_watermark_plus_the_larger_of_1_gib_and_a_sixteen
     for free, enough in ((pages + 7, False), (pages + 8, True)):
         sections = present // SECTION
         memory = ArrayMemory([node(0, 0, sections, top=True, free=free, wmark=7)])
-        assert throttle.free_space_enough(memory.zones(0), present) is enough
+        assert throttle_state.free_space_enough(memory.zones(0), present) is enough
 
 
 # R4.1

@@ -15,7 +15,7 @@ from pghot.linux.guard.lockdown import lockdown
 from pghot.linux.host import Host
 from pghot.linux.perf.ring_size import ring_pages
 from pghot.linux.processes.capabilities import read_rights
-from pghot.linux.processes.ceilings import hard_limit
+from pghot.linux.processes.perf_limits import hard_limit
 from tests.linux.host_trees import (
     PAGE_SIZES,
     N,

@@ -20,7 +20,7 @@ from pghot.linux.nodes.cpus import nodes_of_cpus, online_cpus
 from pghot.linux.nodes.machine_form import machine_form, with_latencies
 from pghot.linux.nodes.tiers import TIERING
 from pghot.linux.nodes.topology import read_topology
-from pghot.linux.processes.ceilings import hard_limit
+from pghot.linux.processes.perf_limits import hard_limit
 from pghot.live.cautions import cautions
 from pghot.log.machine import Machine
 from pghot.sources.choose import Choice

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pghot.engine.reasons import MOVE_PAGES
 from pghot.linux.host import Host
-from pghot.linux.pages import moves
-from pghot.linux.pages.moves import MoveCounts, MovedPages, move_batch
+from pghot.linux.pages import move_pages
+from pghot.linux.pages.move_pages import MoveCounts, MovedPages, move_batch
 
 PAGE = 4096
 FAST, SLOW = 0, 1
@@ -130,7 +130,7 @@ def test_every_page_that_can_move_does_and_every_other_has_its_reason(
     kernel.isolate = {n: fate for n, fate in enumerate(outcomes) if isinstance(fate, int)}
     expected = {"moves": FAST, "there": FAST, "absent": -errno.ENOENT, "pinned": -errno.EBUSY}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moves, "PASSES", 100)
+        patch.setattr(move_pages, "PASSES", 100)
         batch = move_batch(kernel, 40, at(*range(len(outcomes))), FAST)
     assert batch.statuses.tolist() == [
         -fate if isinstance(fate, int) else expected[fate] for fate in outcomes
@@ -138,12 +138,12 @@ def test_every_page_that_can_move_does_and_every_other_has_its_reason(
 
 
 def test_calls_for_one_batch_are_bounded_and_the_rest_is_told_as_not_tried() -> None:
-    pages = range(4 * moves.PASSES)
+    pages = range(4 * move_pages.PASSES)
     kernel = Kernel(dict.fromkeys(pages, SLOW))
     kernel.pinned = {page for page in pages if page % 2 == 0}
     kernel.isolate = dict.fromkeys((page for page in pages if page % 2), errno.EACCES)
     batch = move_batch(kernel, 40, at(*pages), FAST)
-    assert len(kernel.calls) == moves.PASSES
+    assert len(kernel.calls) == move_pages.PASSES
     assert batch.names() == {"EBUSY": 4, "EACCES": 4, "EAGAIN": len(pages) - 8}
 
 

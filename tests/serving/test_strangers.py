@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.processes import limits
+from pghot.linux.processes import raise_nofile
 from pghot.live.mailbox import Mailbox
 from pghot.serving import http
 from pghot.serving.control import control
@@ -230,11 +230,11 @@ def test_a_run_may_have_as_many_descriptors_as_its_hard_limit_lets_it() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
-        limits._BEFORE.clear()
-        limits.raise_limit()
+        raise_nofile._BEFORE.clear()
+        raise_nofile.raise_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
-        limits.lower_limit()
+        raise_nofile.lower_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(512, hard), hard)
     finally:
-        limits._BEFORE.clear()
+        raise_nofile._BEFORE.clear()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.engine.throttle import make_pgdat
+from pghot.engine.throttle_state import make_pgdat
 from pghot.engine.vmstat import Vmstat
 from pghot.simulated.ibs import registers as ibs
 from pghot.simulated.ibs.hardware import sample_registers

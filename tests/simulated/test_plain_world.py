@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.numa.process_scanners import Scanning
 from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.scenario.scenario import Scenario
 from tests.simulated.plain_world import Machine, Walk, walk

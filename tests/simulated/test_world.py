@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from pghot.simulated.machine.folios import Folios
-from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.numa.process_scanners import Scanning
 from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.scenario.scenario import Scenario
 from pghot.simulated.world import FaultArrays, World

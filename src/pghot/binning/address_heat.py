@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pghot.binning.columns import TimeColumns, added
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import HeatScope
+from pghot.binning.heat_maps import HeatScope
 from pghot.engine.units import PAGE_SHIFT
 
 COLUMNS = 128

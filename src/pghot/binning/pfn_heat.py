@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pghot.binning.columns import TimeColumns, added
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import HeatScope
+from pghot.binning.heat_maps import HeatScope
 from pghot.engine.memory import Node, U64Array
 from pghot.engine.pfn_ranges import PfnRange, merge
 

@@ -32,7 +32,7 @@ def recorded(pids: str | None, duration: str) -> Iterator[str]:
     from pghot.cli.targets import options_of
     from pghot.compiled import require
     from pghot.linux.host import Host
-    from pghot.linux.processes.limits import raise_limit
+    from pghot.linux.processes.raise_nofile import raise_limit
     from pghot.live.recording import record_accesses
     from pghot.report.live import StatusLine
 

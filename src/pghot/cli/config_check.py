@@ -50,7 +50,7 @@ def check_metrics(address: str | None) -> None:
 
 def check_source(names: Sequence[str]) -> None:
     """Refuse a source that there is none of; InputError."""
-    from pghot.engine.near import perhaps
+    from pghot.engine.did_you_mean import perhaps
     from pghot.log.schema import SOURCES
 
     for name in names:

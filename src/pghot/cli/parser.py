@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 
 COMMANDS = {
     "demo": (

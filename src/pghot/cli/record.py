@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     require("pghot record")
     from pghot.cli.targets import options_of
     from pghot.linux.host import Host
-    from pghot.linux.processes.limits import raise_limit
+    from pghot.linux.processes.raise_nofile import raise_limit
     from pghot.live.recording import record_accesses
     from pghot.report.live import StatusLine
 

@@ -66,9 +66,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser, fidelity: str = "v7") 
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The replay settings that the options ask for; InputError where they cannot be."""
+    from pghot.engine.did_you_mean import perhaps
     from pghot.engine.fidelity import FIDELITIES
     from pghot.engine.layout import LAYOUTS
-    from pghot.engine.near import perhaps
     from pghot.errors import InputError
     from pghot.log.schema import SOURCES
     from pghot.replaying.settings import Settings

@@ -143,7 +143,7 @@ def _run(
     from pghot.cli.trial import plan_of, with_trial
     from pghot.errors import Caution, PghotError
     from pghot.linux.host import Host
-    from pghot.linux.processes.limits import raise_limit
+    from pghot.linux.processes.raise_nofile import raise_limit
     from pghot.live.beside import Lasting, Losses
     from pghot.live.run import run_engine
     from pghot.live.running import RESULTS

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pghot.cli.parser import COMMANDS
 from pghot.cli.shipped import shipped
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
 
 

@@ -28,7 +28,7 @@ from pghot.engine.reasons import (
     OWN_NODE,
     RECORDED,
 )
-from pghot.engine.recording import Accesses, Nodes
+from pghot.engine.recorder import Accesses, Nodes
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE, PFN_SECTION_SHIFT
 
 

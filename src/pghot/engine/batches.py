@@ -16,16 +16,16 @@ if cython.compiled:
         Candidate,
         MovedBatch,
     )
-    from cython.cimports.pghot.engine.judge import (
+    from cython.cimports.pghot.engine.pages import Pages, move_folio
+    from cython.cimports.pghot.engine.throttle import (
         Limits,
         Pgdat,
         has_free_room,
         judge,
         pgdat_items,
     )
-    from cython.cimports.pghot.engine.pages import Pages, move_folio
+    from cython.cimports.pghot.engine.throttle_verdicts import ADMITTED
     from cython.cimports.pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE
-    from cython.cimports.pghot.engine.verdicts import ADMITTED
 else:
     from pghot.engine.arrays import Structs, i32, i64, u8
     from pghot.engine.candidates import (
@@ -34,10 +34,10 @@ else:
         NOT_ISOLATED,
         NOT_MIGRATED,
     )
-    from pghot.engine.judge import Limits, has_free_room, judge, pgdat_items
     from pghot.engine.pages import Pages, move_folio
+    from pghot.engine.throttle import Limits, has_free_room, judge, pgdat_items
+    from pghot.engine.throttle_verdicts import ADMITTED
     from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE
-    from pghot.engine.verdicts import ADMITTED
 
 
 @cython.cclass

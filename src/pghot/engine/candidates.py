@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.layout import Layout
+from pghot.engine.throttle_verdicts import ADMITTED
 from pghot.engine.units import PAGES_PER_SECTION
-from pghot.engine.verdicts import ADMITTED
 
 CANDIDATE = np.dtype(
     [

@@ -9,7 +9,7 @@ from errno import EINVAL
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import access_outcomes, counts, reasons, recording, throttle
+from pghot.engine import access_outcomes, counts, reasons, recorder, throttle_state
 from pghot.engine.ageing import Ageing
 from pghot.engine.fast_path import RecordRules
 from pghot.engine.fault_latency import FaultLatency
@@ -53,9 +53,9 @@ class Engine:
         self.fidelity = fidelity
         self.tunables = Tunables(memory, layout, hz, fidelity, tiering=tiering)
         self.hot_map = HotMap(memory.mem_map, layout)
-        self.pgdat = throttle.make_pgdat()
+        self.pgdat = throttle_state.make_pgdat()
         self.vmstat = Vmstat(self.pgdat)
-        self._recorder = recording.Recorder(memory, self.hot_map, self.vmstat)
+        self._recorder = recorder.Recorder(memory, self.hot_map, self.vmstat)
         self.activate: npt.NDArray[np.uint8] = self._recorder.nodes.activate
         self.kmigrated: dict[int, Kmigrated] = {}
         """The running kmigrated by node id, ascending."""
@@ -105,7 +105,7 @@ class Engine:
         self.tunables.write(name, text)
         switched = self.tunables["numa_balancing"] & ~before & NUMA_BALANCING_MEMORY_TIERING
         if switched:
-            throttle.reset(self.pgdat, jiffies_to_msecs(now, self.hz))
+            throttle_state.reset(self.pgdat, jiffies_to_msecs(now, self.hz))
         if self._rules != (rules := self._rules_now()):
             self._rules = rules
             self._table = self.layout.table(self._rules)
@@ -137,7 +137,7 @@ class Engine:
         """
         if not self._started:  # R2.1
             return 0
-        accesses = recording.as_accesses(pfn, nid, source, now)
+        accesses = recorder.as_accesses(pfn, nid, source, now)
         refused = self._recorder.refused
         if not self.fidelity.fault_latency:
             latency_us = None
@@ -165,7 +165,7 @@ class Engine:
         """
         if not self._started:
             return 0
-        one = recording.as_accesses(pfn, nid, source, now)
+        one = recorder.as_accesses(pfn, nid, source, now)
         found = access_outcomes.verdicts(one, self._recorder.nodes, self._record_rules())[0]
         if found in (reasons.BAD_NODE, reasons.BAD_SOURCE) or nr < 1 or pages < 1:
             self._recorder.refused += 1
@@ -259,10 +259,10 @@ class Engine:
 
     def _weighed(
         self,
-        accesses: recording.Accesses,
+        accesses: recorder.Accesses,
         latency_us: npt.NDArray[np.int32] | None,
         count: npt.ArrayLike,
-    ) -> recording.Accesses:
+    ) -> recorder.Accesses:
         """Each access as many times in a row as it counts (R2.10), its source once."""
         count = np.broadcast_to(np.asarray(count), accesses.pfn.shape)
         some = np.flatnonzero(count > 0)
@@ -283,13 +283,13 @@ class Engine:
         return self._chosen(accesses, np.repeat(np.arange(len(times)), times))
 
     def _chosen(
-        self, accesses: recording.Accesses, rows: npt.NDArray[np.intp]
-    ) -> recording.Accesses:
+        self, accesses: recorder.Accesses, rows: npt.NDArray[np.intp]
+    ) -> recorder.Accesses:
         if self.observer is not None:
             self.observer.chosen(rows)
         return _rows(accesses, rows)
 
-    def _remember(self, accesses: recording.Accesses) -> None:
+    def _remember(self, accesses: recorder.Accesses) -> None:
         """Remember where slow pages were accessed from: it settles where they are promoted to."""
         mem_map, toptier = self.memory.mem_map, self._recorder.nodes.toptier
         of_page = mem_map.nids_of(accesses.pfn)
@@ -298,7 +298,7 @@ class Engine:
             heads = mem_map.indices(mem_map.known(accesses.pfn[slow]).head)
             self.last_nids.remember(heads, accesses.nid[slow])
 
-    def _without_low_cpus(self, accesses: recording.Accesses) -> recording.Accesses:
+    def _without_low_cpus(self, accesses: recorder.Accesses) -> recorder.Accesses:
         """Say -1 for CPUs that are on no top-tier node, which R2.2 refuses in precision mode.
 
         Not where it is the page's own node: that access is none to promote for (R2.5).
@@ -313,7 +313,7 @@ class Engine:
         nids[low] = NUMA_NO_NODE
         return accesses._replace(nid=nids)
 
-    def _can_count(self, accesses: recording.Accesses) -> npt.NDArray[np.bool_]:
+    def _can_count(self, accesses: recorder.Accesses) -> npt.NDArray[np.bool_]:
         """Which rows are taken and of a page that there is: only those are counted anew."""
         found = access_outcomes.verdicts(accesses, self._recorder.nodes, self._record_rules())
         there = self.memory.mem_map.indices(accesses.pfn) >= 0
@@ -321,7 +321,7 @@ class Engine:
 
     def _by_latency(
         self,
-        accesses: recording.Accesses,
+        accesses: recorder.Accesses,
         latency_us: npt.NDArray[np.int32],
         times: npt.NDArray[np.int64],
     ) -> None:
@@ -346,7 +346,7 @@ class Engine:
             self._rules.window,
         )
 
-    def _record_rows(self, accesses: recording.Accesses) -> None:
+    def _record_rows(self, accesses: recorder.Accesses) -> None:
         rules = self._record_rules()
         if self.observer is not None and len(accesses.pfn):
             foreseen = access_outcomes.foresee(
@@ -356,7 +356,7 @@ class Engine:
         self._recorder.record(accesses, rules)
 
 
-def _rows(accesses: recording.Accesses, rows: slice | npt.NDArray[np.intp]) -> recording.Accesses:
-    return recording.Accesses(
+def _rows(accesses: recorder.Accesses, rows: slice | npt.NDArray[np.intp]) -> recorder.Accesses:
+    return recorder.Accesses(
         accesses.pfn[rows], accesses.nid[rows], accesses.source[rows], accesses.now[rows]
     )

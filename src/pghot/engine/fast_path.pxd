@@ -1,6 +1,6 @@
 # Structs of arrays and loops that the recorder calls block by block (fast_path.py).
 
-from pghot.engine.maps cimport Maps
+from pghot.engine.hot_map_arrays cimport Maps
 from pghot.engine.pages cimport Pages
 
 cdef class AccessArrays:

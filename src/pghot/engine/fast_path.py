@@ -29,7 +29,7 @@ if cython.compiled:
         TOUCHED,
         U32,
     )
-    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.hot_map_arrays import Maps
     from cython.cimports.pghot.engine.pages import Pages
     from cython.cimports.pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
 else:
@@ -47,7 +47,7 @@ else:
         TOUCHED,
         U32,
     )
-    from pghot.engine.maps import Maps
+    from pghot.engine.hot_map_arrays import Maps
     from pghot.engine.pages import Pages
     from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown, thicken
+from pghot.engine.hot_map_arrays import Maps
 from pghot.engine.layout import Layout
-from pghot.engine.maps import Maps
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
 from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION, PFN_SECTION_SHIFT

@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine import candidates as found
-from pghot.engine import throttle
+from pghot.engine import throttle_state
 from pghot.engine.batches import Batches, TargetNodes
 from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
 from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
-from pghot.engine.judge import Limits
 from pghot.engine.last_nids import LastNids
 from pghot.engine.layout import Layout
 from pghot.engine.memory import I64Array, Memory
@@ -24,6 +23,7 @@ from pghot.engine.migrated import Migrated
 from pghot.engine.observer import EngineObserver, Judged
 from pghot.engine.placing import by_distance, first_with_room
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
+from pghot.engine.throttle import Limits
 from pghot.engine.tunables import Tunables
 from pghot.engine.units import (
     MSEC_PER_SEC,
@@ -345,6 +345,6 @@ class _Targets:
         for nid in self.nids:
             present = self.present[nid] = self._memory.present_pages(nid)
             zones = list(self._memory.zones(nid))
-            self._arrays.enough[nid] = throttle.free_space_enough(zones, present)
+            self._arrays.enough[nid] = throttle_state.free_space_enough(zones, present)
             self.spare[nid] = max((free - wmark for free, wmark in zones), default=0)
             self._arrays.room[nid] = self._memory.room(nid)

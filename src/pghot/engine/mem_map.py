@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown
-from pghot.engine.kinds import ODD_KIND, Kinds, PageKind
 from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
+from pghot.engine.page_kinds import ODD_KIND, Kinds, PageKind
 from pghot.engine.pages import Pages
 from pghot.engine.pfn_arrays import pfns_of
 from pghot.engine.pfn_ranges import PfnRange, subtract, whole_sections

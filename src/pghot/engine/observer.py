@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import U64Array
-from pghot.engine.recording import Accesses
+from pghot.engine.recorder import Accesses
 
 if TYPE_CHECKING:
     from pghot.engine.migrated import Batch

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pghot.engine import candidates as found
-from pghot.engine.verdicts import ADMITTED, OVER_THRESHOLD, RATE_LIMITED
+from pghot.engine.throttle_verdicts import ADMITTED, OVER_THRESHOLD, RATE_LIMITED
 
 RECORDED, BAD_NODE, BAD_SOURCE, DISABLED, NO_PAGE = range(5)
 OWN_NODE, ON_TOP, OFFLINE, NO_REFERENCE, NOT_ON_LRU, NO_HOT_MAP = range(5, 11)

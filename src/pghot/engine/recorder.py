@@ -1,244 +1,179 @@
-"""Recording accesses, in blocks (R2; patches 3 and 4).
-
-The indices of the next block are found, and its cache lines asked for, before or while one
-is recorded.  A block of which little is to be said goes as a whole (`fast_path`); the rows
-of any other go through R2 one by one (`slow_path`).
-"""
+"""Accesses as the engine takes them, and the recorder with what it keeps between two calls."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import cython
+import numpy as np
+import numpy.typing as npt
 
-if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import u32
-    from cython.cimports.pghot.engine.blocks import (
-        ABSENT,
-        BLOCK,
-        FACTS,
-        NO_MAP,
-        READY,
-        SECTION_KIND_BITS,
-        TAKE,
-        TOP,
-    )
-    from cython.cimports.pghot.engine.fast_path import (
-        AccessArrays,
-        RecordRules,
-        Scratch,
-        keep_lower_tier_rows,
-        locate,
-        one_time,
-        update_and_locate,
-        update_kept,
-    )
-    from cython.cimports.pghot.engine.maps import Maps
-    from cython.cimports.pghot.engine.pages import Pages, index_of
-    from cython.cimports.pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
-    from cython.cimports.pghot.engine.units import (
-        BLOCK_SHIFT,
-        NID_MAX,
-        NUMA_NO_NODE,
-        PFN_SECTION_SHIFT,
-    )
-else:
-    from pghot.engine.arrays import u32
-    from pghot.engine.blocks import (
-        ABSENT,
-        BLOCK,
-        FACTS,
-        NO_MAP,
-        READY,
-        SECTION_KIND_BITS,
-        TAKE,
-        TOP,
-    )
-    from pghot.engine.fast_path import (
-        AccessArrays,
-        RecordRules,
-        Scratch,
-        keep_lower_tier_rows,
-        locate,
-        one_time,
-        update_and_locate,
-        update_kept,
-    )
-    from pghot.engine.maps import Maps
-    from pghot.engine.pages import Pages, index_of
-    from pghot.engine.slow_path import CallCounts, NodeFlags, one_by_one, verdict
-    from pghot.engine.units import (
-        BLOCK_SHIFT,
-        NID_MAX,
-        NUMA_NO_NODE,
-        PFN_SECTION_SHIFT,
-    )
+from pghot.engine.blocks import BLOCK, PAGE_MOVED, PAGE_NOT_PLAIN, PAGE_ON_TOP, SOURCES
+from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch
+from pghot.engine.hotmap import HotMap
+from pghot.engine.mem_map import MemMap
+from pghot.engine.memory import Memory
+from pghot.engine.page_flags import MOVED
+from pghot.engine.record_rows import fill_sections, record_rows
+from pghot.engine.slow_path import CallCounts, NodeFlags
+from pghot.engine.units import NID_MAX
+from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY, Vmstat
+
+PGHOT_HINTFAULTS = 0
+PGHOT_HWHINTS = 1
 
 
-def record_rows(
-    rows: AccessArrays,
-    pages: Pages,
-    maps: Maps,
-    nodes: NodeFlags,
-    rules: RecordRules,
-    scratch: Scratch,
-    tally: CallCounts,
-) -> None:
-    """Record accesses in order (R2); `tally` is added to."""
-    with cython.nogil:
-        _record(rows, pages, maps, nodes, rules, scratch, tally)
-        _raise_flags(rows, pages, maps, nodes)
+class Accesses(NamedTuple):
+    """Accesses in time order, one item each; times in jiffies, ascending."""
+
+    pfn: npt.NDArray[np.uint64]
+    nid: npt.NDArray[np.int16]
+    source: npt.NDArray[np.int8]
+    now: npt.NDArray[np.uint64]
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _record(
-    rows: AccessArrays,
-    pages: Pages,
-    maps: Maps,
-    nodes: NodeFlags,
-    rules: RecordRules,
-    scratch: Scratch,
-    tally: CallCounts,
-) -> cython.void:
-    count: cython.long = rows.count
-    first: cython.long = 0
-    end: cython.long = min(BLOCK, count)
-    after: cython.long
-    size: cython.long
-    here: cython.long
-    at: cython.long = 0
-    nid: cython.int
-    target: cython.int
-    alike: cython.bint
-    said: cython.ulong = locate(rows, first, end, pages, maps, scratch, at)
-    while first < count:
-        size = end - first
-        after = min(end + BLOCK, count)
-        here = at
-        at = BLOCK - at
-        nid = rows.nid[first]
-        target = rules.target_nid if nid == NUMA_NO_NODE else nid
-        alike = not said & ABSENT and _alike(rows, first, end, nodes, rules)
-        if (
-            alike
-            and not said
-            and after - end == size
-            and one_time(rows, first, end, rules.precise)
-        ):
-            said = update_and_locate(
-                rows, first, size, target, rules, pages, maps, scratch, here, at
+class Nodes(NamedTuple):
+    """Flags of nodes by id, as the recorder reads them; it sets `activate`."""
+
+    toptier: npt.NDArray[np.uint8]
+    online: npt.NDArray[np.uint8]
+    activate: npt.NDArray[np.uint8]
+
+
+class Tables(NamedTuple):
+    """The arrays that a `Scratch` points into."""
+
+    sections: npt.NDArray[np.uint32]
+    verdicts: npt.NDArray[np.uint8]
+    indices: npt.NDArray[np.uint64]
+    kept: npt.NDArray[np.uint64]
+    when: npt.NDArray[np.uint64]
+
+
+class Recorder:
+    """Records accesses in the hot map of a machine, and counts them.
+
+    What it knows of sections and nodes is worked out again where they have changed.
+    """
+
+    def __init__(self, memory: Memory, hot_map: HotMap, vmstat: Vmstat) -> None:
+        self._memory = memory
+        self._hot_map = hot_map
+        self._vmstat = vmstat
+        size = NID_MAX + 1
+        self.nodes = Nodes(*(np.zeros(size, np.uint8) for _ in Nodes._fields))
+        self._flags = NodeFlags(self.nodes)
+        self._scratch: Scratch | None = None
+        self._made_of: tuple[int, ...] = ()
+        self._nodes_version = 0
+        self.refused = 0
+        """Accesses refused with EINVAL."""
+        self.on_toptier = 0
+        """Accesses, of all that were offered, whose page was on a top-tier node."""
+        self.initially_on_toptier = 0
+        """How many of them would have been had no page ever moved."""
+
+    def nodes_changed(self) -> None:
+        """Read again which nodes are online and which are top tier."""
+        for nid in range(NID_MAX + 1):
+            self.nodes.toptier[nid] = self._memory.node_is_toptier(nid)
+            self.nodes.online[nid] = self._memory.node_online(nid)
+        self._nodes_version += 1
+
+    def record(self, accesses: Accesses, rules: RecordRules) -> None:
+        """Record accesses (R2)."""
+        if not len(accesses.pfn):
+            return
+        tally = CallCounts()
+        maps, pages = self._hot_map.maps(), self._memory.mem_map.pages()
+        record_rows(AccessArrays(accesses), pages, maps, self._flags, rules, self._now(), tally)
+        self.refused += tally.refused
+        self.on_toptier += tally.on_toptier
+        self.initially_on_toptier += tally.initially_on_toptier
+        events = self._vmstat.events
+        events[RECORDED_BY + PGHOT_HWHINTS] += tally.hardware
+        events[RECORDED_BY + PGHOT_HINTFAULTS] += tally.taken - tally.hardware
+        events[RECORDED_ACCESSES] += tally.recorded
+        self._hot_map.thicken()
+
+    def count_apart(self, accesses: Accesses, times: npt.NDArray[np.int64]) -> None:
+        """Count each access once, though the loops are to be given it `times` times."""
+        other = np.flatnonzero(times != 1)
+        pfn, more = accesses.pfn[other], 1 - times[other]
+        mem_map, top = self._memory.mem_map, self.nodes.toptier
+        self.on_toptier += int(np.dot(more, top[mem_map.known(pfn).nid]))
+        self.initially_on_toptier += int(np.dot(more, top[mem_map.nids_of(pfn)]))
+        for source in (PGHOT_HINTFAULTS, PGHOT_HWHINTS):
+            of_source = accesses.source[other] == source
+            self._vmstat.events[RECORDED_BY + source] += int(more[of_source].sum())
+
+    def _now(self) -> Scratch:
+        """What the loops work with, as sections, kinds of pages and nodes are now."""
+        mem_map = self._memory.mem_map
+        made_of = (
+            mem_map.version,
+            mem_map.facts_made,
+            mem_map.kinds.count,
+            self._hot_map.version,
+            self._nodes_version,
+        )
+        if self._scratch is None or made_of != self._made_of:
+            self._made_of = made_of
+            sections = np.empty(len(mem_map.slot_of) + 1, np.uint32)
+            fill_sections(mem_map.pages(), self._hot_map.maps(), self._flags, sections)
+            self._scratch = Scratch(
+                Tables(
+                    sections,
+                    _verdicts(mem_map, self.nodes.toptier),
+                    np.empty(2 * BLOCK, np.uint64),
+                    np.empty(BLOCK, np.uint64),
+                    np.empty(BLOCK, np.uint64),
+                )
             )
-            _count(tally, size, rows.source[first], size, 0)
-        else:
-            said = locate(rows, end, after, pages, maps, scratch, at)
-            if alike:
-                keep_lower_tier_rows(rows, first, size, pages, scratch, here)
-            if alike and scratch.plain:
-                update_kept(scratch.staying, target, rules, maps, scratch)
-                _count(tally, size, rows.source[first], scratch.staying, scratch.initially_on_top)
-            else:
-                one_by_one(rows, first, end, pages, maps, nodes, rules, scratch, here, tally)
-        first = end
-        end = after
+        return self._scratch
 
 
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _alike(
-    rows: AccessArrays, first: cython.long, end: cython.long, nodes: NodeFlags, rules: RecordRules
-) -> cython.bint:
-    """Whether the rows [first, end) agree on node and source, and R2.2, R2.3 and R2.5 let them.
+def _verdicts(mem_map: MemMap, toptier: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What can be said of a page, by row (`Scratch`); of an odd one that the rules must look."""
+    kinds = mem_map.kinds
+    flags, nids = kinds.flags[: kinds.count], kinds.nid[: kinds.count]
+    moved = (flags & MOVED) != 0
+    verdicts = np.full(kinds.largest + 1, PAGE_NOT_PLAIN, np.uint8)
+    verdicts[: kinds.count] = (
+        moved * np.uint8(PAGE_MOVED)
+        | (moved & (toptier[nids] != 0)) * np.uint8(PAGE_ON_TOP)
+        | ((flags & ~np.uint8(MOVED)) != 0) * np.uint8(PAGE_NOT_PLAIN)
+    )
+    return verdicts
 
-    A node below the top tier may be the page's own: R2.5 has to look at each then.
+
+def as_accesses(
+    pfn: npt.ArrayLike, nid: npt.ArrayLike, source: npt.ArrayLike, now: npt.ArrayLike
+) -> Accesses:
+    """Four arrays of one length; a scalar stands for the same value in every row.
+
+    A node id or source that its type cannot hold becomes one that is refused.
     """
-    nid: cython.short = rows.nid[first]
-    source: cython.schar = rows.source[first]
-    others: cython.int = 0
-    i: cython.long
-    if nid != NUMA_NO_NODE and not (0 <= nid <= NID_MAX and nodes.toptier[nid]):
-        return False
-    if verdict(nid, source, rules, nodes) != TAKE:
-        return False
-    for i in range(first, end):
-        others |= (rows.nid[i] ^ nid) | (rows.source[i] ^ source)
-    return others == 0
+    pfns = np.atleast_1d(np.asarray(pfn, dtype=np.uint64))
+    return Accesses(
+        _rows(pfns, np.uint64, pfns.shape),
+        _rows(_within(nid, np.int16, NID_MAX + 1), np.int16, pfns.shape),
+        _rows(_within(source, np.int8, SOURCES), np.int8, pfns.shape),
+        _rows(now, np.uint64, pfns.shape),
+    )
 
 
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _count(
-    tally: CallCounts,
-    size: cython.long,
-    source: cython.long,
-    recorded: cython.long,
-    initially: cython.long,
-) -> cython.void:
-    """Count a block that went as a whole."""
-    tally.taken += size
-    tally.hardware += source * size
-    tally.recorded += recorded
-    tally.on_toptier += size - recorded
-    tally.initially_on_toptier += initially
+def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLike:
+    """Bring what `dtype` could not hold to values that are refused: -2, or `above`."""
+    if isinstance(values, np.ndarray) and values.dtype == dtype:
+        return values
+    return np.clip(values, -2, above)
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _raise_flags(rows: AccessArrays, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
-    """Raise the flags of blocks, sections and nodes that the fast path has left marks on.
-
-    By block, or by row where there are fewer rows.
-    """
-    index: cython.long
-    i: cython.long
-    if rows.count > maps.blocks:
-        for i in range(maps.blocks):
-            if maps.marks[i]:
-                _raise_flag(i, pages, maps, nodes)
-        return
-    for i in range(rows.count):
-        index = index_of(pages, rows.pfn[i])
-        if index >= 0 and maps.marks[index >> BLOCK_SHIFT]:
-            _raise_flag(index >> BLOCK_SHIFT, pages, maps, nodes)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-def _raise_flag(block: cython.long, pages: Pages, maps: Maps, nodes: NodeFlags) -> cython.void:
-    """Raise the flags that a block's mark asks for, and take the mark away."""
-    slot: cython.long = block >> (PFN_SECTION_SHIFT - BLOCK_SHIFT)
-    maps.touched[slot] = 1
-    if maps.marks[block] & READY:
-        maps.ready[block] = 1
-        maps.hot[slot] = 1
-        nodes.activate[pages.nid[slot]] = 1
-    maps.marks[block] = 0
-
-
-def fill_sections(pages: Pages, maps: Maps, nodes: NodeFlags, out: Any) -> None:
-    """Write `Scratch.sections`: `out` (u32) has an item a section number and one more."""
-    sections: cython.p_uint = u32(out)
-    count: cython.long = len(out)
-    number: cython.long
-    slot: cython.long
-    kind: cython.uint
-    with cython.nogil:
-        for number in range(count):
-            sections[number] = ABSENT
-        for slot in range(pages.slots):
-            if pages.section[slot] < 0:
-                continue
-            kind = 0 if maps.has_map[slot] else NO_MAP
-            if pages.has_facts[slot]:
-                kind |= FACTS
-            if nodes.toptier[pages.nid[slot]]:
-                kind |= TOP
-            sections[pages.section[slot]] = (slot << SECTION_KIND_BITS) | kind
+def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """A contiguous read-only array; one kind of array keeps to one compiled loop."""
+    rows = np.asarray(values, dtype=dtype)
+    if rows.shape != shape:
+        rows = np.broadcast_to(rows, shape)
+    rows = np.ascontiguousarray(rows).view()
+    rows.flags.writeable = False
+    return rows

@@ -1,7 +1,7 @@
 # The rules of R2 one by one, for the recorder (slow_path.py).
 
 from pghot.engine.fast_path cimport RecordRules, AccessArrays, Scratch
-from pghot.engine.maps cimport Maps
+from pghot.engine.hot_map_arrays cimport Maps
 from pghot.engine.pages cimport Pages
 
 cdef class NodeFlags:

@@ -15,7 +15,7 @@ if cython.compiled:
         Scratch,
         update_one,
     )
-    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.hot_map_arrays import Maps
     from cython.cimports.pghot.engine.page_flags import (
         COMPOUND,
         NOT_ONLINE,
@@ -34,7 +34,7 @@ else:
     from pghot.engine.arrays import u8
     from pghot.engine.blocks import ABSENT, DISABLED, REFUSE, SOURCES, TAKE
     from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch, update_one
-    from pghot.engine.maps import Maps
+    from pghot.engine.hot_map_arrays import Maps
     from pghot.engine.page_flags import (
         COMPOUND,
         NOT_ONLINE,

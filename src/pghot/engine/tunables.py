@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from errno import EINVAL, ENOENT, EOPNOTSUPP
 from typing import TYPE_CHECKING, Protocol
 
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.errors import TunableError
 from pghot.engine.fidelity import Fidelity
-from pghot.engine.near import perhaps
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX
 
 if TYPE_CHECKING:

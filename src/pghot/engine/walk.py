@@ -15,7 +15,7 @@ if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i64, items, trailing_zeros, u8
     from cython.cimports.pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
     from cython.cimports.pghot.engine.candidates import Candidate
-    from cython.cimports.pghot.engine.maps import Maps
+    from cython.cimports.pghot.engine.hot_map_arrays import Maps
     from cython.cimports.pghot.engine.page_flags import (
         NOT_ONLINE,
         OFF_LRU,
@@ -31,7 +31,7 @@ if cython.compiled:
 else:
     from pghot.engine.arrays import Structs, i64, trailing_zeros, u8
     from pghot.engine.blocks import EVERY_BYTE, EVERY_WORD
-    from pghot.engine.maps import Maps
+    from pghot.engine.hot_map_arrays import Maps
     from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNMOVABLE, UNREFERENCED
     from pghot.engine.pages import Pages, head_of, node_of, row_at
     from pghot.engine.units import BLOCK_SHIFT, PAGES_PER_SECTION, PFN_SECTION_SHIFT

@@ -9,9 +9,9 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.fidelity import FIDELITIES
 from pghot.engine.layout import DEFAULT, LAYOUTS
-from pghot.engine.near import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 from pghot.exploring.sizes import FastSize, parse_fast

@@ -28,7 +28,7 @@ from pghot.linux.host import Host
 from pghot.linux.pages.budget import LatencyBudget
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pages.kpf import KPF_COMPOUND_TAIL, freed, has, movable
-from pghot.linux.pages.moves import MoveCounts, move_batch
+from pghot.linux.pages.move_pages import MoveCounts, move_batch
 from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Targets
 from pghot.live.hot_processes import HotProcesses

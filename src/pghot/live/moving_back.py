@@ -15,7 +15,7 @@ import numpy as np
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.host import Host
 from pghot.linux.pages.budget import LatencyBudget
-from pghot.linux.pages.moves import move_batch
+from pghot.linux.pages.move_pages import move_batch
 from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Targets
 from pghot.live.mover import Promoted

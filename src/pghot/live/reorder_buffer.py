@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.fault_latency import UNKNOWN
-from pghot.engine.recording import PGHOT_HINTFAULTS
+from pghot.engine.recorder import PGHOT_HINTFAULTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK
 from pghot.linux.processes.targets import Targets

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pghot.baselines.shares import Share
 from pghot.engine import reasons, summary
 from pghot.engine.engine import Engine
-from pghot.engine.recording import PGHOT_HWHINTS
+from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.engine.units import PAGE_SHIFT, USEC_PER_SEC
 from pghot.linux.guard.settings_guard import SettingsGuard
 from pghot.live.beside import Losses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError, PghotError
 from pghot.linux.guard.settings import NUMA_BALANCING
 from pghot.linux.nodes.topology import Topology

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
 from pghot.errors import Caution, InputError, PghotError

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from pghot.binning.columns import TimeColumns, summed
 from pghot.binning.forms import HeatMap
-from pghot.binning.maps import HeatScope
+from pghot.binning.heat_maps import HeatScope
 from pghot.simulated.machine.regions import FolioRegion, StreamCursor
 from pghot.simulated.world import IDLE_STEP_S, World
 

@@ -17,9 +17,9 @@ from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import SampleColumns
 from pghot.linux.perf.attr import EventAttr
+from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.mem_events import MemEvents, Periods, find_mem_events
-from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.ring_size import ring_pages
 from pghot.linux.perf.spe_events import find_spe_events, why_no_spe
 from pghot.sources import data_src

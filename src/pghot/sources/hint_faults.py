@@ -19,8 +19,8 @@ from pghot.linux.perf.attr import (
     Flag,
     Sample,
 )
+from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import Wanted
-from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.ring_size import RING_PAGES, ring_pages
 from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource

@@ -12,8 +12,8 @@ from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import NO_NODE, nodes_of_cpus
 from pghot.linux.perf.arrays import Drained, SampleColumns, TaskColumns
 from pghot.linux.perf.attr import Flag
+from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import EventRings, Wanted
-from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.sources.live_source import LiveSource, Samples, SourceCounts
 

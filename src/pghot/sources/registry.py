@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, cast
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.log.schema import SOURCES

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import SampleColumns
 from pghot.linux.perf.aux_ring import AuxRing, Piece, Scale
+from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import Wanted
-from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.spe_events import SpeEvents
 from pghot.linux.processes.targets import Targets

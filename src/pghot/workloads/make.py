@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pghot.errors import InputError
-from pghot.workloads.kinds import KINDS, parse
 from pghot.workloads.stream import Stream
+from pghot.workloads.stream_kinds import KINDS, parse
 
 __all__ = ["KINDS", "make_stream", "scaled"]
 

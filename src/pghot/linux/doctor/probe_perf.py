@@ -21,13 +21,13 @@ from pghot.linux.perf.attr import (
     Flag,
     Sample,
 )
+from pghot.linux.perf.event_opener import refusal
 from pghot.linux.perf.mem_events import MemEvents, find_mem_events
-from pghot.linux.perf.opening import refusal
 from pghot.linux.perf.rights import PARANOID, why_refused
 from pghot.linux.perf.ring_size import ring_pages
 from pghot.linux.perf.spe_events import find_spe_events, why_no_spe
 from pghot.linux.processes.capabilities import Rights
-from pghot.linux.processes.ceilings import (
+from pghot.linux.processes.perf_limits import (
     LIMITS,
     MLOCK_KB,
     UNLIMITED,

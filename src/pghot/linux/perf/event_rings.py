@@ -12,13 +12,13 @@ from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import online_cpus
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
+from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.open_events import CpuEvents
-from pghot.linux.perf.opening import EVERY_PROCESS
 from pghot.linux.perf.rights import perf_advice
 from pghot.linux.perf.ring import Ring, RingMemoryError
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.sample_layout import SampleLayout
-from pghot.linux.processes.ceilings import descriptor_advice, mlock_advice
+from pghot.linux.processes.perf_limits import descriptor_advice, mlock_advice
 
 _OF_EVERY_CPU = {errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOSYS}
 """Refusals that no other CPU would answer otherwise."""

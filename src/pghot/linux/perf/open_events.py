@@ -13,7 +13,7 @@ from pghot.linux.host import Host
 from pghot.linux.perf.arrays import Drained
 from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.aux_ring import AuxRing
-from pghot.linux.perf.opening import EventOpener
+from pghot.linux.perf.event_opener import EventOpener
 from pghot.linux.perf.ring import Ring
 from pghot.linux.perf.sample_layout import SampleLayout, sample_layout
 

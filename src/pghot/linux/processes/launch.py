@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn, Self
 
 from pghot.errors import PghotError
-from pghot.linux.processes.limits import lower_limit
 from pghot.linux.processes.privileges import die_with_parent, no_new_privileges
+from pghot.linux.processes.raise_nofile import lower_limit
 from pghot.linux.processes.sudo_user import SudoUser, sudo_account
 from pghot.linux.processes.terminal import Terminal, terminal_here
 from pghot.workers import Tell, nobody

@@ -25,7 +25,7 @@ class FolioArrays(NamedTuple):
 
     `pfn`: first PFN, -1 before allocation.  `nid`: node, -1 before.  `pages` of the folio.
     `memcg`.  `flags`: of `page_flags`, that go with the folio wherever it moves.  `row`: the
-    number of the row (`engine.kinds`) that its first frame gets.
+    number of the row (`engine.page_kinds`) that its first frame gets.
     """
 
     pfn: npt.NDArray[np.int64]

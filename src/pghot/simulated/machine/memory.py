@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.kinds import PageKind
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.page_flags import COMPOUND, UNREFERENCED
+from pghot.engine.page_kinds import PageKind
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.simulated.machine.folios import FolioArrays, Folios, move_folios, no_folios
 from pghot.simulated.machine.frames import HUGE_PAGES, NONE, Lists, add_frames, free_lists

@@ -13,7 +13,7 @@ import cython
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine import throttle
+from pghot.engine import throttle_state
 from pghot.engine.fidelity import V7
 from pghot.engine.layout import DEFAULT
 from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
@@ -22,25 +22,25 @@ from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import MSEC_PER_SEC, NID_MAX, mb_to_pages
 from pghot.engine.vmstat import Vmstat
 from pghot.simulated.machine.folios import Folios
-from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.numa.process_scanners import Scanning
 from pghot.simulated.policies.policy import Figures, Policy
 from pghot.simulated.scenario.scenario import EventTable
 from pghot.simulated.world import FaultArrays, World
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i8, i16, i32, i64, u8
-    from cython.cimports.pghot.engine.judge import (
+    from cython.cimports.pghot.engine.throttle import (
         Limits,
         Pgdat,
         has_free_room,
         judge,
         pgdat_items,
     )
-    from cython.cimports.pghot.engine.verdicts import OVER_THRESHOLD, RATE_LIMITED
+    from cython.cimports.pghot.engine.throttle_verdicts import OVER_THRESHOLD, RATE_LIMITED
 else:
     from pghot.engine.arrays import i8, i16, i32, i64, u8
-    from pghot.engine.judge import Limits, has_free_room, judge, pgdat_items
-    from pghot.engine.verdicts import OVER_THRESHOLD, RATE_LIMITED
+    from pghot.engine.throttle import Limits, has_free_room, judge, pgdat_items
+    from pghot.engine.throttle_verdicts import OVER_THRESHOLD, RATE_LIMITED
 
 HOT_THRESHOLD_MS = 1000
 """debugfs hot_threshold_ms: a fault within it of the scan is of a hot page."""
@@ -146,7 +146,7 @@ class NumaBalancing(Policy):
     def start(self, world: World) -> None:
         """Start the scanner."""
         self._world = world
-        self._pgdat = throttle.make_pgdat()
+        self._pgdat = throttle_state.make_pgdat()
         self._vmstat = Vmstat(self._pgdat)
         self._figures = Figures()
         folios = world.memory.folios
@@ -177,7 +177,7 @@ class NumaBalancing(Policy):
             was = self._tiering()
             self._tunables.write(name, text)
             if self._tiering() and not was:
-                throttle.reset(self._pgdat, int(self._world.now * MSEC_PER_SEC))
+                throttle_state.reset(self._pgdat, int(self._world.now * MSEC_PER_SEC))
 
     def _tiering(self) -> bool:
         return bool(self._tunables["numa_balancing"] & NUMA_BALANCING_MEMORY_TIERING)

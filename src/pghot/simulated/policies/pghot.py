@@ -12,13 +12,13 @@ from pghot.binning.histogram import PowersOfTwo
 from pghot.engine.engine import Engine
 from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
-from pghot.engine.recording import PGHOT_HINTFAULTS, PGHOT_HWHINTS
+from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
 from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
 from pghot.simulated.ibs.mprof import MprofAccesses
 from pghot.simulated.ibs.sampling import Sampling
 from pghot.simulated.machine.folios import Folios
-from pghot.simulated.numa.scanning import Scanning
+from pghot.simulated.numa.process_scanners import Scanning
 from pghot.simulated.policies.policy import Figures, Policy
 from pghot.simulated.scenario.scenario import EventTable
 from pghot.simulated.world import FaultArrays, World

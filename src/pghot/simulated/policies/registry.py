@@ -11,9 +11,9 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple
 
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.fidelity import IMPROVED
 from pghot.engine.layout import PRECISE
-from pghot.engine.near import perhaps
 from pghot.errors import InputError
 from pghot.simulated.policies.everywhere import Everywhere
 from pghot.simulated.policies.interleave import Interleave

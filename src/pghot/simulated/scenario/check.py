@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.lists import parse_list
-from pghot.engine.near import perhaps
 from pghot.engine.sizes import format_size, parse_size
 from pghot.engine.units import PAGE_SHIFT
 from pghot.engine.vmstat import ORDER

@@ -18,7 +18,7 @@ from pghot.errors import InputError
 from pghot.simulated.machine.costs import with_costs
 from pghot.simulated.numa.scan_period import ScanTunables
 from pghot.simulated.scenario.scenario import ScannerTable, Scenario
-from pghot.workloads.kinds import parse
+from pghot.workloads.stream_kinds import parse
 
 
 def check_tunables(scenario: Scenario, written: Iterable[tuple[str, Mapping[str, str]]]) -> None:

@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
 from pghot.simulated.scenario.check import check
 from pghot.simulated.scenario.scenario import Scenario

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.errors import InputError
 from pghot.simulated.scenario.file import checked

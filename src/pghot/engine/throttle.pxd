@@ -1,4 +1,4 @@
-# The throttle for loops (judge.py).
+# The throttle for loops (throttle.py).
 
 cdef packed struct Pgdat:
     long nbp_rl_start

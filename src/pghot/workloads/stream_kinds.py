@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 import numpy as np
 
-from pghot.engine.near import perhaps
+from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
 from pghot.workloads import shapes
 from pghot.workloads.cyclic import pointer_chase, sequential
