@@ -6,10 +6,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pghot.linux.host import Host
-from pghot.live.placement import CPUSET_NS, FORGOTTEN_NS, POLICIES_NS, AllowedPlaces, OneByOne
+from pghot.live.placement import (
+    CPUSET_NS,
+    FIRST_NS,
+    FORGOTTEN_NS,
+    AllowedPlaces,
+    OneByOne,
+)
 from tests.linux.host_trees import write
 
 
@@ -51,12 +58,14 @@ def test_a_process_is_read_when_it_is_first_accessed_and_again_when_it_is_time(h
     placement.notice([7])
     placement.notice([7])
     assert host.read == ["status", "numa_maps"]
-    now.ns = CPUSET_NS
-    placement.notice([7])
-    assert host.read[2:] == ["status"]
-    now.ns = POLICIES_NS
-    placement.notice([7])
-    assert host.read[3:] == ["status", "numa_maps"]
+    cpuset, policies = [0], [0]
+    for now.ns in range(FIRST_NS, 100 * 10**9, FIRST_NS):
+        before = len(host.read)
+        placement.notice([7])
+        cpuset += [now.ns] * ("status" in host.read[before:])
+        policies += [now.ns] * ("numa_maps" in host.read[before:])
+    assert [ns / 10**9 for ns in policies] == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 61.5, 91.5]
+    assert max(np.diff(cpuset)) == CPUSET_NS
 
 
 def test_policies_that_take_long_to_read_are_read_seldom(host) -> None:

@@ -14,6 +14,9 @@ CPUSET_NS = 5_000_000_000
 POLICIES_NS = 30_000_000_000
 """Nanoseconds after which a process's cpuset, and its policies, are read again."""
 
+FIRST_NS = 500_000_000
+"""At first it is sooner, then twice as long each time: programs set policies as they begin."""
+
 SHARE = 20
 """Reading policies walks page tables: no more than one part in so many of the time goes there."""
 
@@ -33,6 +36,7 @@ class AllowedNodes:
     seen_ns: int = 0
     cpuset_due: int = 0
     policies_due: int = field(default=0)
+    wait_ns: int = FIRST_NS
     reading: bool = False
 
 
@@ -80,8 +84,11 @@ class AllowedPlaces:
         if status and began >= rights.policies_due:
             rights.policies = read_policies(self._host, pid)
             took = self._clock() - began
-            rights.policies_due = began + max(POLICIES_NS, SHARE * took)
+            rights.policies_due = began + max(rights.wait_ns, SHARE * took)
+            rights.wait_ns = min(2 * rights.wait_ns, POLICIES_NS)
         rights.cpuset_due = began + CPUSET_NS
+        if status:
+            rights.cpuset_due = min(rights.cpuset_due, rights.policies_due)
         rights.known = True
         rights.reading = False
 
