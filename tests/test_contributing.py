@@ -53,3 +53,12 @@ def test_every_package_is_in_the_table() -> None:
     table = TEXT.partition("| package |")[2].partition("\n\n")[0]
     cells = "\n".join(line.split("|")[1] for line in table.splitlines()[1:])
     assert packages <= set(re.findall(r"`(\w+)`", cells))
+
+
+def test_the_page_on_the_engine_names_modules_that_there_are() -> None:
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|", (ROOT / "docs/engine.md").read_text(), re.MULTILINE
+    )
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 20
+    assert all((ROOT / "src/pghot/engine" / f"{name}.py").exists() for name in named)

@@ -1,4 +1,4 @@
-"""Flags of pages, and numbers of the rows that hold them (`kinds`).
+"""Flags of pages, and numbers of the rows that hold them (`page_kinds`).
 
 A page with no flag is online, referenced, on the LRU, of order 0, and on the node of its
 section.  Flags of a compound folio stand at its first page, but for the first two.

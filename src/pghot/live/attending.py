@@ -47,7 +47,7 @@ def pacer(
 def _set(guard: SettingsGuard, tell: Callable[[str], None], path: str, value: str) -> bool:
     """Change a setting during a run; whether that was done.
 
-    Nothing that somebody else has set since is written over (`Watch` tells of it), and no
+    Nothing that somebody else has set since is written over (`SessionWatch` tells of it), and no
     failure ends the run.
     """
     if any(changed.path == path for changed in guard.changed_by_others()):

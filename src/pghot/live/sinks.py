@@ -55,7 +55,7 @@ class PartWriter(Protocol):
 
 
 class DetailedLog(Protocol):
-    """An event log that is told whose accesses are recorded next (`telling`)."""
+    """An event log that is told whose accesses are recorded next (`event_details`)."""
 
     def accessed_by(self, pid: npt.NDArray[np.int32], vaddr: U64Array) -> None:
         """Take pids and addresses."""
