@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.baselines.folios import FirstTouches, Room
+from pghot.baselines.folios import FirstTouches, Headroom
 from pghot.baselines.placements import filled, first_touch, hottest, interleaved, slow_first
 from pghot.baselines.shares import baselines
 
@@ -57,7 +57,7 @@ def test_of_folios_of_one_page_the_bound_is_reached(accesses, room):
 @given(FOLIOS, st.integers(0, 40), st.floats(0, 1))
 def test_every_placement_keeps_to_the_room(folios, spare, part):
     touched = touched_of(folios)
-    room = Room(round((touched.footprint + spare) * part), 0)
+    room = Headroom(round((touched.footprint + spare) * part), 0)
     room = room._replace(slow=touched.footprint + spare - room.fast)
     for placed in (first_touch(touched, room), interleaved(touched, room)):
         assert touched.pages[placed].sum() <= room.fast
@@ -66,20 +66,20 @@ def test_every_placement_keeps_to_the_room(folios, spare, part):
 
 def test_first_touch_gives_the_top_tier_to_the_pages_that_come_first():
     touched = touched_of([(1, 1, 0)] * 5)
-    assert first_touch(touched, Room(2, 9)).tolist() == [True, True, False, False, False]
-    assert slow_first(touched, Room(9, 3)).tolist() == [False, False, False, True, True]
+    assert first_touch(touched, Headroom(2, 9)).tolist() == [True, True, False, False, False]
+    assert slow_first(touched, Headroom(9, 3)).tolist() == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize("times", [1, 1 << 40])
 def test_interleaving_gives_each_tier_pages_in_proportion_to_its_room(times):
     touched = touched_of([(1, 1, 0)] * 8)
-    dealt = interleaved(touched, Room(2 * times, 6 * times))
+    dealt = interleaved(touched, Headroom(2 * times, 6 * times))
     assert dealt.tolist() == [False, False, False, True] * 2
 
 
 def test_shares_are_of_the_whole_and_of_the_second_half():
     touched = touched_of([(1, 8, 0), (1, 1, 1), (1, 1, 9)])
-    found = baselines(touched, Room(1, 2), np.array([False, True, False]))
+    found = baselines(touched, Headroom(1, 2), np.array([False, True, False]))
     assert {name: tuple(share.values()) for name, share in found.to_dict().items()} == {
         "as_placed": (2 / 20, 1 / 10),
         "first_touch": (8 / 20, 0.0),
@@ -90,5 +90,5 @@ def test_shares_are_of_the_whole_and_of_the_second_half():
 
 def test_without_accesses_there_is_no_share():
     touched = FirstTouches(*(np.zeros(0, dtype) for dtype in (np.uint64, np.int64, np.int64)))
-    found = baselines(touched, Room(1, 2), np.zeros(0, np.bool_))
+    found = baselines(touched, Headroom(1, 2), np.zeros(0, np.bool_))
     assert found.to_dict()["bound"] == {"fast_share": None, "steady_fast_share": None}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.baselines.folios import FirstTouches, Room
+from pghot.baselines.folios import FirstTouches, Headroom
 from pghot.baselines.shares import baselines
 from pghot.exploring.counts import PageCounts
 from pghot.exploring.placed import held_out_shares
@@ -36,7 +36,7 @@ def test_every_size_gives_the_baselines_of_that_room(folios, slow):
     }
     nowhere = np.zeros(len(touched), np.bool_)
     for size in sizes.tolist():
-        known = baselines(touched, Room(size, slow), nowhere)
+        known = baselines(touched, Headroom(size, slow), nowhere)
         for name in ("bound", "first_touch", "interleave"):
             whole, steady = getattr(known, name)
             assert lines[name, WHOLE][size] == whole

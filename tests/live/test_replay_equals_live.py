@@ -234,19 +234,19 @@ def test_with_other_tunables_it_is_a_replay_as_any_other(worlds, tmp_path):
 
 def test_a_tape_gives_back_what_it_took_in_pieces():
     answers = AnswerLog()
-    answers.note(EntryKind.ROOM, 0, 7)
+    answers.note(EntryKind.HEADROOM, 0, 7)
     first = answers.take()
     answers.note(EntryKind.MOVED, 1, np.array([True, False]))
     reader = AnswerReader([first, answers.take()])
     assert answers.take() == ""
-    assert reader.take(EntryKind.ROOM, 0, 1).tolist() == [7]
+    assert reader.take(EntryKind.HEADROOM, 0, 1).tolist() == [7]
     assert reader.take(EntryKind.MOVED, 1, 2).tolist() == [1, 0]
     assert reader.ended
 
 
 def test_a_tape_that_does_not_fit_is_one_line():
     answers = AnswerLog()
-    answers.note(EntryKind.ROOM, 0, 7)
+    answers.note(EntryKind.HEADROOM, 0, 7)
     with pytest.raises(InputError, match="the replay asks for MOVED of 0"):
         AnswerReader([answers.take()]).take(EntryKind.MOVED, 0)
 

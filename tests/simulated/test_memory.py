@@ -193,9 +193,9 @@ def test_moves_are_told_once_with_where_they_came_from(small: SimulatedMemory) -
 def test_there_is_room_for_what_leaves_free_pages_over_the_high_mark(
     small: SimulatedMemory,
 ) -> None:
-    assert small.room(0) == 4096 - MARKS.high - 1
+    assert small.headroom(0) == 4096 - MARKS.high - 1
     assert not small.short
     small.add_folios(4096 - MARKS.high - 100, 1, 0, plain(4096 - MARKS.high - 100))
     small.allocate(np.arange(5, len(small.folios.pfn)), 0, 0)
-    assert small.room(0) == 99
+    assert small.headroom(0) == 99
     assert small.short == {0}  # a folio of 512 pages may not find room

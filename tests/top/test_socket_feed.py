@@ -57,6 +57,7 @@ def feed_of(path: Path) -> Iterator[SocketFeed]:
         yield feed
     finally:
         feed.close()
+        feed._thread.join(PATIENCE_S)
         assert not feed._thread.is_alive()
 
 

@@ -1,4 +1,4 @@
-"""The folios that a log accesses, and the room there is for them."""
+"""The folios that a log accesses, and the headroom there is for them."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ class FirstTouches:
         return FirstTouches(known.head[at], known.pages[at], _sums(which, self.early)[order], late)
 
 
-class Room(NamedTuple):
+class Headroom(NamedTuple):
     """Pages that the folios of a log may take on the top tier, and below it."""
 
     fast: int
     slow: int
 
 
-def room_for(touched: FirstTouches, on_fast: BoolArray, nodes: Iterable[Node]) -> Room:
+def headroom_for(touched: FirstTouches, on_fast: BoolArray, nodes: Iterable[Node]) -> Headroom:
     """What is free on the nodes, and what the folios take where they are placed now."""
     nodes = list(nodes)
     held = int(touched.pages[on_fast].sum())
     fast = sum(node.free_pages for node in nodes if node.toptier)
     slow = sum(node.free_pages for node in nodes if not node.toptier)
-    return Room(fast + held, slow + touched.footprint - held)
+    return Headroom(fast + held, slow + touched.footprint - held)
 
 
 def placed_fast(touched: FirstTouches, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:

@@ -7,40 +7,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from pghot.baselines.folios import BoolArray, FirstTouches, I64Array, Room
+from pghot.baselines.folios import BoolArray, FirstTouches, Headroom, I64Array
 
 _BITS = 31
-"""Room and number of folios are multiplied in 64 bits."""
+"""Headroom and number of folios are multiplied in 64 bits."""
 
 
-def first_touch(touched: FirstTouches, room: Room) -> BoolArray:
+def first_touch(touched: FirstTouches, headroom: Headroom) -> BoolArray:
     """Fill the top tier as folios are first accessed; what does not fit goes below it.
 
     The default of Linux (MPOL_DEFAULT) for threads on CPUs of the top tier.
     """
-    return filled(touched.pages, room.fast)
+    return filled(touched.pages, headroom.fast)
 
 
-def slow_first(touched: FirstTouches, room: Room) -> BoolArray:
+def slow_first(touched: FirstTouches, headroom: Headroom) -> BoolArray:
     """Fill the lower tiers as folios are first accessed; what does not fit goes above them."""
-    return ~filled(touched.pages, room.slow)
+    return ~filled(touched.pages, headroom.slow)
 
 
-def interleaved(touched: FirstTouches, room: Room) -> BoolArray:
-    """Deal folios out among the tiers in proportion to their room, in the order of first touch.
+def interleaved(touched: FirstTouches, headroom: Headroom) -> BoolArray:
+    """Deal folios out among the tiers in proportion to headroom, in the order of first touch.
 
-    As MPOL_WEIGHTED_INTERLEAVE with the room for weights (mm/mempolicy.c, since Linux 6.9).
+    As MPOL_WEIGHTED_INTERLEAVE with the headroom for weights (mm/mempolicy.c, since Linux 6.9).
     """
-    shift = max((room.fast + room.slow).bit_length() - _BITS, 0)
-    fast, both = room.fast >> shift, (room.fast + room.slow) >> shift
+    shift = max((headroom.fast + headroom.slow).bit_length() - _BITS, 0)
+    fast, both = headroom.fast >> shift, (headroom.fast + headroom.slow) >> shift
     turns = np.arange(len(touched) + 1, dtype=np.int64) * fast // max(both, 1)
     dealt: BoolArray = np.diff(turns) > 0
-    dealt[dealt] = filled(touched.pages[dealt], room.fast)
+    dealt[dealt] = filled(touched.pages[dealt], headroom.fast)
     return dealt
 
 
-def hottest(accesses: I64Array, pages: I64Array, room: int) -> float:
-    """The most accesses that any placement within `room` pages could serve fast.
+def hottest(accesses: I64Array, pages: I64Array, headroom: int) -> float:
+    """The most accesses that any placement within `headroom` pages could serve fast.
 
     The folios with most accesses a page; of the first that does not fit a part counts, so
     that nothing whole does better (Dantzig's bound of the knapsack).
@@ -48,23 +48,23 @@ def hottest(accesses: I64Array, pages: I64Array, room: int) -> float:
     heat = accesses / pages
     order = np.argsort(-heat, kind="stable")
     ends = np.cumsum(pages[order])
-    whole = int(np.searchsorted(ends, room, side="right"))
+    whole = int(np.searchsorted(ends, headroom, side="right"))
     served = float(accesses[order[:whole]].sum())
     if whole < len(order):
-        left = room - (int(ends[whole - 1]) if whole else 0)
+        left = headroom - (int(ends[whole - 1]) if whole else 0)
         served += left * float(heat[order[whole]])
     return served
 
 
-def filled(pages: I64Array, room: int) -> BoolArray:
-    """Take folios of these sizes in their order as far as each fits what is left of `room`."""
+def filled(pages: I64Array, headroom: int) -> BoolArray:
+    """Take folios of these sizes in their order as far as each fits what is left of `headroom`."""
     taken = np.zeros(len(pages), np.bool_)
     waiting = np.arange(len(pages))
     while len(waiting):
-        waiting = waiting[pages[waiting] <= room]
+        waiting = waiting[pages[waiting] <= headroom]
         ends = np.cumsum(pages[waiting])
-        fit = int(np.searchsorted(ends, room, side="right"))
+        fit = int(np.searchsorted(ends, headroom, side="right"))
         taken[waiting[:fit]] = True
-        room -= int(ends[fit - 1]) if fit else 0
+        headroom -= int(ends[fit - 1]) if fit else 0
         waiting = waiting[fit:]
     return taken

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from pghot.baselines.folios import BoolArray, FirstTouches, I64Array, Room
+from pghot.baselines.folios import BoolArray, FirstTouches, Headroom, I64Array
 from pghot.baselines.placements import first_touch, hottest, interleaved
 
 
@@ -29,8 +29,8 @@ class Baselines:
     """What a log's accesses would have been served by without promotion.
 
     `as_placed`: every page where the machine has it.  `first_touch`, `interleave`: placed
-    anew within the same room.  `bound`: the hottest pages that fit, which no policy exceeds
-    that keeps to the room; for the second half, the hottest of that.
+    anew within the same headroom.  `bound`: the hottest pages that fit, which no policy exceeds
+    that keeps to the headroom; for the second half, the hottest of that.
     """
 
     as_placed: Share
@@ -43,13 +43,13 @@ class Baselines:
         return {field.name: getattr(self, field.name).to_dict() for field in fields(self)}
 
 
-def baselines(touched: FirstTouches, room: Room, on_fast: BoolArray) -> Baselines:
+def baselines(touched: FirstTouches, headroom: Headroom, on_fast: BoolArray) -> Baselines:
     """The baselines of folios, of which those of `on_fast` are placed on the top tier."""
     return Baselines(
         served(touched, on_fast),
-        served(touched, first_touch(touched, room)),
-        served(touched, interleaved(touched, room)),
-        bound(touched, room.fast),
+        served(touched, first_touch(touched, headroom)),
+        served(touched, interleaved(touched, headroom)),
+        bound(touched, headroom.fast),
     )
 
 
@@ -58,9 +58,9 @@ def served(touched: FirstTouches, on_fast: BoolArray) -> Share:
     return _share(touched, lambda accesses: float(accesses[on_fast].sum()))
 
 
-def bound(touched: FirstTouches, room: int) -> Share:
-    """The share that no placement within `room` pages of the top tier exceeds."""
-    return _share(touched, lambda accesses: hottest(accesses, touched.pages, room))
+def bound(touched: FirstTouches, headroom: int) -> Share:
+    """The share that no placement within `headroom` pages of the top tier exceeds."""
+    return _share(touched, lambda accesses: hottest(accesses, touched.pages, headroom))
 
 
 def _share(touched: FirstTouches, fast: Callable[[I64Array], float]) -> Share:

@@ -29,7 +29,7 @@ Values = npt.NDArray[np.int64]
 class EntryKind(IntEnum):
     """What an entry holds.
 
-    ZONES: (free, promo watermark) of each zone of node `about`.  ROOM, PRESENT: pages, of
+    ZONES: (free, promo watermark) of each zone of node `about`.  HEADROOM, PRESENT: pages, of
     node `about`.  MOVED: 1 for each folio of a batch for node `about` that moved, else 0.
     FOLIOS: (first PFN, pages, memcg) of folios that turned out to be so before the rows of
     the wake-up at `about` (microseconds) were recorded.  ONLINE: (start PFN, pages, node,
@@ -44,7 +44,7 @@ class EntryKind(IntEnum):
     """
 
     ZONES = 1
-    ROOM = 2
+    HEADROOM = 2
     PRESENT = 3
     MOVED = 4
     FOLIOS = 5

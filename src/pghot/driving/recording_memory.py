@@ -49,11 +49,11 @@ class RecordingMemory:
         self._answers.note(EntryKind.ZONES, nid, zones)
         return zones
 
-    def room(self, nid: int) -> int:
-        """Pages of the largest folio that the node has room for; written down."""
-        room = self._memory.room(nid)
-        self._answers.note(EntryKind.ROOM, nid, room)
-        return room
+    def headroom(self, nid: int) -> int:
+        """Pages of the largest folio that the node has headroom for; written down."""
+        headroom = self._memory.headroom(nid)
+        self._answers.note(EntryKind.HEADROOM, nid, headroom)
+        return headroom
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node; which moved is written down."""

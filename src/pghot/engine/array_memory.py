@@ -83,7 +83,7 @@ class ArrayMemory:
             return ()
         return (Zone(int(self._frames.free[nid]), self._nodes[nid].promo_wmark),)
 
-    def room(self, nid: int) -> int:
+    def headroom(self, nid: int) -> int:
         """Pages of the largest folio that finds room on the node now."""
         return self.free_pages(nid)
 

@@ -20,7 +20,7 @@ if cython.compiled:
     from cython.cimports.pghot.engine.throttle import (
         Limits,
         Pgdat,
-        has_free_room,
+        has_headroom,
         judge,
         pgdat_items,
     )
@@ -35,7 +35,7 @@ else:
         NOT_MIGRATED,
     )
     from pghot.engine.pages import Pages, move_folio
-    from pghot.engine.throttle import Limits, has_free_room, judge, pgdat_items
+    from pghot.engine.throttle import Limits, has_headroom, judge, pgdat_items
     from pghot.engine.throttle_verdicts import ADMITTED
     from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE
 
@@ -46,14 +46,14 @@ class TargetNodes:
 
     arrays: object
     enough: cython.p_long
-    room: cython.p_long
+    headroom: cython.p_long
     promotable: cython.p_uchar
 
     def __init__(self, arrays: Any) -> None:
         """Take pointers from the arrays, which are kept."""
         self.arrays = arrays
         self.enough = i64(arrays.enough)
-        self.room = i64(arrays.room)
+        self.headroom = i64(arrays.headroom)
         self.promotable = u8(arrays.promotable)
 
 
@@ -147,10 +147,10 @@ class Batches:
                 batches[done].pages_moved = _move(
                     self, pages, away, home, free, as_stack, order, moved, tried
                 )
-                targets.enough[self.nid] = has_free_room(
+                targets.enough[self.nid] = has_headroom(
                     free[self.nid], promo_wmark[self.nid], present[self.nid]
                 )
-                targets.room[self.nid] = free[self.nid]
+                targets.headroom[self.nid] = free[self.nid]
                 batches[done].folios = self.count
                 batches[done].nid = self.nid
                 batches[done].memcg = self.memcg
@@ -213,7 +213,7 @@ def _outcome(
     outcome = judge(batches.pgdat, nid, targets.enough[nid] != 0, pages, latency_ms, limits)
     if outcome != ADMITTED:
         return outcome
-    if batches.candidates[at].movable and pages <= targets.room[nid]:
+    if batches.candidates[at].movable and pages <= targets.headroom[nid]:
         return ADMITTED
     return NOT_ISOLATED
 

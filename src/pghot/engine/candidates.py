@@ -70,12 +70,12 @@ def layout_row(layout: Layout) -> LayoutRow:
 class TargetArrays(NamedTuple):
     """What is known of nodes as targets, by id, until the next batch has moved.
 
-    `enough`: free room lets every candidate pass.  `room`: pages of the largest folio that
+    `enough`: headroom lets every candidate pass.  `headroom`: pages of the largest folio that
     can be isolated.  `promotable`: folios may move there at all.
     """
 
     enough: npt.NDArray[np.int64]
-    room: npt.NDArray[np.int64]
+    headroom: npt.NDArray[np.int64]
     promotable: npt.NDArray[np.uint8]
 
 

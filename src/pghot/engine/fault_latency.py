@@ -32,8 +32,8 @@ UNKNOWN = -1
 HOT_THRESHOLD_US = 1_000_000
 """The longest threshold: sysctl_numa_balancing_hot_threshold (kernel/sched/fair.c)."""
 
-ROOM_SHIFT, PLENTY_SHIFT = 6, 4
-"""A target has room where more than one in so many (a power of two) of its pages is spare, and
+HEADROOM_SHIFT, PLENTY_SHIFT = 6, 4
+"""A target has headroom where more than one in so many (a power of two) of its pages is spare, and
 plenty where more than one in so many is."""
 
 PERIOD_MS = 2000
@@ -86,8 +86,8 @@ class FaultLatency:
     """Judges hint faults of one target; all that it goes by are the faults, in time order."""
 
     def __init__(self, hz: int) -> None:
-        self.room = True
-        """Whether the target had free room at kmigrated's last pass."""
+        self.headroom = True
+        """Whether the target had headroom at kmigrated's last pass."""
         self.plenty = False
         """Whether it had much of it."""
         self.flat = False
@@ -111,7 +111,7 @@ class FaultLatency:
     @property
     def threshold_us(self) -> int:
         """The latency in microseconds that a page must stay below."""
-        return HOT_THRESHOLD_US if self.room else _shortest(self._threshold)
+        return HOT_THRESHOLD_US if self.headroom else _shortest(self._threshold)
 
     @property
     def resting(self) -> bool:
@@ -138,7 +138,7 @@ class FaultLatency:
         """
         self.plenty = spare > pages >> PLENTY_SHIFT
         self._most_on_trial = pages >> TRIAL_SHIFT
-        self.room = spare > pages >> ROOM_SHIFT
+        self.headroom = spare > pages >> HEADROOM_SHIFT
 
     def undone(self, promoted: int, demoted: int) -> None:
         """Take in that of so many promoted pages so many were demoted again within a minute."""
@@ -177,9 +177,9 @@ class FaultLatency:
         """
         if self.plenty:
             return np.ones(len(latency_us), np.bool_)
-        if self.flat and not self.room:
+        if self.flat and not self.headroom:
             return latency_us < 0
-        most = HOT_THRESHOLD_US if self.room else _shortest(self._threshold + 1)
+        most = HOT_THRESHOLD_US if self.headroom else _shortest(self._threshold + 1)
         return latency_us <= 2 * most
 
     def forget(self, indices: npt.NDArray[np.int64]) -> None:
@@ -208,7 +208,7 @@ class FaultLatency:
     def _hot(self, means: U8Array) -> npt.NDArray[np.bool_]:
         if self.plenty:
             return np.ones(len(means), np.bool_)
-        if self.room:
+        if self.headroom:
             return means <= _HOT_THRESHOLD
         if self.flat:
             return np.zeros(len(means), np.bool_)

@@ -21,7 +21,7 @@ from pghot.engine.layout import Layout
 from pghot.engine.memory import I64Array, Memory
 from pghot.engine.migrated import Migrated
 from pghot.engine.observer import EngineObserver, Judged
-from pghot.engine.placing import by_distance, first_with_room
+from pghot.engine.placing import by_distance, first_with_headroom
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.throttle import Limits
 from pghot.engine.tunables import Tunables
@@ -176,8 +176,8 @@ class Kmigrated:
         distance = getattr(memory, "distance", _all_alike)
         orders = {nid: by_distance(nid, ups, distance) for nid in np.unique(nids[rows]).tolist()}
         anywhere = dict.fromkeys(ups, np.ones(len(rows), np.bool_))
-        default[rows] = first_with_room(
-            nids[rows], orders, anywhere, hottest["pages"][rows], memory.room
+        default[rows] = first_with_headroom(
+            nids[rows], orders, anywhere, hottest["pages"][rows], memory.headroom
         )
         return default
 
@@ -347,4 +347,4 @@ class _Targets:
             zones = list(self._memory.zones(nid))
             self._arrays.enough[nid] = throttle_state.free_space_enough(zones, present)
             self.spare[nid] = max((free - wmark for free, wmark in zones), default=0)
-            self._arrays.room[nid] = self._memory.room(nid)
+            self._arrays.headroom[nid] = self._memory.headroom(nid)

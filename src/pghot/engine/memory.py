@@ -143,7 +143,7 @@ class Memory(Protocol):
     def zones(self, nid: int) -> Iterable[Zone]:
         """The populated zones of the node; none for an id that names none."""
 
-    def room(self, nid: int) -> int:
+    def headroom(self, nid: int) -> int:
         """Pages of the largest folio that can be isolated now to move to the node."""
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:

@@ -1,4 +1,4 @@
-"""Which of several nodes each hot folio goes to: the nearest that it may go to and has room."""
+"""Which of several nodes each hot folio goes to: the nearest allowed one with headroom."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NOWHERE = NID_MAX
 """The node of a folio that may go to none: no machine seen has so many."""
 
 
-def first_with_room(
+def first_with_headroom(
     near: I64Array,
     orders: Mapping[int, Sequence[int]],
     allowed: Mapping[int, BoolArray],
     pages: I64Array,
-    room: Callable[[int], int],
+    headroom: Callable[[int], int],
 ) -> I64Array:
-    """Each folio, in order, the first of its nodes that it may go to and finds room on.
+    """Each folio, in order, the first of its nodes that it may go to and finds headroom on.
 
     `near` names the entry of `orders` that a folio goes by, nodes from the nearest on, all of
-    one length; `allowed` says of each node which folios may go there; `room`, asked at most once
-    for each, gives the pages that find room on it.  One that finds room on none keeps the
+    one length; `allowed` says of each node which folios may go there; `headroom`, asked at most
+    once for each, gives the pages that find room on it.  One that finds headroom on none keeps the
     first that it may go to; NOWHERE where there is none.
     """
     chosen = np.full(len(near), NOWHERE, np.int64)
@@ -39,7 +39,7 @@ def first_with_room(
             if not len(rows):
                 continue
             if up not in left:
-                left[up] = room(up)
+                left[up] = headroom(up)
             chosen[rows[chosen[rows] == NOWHERE]] = up
             placed = rows[np.cumsum(pages[rows]) <= left[up]]
             chosen[placed] = up

@@ -19,5 +19,5 @@ cdef class Limits:
     cdef public bint count_refused
 
 cdef Pgdat *pgdat_items(object pgdat)
-cdef bint has_free_room(long free_pages, long promo_wmark, long present_pages) noexcept nogil
+cdef bint has_headroom(long free_pages, long promo_wmark, long present_pages) noexcept nogil
 cdef int judge(Pgdat *pgdat, long nid, bint enough, long pages, long latency_ms, Limits limits) noexcept nogil

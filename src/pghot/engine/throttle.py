@@ -69,18 +69,18 @@ def pgdat_items(pgdat: Any) -> cython.pointer[Pgdat]:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
-def has_free_room(
+def has_headroom(
     free_pages: cython.long, promo_wmark: cython.long, present_pages: cython.long
 ) -> cython.bint:
-    """Whether a zone of a node of so many pages has free room (R4.1)."""
+    """Whether a zone of a node of so many pages has headroom (R4.1)."""
     return free_pages > promo_wmark + max(ENOUGH_PAGES, present_pages >> 4)
 
 
-def room_is_free(
+def headroom_is_free(
     free_pages: cython.long, promo_wmark: cython.long, present_pages: cython.long
 ) -> bool:
-    """`has_free_room` for Python."""
-    return bool(has_free_room(free_pages, promo_wmark, present_pages))
+    """`has_headroom` for Python."""
+    return bool(has_headroom(free_pages, promo_wmark, present_pages))
 
 
 @cython.cfunc
@@ -158,7 +158,7 @@ def judge(
 ) -> cython.int:
     """Judge one folio: the series' kmigrated_should_migrate_memory(), saying why not.
 
-    `nid` is the target, `enough` whether it has free room, `pages` the folio's,
+    `nid` is the target, `enough` whether it has headroom, `pages` the folio's,
     `latency_ms` from its record's time to now.
     """
     if enough:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.memory import Zone
-from pghot.engine.throttle import room_is_free
+from pghot.engine.throttle import headroom_is_free
 from pghot.engine.units import NID_MAX
 from pghot.engine.vmstat import PGDAT
 
@@ -19,8 +19,8 @@ def make_pgdat() -> npt.NDArray[np.void]:
 
 
 def free_space_enough(zones: Iterable[Zone], present: int) -> bool:
-    """Whether one of the zones of a node of `present` pages has free room."""
-    return any(room_is_free(zone.free_pages, zone.promo_wmark, present) for zone in zones)
+    """Whether one of the zones of a node of `present` pages has headroom."""
+    return any(headroom_is_free(zone.free_pages, zone.promo_wmark, present) for zone in zones)
 
 
 def reset(pgdat: npt.NDArray[np.void], now_ms: int) -> None:

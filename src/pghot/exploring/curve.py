@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pghot.baselines.folios import FirstTouches, placed_fast, room_for
+from pghot.baselines.folios import FirstTouches, headroom_for, placed_fast
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.mem_map import MemMap
 from pghot.errors import InputError
@@ -142,17 +142,17 @@ class _Pass:
             pages = sampled.touched.as_folios(mem_map).footprint
         pages = round(pages / sampled.rate)
         at = sizes_up_to(pages, tuple(size.of(pages) for size in sizes))
-        slow = pages if mem_map is None else self._slow_room(sampled.touched, mem_map)
+        slow = pages if mem_map is None else self._slow_headroom(sampled.touched, mem_map)
         lines = placed_lines(sampled, at, slow, mem_map, halves=True)
         lines += tally.lru_lines(at, PARTS)
         return Scope(name, tally.accesses, pages, at, tuple(lines), sampled.rate, tally.lru_rate)
 
-    def _slow_room(self, touched: FirstTouches, mem_map: MemMap) -> int:
+    def _slow_headroom(self, touched: FirstTouches, mem_map: MemMap) -> int:
         """The pages that the machine has below the top tier for the log's folios."""
         assert self._machine is not None  # noqa: S101 - there is a mem_map
         folios = touched.as_folios(mem_map)
         nodes = self._machine.nodes
-        return room_for(folios, placed_fast(folios, mem_map, nodes), nodes).slow
+        return headroom_for(folios, placed_fast(folios, mem_map, nodes), nodes).slow
 
 
 def _machine_of(log: Log, machine: Machine | Path | str | None) -> Machine | None:

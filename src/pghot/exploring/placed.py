@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.baselines.folios import FirstTouches, I64Array, Room
+from pghot.baselines.folios import FirstTouches, Headroom, I64Array
 from pghot.baselines.placements import first_touch, interleaved
 
 Shares = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ def first_touch_shares(touched: FirstTouches, accesses: I64Array, sizes: I64Arra
     if (touched.pages == 1).all():
         served = np.concatenate([[0], np.cumsum(accesses)])
         return _shares(served[np.minimum(sizes, len(accesses))].astype(np.float64), accesses)
-    fast = [accesses[first_touch(touched, Room(size, 0))].sum() for size in sizes.tolist()]
+    fast = [accesses[first_touch(touched, Headroom(size, 0))].sum() for size in sizes.tolist()]
     return _shares(np.array(fast, np.float64), accesses)
 
 
@@ -42,7 +42,7 @@ def interleave_shares(
     touched: FirstTouches, accesses: I64Array, sizes: I64Array, slow: int
 ) -> Shares:
     """The share where folios are dealt out in proportion to the room, `slow` below."""
-    fast = [accesses[interleaved(touched, Room(size, slow))].sum() for size in sizes.tolist()]
+    fast = [accesses[interleaved(touched, Headroom(size, slow))].sum() for size in sizes.tolist()]
     return _shares(np.array(fast, np.float64), accesses)
 
 

@@ -1,7 +1,7 @@
 """Which node a hot page goes to: the nearest to the CPU that accessed it, where it may be.
 
 Top-tier nodes, or those one tier up, in order of their distance from that CPU; only nodes of
-the process's cpuset and of the mapping's policy; the first with room.
+the process's cpuset and of the mapping's policy; the first with headroom.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from pghot.engine.memory import BoolArray, I64Array, U64Array
-from pghot.engine.placing import by_distance, first_with_room
+from pghot.engine.placing import by_distance, first_with_headroom
 from pghot.linux.nodes.topology import Topology
 from pghot.live.placement import AllowedNodes, AllowedPlaces
 from pghot.live.rmap import Owner
@@ -81,11 +81,11 @@ class Aiming:
         pfns: U64Array,
         cpu_nids: I64Array,
         default: I64Array,
-        room: Callable[[int], int],
+        headroom: Callable[[int], int],
     ) -> I64Array:
         """The node of each folio; NOWHERE where it may go to none, or that is not known yet.
 
-        `room` gives the pages that a node has room for.
+        `headroom` gives the pages that a node has headroom for.
         """
         ups = self._steps(topology, from_nid)
         allowed = self._allowed(pfns, ups)
@@ -95,7 +95,7 @@ class Aiming:
             nid: by_distance(nid, ups, partial(_distance, topology))
             for nid in np.unique(near).tolist()
         }
-        return first_with_room(near, orders, allowed, self._pages(pfns), room)
+        return first_with_headroom(near, orders, allowed, self._pages(pfns), headroom)
 
     def _allowed(self, pfns: U64Array, ups: tuple[int, ...]) -> Mapping[int, BoolArray]:
         """Of each node, which folios may go there."""

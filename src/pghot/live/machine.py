@@ -128,7 +128,7 @@ class HostMachine:
         """Pages of the node that are free now: for people, not for the engine."""
         return sum(zone.free for zone in self._of_node(nid)) * self._scale
 
-    def room(self, nid: int) -> int:
+    def headroom(self, nid: int) -> int:
         """Pages of the largest folio that leaves some zone above its min watermark.
 
         What a low zone keeps for those who can use no other is no room.  The series wakes

@@ -50,9 +50,9 @@ class HostMemory(ArrayMemory):
         self._frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
 
-    def room(self, nid: int) -> int:
-        """The room as it was."""
-        return int(self._answers.take(EntryKind.ROOM, nid, 1)[0])
+    def headroom(self, nid: int) -> int:
+        """The headroom as it was."""
+        return int(self._answers.take(EntryKind.HEADROOM, nid, 1)[0])
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Which folios moved then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pghot.baselines.folios import placed_fast, room_for
+from pghot.baselines.folios import headroom_for, placed_fast
 from pghot.baselines.shares import Baselines, Share, baselines
 from pghot.baselines.touches import Touches
 from pghot.engine.array_memory import ArrayMemory
@@ -71,10 +71,10 @@ class ServedByTier:
         """What it would have served without promotion, from where the replay began."""
         touched = self.touches.touched(memory.mem_map)
         on_fast = placed_fast(touched, memory.mem_map, nodes)
-        room = room_for(touched, on_fast, nodes)
+        headroom = headroom_for(touched, on_fast, nodes)
         if start != LOGGED:
-            on_fast = started(touched, room, nodes, start)
-        return baselines(touched, room, on_fast)
+            on_fast = started(touched, headroom, nodes, start)
+        return baselines(touched, headroom, on_fast)
 
     def _begin(self, first_us: int) -> None:
         self._begun = True

@@ -1,4 +1,4 @@
-"""Where a replay begins: pages placed anew within the machine's room, before any access.
+"""Where a replay begins: pages placed anew within the machine's headroom, before any access.
 
 A page that moves up keeps its PFN as its name, as one that is promoted does.  One that
 moves down takes the PFN of a frame there that the log never accesses: only frames of lower
@@ -15,11 +15,11 @@ import numpy as np
 from pghot.baselines.folios import (
     BoolArray,
     FirstTouches,
+    Headroom,
     I64Array,
-    Room,
     U64Array,
+    headroom_for,
     placed_fast,
-    room_for,
 )
 from pghot.baselines.placements import filled, first_touch, interleaved, slow_first
 from pghot.engine.array_memory import ArrayMemory
@@ -30,7 +30,7 @@ from pghot.errors import InputError
 from pghot.log.schema import Columns
 
 LOGGED = "logged"
-_PLACES: dict[str, Callable[[FirstTouches, Room], BoolArray]] = {
+_PLACES: dict[str, Callable[[FirstTouches, Headroom], BoolArray]] = {
     "first-touch": first_touch,
     "interleave": interleaved,
     "slow": slow_first,
@@ -62,15 +62,17 @@ class Renamed(NamedTuple):
         return columns | {"pfn": moved}
 
 
-def started(touched: FirstTouches, room: Room, nodes: tuple[Node, ...], start: str) -> BoolArray:
+def started(
+    touched: FirstTouches, headroom: Headroom, nodes: tuple[Node, ...], start: str
+) -> BoolArray:
     """Say which folios begin on the top tier, where `start` is another than `logged`.
 
     First touch leaves the promo watermarks free, as kswapd does: what is promoted goes there.
     """
     if start == "first-touch":
         kept = sum(node.promo_wmark for node in nodes if node.toptier)
-        room = room._replace(fast=max(room.fast - kept, 0))
-    return _PLACES[start](touched, room)
+        headroom = headroom._replace(fast=max(headroom.fast - kept, 0))
+    return _PLACES[start](touched, headroom)
 
 
 def place(
@@ -81,7 +83,7 @@ def place(
     InputError where the lower tiers have no frames left over to name them by.
     """
     fast = placed_fast(touched, memory.mem_map, nodes)
-    wanted = started(touched, room_for(touched, fast, nodes), nodes, start)
+    wanted = started(touched, headroom_for(touched, fast, nodes), nodes, start)
     down, up = np.flatnonzero(fast & ~wanted), np.flatnonzero(~fast & wanted)
     renamed = _down(memory, touched, down, [node.id for node in nodes if not node.toptier])
     _up(memory, touched, up, [node.id for node in nodes if node.toptier])

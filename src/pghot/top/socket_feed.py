@@ -14,6 +14,9 @@ from pghot.top.state import TopState
 AGAIN_S = 1.0
 """How often a run is looked for while there is none."""
 
+CLOSE_S = 2.0
+"""How long `close` waits for the thread, which may be within a call to the run."""
+
 EARLY_S = 0.5
 """How much sooner than its period a state may come."""
 
@@ -96,7 +99,7 @@ class SocketFeed:
         watching = self._watching
         if watching is not None:
             watching.close()
-        self._thread.join(2 * self._again_s)
+        self._thread.join(CLOSE_S)
 
     def _follow(self) -> None:
         while not self._closed.is_set():
@@ -110,6 +113,8 @@ class SocketFeed:
     def _watch(self, connection: Connection) -> None:
         self._watching = connection
         try:
+            if self._closed.is_set():  # closed while it connected: close() saw no connection
+                return
             for plain in connection.watch():
                 self._said = ""
                 self._give(state_of_run(plain))

@@ -68,7 +68,7 @@ class FramePlacement:
             return 0
         if self.machine is None:
             return int(self.fast_share * self.pages.count)
-        return min(self.pages.count, _first_touch_room(self.fast) if self.fast else 0)
+        return min(self.pages.count, _first_touch_headroom(self.fast) if self.fast else 0)
 
     def made(self) -> Machine:
         """A machine for the pages that there are: full from the start, or with all slow."""
@@ -104,7 +104,7 @@ class FramePlacement:
             pfn = self.pages.place(owners, self._whole_pages(rows["address"]))
             if self.slow:
                 fast = np.uint64(self.fast_pages)
-                self._check_room(self.slow)
+                self._check_headroom(self.slow)
                 on_fast = pfn < fast
                 placed = nth_pfns(self.slow.ranges, np.where(on_fast, 0, pfn - fast))
                 if self.fast:
@@ -173,7 +173,7 @@ class FramePlacement:
                 f"file with --machine"
             )
 
-    def _check_room(self, slow: Node) -> None:
+    def _check_headroom(self, slow: Node) -> None:
         if self.pages.count - self.fast_pages > slow.pages:
             raise InputError(
                 f"{self.name}: touches more than the {slow.pages} pages of node {slow.id}; give "
@@ -239,7 +239,7 @@ def plan(
     )
 
 
-def _first_touch_room(node: Node) -> int:
+def _first_touch_headroom(node: Node) -> int:
     """Pages that first touch takes of a node: kswapd keeps its promo watermark free."""
     return max(node.free_pages - node.promo_wmark, 0)
 

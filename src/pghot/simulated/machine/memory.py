@@ -164,7 +164,7 @@ class SimulatedMemory:
             return ()
         return (Zone(self.free_pages(nid), self.all[nid].wmark.promo),)
 
-    def room(self, nid: int) -> int:
+    def headroom(self, nid: int) -> int:
         """Pages of the largest folio that may come now: free pages stay over the high mark.
 
         Where a folio may not find room the node is `short`: kswapd is woken if one does not

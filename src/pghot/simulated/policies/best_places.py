@@ -1,4 +1,4 @@
-"""The assignment of folios to nodes of bounded room that gains most, or nearly so."""
+"""The assignment of folios to nodes of bounded headroom that gains most, or nearly so."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SWEEPS = 64
 EPSILON = 1e-12
 
 
-def best_places(gain: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) -> Ints:
+def best_places(gain: Floats, pages: npt.NDArray[np.int32], headroom: Sequence[int]) -> Ints:
     """The node of each folio, by its column in `gain`, or `NOWHERE`.
 
-    `gain`: what each folio (a row) gains on each node (a column); `room`: pages by node.
+    `gain`: what each folio (a row) gains on each node (a column); `headroom`: pages by node.
     A price a page is asked at each node, the lowest at which what wants to go there fits
     (D. Bertsekas, Auction algorithms, 1992).  Of one node, that is the densest that fit,
     which no other choice exceeds by more than a folio; of several, an approximation.
     """
     density = np.asarray(gain / pages[:, np.newaxis], np.float64)
-    prices = _prices(density, pages, room)
+    prices = _prices(density, pages, headroom)
     chosen: Ints = np.full(len(pages), NOWHERE, np.int64)
-    left = list(room)
-    # Those that prefer a node at its price, then those that are left, while there is room.
+    left = list(headroom)
+    # Those that prefer a node at its price, then those that are left, while there is headroom.
     for least in (-EPSILON, -np.inf):
         for node in _by_price(prices):
             net = density[:, node] - prices[node]
@@ -44,12 +44,12 @@ def best_places(gain: Floats, pages: npt.NDArray[np.int32], room: Sequence[int])
     return chosen
 
 
-def _prices(density: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) -> Floats:
+def _prices(density: Floats, pages: npt.NDArray[np.int32], headroom: Sequence[int]) -> Floats:
     """The price a page of each node: they rise until no node is asked for too much."""
-    prices = np.zeros(len(room))
+    prices = np.zeros(len(headroom))
     for _ in range(SWEEPS):
         before = prices.copy()
-        for node, space in enumerate(room):
+        for node, space in enumerate(headroom):
             spare = density[:, node] - np.maximum(_best_of_others(density - prices, node), 0)
             prices[node] = _price(spare, pages, space)
         if np.allclose(prices, before, rtol=1e-9, atol=0):
@@ -58,7 +58,7 @@ def _prices(density: Floats, pages: npt.NDArray[np.int32], room: Sequence[int]) 
 
 
 def _price(spare: Floats, pages: npt.NDArray[np.int32], space: int) -> float:
-    """What the first folio that finds no room would pay a page; 0 where all fit."""
+    """What the first folio that finds no headroom would pay a page; 0 where all fit."""
     wanting = np.flatnonzero(spare > 0)
     order = wanting[np.argsort(-spare[wanting], kind="stable")]
     fit = int(np.searchsorted(np.cumsum(pages[order]), space, side="right"))

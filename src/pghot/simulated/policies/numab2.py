@@ -32,14 +32,14 @@ if cython.compiled:
     from cython.cimports.pghot.engine.throttle import (
         Limits,
         Pgdat,
-        has_free_room,
+        has_headroom,
         judge,
         pgdat_items,
     )
     from cython.cimports.pghot.engine.throttle_verdicts import OVER_THRESHOLD, RATE_LIMITED
 else:
     from pghot.engine.arrays import i8, i16, i32, i64, u8
-    from pghot.engine.throttle import Limits, has_free_room, judge, pgdat_items
+    from pghot.engine.throttle import Limits, has_headroom, judge, pgdat_items
     from pghot.engine.throttle_verdicts import OVER_THRESHOLD, RATE_LIMITED
 
 HOT_THRESHOLD_MS = 1000
@@ -71,7 +71,7 @@ class FaultedFolios(NamedTuple):
     pages: npt.NDArray[np.int32]
 
 
-class NodeRoom(NamedTuple):
+class NodeHeadroom(NamedTuple):
     """By node id: free pages, top tier, present pages, promo and high watermark."""
 
     free: npt.NDArray[np.int64]
@@ -84,11 +84,11 @@ class NodeRoom(NamedTuple):
 def judge_faults(
     faults: tuple[Folios, npt.NDArray[np.int16], npt.NDArray[np.int64]],
     of_folios: FaultedFolios,
-    room: NodeRoom,
+    headroom: NodeHeadroom,
     pgdat: npt.NDArray[np.void],
     rate_limit: cython.long,
 ) -> npt.NDArray[np.int8]:
-    """Verdicts on faults in their order, as each takes room from those after it.
+    """Verdicts on faults in their order, as each takes headroom from those after it.
 
     `faults`: folios, nodes of the CPUs, times in ms; `rate_limit` in pages a second.
     """
@@ -101,11 +101,11 @@ def judge_faults(
     fixed: cython.p_uchar = u8(of_folios.fixed)
     folio_nid: cython.p_short = i16(of_folios.nid)
     folio_pages: cython.p_int = i32(of_folios.pages)
-    free: cython.p_long = i64(room.free)
-    toptier: cython.p_long = i64(room.toptier)
-    present: cython.p_long = i64(room.present)
-    promo: cython.p_long = i64(room.promo)
-    high: cython.p_long = i64(room.high)
+    free: cython.p_long = i64(headroom.free)
+    toptier: cython.p_long = i64(headroom.toptier)
+    present: cython.p_long = i64(headroom.present)
+    promo: cython.p_long = i64(headroom.promo)
+    high: cython.p_long = i64(headroom.high)
     state: cython.pointer[Pgdat] = pgdat_items(pgdat)
     limits: Limits = Limits(1, HOT_THRESHOLD_MS, rate_limit, 0, MSEC_PER_SEC, True)
     count: cython.long = len(verdicts)
@@ -123,7 +123,7 @@ def judge_faults(
                 found[i] = _NOT_SLOW
                 continue
             size = folio_pages[folio]
-            enough = has_free_room(free[nid], promo[nid], present[nid])
+            enough = has_headroom(free[nid], promo[nid], present[nid])
             limits.now_ms = now_ms[i]
             verdict = judge(state, nid, enough, size, now_ms[i] - scan_ms[folio], limits)
             if verdict == OVER_THRESHOLD:
@@ -234,10 +234,10 @@ class NumaBalancing(Policy):
                 self._world.owe(flow, part)
         self._world.unreachable(folios, seconds, len(folios))
 
-    def _room(self) -> NodeRoom:
+    def _room(self) -> NodeHeadroom:
         memory = self._world.memory
         facts = np.zeros((4, NID_MAX + 1), np.int64)
         for nid in memory.nodes():
             node = memory.all[nid]
             facts[:, nid] = node.toptier, node.pages, node.wmark.promo, node.wmark.high
-        return NodeRoom(memory.lists.free.copy(), *facts)
+        return NodeHeadroom(memory.lists.free.copy(), *facts)

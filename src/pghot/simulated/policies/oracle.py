@@ -15,7 +15,7 @@ Nids = npt.NDArray[np.int64]
 
 
 class Oracle(Policy):
-    """Has each folio where its accesses take least time, as far as there is room.
+    """Has each folio where its accesses take least time, as far as there is headroom.
 
     Placed from the start of each phase, by idle latencies of the links.  Top-tier nodes are
     filled to their min watermark: further than any policy fills them.
@@ -37,12 +37,12 @@ class Oracle(Policy):
         slow_ns = np.min([self._access_ns(nid) for nid in lower], axis=0)
         gain = np.array([slow_ns - self._access_ns(nid) for nid in tops]).T
         gain[folios.nid == NONE] = 0
-        room = [
+        headroom = [
             memory.free_pages(nid) + int(folios.pages[folios.nid == nid].sum())
             - memory.all[nid].wmark.min
             for nid in tops
         ]  # fmt: skip
-        best = best_places(gain, folios.pages, room)
+        best = best_places(gain, folios.pages, headroom)
         wanted = np.array([*tops, NONE])[np.where(best == NOWHERE, len(tops), best)]
         self._move(wanted, tops, lower)
 
@@ -69,7 +69,7 @@ class Oracle(Policy):
             memory.move(np.flatnonzero((wanted == nid) & (memory.folios.nid != nid)), nid)
 
     def _needed(self, wanted: Nids, leaving: Nids, tops: list[int]) -> Nids:
-        """The folios that have to leave: all that are wanted elsewhere, others for room."""
+        """The folios that have to leave: all that are wanted elsewhere, others for headroom."""
         memory = self._world.memory
         folios = memory.folios
         elsewhere = leaving[wanted[leaving] != NONE]

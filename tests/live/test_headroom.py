@@ -58,47 +58,47 @@ def pages(host, count):
 
 
 def test_what_moved_is_taken_from_the_room_there_was(host, readings):
-    assert host.room(FAST) == 8000
+    assert host.headroom(FAST) == 8000
     host.migrate(pages(host, 600), FAST)
-    assert host.room(FAST) == 7400
+    assert host.headroom(FAST) == 7400
     ((free, _promo),) = [(zone.free_pages, zone.promo_wmark) for zone in host.zones(FAST)]
     assert free == MIN + 7400
     assert len(readings) == 1
 
 
 def test_folios_take_the_room_of_all_their_pages(host):
-    host.room(FAST)
+    host.headroom(FAST)
     head = pages(host, 1024)[-512:][:1]
     assert head[0] % 512 == 0
     host.learn(head, np.array([512], np.uint64), np.zeros(1, np.uint64))
     host.migrate(head, FAST)
-    assert host.room(FAST) == 8000 - 512
+    assert host.headroom(FAST) == 8000 - 512
 
 
 def test_once_an_eighth_of_the_room_has_gone_it_is_read_anew(host, world, readings):
-    host.room(FAST)
+    host.headroom(FAST)
     for left in (7500, 7000):
         host.migrate(pages(host, 500), FAST)
-        assert host.room(FAST) == (left if left == 7500 else 8000)
+        assert host.headroom(FAST) == (left if left == 7500 else 8000)
     assert len(readings) == 2
     world.free[FAST] = MIN + 100
     host.migrate(pages(host, 1001), FAST)
-    assert host.room(FAST) == 100
+    assert host.headroom(FAST) == 100
 
 
 def test_so_it_is_after_a_refusal_and_at_a_wake_up(host, moves, readings):
-    host.room(FAST)
+    host.headroom(FAST)
     host.look_again()
-    host.room(FAST)
+    host.headroom(FAST)
     assert len(readings) == 2
     moves.leaves_one = True
     host.migrate(pages(host, 10), FAST)
-    host.room(FAST)
+    host.headroom(FAST)
     assert len(readings) == 3
 
 
 def test_what_more_has_moved_than_there_was_room_for_is_no_debt(host, world):
     world.free[FAST] = MIN + 10
-    assert host.room(FAST) == 10
+    assert host.headroom(FAST) == 10
     host.migrate(pages(host, 600), FAST)
-    assert host.room(FAST) == 10  # as it is read anew
+    assert host.headroom(FAST) == 10  # as it is read anew
