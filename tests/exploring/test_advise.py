@@ -18,8 +18,8 @@ from pghot.exploring import candidates as tried
 from pghot.exploring.advise import advise
 from pghot.exploring.candidates import candidates, config_text, kernel_text
 from pghot.exploring.halving import halving
+from pghot.exploring.policy_runs import Candidate
 from pghot.exploring.sizes import parse_fast
-from pghot.exploring.trials import Candidate
 from pghot.report.advice import promote_lines, settings_lines, size_lines
 
 pytestmark = pytest.mark.compiled

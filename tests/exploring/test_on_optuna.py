@@ -12,7 +12,7 @@ from pghot.engine.layout import LAYOUTS
 from pghot.engine.tunables import TUNABLES
 from pghot.exploring.candidates import DEFAULTS, candidates, policies_of_a_kernel
 from pghot.exploring.on_optuna import RANGES, THRESHOLD, WINDOW, searched
-from pghot.exploring.trials import Candidate
+from pghot.exploring.policy_runs import Candidate
 
 
 def cost(candidate):

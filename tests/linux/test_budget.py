@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from pghot.engine.reasons import MOVED, NOT_TARGET, STALE
 from pghot.linux.nodes.topology import read_topology
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.processes.targets import Pids
 from pghot.live.machine import HostMachine

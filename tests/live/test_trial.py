@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from pghot.errors import InputError, PghotError
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 from pghot.linux.processes.metric_command import Numbers
 from pghot.live import trial as trials
 from pghot.live.options import LiveOptions

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.observer import Begun, Observer
-from pghot.driving.outside import Online, Outside, Stayed, Write, encode
+from pghot.driving.outside_events import Online, Outside, Stayed, Write, encode
 from pghot.driving.wake_up_rows import WakeUpRows
 from pghot.engine.engine import Engine
 from pghot.engine.units import usecs_to_jiffies

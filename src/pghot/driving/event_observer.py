@@ -9,7 +9,7 @@ from pghot.log.schema import Columns
 
 
 class EventObserver(Observer):
-    """Has `events` take what becomes of the rows of a replay (`engine.observer`)."""
+    """Has `events` take what becomes of the rows of a replay (`engine.outcome_observer`)."""
 
     columns = ("pid", "vaddr")
 

@@ -1,6 +1,6 @@
 """Who wants to know how a run goes: of every row, wake-up and batch of a replay or a live run.
 
-What becomes of single accesses and candidates is the engine's to tell (`engine.observer`).
+What becomes of single accesses and candidates is the engine's to tell (`engine.outcome_observer`).
 """
 
 from __future__ import annotations

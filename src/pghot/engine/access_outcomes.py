@@ -13,7 +13,7 @@ from pghot.engine.blocks import SOURCES
 from pghot.engine.fast_path import AccessArrays, RecordRules, trace
 from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
-from pghot.engine.observer import RecordedAccesses
+from pghot.engine.outcome_observer import RecordedAccesses
 from pghot.engine.page_flags import NOT_ONLINE, OFF_LRU, UNREFERENCED
 from pghot.engine.reasons import (
     BAD_NODE,

@@ -20,7 +20,7 @@ from pghot.engine.last_nids import LastNids
 from pghot.engine.layout import DEFAULT, Layout, Rules
 from pghot.engine.memory import Memory
 from pghot.engine.migrated import Batch, Migrated
-from pghot.engine.observer import EngineObserver
+from pghot.engine.outcome_observer import EngineObserver
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
 from pghot.engine.units import HZ_RANGE, NID_MAX, NUMA_NO_NODE, USEC_PER_SEC, jiffies_to_msecs
 from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY, Vmstat

@@ -20,7 +20,7 @@ from pghot.engine.last_nids import LastNids
 from pghot.engine.layout import Layout
 from pghot.engine.memory import I64Array, Memory
 from pghot.engine.migrated import Migrated
-from pghot.engine.observer import EngineObserver, Judged
+from pghot.engine.outcome_observer import EngineObserver, Judged
 from pghot.engine.placing import by_distance, first_with_headroom
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.throttle import Limits

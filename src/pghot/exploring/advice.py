@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pghot.exploring.placement import RegionShare
-from pghot.exploring.trials import CandidateTrial
+from pghot.exploring.policy_runs import CandidateTrial
 
 
 @dataclass(frozen=True, slots=True)

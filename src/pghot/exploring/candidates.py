@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from pghot.engine.tunables import TUNABLES
-from pghot.exploring.trials import Candidate
+from pghot.exploring.policy_runs import Candidate
 from pghot.simulated.policies.registry import POLICIES
 
 FIRST_TOUCH, INTERLEAVE, ORACLE = "none", "interleave", "oracle"

@@ -13,7 +13,7 @@ from pghot.exploring.candidates import DEFAULTS, FIRST_TOUCH, INTERLEAVE, candid
 from pghot.exploring.case import Case
 from pghot.exploring.halving import halving, kept
 from pghot.exploring.on_optuna import searched
-from pghot.exploring.trials import Candidate, CandidateTrial, run_trials, shortened
+from pghot.exploring.policy_runs import Candidate, CandidateTrial, run_trials, shortened
 from pghot.results.verdict import ONE_SEED, TWO_SIGMA, run_time_verdict, verdict_of
 
 PARTS = (1 / 8, 1 / 4)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pghot.engine.layout import DEFAULT, LAYOUTS, Layout
 from pghot.errors import PghotError
 from pghot.exploring.candidates import DEFAULTS, policies_of_a_kernel
-from pghot.exploring.trials import Candidate
+from pghot.exploring.policy_runs import Candidate
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -10,9 +10,9 @@ from pghot.exploring.advice import SizeAnswer
 from pghot.exploring.candidates import FIRST_TOUCH, ORACLE
 from pghot.exploring.case import Case
 from pghot.exploring.curve_result import Scope
+from pghot.exploring.policy_runs import Candidate, CandidateTrial, run_each
 from pghot.exploring.tally import BOUND, LRU
 from pghot.exploring.tally import FIRST_TOUCH as FIRST_TOUCH_LINE
-from pghot.exploring.trials import Candidate, CandidateTrial, run_each
 
 STEP = 0.1
 """A step, as a share of what is touched."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
 from pghot.engine.migrated import Batch
-from pghot.engine.observer import Judged, RecordedAccesses
+from pghot.engine.outcome_observer import Judged, RecordedAccesses
 from pghot.engine.reasons import DRY_RUN, MOVE_PAGES, NOT_ASKED
 from pghot.live.beside import Beside
 from pghot.live.machine import HostMachine

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.driving.answer_log import Values
-from pghot.driving.outside import Online, rows_of
+from pghot.driving.outside_events import Online, rows_of
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.pfn_ranges import PfnRange, merge, subtract

@@ -25,7 +25,7 @@ from pghot.engine.reasons import (
 )
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.host import Host
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pages.kpf import KPF_COMPOUND_TAIL, freed, has, movable
 from pghot.linux.pages.move_pages import MoveCounts, move_batch

@@ -14,7 +14,7 @@ import numpy as np
 
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.host import Host
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 from pghot.linux.pages.move_pages import move_batch
 from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Targets

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pghot.engine.fidelity import IMPROVED, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.live.cost_budget import CostBudget
-from pghot.sources.pace import Pace
+from pghot.sources.scan_settings import Pace
 
 MOVE_SHARE = 0.1
 """What moves may cost of one CPU: 4 KiB folios of some 160 MB a second."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.driving.answer_log import Values
-from pghot.driving.outside import no_folios
+from pghot.driving.outside_events import no_folios
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.pages.kpage import KPages

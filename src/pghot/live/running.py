@@ -18,7 +18,7 @@ from pghot.engine.memory import U64Array
 from pghot.engine.tunables import ALL_SOURCES
 from pghot.errors import InputError
 from pghot.linux.host import Host
-from pghot.linux.pages.budget import LatencyBudget
+from pghot.linux.pages.batch_size import LatencyBudget
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.processes.cgroups import cgroup_inodes
 from pghot.linux.processes.pressure import pressure_file

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.driver import Driver
-from pghot.driving.outside import Folios, Stayed, Write
+from pghot.driving.outside_events import Folios, Stayed, Write
 from pghot.driving.wake_up_rows import all_of
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import U64Array

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
 from pghot.engine.migrated import Batch
-from pghot.engine.observer import Judged, RecordedAccesses
+from pghot.engine.outcome_observer import Judged, RecordedAccesses
 from pghot.log.event_parts import DEFAULT_LIMIT, EventParts, event_parts
 from pghot.log.event_schema import (
     ACCESSES,

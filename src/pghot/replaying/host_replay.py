@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pghot.driving.answer_log import AnswerReader, EntryKind, Values, damaged, texts
 from pghot.driving.driver import Driver
-from pghot.driving.outside import Folios, Online, Outside, OutsideReader, Write
+from pghot.driving.outside_events import Folios, Online, Outside, OutsideReader, Write
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.candidates import Frames
 from pghot.engine.engine import Engine

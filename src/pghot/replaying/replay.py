@@ -18,9 +18,9 @@ from pghot.log.check import RowCheck
 from pghot.log.machine import Machine
 from pghot.log.read import Log, open_log
 from pghot.log.schema import JUDGED, REQUIRED, SOURCES, Columns, Metadata
-from pghot.replaying.ahead import ahead
 from pghot.replaying.busiest import BusiestBatches
 from pghot.replaying.host_replay import HostRun, host_run
+from pghot.replaying.read_ahead import ahead
 from pghot.replaying.result import Result
 from pghot.replaying.served import ServedByTier, touches_of
 from pghot.replaying.settings import Settings

@@ -22,8 +22,8 @@ from pghot.linux.perf.attr import (
 from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.ring_size import RING_PAGES, ring_pages
-from pghot.sources.pace import Pace
 from pghot.sources.perf_source import PerfSource
+from pghot.sources.scan_settings import Pace
 
 NAME = "hintfault"
 TITLE = "hint faults"

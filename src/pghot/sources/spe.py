@@ -1,6 +1,6 @@
 """Accesses that Arm's Statistical Profiling Extension samples.
 
-The processor writes packets into the AUX buffer of each CPU; `log.convert.perf_spe` decodes
+The processor writes packets into the AUX buffer of each CPU; `log.convert.spe_packets` decodes
 them, here as in a perf.data.  They give physical addresses.  Whose an access is they say only
 where the kernel has CONFIG_PID_IN_CONTEXTIDR; else the targets' page tables tell
 (`bare_frames`).
@@ -21,7 +21,7 @@ from pghot.linux.perf.event_rings import Wanted
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.perf.spe_events import SpeEvents
 from pghot.linux.processes.targets import Targets
-from pghot.log.convert.perf_spe import (
+from pghot.log.convert.spe_packets import (
     COUNTS,
     CUT_OFF,
     NO_TIME,

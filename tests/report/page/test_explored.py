@@ -13,8 +13,8 @@ import pytest
 from pghot.cli import main
 from pghot.errors import InputError
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
+from pghot.exploring.policy_runs import Candidate, CandidateTrial
 from pghot.exploring.sweep_table import table_of
-from pghot.exploring.trials import Candidate, CandidateTrial
 from pghot.report.page.explored import read_explored
 from pghot.report.page.page import render_content
 

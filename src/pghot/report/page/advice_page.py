@@ -11,7 +11,7 @@ from pghot.errors import InputError
 from pghot.exploring.advice import Advice, PromoteAnswer, SettingsAnswer, SizeAnswer
 from pghot.exploring.changes import shown
 from pghot.exploring.placement import RegionShare
-from pghot.exploring.trials import Candidate, CandidateTrial
+from pghot.exploring.policy_runs import Candidate, CandidateTrial
 from pghot.files.bounded import read_bounded
 from pghot.report.advice import NAMES, promote_lines, settings_lines, size_lines
 from pghot.report.page.chart import ReportTable, Section

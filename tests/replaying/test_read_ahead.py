@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pghot.replaying.ahead import AHEAD, ahead
+from pghot.replaying.read_ahead import AHEAD, ahead
 
 both = pytest.mark.parametrize("cpus", [{0}, {0, 1}], ids=["one CPU", "two CPUs"])
 

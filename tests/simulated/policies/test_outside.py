@@ -19,7 +19,7 @@ from pghot.simulated.policies.policy import Policy
 from pghot.simulated.policies.simulate import simulate
 from tests.simulated.small_machines import machine
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docs" / "policies.md").read_text()
 (MODULE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 (PROJECT,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
