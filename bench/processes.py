@@ -20,6 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from _measure import Row, one_core, parser, show
+from pghot.driving.run_state import SourceCounts
 from pghot.linux.host import Host
 from pghot.linux.nodes.memory_blocks import MemoryBlocks
 from pghot.linux.nodes.topology import read_topology
@@ -28,7 +29,7 @@ from pghot.linux.processes.following import look_for
 from pghot.linux.processes.targets import Pids
 from pghot.live.machine import HostMachine
 from pghot.live.reorder_buffer import ReorderBuffer
-from pghot.sources.live_source import LiveSource, Samples, SourceCounts
+from pghot.sources.live_source import LiveSource, Samples
 from tests.linux.host_trees import two_tier
 from tests.linux.proc_tree import STAT
 

@@ -25,7 +25,7 @@ ROOMS = {
     "log": {"engine", "errors", "files", "log", "tables"},
     "linux": {"engine", "errors", "files", "linux", "workers"},
     "driving": {"driving", "engine", "errors", "log"},
-    "sources": {"engine", "errors", "files", "linux", "log", "sources"},
+    "sources": {"driving", "engine", "errors", "files", "linux", "log", "sources"},
     "results": {"baselines", "engine", "log", "results", "simulated"},
     "replaying": {
         "baselines",
@@ -72,6 +72,7 @@ ROOMS = {
         "baselines",
         "exploring",
         "binning",
+        "driving",
         "engine",
         "errors",
         "files",
@@ -86,7 +87,7 @@ ROOMS = {
         "why",
         "report",
     },
-    "serving": {"engine", "errors", "files", "live", "report", "serving", "workers"},
+    "serving": {"driving", "engine", "errors", "files", "live", "report", "serving", "workers"},
     "top": {
         "driving",
         "engine",

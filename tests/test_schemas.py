@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from scripts import schemas
 
 from pghot.linux.nodes.topology import read_topology
 from tests.cli.conftest import at, live, run
@@ -52,6 +53,11 @@ def test_every_schema_is_one_and_topics_name_it() -> None:
     for name in NAMES:
         Draft202012Validator.check_schema(json.loads((SCHEMAS / f"{name}.json").read_text()))
         assert f"`{name}.json`" in topics
+
+
+@pytest.mark.parametrize("name", schemas.NAMES)
+def test_what_a_run_publishes_is_described_by_its_own_types(name: str) -> None:
+    assert (SCHEMAS / f"{name}.json").read_text() == schemas.text(name), "scripts/schemas.py"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -30,7 +30,7 @@ def test_the_map_of_a_process_has_its_virtual_addresses(result) -> None:
     (read,) = read_result(directory)
     heat = read.heat[-1]
     assert (heat.place, heat.unit, heat.first) == ("pid 40", "virtual page", 100)
-    assert sum(heat.counts) == live.rows > 0
+    assert sum(heat.counts) == live.state.accesses > 0
     assert heat.first + heat.rows * heat.pages_a_row > 512
 
 
@@ -38,14 +38,14 @@ def test_every_call_of_move_pages_is_in_the_latencies(result) -> None:
     live, directory = result
     (read,) = read_result(directory)
     assert read.latency_ms is not None
-    assert sum(read.latency_ms.counts) == live.mover.budget.latencies.count > 0
-    assert max(read.latency_ms.upto) * 1.125 >= live.mover.budget.latencies.max_ns / 1e6
+    assert sum(read.latency_ms.counts) == live.running.mover.budget.latencies.count > 0
+    assert max(read.latency_ms.upto) * 1.125 >= live.running.mover.budget.latencies.max_ns / 1e6
 
 
 def test_the_report_says_why_the_share_of_fast_accesses_is_not_known(result) -> None:
     live, directory = result
     runs = read_result(directory)
-    assert runs[0].promoted == live.promoted
+    assert runs[0].promoted == live.state.live.promoted_pages
     html = render(runs, "t", "")
     assert "No share of fast accesses: hint faults show accesses to slow memory alone" in html
     assert "cannot be told" in html

@@ -46,7 +46,7 @@ def test_a_busy_page_is_refused_with_the_kernels_word(world, tmp_path):
     world.heat(40, *HOT)
     world.busy = {(40, page) for page in HOT}
     result = logged(world, tmp_path / "events", fidelity=IMPROVED)
-    assert result.promoted == 0
+    assert result.state.live.promoted_pages == 0
     busy = life(tmp_path / "events", 40, 100)
     refused = [step for step in busy.steps if step.what == "refused"]
     assert {(step.why, step.status) for step in refused} == {("migration", "EBUSY")}
@@ -63,7 +63,7 @@ def test_what_the_log_refuses_is_what_the_run_counts(world, tmp_path):
     result = logged(world, tmp_path / "events", fidelity=V7)
     found = refusals_of(tmp_path / "events")
     by_status = {reason.status: reason.times for reason in found.reasons}
-    counted = {name: count for name, (count, _words) in result.mover.refusals().items()}
+    counted = result.running.mover.refused()
     assert by_status == counted == {"EACCES": by_status["EACCES"]}
     assert found.processes == [(40, by_status["EACCES"])]
     assert {folio.pid for folio in found.folios} == {40}
@@ -153,4 +153,4 @@ def test_a_run_goes_the_same_with_and_without_events(world, tmp_path):
     world.heat(40, *HOT)
     result = logged(world, tmp_path / "events")
     assert {world.nid_of(40, page) for page in HOT} == {FAST}
-    assert result.promoted == len(HOT)
+    assert result.state.live.promoted_pages == len(HOT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_before_is_until_the_first_promotion_since_is_after_it_and_last_ten_seco
         if second == 6:
             evidence.promoted(second * SECOND)  # not the first
         evidence.second(second * SECOND)
-    told = evidence.to_dict(30 * SECOND)
+    told = asdict(evidence.helps(30 * SECOND))
     served = told["served"]
     assert served["before"] == {"samples": 20, "fast": 5, "fast_share": 0.25}
     assert served["since"] == {"samples": 100, "fast": 75, "fast_share": 0.75}
@@ -82,7 +84,7 @@ def test_a_run_with_hardware_samples_tells_what_was_served_fast_before_and_since
     assert helps["served"]["since"]["fast_share"] > 0.99
     assert helps["served"]["last"]["fast_share"] == 1
     assert helps["slow_faults"] is None
-    assert result.fast_share == result.summary()["fast_share"]
+    assert result.state.live.fast_share == result.summary()["fast_share"]
     both = helps["served"]["before"], helps["served"]["since"]
     assert helps["served"]["all"]["samples"] == sum(part["samples"] for part in both)
 
@@ -105,7 +107,7 @@ def test_a_run_with_hint_faults_tells_their_rate_and_no_share(world) -> None:
     helps = result.summary()["live"]["helps"]
     assert helps["served"] is None
     assert helps["slow_faults"]["all"] == {"faults": 40, "per_s": pytest.approx(10, rel=0.01)}
-    assert result.fast_share is None
+    assert result.state.live.fast_share is None
 
 
 def test_stalls_are_those_of_the_control_group_where_one_is_watched(world) -> None:

@@ -119,17 +119,20 @@ def test_beside_hint_faults_each_has_its_figures(fed) -> None:
     fed.at(20, b"- 40:0x65000 -1 3\n")
     result, _heard = fed.run("hintfault")
     assert fast_pages(fed.world) == {100, 101}
-    assert {s.name: s.counts.seen for s in result.sources} == {"hintfault": 3, "external": 1}
+    assert {s.name: s.counts.seen for s in result.running.session.sources} == {
+        "hintfault": 3,
+        "external": 1,
+    }
     assert result.engine.tunables["enabled_sources"] == 3
-    assert result.fast_share is None
+    assert result.state.live.fast_share is None
 
 
 def test_from_outside_alone_nobody_knows_the_share_that_was_fast(fed) -> None:
     fed.world.map(40, 100)
     fed.at(20, b"- 40:0x64000\n")
     result, _heard = fed.run()
-    assert result.rows == 1
-    assert result.fast_share is None
+    assert result.state.accesses == 1
+    assert result.state.live.fast_share is None
 
 
 def test_what_is_wrong_with_a_writer_is_told_once_and_the_run_goes_on(fed) -> None:
@@ -138,7 +141,7 @@ def test_what_is_wrong_with_a_writer_is_told_once_and_the_run_goes_on(fed) -> No
     fed.at(30, b"- 40:0x64000 -1 2\n")
     result, heard = fed.run(seconds=7)
     assert len(heard.said("line 1: count 0: wants 1 or more")) == 1
-    assert result.sources[0].counts.corrupt == 2
+    assert result.running.session.sources[0].counts.corrupt == 2
     assert fast_pages(fed.world) == {100}
 
 

@@ -142,8 +142,8 @@ def test_a_host_that_cannot_be_read_for_a_while_is_told_once_and_the_run_goes_on
     world.clock.at(5150 * MS, find)
     world.heat(40, *range(100, 110), start_ms=6000)
     result, heard, _status = run(world, LiveOptions(pids=(40,), duration=7))
-    assert result.why == "the time was up"
-    assert result.rows > 0
+    assert result.state.live.ended == "the time was up"
+    assert result.state.accesses > 0
     assert len(heard.lines) == len(set(heard.lines))
 
 
@@ -165,14 +165,14 @@ def test_a_child_that_nobody_told_of_is_found_beside(world):
     world.clock.at(500 * MS, child)
     world.heat(41, *range(300, 310), start_ms=1500, times=1)
     result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=3))
-    assert result.rows == 10
+    assert result.state.accesses == 10
 
 
 def test_a_run_whose_last_target_ends_unheard_ends_within_a_look(world):
     world.clock.at(1500 * MS, lambda: world.exit(40, told=False))
     result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=60))
-    assert result.why == "the targets ended"
-    assert result.elapsed_us <= 3 * TARGETS_US
+    assert result.state.live.ended == "the targets ended"
+    assert result.state.live.real_s <= 3 * TARGETS_US / 1e6
 
 
 def test_in_a_run_of_real_time_another_thread_looks(session):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pghot.driving.run_state import read_state
 from pghot.engine.reasons import LIVE
 from pghot.errors import PghotError
 from pghot.live import mailbox as mailboxes
@@ -32,7 +33,7 @@ class Listener(Mailbox):
         self.states: list[dict] = []
 
     def publish(self, state) -> None:
-        self.states.append(state)
+        self.states.append(state.to_dict())
         super().publish(state)
 
 
@@ -51,7 +52,7 @@ def test_a_state_comes_at_the_start_then_once_a_second_and_at_the_end(loaded):
     assert [state["live"]["ended"] for state in mailbox.states][-2:] == ["", "the time was up"]
     assert mailbox.closed
     last = mailbox.states[-1]
-    assert last == json.loads(json.dumps(last))
+    assert read_state(json.loads(json.dumps(last))) == mailbox.state()
     summary = result.summary()
     shared = (summary.keys() & last.keys()) - STATES_OWN
     assert shared >= {"accesses", "vmstat", "tunables", "live"}
@@ -125,7 +126,7 @@ def test_a_state_counts_calls_by_how_long_they_took(loaded):
     mailbox = Listener()
     result, _heard, _status = run(loaded, mailbox=mailbox)
     seconds = mailbox.states[-1]["batch_seconds"]
-    assert seconds["count"] == result.mover.budget.latencies.count == 1
+    assert seconds["count"] == result.running.mover.budget.latencies.count == 1
     assert seconds["sum"] == pytest.approx(len(HOT) * 200e-6)
     assert next(bound for bound, count in seconds["within"] if count) == 0.005
 
@@ -139,8 +140,8 @@ def test_a_write_takes_effect_while_the_run_goes_on_and_is_in_the_state_at_once(
     run(loaded, mailbox=asker.mailbox)
     assert {loaded.nid_of(40, page) for page in range(200, 210)} == {FAST}
     (state,) = asker.answered().states
-    assert state["tunables"]["freq_threshold"] == 1
-    assert state["live"]["real_s"] < 1
+    assert state.tunables["freq_threshold"] == 1
+    assert state.live.real_s < 1
 
 
 def test_a_write_that_the_kernel_would_refuse_changes_nothing_and_tells_its_asker(loaded):
@@ -159,7 +160,7 @@ def test_after_the_run_nothing_is_written_any_more(loaded):
     run(loaded, mailbox=mailbox)
     with pytest.raises(PghotError, match="the run is over"):
         mailbox.write("freq_threshold", "1")
-    assert mailbox.state()["live"]["ended"] == "the time was up"
+    assert mailbox.state().live.ended == "the time was up"
     assert mailbox.next_state(10**6, 1) is None
 
 
@@ -217,5 +218,5 @@ def test_who_waits_for_a_state_gets_the_next_one():
 
 def test_without_a_mailbox_nothing_is_tallied(loaded):
     result, _heard, _status = run(loaded)
-    assert result.metadata._tally is None
+    assert result.running.metadata._tally is None
     assert loaded.nid_of(40, HOT[0]) != SLOW

@@ -75,7 +75,7 @@ def test_the_log_of_a_run_keeps_them(mapped, tmp_path):
     path = tmp_path / "log.parquet"
     result, _heard, _status = run(mapped, record=path)
     assert regions_in(path) == FOUND
-    assert result.promoted == len(HEAP) + len(CODE)
+    assert result.state.live.promoted_pages == len(HEAP) + len(CODE)
 
 
 def test_the_report_of_a_run_names_regions(mapped, tmp_path):
@@ -86,7 +86,7 @@ def test_the_report_of_a_run_names_regions(mapped, tmp_path):
     assert [(r.name, r.promoted) for r in read.regions] == [
         ("heap of process 40", len(HEAP)), ("library libx.so.1 of process 40", len(CODE)),
     ]  # fmt: skip
-    assert sum(r.accesses for r in read.regions) == result.rows
+    assert sum(r.accesses for r in read.regions) == result.state.accesses
     assert read.heat[-1].regions == ["heap", "library libx.so.1"]
     html = render([read], "t", "")
     assert "By region" in html

@@ -119,7 +119,7 @@ def test_a_replay_of_a_run_makes_every_record_and_decision_the_same(
         tunables=tunables,
         mailbox=asker.mailbox,
     )
-    if not live.rows:
+    if not live.state.accesses:
         return
     again = Heard()
     settings_ = pghot.Settings(

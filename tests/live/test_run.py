@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
+from pghot.engine.reasons import LIVE
 from pghot.errors import PghotError
 from pghot.linux.processes.following import FamilyLook
 from pghot.live.machine import HostMachine
@@ -35,7 +36,11 @@ def test_hot_pages_are_promoted_and_cold_ones_are_not(world):
     result, _heard, status = run(world)
     assert {world.nid_of(40, page) for page in HOT} == {FAST}
     assert {world.nid_of(40, page) for page in COLD} == {SLOW}
-    assert (result.promoted, result.found, status) == (len(HOT), len(HOT), 0)
+    assert (result.state.live.promoted_pages, result.state.live.found_hot, status) == (
+        len(HOT),
+        len(HOT),
+        0,
+    )
 
 
 def test_settings_are_taken_for_the_run_and_come_back(world):
@@ -75,7 +80,7 @@ def test_a_page_that_was_freed_and_reused_since_is_not_moved(world):
     world.clock.at(90 * MS, reuse)
     result, _heard, _status = run(world)
     assert world.nid_of(41, 500) == SLOW
-    assert result.promoted == 0
+    assert result.state.live.promoted_pages == 0
 
 
 def test_a_page_that_is_unmapped_before_its_move_is_counted_and_nothing_else_happens(world):
@@ -84,9 +89,9 @@ def test_a_page_that_is_unmapped_before_its_move_is_counted_and_nothing_else_hap
     world.clock.at(101 * MS, lambda: world.unmap(40, 100))
     result, _heard, _status = run(world)
     assert world.nid_of(40, 101) == FAST
-    assert result.promoted == 1
+    assert result.state.live.promoted_pages == 1
     assert [pages for _pid, pages, _nid in world.moves] == [[101]]
-    assert result.left_out["of pages freed since"] == 3
+    assert result.state.live.left_out["of pages freed since"] == 3
 
 
 def test_a_hot_page_that_is_unmapped_while_it_waits_is_told_as_no_longer_that_page(world):
@@ -97,8 +102,8 @@ def test_a_hot_page_that_is_unmapped_while_it_waits_is_told_as_no_longer_that_pa
     world.clock.at(150 * MS, lambda: world.free.update({FAST: 50_000}))
     result, _heard, _status = run(world)
     assert world.nid_of(40, 101) == FAST
-    assert result.refusals()["not that page"][0] >= 1
-    assert "unmovable" not in result.refusals()
+    assert result.state.live.refused["not that page"] >= 1
+    assert "unmovable" not in result.state.live.refused
 
 
 def test_a_page_that_is_unmapped_while_its_batch_moves_is_told_by_name(world):
@@ -107,7 +112,7 @@ def test_a_page_that_is_unmapped_while_its_batch_moves_is_told_by_name(world):
     world.on_move = lambda: world.tables[40].pop(100, None)
     result, _heard, _status = run(world)
     assert world.nid_of(40, 101) == FAST
-    assert result.refusals()["ENOENT"][0] >= 1
+    assert result.state.live.refused["ENOENT"] >= 1
 
 
 def test_what_a_process_had_before_an_exec_is_not_moved_and_what_it_has_then_is(world):
@@ -127,7 +132,7 @@ def test_what_a_process_had_before_an_exec_is_not_moved_and_what_it_has_then_is(
     world.heat(40, *HOT, start_ms=410)
     result, _heard, _status = run(world)
     assert moved == [[99]]
-    assert result.refusals()["not that page"][0] >= len(HOT)
+    assert result.state.live.refused["not that page"] >= len(HOT)
     assert {world.nid_of(40, page) for page in HOT} == {FAST}
     assert {world.nid_of(41, page) for page in HOT} == {SLOW}
 
@@ -137,7 +142,7 @@ def test_a_process_that_vanishes_in_the_middle_ends_the_run(world):
     world.heat(40, *HOT, times=1)
     world.clock.at(400 * MS, lambda: world.exit(40))
     result, _heard, status = run(world, LiveOptions(pids=(40,)))
-    assert (result.why, status) == ("the targets ended", 0)
+    assert (result.state.live.ended, status) == ("the targets ended", 0)
 
 
 def test_a_forked_childs_pages_are_its_own_once_it_writes(world):
@@ -155,7 +160,7 @@ def test_a_shared_page_stays_and_is_told_by_name(world):
     world.heat(40, 100)
     result, _heard, _status = run(world)
     assert world.nid_of(40, 100) == SLOW
-    assert result.refusals()["EACCES"][0] >= 1
+    assert result.state.live.refused["EACCES"] >= 1
 
 
 def test_a_huge_folio_moves_as_one_and_counts_all_its_pages(world):
@@ -163,7 +168,7 @@ def test_a_huge_folio_moves_as_one_and_counts_all_its_pages(world):
     world.heat(40, 512 + 77)
     result, heard, _status = run(world)
     assert world.nid_of(40, 512) == FAST
-    assert result.promoted == HUGE
+    assert result.state.live.promoted_pages == HUGE
     assert [pages for *_, pages, _moved, _n in heard.batches] == [[HUGE]]
 
 
@@ -173,7 +178,7 @@ def test_a_folio_that_was_split_is_learnt_anew(world):
     world.clock.at(150 * MS, lambda: world.split(40, 512))
     world.heat(40, 520, start_ms=160)
     result, _heard, _status = run(world)
-    assert result.promoted == 1
+    assert result.state.live.promoted_pages == 1
     assert world.nid_of(40, 520) == FAST
     assert world.nid_of(40, 521) == SLOW
 
@@ -196,7 +201,7 @@ def test_a_busy_page_is_tried_again_by_improved_and_must_be_hot_again_in_v7(
     world.heat(40, 100, times=2, each_ms=10)
     world.clock.at(250 * MS, world.busy.clear)
     result, _heard, _status = run(world, fidelity=fidelity)
-    assert result.refusals()["EBUSY"][0] >= 1
+    assert result.state.live.refused["EBUSY"] >= 1
     assert (world.nid_of(40, 100) == FAST) is moves
 
 
@@ -205,8 +210,8 @@ def test_a_full_target_takes_nothing_and_is_told(world):
     fill(world, HOT)
     world.heat(40, *HOT)
     result, _heard, _status = run(world)
-    assert result.promoted == 0
-    assert result.refusals()["isolation"][0] >= len(HOT)
+    assert result.state.live.promoted_pages == 0
+    assert result.state.live.refused["isolation"] >= len(HOT)
 
 
 def test_what_a_zone_keeps_for_others_is_no_room(world):
@@ -214,8 +219,8 @@ def test_what_a_zone_keeps_for_others_is_no_room(world):
     fill(world, HOT)
     world.heat(40, *HOT)
     result, _heard, _status = run(world)
-    assert result.promoted == 0
-    assert result.refusals()["isolation"][0] >= len(HOT)
+    assert result.state.live.promoted_pages == 0
+    assert result.state.live.refused["isolation"] >= len(HOT)
 
 
 def test_a_dry_run_judges_and_moves_nothing(world):
@@ -223,15 +228,15 @@ def test_a_dry_run_judges_and_moves_nothing(world):
     world.heat(40, *HOT, times=2, each_ms=10)
     result, _heard, _status = run(world, dry_run=True)
     assert world.moves == []
-    assert result.promoted == len(HOT)
+    assert result.state.live.promoted_pages == len(HOT)
 
 
 def test_moves_that_are_over_their_budget_wait_and_are_told(world):
     fill(world, HOT)
     world.heat(40, *HOT)
     result, _heard, _status = run(world, move_share=1e-6)
-    assert 0 < result.promoted < len(HOT)
-    assert result.refusals()["move budget"][0] > 0
+    assert 0 < result.state.live.promoted_pages < len(HOT)
+    assert result.state.live.refused["move budget"] > 0
     assert result.summary()["live"]["move_cost"]["share_of_a_cpu"] > 0
 
 
@@ -240,10 +245,10 @@ def test_a_slow_kernel_halves_the_batches(world):
     world.heat(40, *range(100, 1300), times=2, each_ms=10)
     world.ns_a_page = 200_000
     result, _heard, _status = run(world, budget_ms=20)
-    assert result.mover.budget.over >= 1
+    assert result.running.mover.budget.over >= 1
     sizes = [len(pages) for _pid, pages, _nid in world.moves]
     assert sizes[1] <= sizes[0] // 2
-    assert sum(sizes) == result.promoted == 1200
+    assert sum(sizes) == result.state.live.promoted_pages == 1200
 
 
 def test_accesses_of_others_make_no_row_and_are_counted(world):
@@ -251,7 +256,7 @@ def test_accesses_of_others_make_no_row_and_are_counted(world):
     fill(world, [100], pid=41)
     world.heat(41, 100)
     result, _heard, _status = run(world)
-    assert (result.rows, result.left_out["of other processes"]) == (0, 4)
+    assert (result.state.accesses, result.state.live.left_out["of other processes"]) == (0, 4)
     assert world.nid_of(41, 100) == SLOW
 
 
@@ -271,7 +276,7 @@ def test_a_host_whose_nodes_lie_on_both_sides_of_each_other_is_served(world, tmp
     world.heat(40, *HOT)
     log = tmp_path / "log.parquet"
     result, heard, _status = run(world, record=log)
-    assert result.promoted == len(HOT)
+    assert result.state.live.promoted_pages == len(HOT)
     with open_log(log) as opened:
         fast, slow = opened.metadata.machine["node"]
     assert fast["ranges"] == [[0x8000, 0x20000], [0x140000, 0x160000]]
@@ -293,7 +298,7 @@ def test_memory_that_comes_below_a_nodes_first_range_is_recorded_and_replayed(
     log = tmp_path / "log.parquet"
     options = LiveOptions(pids=(40,), duration=7)
     result, heard, _status = run(world, options, record=log, fidelity=fidelity)
-    assert result.machine.mem_map.slots_of_node(SLOW).size == 9
+    assert result.running.machine.mem_map.slots_of_node(SLOW).size == 9
     assert world.nid_of(40, 900) == FAST
     again = Heard()
     replay(log, settings=Settings(fidelity=fidelity), observer=again)
@@ -312,7 +317,7 @@ def test_what_somebody_else_set_meanwhile_is_left_as_it_is(world):
     world.clock.at(100 * MS, lambda: world.write(switch, "1"))
     result, _heard, _status = run(world)
     assert world.text(switch) == "1"
-    assert result.guard.restored.left_alone.keys() == {switch}
+    assert result.running.session.guard.restored.left_alone.keys() == {switch}
     assert world.text(f"{SCAN}/scan_delay_ms") == "1000"
 
 
@@ -333,7 +338,7 @@ def test_a_second_run_at_once_refuses_names_the_first_and_disturbs_nothing(world
     (line,) = refusals
     assert line.startswith(f"pghot runs here already: pid {os.getpid()}, ")
     assert Path("/proc/self/cmdline").read_text().split("\0")[0] in line
-    assert result.promoted == len(HOT)
+    assert result.state.live.promoted_pages == len(HOT)
 
 
 def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
@@ -345,7 +350,7 @@ def test_move_pages_of_a_process_without_memory_is_one_that_has_gone(world):
 
     world.on_move = no_mm
     result, _heard, _status = run(world)
-    assert result.refusals()["ESRCH"][0] >= len(HOT)
+    assert result.state.live.refused["ESRCH"] >= len(HOT)
 
 
 def test_a_host_without_a_slow_node_is_one_line_that_says_what_may_help(world):
@@ -358,8 +363,10 @@ def test_who_falls_behind_sleeps_through_the_wake_ups_that_went_by(world):
     world.heat(40, *HOT)
     world.ns_a_page = 50_000_000
     result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=3))
-    assert result.promoted == len(HOT)
-    assert 0 <= result.elapsed_us - result.instant < 2 * 100 * MS
+    assert result.state.live.promoted_pages == len(HOT)
+    elapsed_us = round(result.state.live.real_s * 1e6)
+    instant = round(result.state.elapsed_s * 1e6)
+    assert 0 <= elapsed_us - instant < 2 * 100 * MS
 
 
 def test_looking_for_processes_takes_a_hundredth_of_the_time_at_the_most(world, monkeypatch):
@@ -384,13 +391,13 @@ def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch)
     fill(world, many)
     world.heat(40, *many)
     result, _heard, _status = run(world, fidelity=V7)
-    count, words = result.refusals()["owner not known"]
-    assert words.startswith("whose it is was let go")
-    assert 0 < result.promoted < result.found
-    assert result.found == result.promoted + count
-    assert result.rmap.kept <= 64
-    assert result.rmap.let_go >= len(many) - 64
-    assert result.summary()["live"]["owners"]["let_go"] == result.rmap.let_go
+    live = result.state.live
+    assert LIVE["owner not known"].startswith("whose it is was let go")
+    assert 0 < live.promoted_pages < live.found_hot
+    assert live.found_hot == live.promoted_pages + live.refused["owner not known"]
+    assert live.owners.kept <= 64
+    assert live.owners.let_go >= len(many) - 64
+    assert result.summary()["live"]["owners"]["let_go"] == live.owners.let_go
 
 
 def test_owners_are_kept_of_lower_tiers_alone(world):
@@ -398,7 +405,7 @@ def test_owners_are_kept_of_lower_tiers_alone(world):
     fill(world, COLD, nid=FAST)
     world.heat(40, *HOT, *COLD)
     result, _heard, _status = run(world)
-    assert result.rmap.kept == len(HOT)
+    assert result.state.live.owners.kept == len(HOT)
 
 
 def test_a_file_of_the_host_that_is_damaged_during_a_run_is_told_and_the_run_goes_on(world):
@@ -407,5 +414,5 @@ def test_a_file_of_the_host_that_is_damaged_during_a_run_is_told_and_the_run_goe
     world.clock.at(2000 * MS, lambda: write(world.root, name, "fifty 10"))
     world.heat(40, *HOT, start_ms=9000)
     result, heard, _status = run(world, LiveOptions(pids=(40,), duration=10))
-    assert result.promoted == len(HOT)
+    assert result.state.live.promoted_pages == len(HOT)
     assert heard.said(f"{name}: 'fifty': wants a number")

@@ -127,7 +127,7 @@ def test_where_the_cpuset_has_no_fast_node_nothing_is_asked_for(two_sockets):
     hot(two_sockets, FAR_CPU, 100)
     result, _heard, _status = run(two_sockets)
     assert (on(two_sockets, 100), two_sockets.moves) == ([SLOW], [])
-    assert result.refusals()["no_target"][0] >= 1
+    assert result.state.live.refused["no_target"] >= 1
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,10 @@ def test_or_one_tier_up_where_that_is_asked_for(three_tiers):
     three_tiers.heat(40, 100, 200, times=3, each_ms=10)
     result, _heard, _status = run(three_tiers, one_up=True)
     assert on(three_tiers, 100, 200) == [MIDDLE, FAST]
-    assert result.staying is not None
-    assert len(result.staying._waiting) == 1  # the one that reached the top is looked at again
+    assert result.running.staying is not None
+    assert (
+        len(result.running.staying._waiting) == 1
+    )  # the one that reached the top is looked at again
 
 
 def test_and_from_there_further_up_when_it_is_hot_again(three_tiers):
@@ -208,7 +210,7 @@ def test_a_page_that_processes_share_moves_where_that_is_asked_for(world):
     world.heat(40, 100)
     result, _heard, _status = run(world, shared=True)
     assert (world.nid_of(40, 100), world.nid_of(42, 100)) == (FAST, FAST)
-    assert result.promoted == 1
+    assert result.state.live.promoted_pages == 1
 
 
 def test_a_replay_of_a_run_on_three_tiers_goes_one_up_as_it_did(three_tiers, tmp_path):

@@ -87,11 +87,11 @@ def test_pages_are_fast_in_blocks_with_promotion_and_where_they_were_in_those_wi
     own = loaded.text(BALANCING)
     assert own != "2"
     assert seen == [(20, "2") if arm == 0 else (0, own) for arm in PLAN.order()]
-    blocks = result.trial.result().blocks
+    blocks = result.running.trial.result().blocks
     assert [block.arm for block in blocks] == PLAN.order()
     assert [block.why for block in blocks] == [""] * 12
     assert [block.promoted_pages for block in blocks] == [20 * (1 - arm) for arm in PLAN.order()]
-    assert result.why == "the time was up"
+    assert result.state.live.ended == "the time was up"
 
 
 def test_in_each_pair_both_kinds_are_there_and_which_is_first_is_drawn():
@@ -105,7 +105,7 @@ def test_in_each_pair_both_kinds_are_there_and_which_is_first_is_drawn():
 
 def test_with_hardware_samples_the_share_served_fast_is_held_side_by_side(sampled):
     result, _heard, _status = run(sampled, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     share = found.measures()[FAST_SHARE]
     assert (found.verdict, found.deciding()) == (BETTER, FAST_SHARE)
     assert share.means == pytest.approx((1.0, 40 / 60), abs=0.01)
@@ -116,7 +116,7 @@ def test_with_hardware_samples_the_share_served_fast_is_held_side_by_side(sample
 
 def test_with_hint_faults_alone_nothing_says_whether_it_helped(loaded):
     result, heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     assert (found.verdict, found.deciding()) == (CANNOT_BE_TOLD, None)
     assert heard.said("only stalls are measured, which do not tell whether it helps")
     assert FAST_SHARE not in found.measures()
@@ -148,7 +148,7 @@ def test_stalls_for_memory_are_told_and_do_not_decide(sampled):
 
     sampled.clock.at(100 * MS, tick)
     result, _heard, _status = run(sampled, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     stalled = found.measures()[STALL_SOME]
     assert stalled.means == pytest.approx((0.1, 0.0), abs=0.01)
     assert stalled.verdict == WORSE
@@ -197,7 +197,7 @@ def test_the_users_own_metric_decides_where_there_is_one(sampled, metric):
 
     plan = metric(slow_pages)
     result, _heard, _status = run(sampled, FOR_ALL, trial=plan)
-    found = result.trial.result()
+    found = result.running.trial.result()
     assert (found.verdict, found.deciding()) == (BETTER, METRIC)
     assert found.measures()[METRIC].means == (100.0, 120.0)
     assert found.measures()[METRIC].high == pytest.approx(-20)
@@ -221,7 +221,7 @@ def test_a_metric_that_fails_later_costs_its_pair_and_is_told_once(loaded, metri
         lambda: Numbers(0, 0.0, "no number") if next(calls) in {4, 8} else Numbers(1, 5.0)
     )
     result, heard, _status = run(loaded, FOR_ALL, trial=plan)
-    found = result.trial.result()
+    found = result.running.trial.result()
     assert found.measures()[METRIC].pairs == 4
     assert found.measures()[METRIC].low is None
     assert found.verdict == CANNOT_BE_TOLD
@@ -237,8 +237,8 @@ def test_an_interrupted_trial_leaves_the_settings_as_they_were(loaded, at_ms, nu
     loaded.clock.at(at_ms * MS, lambda: os.kill(os.getpid(), number))
     result, _heard, status = run(loaded, FOR_ALL, trial=PLAN)
     assert {name: loaded.text(name) for name in names} == before
-    assert (result.why, status) == (f"stopped by {signal.Signals(number).name}", 0)
-    found = result.trial.result()
+    assert (result.state.live.ended, status) == (f"stopped by {signal.Signals(number).name}", 0)
+    found = result.running.trial.result()
     assert len(found.blocks) == at_ms // 3000
     assert found.verdict == CANNOT_BE_TOLD
 
@@ -263,7 +263,7 @@ def test_a_block_whose_pages_do_not_come_back_in_time_does_not_count(loaded, mon
     plan = replace(PLAN, block_s=6, warm_up_s=1)
     options = replace(FOR_ALL, duration=plan.duration_s)
     result, _heard, _status = run(loaded, options, trial=plan)
-    found = result.trial.result()
+    found = result.running.trial.result()
     after_on = [at for at in range(1, 12) if plan.order()[at - 1] == 0]
     assert after_on
     for at in after_on:
@@ -278,7 +278,7 @@ def test_what_is_promoted_only_after_the_warm_up_is_told(loaded):
     for block in range(12):
         loaded.heat(40, *late, start_ms=PLAN.start_us(block) // MS + 1500, each_ms=50)
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    (note,) = result.trial.result().notes
+    (note,) = result.running.trial.result().notes
     assert note.startswith("60% of what was promoted came after the warm-up")
 
 
@@ -311,7 +311,7 @@ def test_blocks_that_the_run_has_slept_through_do_not_count(loaded):
 
     loaded.clock.at(7 * SECOND, stands_still)
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     whys = [block.why for block in found.blocks]
     assert whys == [
         "", "", trials.ENDED_LATE, *[trials.BEGAN_LATE] * 4, "", "", "", "", "",
@@ -329,7 +329,7 @@ def test_a_block_of_which_little_is_left_to_measure_does_not_count(loaded):
 
     loaded.clock.at(6_800 * MS, stands_still)
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    whys = [block.why for block in result.trial.result().blocks]
+    whys = [block.why for block in result.running.trial.result().blocks]
     assert whys == ["", "", trials.MEASURED_LATE, *[""] * 9]
 
 
@@ -344,7 +344,7 @@ def test_a_huge_folio_goes_back_as_one(loaded):
         )
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
     assert where == [FAST if arm == 0 else SLOW for arm in PLAN.order()]
-    blocks = result.trial.result().blocks
+    blocks = result.running.trial.result().blocks
     assert max(block.moved_back_pages for block in blocks) == HUGE + len(HOT)
 
 
@@ -358,16 +358,16 @@ def test_pages_of_a_process_that_has_gone_are_not_looked_for_and_others_come_bac
     loaded.clock.at(2 * SECOND, lambda: loaded.exit(41))
     options = replace(FOR_ALL, pids=(40, 41))
     result, _heard, _status = run(loaded, options, trial=PLAN)
-    blocks = result.trial.result().blocks
+    blocks = result.running.trial.result().blocks
     assert blocks[0].promoted_pages == 30
     assert blocks[1].moved_back_pages == 20
-    assert len(result.trial.result().complete()) == 6
+    assert len(result.running.trial.result().complete()) == 6
 
 
 def test_a_full_slow_node_keeps_pages_fast_and_that_is_told(loaded):
     loaded.clock.at(2 * SECOND, lambda: loaded.free.update({SLOW: 0}))
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    assert any("could not be moved back" in note for note in result.trial.result().notes)
+    assert any("could not be moved back" in note for note in result.running.trial.result().notes)
 
 
 def test_a_setting_that_somebody_else_changes_costs_the_block(loaded):
@@ -375,7 +375,7 @@ def test_a_setting_that_somebody_else_changes_costs_the_block(loaded):
     at = PLAN.start_us(on) + 2 * SECOND
     loaded.clock.at(at, lambda: loaded.write(BALANCING, "3"))
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     assert found.blocks[on].why == trials.DISTURBED
     assert on // 2 not in {block.pair for pair in found.complete() for block in pair}
     assert found.complete()
@@ -387,7 +387,7 @@ def test_what_the_kernel_promotes_itself_is_told(loaded):
     at = PLAN.start_us(off) + 2 * SECOND
     loaded.clock.at(at, lambda: setattr(loaded, "kernel_promoted", 1234))
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    (note,) = result.trial.result().notes
+    (note,) = result.running.trial.result().notes
     assert (
         "promoted 0 pages in blocks of 'promotion on' and 1,234 in those of 'promotion off'"
         in (note)
@@ -397,7 +397,7 @@ def test_what_the_kernel_promotes_itself_is_told(loaded):
 def test_where_the_kernel_promotes_when_we_do_not_that_is_told(loaded):
     loaded.write(BALANCING, "2")
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    (note,) = result.trial.result().notes
+    (note,) = result.running.trial.result().notes
     assert note.startswith("numa_balancing was 2 before the run: in blocks of 'promotion off'")
 
 
@@ -416,7 +416,9 @@ def test_two_settings_are_tried_against_each_other(loaded):
     result, _heard, _status = run(loaded, FOR_ALL, trial=plan)
     assert seen == [20 * (1 - arm) for arm in plan.order()]
     assert set(asked) == {2}
-    assert result.trial.result().arms[1] == "freq_threshold=3 pghot_promote_rate_limit_MBps=0"
+    assert (
+        result.running.trial.result().arms[1] == "freq_threshold=3 pghot_promote_rate_limit_MBps=0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -450,13 +452,13 @@ def test_the_plan_is_told_first_and_the_state_says_which_block_it_is(loaded):
     said = []
     plan = replace(PLAN, warm_up_s=1.5)
     result, heard, _status = run(
-        loaded, FOR_ALL, trial=plan, status=lambda now: said.append(now.trial.progress)
+        loaded, FOR_ALL, trial=plan, status=lambda now: said.append(now.live.trial_progress)
     )
     assert heard.said("6 pairs of blocks of 3 s, the first 1.5 s of each left out")
     assert heard.said("--trial-seed 7")
     assert said[0] == f"trial 1/12, {PLAN.arms[PLAN.order()[0]]}, warm-up"
     assert said[1].endswith("measuring")
-    assert result.trial.progress == "trial 12/12"
+    assert result.running.trial.progress == "trial 12/12"
 
 
 def test_what_reclaim_demotes_meanwhile_is_told(loaded, monkeypatch):
@@ -470,7 +472,7 @@ def test_what_reclaim_demotes_meanwhile_is_told(loaded, monkeypatch):
     monkeypatch.setattr(World, "text", text)
     loaded.clock.at(PLAN.start_us(3) + SECOND, lambda: demoted.append(demoted.pop() + 700))
     result, _heard, _status = run(loaded, FOR_ALL, trial=PLAN)
-    found = result.trial.result()
+    found = result.running.trial.result()
     assert [block.demoted_pages for block in found.blocks].index(700) == 3
     (note,) = found.notes
     assert note.startswith("reclaim demoted 700 pages in the trial")

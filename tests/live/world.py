@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pghot.driving.observer import Observer
+from pghot.driving.run_state import RunState, SourceCounts
 from pghot.engine.lists import parse_list
 from pghot.errors import PghotError
 from pghot.linux.host import Host
@@ -42,7 +43,7 @@ from pghot.live.result import LiveResult
 from pghot.live.run import run_engine
 from pghot.live.session import Session, open_session
 from pghot.live.trial_plan import TrialPlan
-from pghot.sources.live_source import Samples, SourceCounts
+from pghot.sources.live_source import Samples
 from tests.batches import EachBatch
 from tests.linux.host_trees import N, Z, two_tier, write, write_nodes
 from tests.linux.proc_tree import STAT
@@ -479,7 +480,7 @@ def run(
     *,
     record: Path | None = None,
     observer: Observer | None = None,
-    status: Callable[[LiveResult], None] = lambda _: None,
+    status: Callable[[RunState], None] = lambda _: None,
     events: Events | None = None,
     mailbox: Mailbox | None = None,
     trial: TrialPlan | None = None,
@@ -488,8 +489,8 @@ def run(
     """Run the engine on the world; a second of virtual time on process 40 unless told else."""
     heard = Heard()
 
-    def show(now: LiveResult) -> None:
-        heard.statuses.append(now.elapsed_us)
+    def show(now: RunState) -> None:
+        heard.statuses.append(round(now.live.real_s * 1e6))
         status(now)
 
     options = options or LiveOptions(pids=(40,), duration=1)
@@ -517,7 +518,7 @@ class Asker:
     mailbox: Mailbox = field(default_factory=Mailbox)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
     written: list[tuple[str, str]] = field(default_factory=list)
-    states: list[dict] = field(default_factory=list)
+    states: list[RunState] = field(default_factory=list)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def at(self, world: World, ms: int, name: str, text: str) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pghot.driving.run_state import HostFigures
 from pghot.report.helps import figure, helps_lines, short_line, trial_lines
+from tests.published import helps, published_state, spans
 
 SPAN = {"samples": 1000, "fast": 400, "fast_share": 0.4}
 LATER = {"samples": 2000, "fast": 1500, "fast_share": 0.75}
@@ -15,17 +17,16 @@ RATE = {"faults": 900, "per_s": 30.0}
 STALL = {"some": 0.013, "full": 0.0, "some_us": 1, "full_us": 0}
 
 
-def live(**parts: Any) -> dict[str, Any]:
-    helps = {"served": None, "slow_faults": None, "memory_stall": None} | parts
-    return {"helps": helps, "looked_at_after_a_minute": 0, "demoted_within_a_minute": 0}
+def live(stayed: dict[str, int] | None = None, **parts: Any) -> HostFigures:
+    return published_state(live={"helps": helps(**parts)} | (stayed or {})).live
 
 
 def served(since: dict[str, Any] | None = LATER, before: dict[str, Any] = SPAN) -> dict[str, Any]:
-    return {"all": LATER, "before": before, "since": since, "last": LATER, "by_node": {}}
+    return spans(LATER, before=before, since=since) | {"by_node": {}}
 
 
 def faults() -> dict[str, Any]:
-    return {"all": RATE, "before": RATE, "since": RATE, "last": RATE | {"per_s": 3.0}}
+    return spans(RATE, last=RATE | {"per_s": 3.0})
 
 
 def test_with_hardware_samples_shares_are_told_and_that_they_are_no_run_time() -> None:
@@ -43,8 +44,9 @@ def test_few_samples_before_are_told_as_few() -> None:
 
 
 def test_with_hint_faults_alone_it_says_that_they_cannot_tell_and_what_can() -> None:
-    told = live(slow_faults=faults(), memory_stall={"all": STALL, "of": "/proc/pressure/memory"})
-    told |= {"looked_at_after_a_minute": 50, "demoted_within_a_minute": 1}
+    stayed = {"looked_at_after_a_minute": 50, "demoted_within_a_minute": 1}
+    stall = spans(STALL) | {"of": "/proc/pressure/memory"}
+    told = live(stayed, slow_faults=faults(), memory_stall=stall)
     cannot, known, how = helps_lines(told)
     assert cannot.startswith("Did it help?  Hint faults cannot tell")
     assert known == (
@@ -56,14 +58,14 @@ def test_with_hint_faults_alone_it_says_that_they_cannot_tell_and_what_can() -> 
 
 
 def test_an_older_runs_summary_says_nothing() -> None:
-    assert helps_lines({}) == []
+    assert helps_lines(published_state().live) == []
     assert short_line(None) == ""
 
 
 def test_the_status_has_the_share_lately_and_before() -> None:
-    assert short_line(live(served=served())["helps"]) == "served fast 75% (before 40%)"
-    assert short_line(live(served=served(None))["helps"]) == "served fast 75%"
-    assert short_line(live(slow_faults=faults())["helps"]) == "slow faults 3/s"
+    assert short_line(live(served=served()).helps) == "served fast 75% (before 40%)"
+    assert short_line(live(served=served(None)).helps) == "served fast 75%"
+    assert short_line(live(slow_faults=faults()).helps) == "slow faults 3/s"
 
 
 METRIC = {

@@ -12,11 +12,14 @@ from functools import partial
 
 import pytest
 
+from pghot.driving.run_state import SourceCounts
+from pghot.engine.reasons import LIVE
 from pghot.live.options import LiveOptions
+from pghot.live.result import LiveResult
 from pghot.report.live import StatusLine, status_line
 from pghot.report.live_table import print_live
 from tests.linux.host_trees import write
-from tests.live.world import FAST, HUGE, MS, Source, World, run, state_in
+from tests.live.world import FAST, HUGE, MS, World, run, state_in
 
 HOT = range(100, 140)
 ESCAPE = "\x1b"
@@ -46,15 +49,21 @@ def tables(capsys):
     return tables
 
 
+def told(result: LiveResult, **figures: object) -> LiveResult:
+    """The same result with other figures of the host."""
+    live = dataclasses.replace(result.state.live, **figures)
+    return dataclasses.replace(result, state=dataclasses.replace(result.state, live=live))
+
+
 def test_the_status_names_every_figure_and_its_unit(world):
     world.heat(40, *HOT)
     world.busy = {(40, 100)}
     result, _heard, _status = run(world)
-    line = status_line(result)
-    refused = result.refusals()["EBUSY"][0]
+    live = result.state.live
+    line = status_line(live)
     assert re.fullmatch(
-        rf" +1 s  samples 160  slow faults \d+/s  hot {result.found}  promoted 39 \(156.0 KiB\)  "
-        rf"refused {refused}  cpu \d+%",
+        rf" +1 s  samples 160  slow faults \d+/s  hot {live.found_hot}  "
+        rf"promoted 39 \(156.0 KiB\)  refused {live.refused['EBUSY']}  cpu \d+%",
         line,
     )
 
@@ -62,14 +71,14 @@ def test_the_status_names_every_figure_and_its_unit(world):
 def test_the_status_tells_lost_samples_where_any_were_lost(world):
     world.source.counts.lost = 1234
     result, _heard, _status = run(world)
-    assert status_line(result).endswith("lost 1,234")
+    assert status_line(result.state.live).endswith("lost 1,234")
 
 
 def test_pages_promoted_are_pages_of_4_kib_also_where_folios_are_huge(world, tables):
     world.map(40, 1024, pages=HUGE)
     world.heat(40, 1024 + 5)
     result, _heard, _status = run(world)
-    assert "promoted 512 (2.0 MiB)" in status_line(result)
+    assert "promoted 512 (2.0 MiB)" in status_line(result.state.live)
     said = tables(result)
     assert "found hot 1 folios" in said
     assert "pages promoted 512 2.0 MiB" in said
@@ -87,9 +96,10 @@ def test_every_refusal_is_told_by_name_with_its_count_and_in_words(world, tables
     world.clock.at(150 * MS, lambda: world.exit(42))
     result, _heard, _status = run(world)
     said = tables(result)
-    assert result.refusals().keys() >= {"EACCES", "EBUSY"}
-    for name, (count, words) in result.refusals().items():
-        assert f"refused: {name} {count:,} {words}" in said
+    refused = result.state.live.refused
+    assert refused.keys() >= {"EACCES", "EBUSY"}
+    for name, count in refused.items():
+        assert f"refused: {name} {count:,} {LIVE[name]}" in said
 
 
 def test_a_full_target_is_told_as_room_that_lacks(world, tables):
@@ -119,14 +129,14 @@ def test_what_the_kernel_promoted_itself_is_counted_apart(world, tables):
 
 
 def test_the_figures_of_each_source_are_named(world, tables):
-    counts = world.source.counts
     world.heat(40, 100, times=3)
     result, _heard, _status = run(world)
     assert "samples 3 lost 0 the ring was full, or the hardware dropped them" in tables(result)
     assert "corrupt" not in tables(result)
-    counts.lost, counts.throttled, counts.unresolved, counts.kernel = 11, 12, 13, 14
-    counts.not_memory, counts.corrupt = 15, 16
-    said = tables(result)
+    counts = SourceCounts(
+        lost=11, throttled=12, unresolved=13, kernel=14, not_memory=15, corrupt=16
+    )
+    said = tables(told(result, sources={"hintfault": counts}))
     for line in (
         "lost 11 the ring was full",
         "throttled 12 times that",
@@ -208,16 +218,10 @@ def test_the_tables_fit_eighty_columns_and_cut_nothing_short(world, capsys):
     world.heat(40, *HOT)
     world.busy = {(40, 100)}
     result, _heard, _status = run(world)
-    counts = world.source.counts
-    for field in dataclasses.fields(counts):
-        setattr(counts, field.name, 12_345_678_901)
-    second = Source("hwhint")
-    second.counts = counts
-    result = dataclasses.replace(
-        result,
-        sources=[world.source, second],
-        memcg_names={0: "/kubepods.slice/" + "pod-0123456789abcdef" * 5},
-    )
+    many = 12_345_678_901
+    counts = SourceCounts(**{field.name: many for field in dataclasses.fields(SourceCounts)})
+    names = {"0": "/kubepods.slice/" + "pod-0123456789abcdef" * 5}
+    result = told(result, sources={"hintfault": counts, "hwhint": counts}, memcg_names=names)
     capsys.readouterr()
     print_live(result)
     said = capsys.readouterr().out
@@ -236,9 +240,9 @@ def test_the_json_says_the_same_by_name(world):
     assert summary["vmstat"]["pgpromote_success"] == live["promoted_pages"] == 39
     assert summary["nodes"]["0"]["free_pages"] == world.free[FAST]
     assert summary["accesses"] + live["left_out"]["on the top tier already"] == 160
-    assert live["refused"] == {name: count for name, (count, _) in result.refusals().items()}
+    assert live["refused"] == result.state.live.refused
     assert live["sources"]["hintfault"]["seen"] == 160
-    assert live["found_hot"] == result.found
+    assert live["found_hot"] == result.state.live.found_hot
     assert live["kernel_promoted_pages"] == 17
     assert live["ended"] == "the time was up"
     assert live["real_s"] == pytest.approx(1, abs=0.1)
@@ -267,7 +271,7 @@ def test_what_goes_to_a_file_has_no_escapes(world, capsys, monkeypatch, no_color
     result, _heard, _status = run(world)
     capsys.readouterr()
     print_live(result)
-    StatusLine(period_s=0).show(result)
+    StatusLine(period_s=0).show(result.state)
     done = capsys.readouterr()
     assert ESCAPE not in done.out + done.err
     assert "\r" not in done.err
@@ -294,8 +298,8 @@ def test_on_a_terminal_the_status_writes_over_itself_and_never_wraps(world, monk
 
     def to(stream):
         line = StatusLine(stream=stream)
-        line.show(result)
-        line.show(result)
+        line.show(result.state)
+        line.show(result.state)
         line.say("something else")
         line.end()
 
@@ -303,7 +307,7 @@ def test_on_a_terminal_the_status_writes_over_itself_and_never_wraps(world, monk
     assert last == ""
     (row,) = rows
     _start, first, second, cleared, message = row.split("\r")
-    assert first == second == status_line(result)[:39]
+    assert first == second == status_line(result.state.live)[:39]
     assert cleared == " " * 39
     assert message == "pghot: something else"
 
@@ -313,11 +317,11 @@ def test_elsewhere_the_status_is_a_line_every_ten_seconds(world):
     line = StatusLine(stream=stream)
     heard = []
 
-    def status(result):
-        heard.append(result.elapsed_us)
-        line.show(result)
+    def status(state):
+        heard.append(state.live.real_s)
+        line.show(state)
 
     run(world, LiveOptions(pids=(40,), duration=31), status=status)
-    assert [us // 1_000_000 for us in heard] == list(range(1, 32))
+    assert [int(seconds) for seconds in heard] == list(range(1, 32))
     seconds = [int(text.split()[0]) for text in stream.getvalue().splitlines()]
     assert seconds == [10, 20, 30]

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pghot.report.watch import WatchLine
+from tests.published import helps, published, published_state, spans
 
 
-def state(time, seen, found, pages, refused, lost=0):
-    return {
-        "started": 100.0,
-        "time": time,
-        "refused": {"EBUSY": refused, "isolation": 0},
-        "nodes": {
-            "0": {"toptier": True, "pages": 1000, "free_pages": 250},
-            "1": {"toptier": False, "pages": 1000, "free_pages": 1000},
-        },
-        "live": {
-            "real_s": time - 100,
-            "found_hot": found,
-            "promoted_pages": pages,
-            "sources": {"hintfault": {"seen": seen, "lost": lost}},
-        },
+def state(time, seen, found, pages, refused, lost=0, told=None):
+    live = {
+        "real_s": time - 100,
+        "found_hot": found,
+        "promoted_pages": pages,
+        "refused": {"EBUSY": refused},
+        "sources": {"hintfault": {"seen": seen, "lost": lost}},
+        "helps": told,
     }
+    figures = published()["nodes"]["0"] | {"pages": 1000}
+    nodes = {
+        "0": figures | {"free_pages": 250},
+        "1": figures | {"free_pages": 1000, "toptier": False},
+    }
+    return published_state(live=live, started=100.0, time=time, nodes=nodes)
 
 
 def test_the_first_line_has_the_rates_since_the_start_and_the_next_those_since_the_first():
@@ -46,9 +46,8 @@ def test_two_states_of_one_moment_are_two_lines():
 
 
 def test_what_the_top_tier_served_lately_and_before_is_told_where_samples_say_it():
-    told = state(110.0, 0, 0, 0, 0)
-    part = {"samples": 10, "fast_share": 0.4}
-    later = {"samples": 10, "fast_share": 0.8}
-    served = {"all": later, "before": part, "since": later, "last": later}
-    told["live"]["helps"] = {"served": served, "slow_faults": None, "memory_stall": None}
-    assert WatchLine().of(told).endswith("75% full  served fast 80% (before 40%)")
+    part = {"samples": 10, "fast": 4, "fast_share": 0.4}
+    later = {"samples": 10, "fast": 8, "fast_share": 0.8}
+    served = spans(later, before=part) | {"by_node": {}}
+    line = WatchLine().of(state(110.0, 0, 0, 0, 0, told=helps(served=served)))
+    assert line.endswith("75% full  served fast 80% (before 40%)")

@@ -14,6 +14,7 @@ from typing import Self
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.live.mailbox import Mailbox
 from pghot.serving.mount import DEVICE
+from tests.published import published_state
 from tests.rig import FAST, SECTION, SLOW, Rig, node
 
 OTHER_FAST = 2
@@ -55,9 +56,8 @@ class DeskRun:
 
     def publish(self) -> None:
         engine = self.rig.engine
-        self.mailbox.publish(
-            {"tunables": engine.tunables.as_dict(), "vmstat": engine.vmstat.as_dict()}
-        )
+        tables = {"tunables": engine.tunables.as_dict(), "vmstat": engine.vmstat.as_dict()}
+        self.mailbox.publish(published_state(**tables))
 
     def write(self, name: str, text: str) -> None:
         self.rig.engine.write(name, text)

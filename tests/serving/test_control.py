@@ -26,6 +26,7 @@ from pghot.serving import protocol
 from pghot.serving.client import Client, find_run
 from pghot.serving.control import control
 from pghot.serving.sockets import live_sockets, private_directory, socket_of
+from tests.published import published_state
 
 ABOUT = {"pid": 4711, "version": "0.1.0", "command": "pghot run -p 40"}
 
@@ -42,9 +43,8 @@ class Run:
         self._thread.start()
 
     def publish(self) -> None:
-        self.mailbox.publish(
-            {"tunables": dict(self.tunables), "vmstat": dict.fromkeys(ORDER, 7), "n": 1}
-        )
+        tables = {"tunables": dict(self.tunables), "vmstat": dict.fromkeys(ORDER, 7)}
+        self.mailbox.publish(published_state(accesses=1, **tables))
 
     def end(self) -> None:
         self.over.set()
@@ -125,16 +125,16 @@ def test_a_refusal_carries_the_kernels_errno_and_status_2(client):
 
 
 def test_the_state_is_the_last_one(client, served):
-    assert client.state()["n"] == 1
-    served.mailbox.publish(client.state() | {"n": 2})
-    assert client.state()["n"] == 2
+    assert client.state() == served.mailbox.state()
+    served.mailbox.publish(published_state(accesses=2))
+    assert client.state().accesses == 2
 
 
 def test_who_watches_gets_the_last_state_each_new_one_and_the_end(client, served):
     seen = client.watch()
-    assert next(seen)["n"] == 1
-    served.mailbox.publish({"n": 2})
-    assert next(seen)["n"] == 2
+    assert next(seen).accesses == 1
+    served.mailbox.publish(published_state(accesses=2))
+    assert next(seen).accesses == 2
     served.end()
     assert list(seen) == []
 
@@ -175,7 +175,7 @@ def test_a_line_that_is_too_long_is_refused_once_and_the_next_one_served(path):
     too_long = b"x" * (3 * protocol.LONGEST) + b"\n"
     _greeting, refused, served = raw(path, too_long, b'{"do": "state"}\n')
     assert "not a whole line" in refused["error"]["message"]
-    assert served["ok"]["state"]["n"] == 1
+    assert served["ok"]["state"]["accesses"] == 1
 
 
 def test_a_line_that_is_cut_off_is_no_request(path):
@@ -212,7 +212,7 @@ def test_a_client_that_takes_nothing_does_not_hold_up_the_end(tmp_path, served):
 def test_a_request_before_the_first_state_waits_for_it(tmp_path):
     mailbox, path = Mailbox(), tmp_path / "ctl.sock"
     with control(mailbox, path, ABOUT), Client(path) as client:
-        first = {"tunables": {"freq_threshold": 2}, "vmstat": {}}
+        first = published_state(tunables={"freq_threshold": 2})
         threading.Timer(0.1, mailbox.publish, [first]).start()
         assert client.get(["freq_threshold"]) == {"freq_threshold": 2}
         mailbox.close()

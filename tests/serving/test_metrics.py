@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pghot.driving.run_state import read_state
 from pghot.engine.reasons import LIVE
 from pghot.engine.vmstat import EVENTS, NODE_COUNTERS
 from pghot.errors import InputError, PghotError
@@ -19,6 +20,7 @@ from pghot.live.mailbox import Mailbox
 from pghot.serving.families import COUNTERS, GAUGES
 from pghot.serving.metrics import metrics, parse_address
 from tests.live.world import HUGE, World, run, state_in
+from tests.published import spans
 from tests.serving.server import tool
 
 HOT = range(100, 120)
@@ -39,13 +41,13 @@ def state(tmp_path_factory):
         world.heat(40, *HOT, 1024)
         mailbox = Mailbox()
         run(world, mailbox=mailbox)
-    return mailbox.state()
+    return mailbox.state().to_dict()
 
 
 @pytest.fixture
 def mailbox(state):
     mailbox = Mailbox()
-    mailbox.publish(copy.deepcopy(state))
+    mailbox.publish(read_state(state))
     return mailbox
 
 
@@ -112,15 +114,15 @@ def test_each_source_says_what_it_saw_lost_and_was_throttled(exposed, state):
 
 def test_whether_it_helps_is_told_by_node_span_and_kind(state):
     part = {"samples": 8, "fast": 2, "fast_share": 0.25}
-    served = {"all": part, "before": part, "since": None, "last": part | {"fast_share": None}}
-    stall = {"all": {"some_us": 2_500_000, "full_us": 0}, "of": "/proc/pressure/memory"}
+    served = spans(part, since=None, last=part | {"fast_share": None})
+    stalled = {"some": 0.5, "full": 0.0, "some_us": 2_500_000, "full_us": 0}
     told = copy.deepcopy(state)
     told["live"]["helps"] |= {
         "served": served | {"by_node": {"0": 2, "1": 6, "9": 1}},
-        "memory_stall": stall,
+        "memory_stall": spans(stalled) | {"of": "/proc/pressure/memory"},
     }
     mailbox = Mailbox()
-    mailbox.publish(told)
+    mailbox.publish(read_state(told))
     with metrics(mailbox, "127.0.0.1:0", "0.1.0") as url:
         found = samples(scraped(url))
     nodes = "pghot_served_samples_total"
@@ -190,7 +192,7 @@ def test_a_counter_never_falls(mailbox, state):
     key = "pghot_hot_folios_total", (("node", "1"),)
     with metrics(mailbox, ":0", "0.1.0") as url:
         before = samples(scraped(url))[key]
-        mailbox.publish(less)
+        mailbox.publish(read_state(less))
         assert samples(scraped(url))[key] == before == state["nodes"]["1"]["found_hot"]
 
 

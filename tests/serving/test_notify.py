@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pghot.driving.run_state import RunState
 from pghot.live.mailbox import Mailbox
 from pghot.serving.notify import Notifier, announced
+from tests.published import published_state
 
 
 class Manager:
@@ -38,8 +40,9 @@ def manager(request, tmp_path: Path) -> Iterator[tuple[Manager, str]]:
     manager.socket.close()
 
 
-def state(seconds: float = 1, ended: str = "") -> dict:
-    return {"live": {"real_s": seconds, "found_hot": 3, "promoted_pages": 512, "ended": ended}}
+def state(seconds: float = 1, ended: str = "") -> RunState:
+    live = {"real_s": seconds, "found_hot": 3, "promoted_pages": 512, "ended": ended}
+    return published_state(live=live)
 
 
 def test_a_run_says_that_it_is_ready_how_it_goes_and_that_it_stops(manager):

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -67,9 +68,9 @@ def test_it_is_scraped_and_a_query_gives_its_value(server, mailbox):
     assert server.value("up") == 1
     assert server.value('pghot_pgpromote_success_total{node="0"}') == 20
     assert server.value("sum(pghot_promoted_bytes_total)") == 20 * 4096
-    count = mailbox.state()["batch_seconds"]["count"]
+    count = mailbox.state().batch_seconds.count
     assert server.value("pghot_move_duration_seconds_count") == count > 0
-    assert server.value("count(pghot_refused_folios_total)") == len(mailbox.state()["refused"])
+    assert server.value("count(pghot_refused_folios_total)") == len(mailbox.state().refused)
 
 
 def test_every_metric_has_its_type_and_help_there(server):
@@ -84,7 +85,7 @@ def test_every_metric_has_its_type_and_help_there(server):
 
 def test_what_is_published_next_is_scraped_next(server, mailbox):
     state = mailbox.state()
-    mailbox.publish(state | {"tunables": state["tunables"] | {"freq_threshold": 3}})
+    mailbox.publish(replace(state, tunables=state.tunables | {"freq_threshold": 3}))
     wait_for(lambda: server.value("pghot_freq_threshold") == 3)
 
 

@@ -27,6 +27,7 @@ from pghot.live.mailbox import Mailbox
 from pghot.serving import mount, tree
 from pghot.serving.mount import mounted
 from pghot.serving.tree import Tree
+from tests.published import published_state
 from tests.serving.rig import DeskRun, answering, fuse_is_missing, mounts_at
 
 needs_fuse = pytest.mark.skipif(bool(fuse_is_missing()), reason=f"FUSE: {fuse_is_missing()}")
@@ -290,7 +291,7 @@ def test_the_working_directory_stays_while_a_tree_is_mounted(tmp_path, monkeypat
 
 def test_a_write_after_the_end_of_the_run_is_an_io_error(tmp_path):
     mailbox = Mailbox()
-    mailbox.publish({"tunables": {"target_nid": 0}, "vmstat": {}})
+    mailbox.publish(published_state(tunables={"target_nid": 0}))
     mailbox.close()
     with mounted(mailbox, tmp_path, end_mount):
         assert (tmp_path / "debug/pghot/target_nid").read_text() == "0\n"
@@ -300,9 +301,8 @@ def test_a_write_after_the_end_of_the_run_is_an_io_error(tmp_path):
 def test_a_read_before_the_first_state_waits_for_it(tmp_path):
     mailbox = Mailbox()
     with mounted(mailbox, tmp_path, end_mount):
-        late = threading.Timer(
-            0.2, mailbox.publish, [{"tunables": {"target_nid": 2}, "vmstat": {}}]
-        )
+        first = published_state(tunables={"target_nid": 2})
+        late = threading.Timer(0.2, mailbox.publish, [first])
         late.start()
         assert (tmp_path / "debug/pghot/target_nid").read_text() == "2\n"
 

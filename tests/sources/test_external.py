@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 import pytest
 
+from pghot.driving.run_state import SourceCounts
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
 from pghot.linux.pages import reverse_map
@@ -20,7 +21,6 @@ from pghot.sources.access_form import LONGEST_LINE, MAGIC
 from pghot.sources.choose import choose
 from pghot.sources.external import External, ExternalSource
 from pghot.sources.hint_faults import NUMA_BALANCING, RATE_LIMIT
-from pghot.sources.live_source import SourceCounts
 from pghot.sources.registry import find
 from tests.linux.host_trees import write
 from tests.linux.perf_rig import machine, put

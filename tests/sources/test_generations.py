@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pghot.driving.run_state import SourceCounts
 from pghot.linux.perf.attr import EventAttr
 from pghot.linux.perf.mem_events import find_mem_events
 from pghot.sources import hardware
-from pghot.sources.live_source import SourceCounts
 from tests.linux.perf_rig import PerfHost, sample
 from tests.linux.pmu_trees import TREES, pmu_tree
 

@@ -6,13 +6,14 @@ import time
 import numpy as np
 import pytest
 
+from pghot.driving.run_state import SourceCounts
 from pghot.errors import PghotError
 from pghot.linux.host import Host
 from pghot.linux.perf.arrays import EXIT, FORK
 from pghot.linux.perf.mem_events import Periods
 from pghot.linux.perf.ring import RING_PAGES
 from pghot.sources import hardware, hint_faults
-from pghot.sources.live_source import LiveSource, SourceCounts
+from pghot.sources.live_source import LiveSource
 from tests.linux.perf_rig import EXIT as EXIT_RECORD
 from tests.linux.perf_rig import (
     PerfHost,

@@ -10,13 +10,13 @@ import struct
 import numpy as np
 import pytest
 
+from pghot.driving.run_state import SourceCounts
 from pghot.errors import PghotError
 from pghot.linux.perf.arrays import EXIT, FORK
 from pghot.linux.perf.aux_ring import AuxRing, Scale
 from pghot.linux.perf.ring_size import RING_PAGES
 from pghot.linux.processes.targets import Pids
 from pghot.sources import data_src, hardware
-from pghot.sources.live_source import SourceCounts
 from pghot.sources.spe import AUX_PAGES, SpeSource
 from tests.linux.perf_rig import PerfHost, comm, fork, lost, record, trailer
 from tests.linux.pmu_trees import pmu_tree

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pghot.top.lines import rates
-from pghot.top.published import state_of_run
 from pghot.top.rates import rates_between
 from pghot.top.state import TopState
-from tests.top.feeds import published
+from tests.published import helps, spans
+from tests.top.feeds import run_state
 
 
-def state(second: int, **helps: object) -> TopState:
-    plain = published(second)
-    plain["live"]["helps"] = {"served": None, "slow_faults": None, "memory_stall": None} | helps
-    return state_of_run(plain)
+def state(second: int, **parts: object) -> TopState:
+    return run_state(second, live={"helps": helps(**parts)})
 
 
 def shown(before: TopState, after: TopState) -> list[str]:
@@ -23,7 +21,7 @@ def shown(before: TopState, after: TopState) -> list[str]:
 def served(since: float | None) -> dict[str, object]:
     part = {"samples": 10, "fast": 4, "fast_share": 0.4}
     later = None if since is None else part | {"fast_share": since}
-    return {"all": part, "before": part, "since": later, "last": part | {"fast_share": 0.9}}
+    return spans(part, since=later, last=part | {"fast_share": 0.9}) | {"by_node": {}}
 
 
 def test_with_hardware_samples_the_share_lately_since_and_before() -> None:
@@ -39,11 +37,11 @@ def test_before_anything_is_promoted_the_share_of_the_whole() -> None:
 
 
 def test_with_hint_faults_alone_those_on_slow_pages() -> None:
-    faults = [{"all": {"faults": count, "per_s": 1.0}} for count in (100, 150)]
+    faults = [spans({"faults": count, "per_s": 1.0}) for count in (100, 150)]
     lines = shown(state(1, slow_faults=faults[0]), state(2, slow_faults=faults[1]))
     assert "slow faults 50 150" in lines
 
 
 def test_a_run_that_says_nothing_of_it_shows_nothing() -> None:
-    lines = shown(state_of_run(published(1)), state_of_run(published(2)))
+    lines = shown(run_state(1), run_state(2))
     assert not any(line.startswith(("served fast", "slow faults")) for line in lines)

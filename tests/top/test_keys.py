@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from textual.pilot import Pilot
 
-from tests.top.feeds import Given, published, run_state
+from tests.published import published
+from tests.top.feeds import Given, run_state
 from tests.top.screen import drive, press, settle, text_of
 
 

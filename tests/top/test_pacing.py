@@ -33,8 +33,8 @@ class Listener(Mailbox):
         super().__init__()
         self.times: list[float] = []
 
-    def publish(self, state: dict) -> None:
-        self.times.append(round(state["time_s"], 3))
+    def publish(self, state: TopState) -> None:
+        self.times.append(round(state.time_s, 3))
         super().publish(state)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from textual.pilot import Pilot
 
-from tests.top.feeds import Given, published, run_state
+from tests.top.feeds import Given, run_state
 from tests.top.screen import drive, press, same_as_snapshot
 
 SMALL, LARGE = (80, 24), (120, 40)
@@ -43,10 +43,9 @@ def test_before_the_first_state_it_says_what_it_waits_for() -> None:
 
 
 def test_when_the_run_has_ended_its_last_state_stays_and_says_so() -> None:
-    last = published(5)
-    last["live"]["ended"] = "the command ended"
+    last = run_state(5, live={"ended": "the command ended"})
 
     async def look(pilot: Pilot[None]) -> None:
         assert same_as_snapshot("ended-80x24", await press(pilot))
 
-    drive(Given([run_state(4), run_state(5, **last)], said="waiting for a run"), look)
+    drive(Given([run_state(4), last], said="waiting for a run"), look)

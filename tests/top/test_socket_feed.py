@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from threading import Thread
 
 import pytest
 
+from pghot.driving.run_state import read_state
 from pghot.engine.errors import TunableError
 from pghot.errors import PghotError
 from pghot.live.mailbox import Mailbox
@@ -20,7 +22,8 @@ from pghot.top.app import refusal
 from pghot.top.published import state_of_run
 from pghot.top.socket_feed import SocketFeed
 from tests.live.world import World, run, state_in
-from tests.top.feeds import published, run_state
+from tests.published import published, published_state
+from tests.top.feeds import run_state
 
 PATIENCE_S = 90.0
 
@@ -71,9 +74,9 @@ def wait_for(what) -> None:
 def test_states_come_as_the_run_publishes_them(tmp_path: Path) -> None:
     mailbox, path = Mailbox(), tmp_path / "ctl"
     with serving(path, mailbox), feed_of(path) as feed:
-        mailbox.publish(published(1))
+        mailbox.publish(published_state(1))
         assert feed.next_state(PATIENCE_S) == run_state(1)
-        mailbox.publish(published(2))
+        mailbox.publish(published_state(2))
         assert feed.next_state(PATIENCE_S) == run_state(2)
         assert feed.said == ""
 
@@ -81,7 +84,7 @@ def test_states_come_as_the_run_publishes_them(tmp_path: Path) -> None:
 def test_a_write_is_the_runs_and_so_is_its_refusal(tmp_path: Path) -> None:
     mailbox, path = Mailbox(), tmp_path / "ctl"
     with serving(path, mailbox), feed_of(path) as feed:
-        mailbox.publish(published(1))
+        mailbox.publish(published_state(1))
         feed.write("freq_threshold", "1")
         with pytest.raises(PghotError, match="EINVAL") as refused:
             feed.write("freq_threshold", "9")
@@ -95,13 +98,13 @@ def test_it_says_that_no_run_is_there_and_finds_the_next_one(tmp_path: Path) -> 
         assert feed.next_state(0) is None
         first = Mailbox()
         with serving(path, first):
-            first.publish(published(1))
+            first.publish(published_state(1))
             assert feed.next_state(PATIENCE_S) == run_state(1)
         wait_for(lambda: feed.said)
         assert not feed.over
         second = Mailbox()
         with serving(path, second):
-            second.publish(published(1, pid=12))
+            second.publish(published_state(1, pid=12))
             state = feed.next_state(PATIENCE_S)
             assert state is not None
             assert state.pid == 12
@@ -110,27 +113,17 @@ def test_it_says_that_no_run_is_there_and_finds_the_next_one(tmp_path: Path) -> 
 
 def test_states_of_another_version_are_refused() -> None:
     with pytest.raises(PghotError, match="version 2"):
-        state_of_run(published(1, version=2))
+        read_state(published(1, version=2))
 
 
 @pytest.mark.parametrize("key", ["nodes", "live", "processes", "pid", "targets"])
 def test_what_is_no_state_is_said_to_be_none(key: str) -> None:
     plain = published(1)
     with pytest.raises(PghotError, match="no state"):
-        state_of_run(plain | {key: 1.5 if key == "pid" else 7})
+        read_state(plain | {key: 1.5 if key == "pid" else 7})
     del plain[key]
     with pytest.raises(PghotError, match="no state"):
-        state_of_run(plain)
-
-
-class Listener(Mailbox):
-    def __init__(self) -> None:
-        super().__init__()
-        self.states: list[dict] = []
-
-    def publish(self, state: dict) -> None:
-        self.states.append(state)
-        super().publish(state)
+        read_state(plain)
 
 
 def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
@@ -141,11 +134,14 @@ def test_what_a_run_publishes_is_read_whole(tmp_path, monkeypatch) -> None:
     for page in range(100, 120):
         world.map(40, page)
     world.heat(40, *range(100, 120))
-    mailbox = Listener()
+    mailbox = Mailbox()
     result, _heard, _status = run(world, LiveOptions(pids=(40,), duration=3), mailbox=mailbox)
-    state = state_of_run(mailbox.states[-1])
+    last = mailbox.state()
+    assert read_state(json.loads(json.dumps(last.to_dict()))) == last == result.state
+    state = state_of_run(last)
     assert (state.kind, state.name) == ("run", "pids 40")
-    assert (state.promoted, state.found) == (result.promoted, result.found)
+    live = result.state.live
+    assert (state.promoted, state.found) == (live.promoted_pages, live.found_hot)
     assert state.promoted > 0
     assert [node.toptier for node in state.nodes] == [True, False]
     assert state.processes[0].pid == 40
@@ -157,7 +153,7 @@ def test_a_refusal_opens_with_its_errno_whoever_says_it(tmp_path: Path) -> None:
     mailbox, path = Mailbox(), tmp_path / "ctl"
     ours = TunableError(22, "freq_threshold: '9' is not within 1..3")
     with serving(path, mailbox), feed_of(path) as feed:
-        mailbox.publish(published(1))
+        mailbox.publish(published_state(1))
         with pytest.raises(PghotError) as theirs:
             feed.write("freq_threshold", "9")
     line = "EINVAL: freq_threshold: '9' is not within 1..3"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pghot.driving.run_state import RunState
     from pghot.live.mailbox import Mailbox
 
 
@@ -45,7 +46,7 @@ def control_directory() -> Path:
 @contextmanager
 def attached(
     args: argparse.Namespace, given: argparse.Namespace, tell: Callable[[str], None]
-) -> Iterator[Mailbox | None]:
+) -> Iterator[Mailbox[RunState] | None]:
     """Open what the options ask for; the mailbox of the run, None where nobody asks.
 
     `args` are the run's with nothing left unset, `given` those of the command line alone.
@@ -60,7 +61,7 @@ def attached(
         return
     from pghot.live.mailbox import Mailbox
 
-    mailbox = Mailbox()
+    mailbox: Mailbox[RunState] = Mailbox()
     with ExitStack() as stack:
         if not args.no_control:
             _open_control(stack, mailbox, args.control, tell)
@@ -78,7 +79,7 @@ def attached(
 
 
 def _open_control(
-    stack: ExitStack, mailbox: Mailbox, path: Path | None, tell: Callable[[str], None]
+    stack: ExitStack, mailbox: Mailbox[RunState], path: Path | None, tell: Callable[[str], None]
 ) -> None:
     import os
 
@@ -96,7 +97,7 @@ def _open_control(
 
 
 def _open_metrics(
-    stack: ExitStack, mailbox: Mailbox, address: str, tell: Callable[[str], None]
+    stack: ExitStack, mailbox: Mailbox[RunState], address: str, tell: Callable[[str], None]
 ) -> None:
     from pghot import __version__
     from pghot.serving.metrics import metrics
@@ -106,7 +107,7 @@ def _open_metrics(
 
 
 def _open_mount(
-    stack: ExitStack, mailbox: Mailbox, directory: Path, tell: Callable[[str], None]
+    stack: ExitStack, mailbox: Mailbox[RunState], directory: Path, tell: Callable[[str], None]
 ) -> None:
     from pghot.errors import Caution, PghotError
     from pghot.linux.guard.mounts import clear_dead_mounts, written_down

@@ -94,5 +94,6 @@ def _watch(client: Client, count: int | None, *, as_json: bool) -> None:
     if count is not None and count < 1:
         raise InputError(f"--count {count}: wants 1 or more")
     line = WatchLine()
-    for state in islice(client.watch(), count):
-        print(json.dumps(state) if as_json else line.of(state), flush=True)
+    lines = map(json.dumps, client.watch_plain()) if as_json else map(line.of, client.watch())
+    for text in islice(lines, count):
+        print(text, flush=True)

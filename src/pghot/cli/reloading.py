@@ -17,6 +17,7 @@ from pghot.workers import Worker
 if TYPE_CHECKING:
     import argparse
 
+    from pghot.driving.run_state import RunState
     from pghot.live.mailbox import Mailbox
     from pghot.serving.notify import Notifier
 
@@ -31,7 +32,7 @@ class Reload:
         self,
         path: Path,
         args: argparse.Namespace,
-        mailbox: Mailbox,
+        mailbox: Mailbox[RunState],
         notifier: Notifier,
         tell: Callable[[str], None],
     ) -> None:
@@ -73,15 +74,19 @@ class Reload:
     def _write(self, wanted: Mapping[str, str]) -> Iterator[str]:
         """Write what differs; what became of each."""
         for name, text in wanted.items():
-            before = self._mailbox.state().get("tunables", {}).get(name)
+            before = self._value(name)
             try:
                 self._mailbox.write(name, text)
             except (PghotError, ValueError) as error:
                 self._tell(Caution(f"{self._path}: {error}"))
                 continue
-            after = self._mailbox.state().get("tunables", {}).get(name)
+            after = self._value(name)
             if after != before:
                 yield f"{name} {before} -> {after}"
+
+    def _value(self, name: str) -> int | None:
+        state = self._mailbox.state()
+        return state.tunables.get(name) if state else None
 
 
 def _wanted(was: MergedOptions, new: MergedOptions) -> dict[str, str]:

@@ -189,8 +189,9 @@ def _run(
         losses.why.setdefault(RESULTS, str(error))
     assert result is not None  # noqa: S101 - or it was raised
     lines.end()
-    if result.guard.restored and result.guard.restored.line():
-        lines.say(result.guard.restored.line())
+    restored = result.running.session.guard.restored
+    if restored and restored.line():
+        lines.say(restored.line())
     for line in losses.lines():
         lines.say(Caution(f"lost: {line}"))
     _print(result, lines, as_json=args.json)

@@ -108,7 +108,7 @@ def _states_of_run(args: argparse.Namespace) -> tuple[TopState | None, TopState]
 
     client = _connect(args)
     with closing(client):
-        states = [state_of_run(plain) for plain in islice(client.watch(), 2)]
+        states = [state_of_run(state) for state in islice(client.watch(), 2)]
     if not states:
         raise PghotError("the run is over")
     return (states[0] if len(states) > 1 else None), states[-1]

@@ -85,13 +85,13 @@ class Looks:
     def __init__(
         self,
         clock: Clock,
-        told: Publisher,
+        published: Publisher,
         followup: Followup,
         evidence: RunMarks,
         paced: ScanPacer | None,
         trial: Trial | None,
     ) -> None:
-        self._clock, self._told, self._followup = clock, told, followup
+        self._clock, self._published, self._followup = clock, published, followup
         self._evidence, self._pacer, self._trial = evidence, paced, trial
 
     def attend(self, faults: FaultLatency) -> None:
@@ -101,10 +101,10 @@ class Looks:
         if self._pacer is not None and (self._trial is None or self._trial.switch.on):
             self._pacer.pace.resting = faults.resting
             self._pacer.attend(self._clock)
-        self._told.attend()
+        self._published.attend()
         self._followup.look(faults)
 
     def second(self, us: int) -> None:
         """Take in that a second has gone."""
         self._evidence.second(us)
-        self._told.second(us)
+        self._published.second(us)

@@ -14,6 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.run_state import (
+    FaultSpan,
+    FaultSpans,
+    Helps,
+    SampleSpan,
+    ServedSpans,
+    StallSpan,
+    StallSpans,
+)
 from pghot.engine.memory import BoolArray
 from pghot.engine.units import USEC_PER_SEC
 from pghot.linux.host import Host
@@ -130,23 +139,19 @@ class RunMarks:
             "last": now.since(self._last[0]),
         }
 
-    def to_dict(self, us: int) -> dict[str, Any]:
-        """As plain values: the key `helps` of the JSON (docs/trial.md)."""
+    def helps(self, us: int) -> Helps:
+        """What is known as of `us` microseconds after the start."""
         spans = self.spans(us)
-        return {
-            "served": self._served(spans) if self.by_samples else None,
-            "slow_faults": _each(spans, _faults) if self.by_faults else None,
-            "memory_stall": self._stall(spans),
-        }
-
-    def _served(self, spans: dict[str, Mark | None]) -> dict[str, Any]:
         nodes = {str(nid): count for nid, count in sorted(self.served.by_node.items())}
-        return _each(spans, _samples) | {"by_node": nodes}
-
-    def _stall(self, spans: dict[str, Mark | None]) -> dict[str, Any] | None:
-        if self.pressure_of is None:
-            return None
-        return _each(spans, _pressure) | {"of": self.pressure_of}
+        return Helps(
+            served=ServedSpans(**_each(spans, _samples), by_node=nodes)
+            if self.by_samples
+            else None,
+            slow_faults=FaultSpans(**_each(spans, _faults)) if self.by_faults else None,
+            memory_stall=StallSpans(**_each(spans, _pressure), of=self.pressure_of)
+            if self.pressure_of is not None
+            else None,
+        )
 
     def _mark(self, us: int) -> Mark:
         some, full = (
@@ -160,24 +165,22 @@ class RunMarks:
         return read_pressure(self._host, self.pressure_of) or self._stalled
 
 
-def _each(
-    spans: dict[str, Mark | None], figures: Callable[[Mark], dict[str, Any]]
-) -> dict[str, Any]:
+def _each(spans: dict[str, Mark | None], figures: Callable[[Mark], Any]) -> dict[str, Any]:
     return {name: None if span is None else figures(span) for name, span in spans.items()}
 
 
-def _samples(span: Mark) -> dict[str, Any]:
-    return {"samples": span.samples, "fast": span.fast, "fast_share": span.fast_share}
+def _samples(span: Mark) -> SampleSpan:
+    return SampleSpan(samples=span.samples, fast=span.fast, fast_share=span.fast_share)
 
 
-def _faults(span: Mark) -> dict[str, Any]:
-    return {"faults": span.slow_faults, "per_s": span.slow_faults_a_second}
+def _faults(span: Mark) -> FaultSpan:
+    return FaultSpan(faults=span.slow_faults, per_s=span.slow_faults_a_second)
 
 
-def _pressure(span: Mark) -> dict[str, Any]:
-    return {
-        "some": span.share_of_time(span.some_us),
-        "full": span.share_of_time(span.full_us),
-        "some_us": span.some_us,
-        "full_us": span.full_us,
-    }
+def _pressure(span: Mark) -> StallSpan:
+    return StallSpan(
+        some=span.share_of_time(span.some_us),
+        full=span.share_of_time(span.full_us),
+        some_us=span.some_us,
+        full_us=span.full_us,
+    )

@@ -10,9 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from pghot.errors import PghotError
+
+S = TypeVar("S")
 
 PATIENCE_S = 10.0
 """How long a write waits for the run: it looks several times a second."""
@@ -26,13 +28,13 @@ class _Request:
     error: Exception | None = None
 
 
-class Mailbox:
+class Mailbox(Generic[S]):
     """The state as of last second, and the writes that wait."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Request] = deque()
         self._changed = threading.Condition()
-        self._state: dict[str, Any] = {}
+        self._state: S | None = None
         self._number = 0
         self._closed = False
 
@@ -55,8 +57,8 @@ class Mailbox:
             finally:
                 request.done.set()
 
-    def publish(self, state: dict[str, Any]) -> None:
-        """Let everybody have a new state, as plain values; it must not change any more."""
+    def publish(self, state: S) -> None:
+        """Let everybody have a new state; it must not change any more."""
         with self._changed:
             self._state = state
             self._number += 1
@@ -95,16 +97,16 @@ class Mailbox:
             return False
         return True
 
-    def state(self) -> dict[str, Any]:
-        """The last state; empty before the first."""
+    def state(self) -> S | None:
+        """The last state; None before the first."""
         with self._changed:
             return self._state
 
-    def next_state(self, after: int, timeout_s: float) -> tuple[int, dict[str, Any]] | None:
+    def next_state(self, after: int, timeout_s: float) -> tuple[int, S] | None:
         """Wait for a state later than number `after`; None when none came, or the run is over."""
         with self._changed:
             came = self._changed.wait_for(lambda: self._number > after or self._closed, timeout_s)
-            if not came or self._number <= after:
+            if not came or self._state is None or self._number <= after:
                 return None
             return self._number, self._state
 

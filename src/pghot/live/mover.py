@@ -17,7 +17,6 @@ from pghot.engine.reasons import (
     MOVE_PAGES,
     MOVED,
     NO_OWNER,
-    NOT_ASKED,
     NOT_TARGET,
     RESIZED,
     STALE,
@@ -101,15 +100,10 @@ class HostMover:
         self._machine = machine
         return self
 
-    def refusals(self) -> dict[str, tuple[int, str]]:
-        """How many folios did not move by reason, with the reason in words."""
-        found = {name: (count, NOT_ASKED[name]) for name, count in self.before.items() if count}
-        asked = {
-            name: (self.outcome.counts[name], words)
-            for name, words in MOVE_PAGES.items()
-            if self.outcome.counts[name] and name != MOVED
-        }
-        return found | asked
+    def refused(self) -> dict[str, int]:
+        """How many folios did not move by reason (`reasons.LIVE`); only those that there were."""
+        asked = {name: self.outcome.counts[name] for name in MOVE_PAGES if name != MOVED}
+        return {name: count for name, count in (dict(self.before) | asked).items() if count}
 
     def move(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move the folios that start at `pfns` to the node; say which moved.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pghot.driving.answer_log import AnswerLog
 from pghot.driving.observer import Observer
+from pghot.driving.run_state import RunState
 from pghot.engine.errors import TunableError
 from pghot.errors import PghotError
 from pghot.linux.host import Host
@@ -45,14 +46,14 @@ def run_engine(
     engine_options: EngineOptions,
     *,
     tell: Tell,
-    status: Callable[[LiveResult], None],
+    status: Callable[[RunState], None],
     record: Path | None = None,
     force: bool = False,
     observer: Observer | None = None,
     events: Events | None = None,
     opened: Opened = open_session,
     clock: Clock | None = None,
-    mailbox: Mailbox | None = None,
+    mailbox: Mailbox[RunState] | None = None,
     losses: Losses | None = None,
     trial: TrialPlan | None = None,
 ) -> tuple[LiveResult, int]:
@@ -114,27 +115,26 @@ def run_engine(
         )
         live.evidence.slow_faults = lambda: buffer.hint_faults
         sink = live.sink(log, events)
-        told = Publisher(partial(live.result, buffer, sink), status)
+        published = Publisher(States(live, buffer, sink.driver), status)
         live.pacer = pacer(session, buffer, tell)
         begun = live.begin_trial(trial, sink)
         if begun is not None:
             stack.callback(begun.close)
-        if mailbox is not None and tally is not None:
+        if mailbox is not None:
             write = sink.write if begun is None else held_still
-            told.to(mailbox, States(session, tally), write, clock.now_us)
+            published.to(mailbox, write, clock.now_us)
         followup = Followup(clock, sink, live.staying, tell)
-        looks = Looks(clock, told, followup, live.evidence, live.pacer, begun)
+        looks = Looks(clock, published, followup, live.evidence, live.pacer, begun)
         attend = partial(looks.attend, live.engine.fault_latency)
         taker = sink if begun is None else begun.switch
         why = loop.run(session, buffer, clock, taker, tell, looks.second, attend)
         session.guard.restore()
-        result = live.result(buffer, sink, clock.now_us(), why)
-        told.publish(result)
+        state = published.end(clock.now_us(), why)
         if log is not None:
             log.end(sink.driver.instant)
             end_beside(under_way, recorded)
     launched = session.launched
-    return result, 0 if launched is None else launched.wait()
+    return LiveResult(live, state), 0 if launched is None else launched.wait()
 
 
 def held_still(name: str, _text: str) -> None:

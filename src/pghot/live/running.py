@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from pghot.driving.answer_log import AnswerLog
 from pghot.driving.driver import Driver
 from pghot.driving.observer import Begun, Observer
 from pghot.driving.recording_memory import RecordingMemory
+from pghot.engine import reasons
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
 from pghot.engine.tunables import ALL_SOURCES
@@ -37,8 +38,6 @@ from pghot.live.moving_back import MovingBack
 from pghot.live.options import EngineOptions
 from pghot.live.page_metadata import PageMetadata
 from pghot.live.placement import AllowedPlaces, OneByOne
-from pghot.live.reorder_buffer import ReorderBuffer
-from pghot.live.result import LiveResult
 from pghot.live.rmap import Owner, Rmap
 from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session
@@ -74,15 +73,16 @@ class RunningEngine:
         self.options = options
         self._answers = answers
         self._clock = clock
+        self.tally = tally
         self._cpu_before = 0.0
         self._kernel_before = 0
         self._kpages = KPages(host)
-        rmap = self._rmap = Rmap(0)
+        self.rmap = Rmap(0)
         self.mover = HostMover(
             host,
             session.targets,
             self._kpages,
-            rmap,
+            self.rmap,
             LatencyBudget(options.budget_ms),
             dry_run=options.dry_run,
             shared=options.shared,
@@ -114,15 +114,15 @@ class RunningEngine:
             lambda pfns: self.machine.mem_map.known(pfns).pages.astype(np.int64),
             self.placement,
         )
-        rmap.grow(self.machine.lower_tier_pages)
-        self.metadata = PageMetadata(self.machine, self._kpages, rmap, tally)
+        self.rmap.grow(self.machine.lower_tier_pages)
+        self.metadata = PageMetadata(self.machine, self._kpages, self.rmap, tally)
         self.engine = self._engine()
         if self.engine.fidelity.fault_latency:
             self.metadata.wanted = self.engine.fault_latency.possible
 
     def take(self, losses: Losses, observer: Observer | None, tell: Tell) -> None:
         """Let `observer` know of the run, and `losses` of what fails beside it."""
-        self._losses, self._tell = losses, tell
+        self.losses, self._tell = losses, tell
         self._events = losses.beside("the event log", tell)
         self._observes = observer is not None
         self._observer = GuardedObserver(observer or Observer(), losses.beside(RESULTS, tell))
@@ -147,44 +147,33 @@ class RunningEngine:
             from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events
 
             sink.events = observe(
-                events, self.engine, self.machine, self.mover, self._rmap, self._events,
+                events, self.engine, self.machine, self.mover, self.rmap, self._events,
                 self.mappings.regions,
             )  # fmt: skip
         return sink
 
-    def result(
-        self, buffer: ReorderBuffer, sink: EngineSink, us: int, why: str = ""
-    ) -> LiveResult:
-        """What came of it so far."""
-        session = self.session
-        if why:
-            self.evidence.mark(us)
-        return LiveResult(
-            engine=self.engine,
-            machine=self.machine,
-            sources=session.sources,
-            buffer=buffer,
-            metadata=self.metadata,
-            mover=self.mover,
-            rmap=self._rmap,
-            guard=session.guard,
-            reason=session.choice.reason,
-            dry_run=self.options.dry_run,
-            elapsed_us=us,
-            instant=sink.driver.instant,
-            rows=sink.driver.rows,
-            batches=sink.driver.batches,
-            cpu_s=time.process_time() - self._cpu_before,
-            kernel_promoted=kernel_promoted(session.host) - self._kernel_before,
-            memcg_names=self._memcg_names() if why else {},
-            why=why,
-            losses=self._losses,
-            staying=self.staying,
-            pacer=self.pacer,
-            evidence=self.evidence,
-            trial=self.trial,
-            mappings=self.mappings,
+    def cpu_s(self) -> float:
+        """CPU seconds that the run itself has taken."""
+        return time.process_time() - self._cpu_before
+
+    def kernel_promoted(self) -> int:
+        """Host pages that the kernel itself has promoted meanwhile (its pgpromote_success)."""
+        return kernel_promoted(self.session.host) - self._kernel_before
+
+    def refused(self) -> dict[str, int]:
+        """How many times a hot folio did not move, by reason; only those that there were."""
+        counts = self.engine.refused
+        return {name: counts[name] for name in reasons.LIVE if counts[name]} | self.mover.refused()
+
+    def memcg_names(self, memcgs: Iterable[str]) -> dict[str, str]:
+        """The control groups of memcgs, where they can be known."""
+        wanted = set(memcgs)
+        if not wanted:
+            return {}
+        names: dict[int, str] = self._names.value(
+            partial(_memcg_names, self.session.host, self._tell), {}
         )
+        return {str(memcg): name for memcg, name in names.items() if str(memcg) in wanted}
 
     def begin_trial(self, plan: TrialPlan | None, sink: EngineSink) -> Trial | None:
         """Lay a trial out; InputError or TunableError where its settings cannot be."""
@@ -217,14 +206,8 @@ class RunningEngine:
         if self.moving_back is not None:
             self.moving_back.promoted(folios)
 
-    def _memcg_names(self) -> dict[int, str]:
-        promoted = {memcg for memcg, pages in self.engine.memcg_promoted.items() if pages}
-        if not promoted:
-            return {}
-        return self._names.value(partial(_memcg_names, self.session.host, self._tell), {})
-
     def _owners_of(self, pfns: U64Array) -> Owner:
-        return self._rmap.of(self.machine.mem_map.indices(pfns))
+        return self.rmap.of(self.machine.mem_map.indices(pfns))
 
     def close(self) -> None:
         """Close the files of pages."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pghot.results.trial import FAST_SHARE, KINDS, METRIC
 from pghot.results.verdict import CANNOT_BE_TOLD
+
+if TYPE_CHECKING:
+    from pghot.driving.run_state import Helps, HostFigures, SampleSpan, ServedSpans
+    from pghot.report.page.read_trial import LiveOfResult
 
 FEW = 100
 """Samples below which a share is told with that."""
@@ -35,59 +39,56 @@ SHORT = {
 """Measures as a table has them."""
 
 
-def helps_lines(live: Mapping[str, Any]) -> list[str]:
-    """What is known of whether a run helped; `live` is that part of its summary."""
-    helps = live.get("helps")
+def helps_lines(live: HostFigures | LiveOfResult) -> list[str]:
+    """What is known of whether a run helped; `live` is that part of its state or summary."""
+    helps = live.helps
     if not helps:
         return []
-    served = helps["served"]
-    known = _known(live, helps)
-    if served and served["all"]["samples"]:
+    served, known = helps.served, _known(live, helps)
+    if served and served.all.samples:
         return [_served(served), *known, SAMPLES_TELL]
-    if helps["slow_faults"] is None:
+    if helps.slow_faults is None:
         return ["Did it help?  No sample fell on memory of the targets: nothing is known.", *known]
     return [FAULTS_TELL, *known, TRY]
 
 
-def _served(served: Mapping[str, Any]) -> str:
+def _served(served: ServedSpans) -> str:
     """The share served fast before the first promotion and since."""
-    before, since, last = (served[name] for name in ("before", "since", "last"))
+    before, since, last = served.before, served.since, served.last
     if since is None:
         return f"The top tier served {_share(before)}; nothing was promoted."
     parts = [f"{_share(before)} before the first promotion", f"{_share(since)} since"]
-    if last["samples"]:
-        parts.append(f"{percent(last['fast_share'])} {LAST}")
+    if last.fast_share is not None:
+        parts.append(f"{percent(last.fast_share)} {LAST}")
     line = f"The top tier served {', '.join(parts)}."
-    if before["samples"] < FEW:
+    if before.samples < FEW:
         line += "  Before it there were too few samples to compare with."
     return line
 
 
-def _share(span: Mapping[str, Any]) -> str:
-    if not span["samples"]:
+def _share(span: SampleSpan) -> str:
+    if span.fast_share is None:
         return "none of 0 sampled accesses"
-    return f"{percent(span['fast_share'])} of {span['samples']:,} sampled accesses"
+    return f"{percent(span.fast_share)} of {span.samples:,} sampled accesses"
 
 
-def _known(live: Mapping[str, Any], helps: Mapping[str, Any]) -> list[str]:
+def _known(live: HostFigures | LiveOfResult, helps: Helps) -> list[str]:
     """What hint faults, pages that stayed and pressure say."""
     parts = []
-    faults = helps["slow_faults"]
-    if faults and faults["all"]["faults"]:
+    faults, stall = helps.slow_faults, helps.memory_stall
+    if faults and faults.all.faults:
         parts.append(
-            f"{faults['all']['per_s']:,.0f} hint faults a second on slow pages, "
-            f"{faults['last']['per_s']:,.0f} {LAST} (the pace of the scan moves that as well)"
+            f"{faults.all.per_s:,.0f} hint faults a second on slow pages, "
+            f"{faults.last.per_s:,.0f} {LAST} (the pace of the scan moves that as well)"
         )
-    if looked_at := live.get("looked_at_after_a_minute", 0):
-        stayed = 1 - live["demoted_within_a_minute"] / looked_at
+    if looked_at := live.looked_at_after_a_minute:
+        stayed = 1 - live.demoted_within_a_minute / looked_at
         parts.append(
             f"{percent(stayed)} of {looked_at:,} promoted pages still fast after a minute"
         )
-    stall = helps["memory_stall"]
     if stall:
         parts.append(
-            f"some task stood still for memory {percent(stall['all']['some'])} of the time "
-            f"({stall['of']})"
+            f"some task stood still for memory {percent(stall.all.some)} of the time ({stall.of})"
         )
     return [f"Known: {'; '.join(parts)}."] if parts else []
 
@@ -185,15 +186,13 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
-def short_line(helps: Mapping[str, Any] | None) -> str:
+def short_line(helps: Helps | None) -> str:
     """The same for a line of status; empty where nothing is known yet."""
     if not helps:
         return ""
-    served, faults = helps["served"], helps["slow_faults"]
-    if served and served["last"]["samples"]:
-        fast = f"served fast {served['last']['fast_share']:.0%}"
-        before = served["before"]["fast_share"]
-        if served["since"] is None or before is None:
-            return fast
-        return f"{fast} (before {before:.0%})"
-    return f"slow faults {faults['last']['per_s']:,.0f}/s" if faults else ""
+    served, faults = helps.served, helps.slow_faults
+    if served and served.last.fast_share is not None:
+        fast = f"served fast {served.last.fast_share:.0%}"
+        before = served.before.fast_share
+        return fast if served.since is None or before is None else f"{fast} (before {before:.0%})"
+    return f"slow faults {faults.last.per_s:,.0f}/s" if faults else ""

@@ -5,30 +5,26 @@ from __future__ import annotations
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, TextIO
 
-from pghot.engine.units import USEC_PER_SEC
 from pghot.report.helps import short_line
 from pghot.report.sizes import size
 from pghot.report.stderr import Messages
 
 if TYPE_CHECKING:
-    from pghot.live.result import LiveResult
+    from pghot.driving.run_state import HostFigures, RunState
 
 
-def status_line(result: LiveResult) -> str:
-    """The state of things in one line."""
-    seen = sum(source.counts.seen for source in result.sources)
-    lost = sum(source.counts.lost for source in result.sources)
-    refused = sum(count for count, _ in result.refusals().values())
+def status_line(live: HostFigures) -> str:
+    """How a run stands in one line."""
     parts = [
-        f"{result.elapsed_us / USEC_PER_SEC:6.0f} s",
-        result.trial.progress if result.trial else "",
-        f"samples {seen:,}",
-        short_line(result.helps()),
-        f"hot {result.found:,}",
-        f"promoted {result.promoted:,} ({size(result.promoted)})",
-        f"refused {refused:,}",
-        f"cpu {result.cpu_share:.0%}",
-        f"lost {lost:,}" if lost else "",
+        f"{live.real_s:6.0f} s",
+        live.trial_progress,
+        f"samples {live.samples:,}",
+        short_line(live.helps),
+        f"hot {live.found_hot:,}",
+        f"promoted {live.promoted_pages:,} ({size(live.promoted_pages)})",
+        f"refused {sum(live.refused.values()):,}",
+        f"cpu {live.cpu_share:.0%}",
+        f"lost {live.lost:,}" if live.lost else "",
     ]
     return "  ".join(filter(None, parts))
 
@@ -39,20 +35,19 @@ class StatusLine:
     def __init__(self, period_s: float = 10, stream: TextIO | None = None) -> None:
         self._messages = Messages(stream, _missing)
         self._terminal = self._messages.terminal
-        self._period_us = int(period_s * USEC_PER_SEC)
-        self._due = self._period_us
+        self._period_s = self._due_s = period_s
         self._width = 0
 
-    def show(self, result: LiveResult) -> None:
+    def show(self, state: RunState) -> None:
         """Write how things are, where it is time."""
         if self._terminal:
             # A longer one would go on in the next row, and the next status leave it there.
-            line = status_line(result)[: get_terminal_size().columns - 1]
+            line = status_line(state.live)[: get_terminal_size().columns - 1]
             self._messages.write("\r" + line.ljust(self._width))
             self._width = len(line)
-        elif result.elapsed_us >= self._due:
-            self._due = result.elapsed_us + self._period_us
-            self._messages.write(status_line(result) + "\n")
+        elif state.live.real_s >= self._due_s:
+            self._due_s = max(self._due_s + self._period_s, state.live.real_s)
+            self._messages.write(status_line(state.live) + "\n")
 
     def say(self, line: str) -> None:
         """Write a line of another kind, and do not mix it with the status."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pghot.engine.units import USEC_PER_SEC
 from pghot.errors import Caution
 from pghot.report.stderr import Messages
 
 if TYPE_CHECKING:
+    from pghot.driving.run_state import HostFigures, RunState
     from pghot.live.result import LiveResult
 
 
@@ -25,26 +26,25 @@ class JsonLines:
     def __init__(self, period_s: float = 60, stream: TextIO | None = None) -> None:
         """Write how things are every `period_s` seconds."""
         self._messages = Messages(stream, self._missing)
-        self._period_us = int(period_s * USEC_PER_SEC)
-        self._due = self._period_us
+        self._period_s = self._due_s = period_s
 
     def say(self, line: str) -> None:
         """Write a line that a person should know."""
         self.log("warning" if isinstance(line, Caution) else "info", line)
 
-    def show(self, result: LiveResult) -> None:
+    def show(self, state: RunState) -> None:
         """Write how things are, where it is time."""
-        if result.elapsed_us >= self._due:
-            self._due = result.elapsed_us + self._period_us
-            self.log("info", "running", **figures(result))
+        if state.live.real_s >= self._due_s:
+            self._due_s = max(self._due_s + self._period_s, state.live.real_s)
+            self.log("info", "running", **figures(state.live))
 
     def end(self) -> None:
         """Nothing is left to finish."""
 
     def ended(self, result: LiveResult) -> None:
         """Write what came of it."""
-        trial = result.trial.result().to_dict() if result.trial else None
-        self.log("info", f"ended: {result.why}", **figures(result) | {"trial": trial})
+        live = result.state.live
+        self.log("info", f"ended: {live.ended}", **figures(live) | {"trial": result.trial()})
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Write an object, in one piece: other threads write as well."""
@@ -59,16 +59,16 @@ class JsonLines:
         return json.dumps(line, ensure_ascii=False) + "\n"
 
 
-def figures(result: LiveResult) -> dict[str, Any]:
+def figures(live: HostFigures) -> dict[str, Any]:
     """The figures of a run that a log wants."""
     return {
-        "elapsed_s": result.elapsed_us / USEC_PER_SEC,
-        "samples": sum(source.counts.seen for source in result.sources),
-        "lost": sum(source.counts.lost for source in result.sources),
-        "found_hot": result.found,
-        "promoted_pages": result.promoted,
-        "refused": {name: count for name, (count, _words) in result.refusals().items()},
-        "cpu_s": result.cpu_s,
-        "helps": result.helps(),
-        "trial": result.trial.progress if result.trial else None,
+        "elapsed_s": live.real_s,
+        "samples": live.samples,
+        "lost": live.lost,
+        "found_hot": live.found_hot,
+        "promoted_pages": live.promoted_pages,
+        "refused": dict(live.refused),
+        "cpu_s": live.cpu_s,
+        "helps": asdict(live.helps) if live.helps else None,
+        "trial": live.trial_progress or None,
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from pghot.driving.run_state import RunState
 from pghot.report.helps import short_line
 from pghot.report.sizes import size
 
@@ -13,43 +11,41 @@ class WatchLine:
     """Makes lines of states that come in order; the first has no rates but since the start."""
 
     def __init__(self) -> None:
-        self._before: Mapping[str, float] = {"time": 0.0}
+        self._before: dict[str, float] = {}
 
-    def of(self, state: Mapping[str, Any]) -> str:
+    def of(self, state: RunState) -> str:
         """The line of a state."""
         now = _figures(state)
-        before = self._before
-        if not before["time"]:
-            before = dict.fromkeys(now, 0.0) | {"time": state["started"]}
+        before = self._before or dict.fromkeys(now, 0.0) | {"time": state.started}
         self._before = now
         elapsed = max(now["time"] - before["time"], 1e-3)
         rate = {name: (value - before[name]) / elapsed for name, value in now.items()}
         line = (
-            f"{state['live']['real_s']:6.0f} s  samples {rate['samples']:,.0f}/s  "
+            f"{state.live.real_s:6.0f} s  samples {rate['samples']:,.0f}/s  "
             f"hot {rate['hot']:,.0f}/s  promoted {size(round(rate['promoted']))}/s  "
             f"refused {rate['refused']:,.0f}/s  top tier {_full(state)} full"
         )
-        if helps := short_line(state["live"].get("helps")):
+        if helps := short_line(state.live.helps):
             line += f"  {helps}"
         return f"{line}  lost {rate['lost']:,.0f}/s" if now["lost"] else line
 
 
-def _figures(state: Mapping[str, Any]) -> dict[str, float]:
+def _figures(state: RunState) -> dict[str, float]:
     """What rates are made of: the time in seconds, and counts since the start."""
-    live = state["live"]
+    live = state.live
     return {
-        "time": state["time"],
-        "samples": sum(source["seen"] for source in live["sources"].values()),
-        "lost": sum(source["lost"] for source in live["sources"].values()),
-        "hot": live["found_hot"],
-        "promoted": live["promoted_pages"],
-        "refused": sum(state["refused"].values()),
+        "time": state.time,
+        "samples": live.samples,
+        "lost": live.lost,
+        "hot": live.found_hot,
+        "promoted": live.promoted_pages,
+        "refused": sum(live.refused.values()),
     }
 
 
-def _full(state: Mapping[str, Any]) -> str:
+def _full(state: RunState) -> str:
     """How full the top tier is."""
-    nodes = [node for node in state["nodes"].values() if node["toptier"]]
-    pages = sum(node["pages"] for node in nodes)
-    free = sum(node["free_pages"] for node in nodes)
+    nodes = [node for node in state.nodes.values() if node.toptier]
+    pages = sum(node.pages for node in nodes)
+    free = sum(node.free_pages for node in nodes)
     return f"{1 - free / pages:.0%}" if pages else "?"

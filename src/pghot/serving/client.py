@@ -6,11 +6,14 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pghot.errors import PghotError
 from pghot.serving import protocol
 from pghot.serving.sockets import connected, live_sockets, socket_of
+
+if TYPE_CHECKING:
+    from pghot.driving.run_state import RunState
 
 
 class Client:
@@ -55,13 +58,23 @@ class Client:
         """Write a tunable as `echo TEXT > FILE` would; ControlError where it is refused."""
         self._ask({"do": "set", "name": name, "value": text})
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """The run's last state."""
-        state: dict[str, Any] = self._ask({"do": "state"})["state"]
-        return state
+        from pghot.driving.run_state import read_state  # noqa: PLC0415 - get and set do without
 
-    def watch(self) -> Iterator[dict[str, Any]]:
-        """A state a second, and one after each write, until the run is over."""
+        return read_state(self._ask({"do": "state"})["state"])
+
+    def watch(self) -> Iterator[RunState]:
+        """A state a second, and one after each write, until the run is over.
+
+        PghotError where it is none, or of another version.
+        """
+        from pghot.driving.run_state import read_state  # noqa: PLC0415 - get and set do without
+
+        return map(read_state, self.watch_plain())
+
+    def watch_plain(self) -> Iterator[dict[str, Any]]:
+        """The same as they come, with whatever a newer run has in them."""
         self._send({"do": "watch"})
         while "state" in (answer := self._answer()):
             yield answer["state"]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pghot.driving.run_state import RunState
 from pghot.engine.did_you_mean import perhaps
 from pghot.engine.tunables import TUNABLES
 from pghot.engine.vmstat import ORDER
@@ -36,7 +37,7 @@ _LINGER_S = 1.0
 
 @contextmanager
 def control(
-    mailbox: Mailbox, path: Path, about: dict[str, Any], tell: Tell = nobody
+    mailbox: Mailbox[RunState], path: Path, about: dict[str, Any], tell: Tell = nobody
 ) -> Iterator[None]:
     """Serve a mailbox at `path` until the end; `about` goes into the greeting.
 
@@ -53,7 +54,7 @@ def control(
 
 class _Server:
     def __init__(
-        self, mailbox: Mailbox, server: socket.socket, about: dict[str, Any], tell: Tell
+        self, mailbox: Mailbox[RunState], server: socket.socket, about: dict[str, Any], tell: Tell
     ) -> None:
         self._mailbox = mailbox
         self._owner = os.geteuid()
@@ -151,7 +152,7 @@ class _Server:
         verbs: dict[Any, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "get": self._get,
             "set": self._set,
-            "state": lambda _: {"state": self._state()},
+            "state": lambda _: {"state": self._state().to_dict()},
         }
         verb = request.get("do")
         if not isinstance(verb, str) or verb not in verbs:
@@ -165,7 +166,7 @@ class _Server:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError("get: wants names, a list of texts")
         state = self._state()
-        known = state["vmstat"] | state["tunables"]
+        known = state.vmstat | state.tunables
         for name in names:
             if name not in known:
                 there = ", ".join([*TUNABLES, *ORDER])
@@ -173,7 +174,7 @@ class _Server:
                 raise InputError(
                     f"{name:.40}: no such tunable or counter; {near}there are {there}"
                 )
-        return {"values": {name: known[name] for name in names or state["tunables"]}}
+        return {"values": {name: known[name] for name in names or state.tunables}}
 
     def _set(self, request: dict[str, Any]) -> dict[str, Any]:
         name, value = request.get("name"), request.get("value")
@@ -181,7 +182,7 @@ class _Server:
             raise InputError("set: wants name and value, both texts")
         self._state()  # there is a run by then
         self._mailbox.write(name, value)
-        return {"values": {name: self._mailbox.state()["tunables"][name]}}
+        return {"values": {name: self._state().tunables[name]}}
 
     def _watch(self) -> Iterator[dict[str, Any]]:
         self._state()  # there is one by then
@@ -190,16 +191,16 @@ class _Server:
             came = self._mailbox.next_state(number, _LOOK_S)
             if came is not None:
                 number, state = came
-                yield {"ok": {"state": state}}
+                yield {"ok": {"state": state.to_dict()}}
             else:
                 going_on = not (self._mailbox.closed or self._closing)
         yield {"ok": {"over": True}}
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> RunState:
         """The last state, or the first once there is one."""
         self._mailbox.next_state(0, FIRST_S)
         state = self._mailbox.state()
-        if not state:
+        if state is None:
             raise PghotError("the run has not begun")
         return state
 

@@ -7,12 +7,13 @@ kernel name, without a second `pghot_` in front; one that is kept a node has it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import NamedTuple
 
+from pghot.driving.run_state import RunNode, RunState, SourceCounts
 from pghot.engine.units import MSEC_PER_SEC, PAGE_SHIFT
 from pghot.engine.vmstat import EVENTS, NODE_COUNTERS
 
-State = Mapping[str, Any]
 Sample = tuple[tuple[str, ...], float]
 """Label values in the order of the family's labels, and the value."""
 
@@ -23,7 +24,7 @@ class Family(NamedTuple):
     name: str
     help: str
     labels: tuple[str, ...]
-    samples: Callable[[State], Iterable[Sample]]
+    samples: Callable[[RunState], Iterable[Sample]]
 
 
 _PAGE = 1 << PAGE_SHIFT
@@ -47,89 +48,87 @@ _HELP = {
 }
 
 
-def _one(value: Callable[[State], float]) -> Callable[[State], Iterable[Sample]]:
+def _one(value: Callable[[RunState], float]) -> Callable[[RunState], Iterable[Sample]]:
     return lambda state: [((), value(state))]
 
 
-def _nodes(key: str, unit: float = 1) -> Callable[[State], Iterable[Sample]]:
+def _nodes(value: Callable[[RunNode], float]) -> Callable[[RunState], Iterable[Sample]]:
     """A figure of each node."""
-    return lambda state: [((nid,), node[key] * unit) for nid, node in state["nodes"].items()]
+    return lambda state: [((nid,), value(node)) for nid, node in state.nodes.items()]
 
 
-def _memory(key: str) -> Callable[[State], Iterable[Sample]]:
+def _memory(pages: Callable[[RunNode], int]) -> Callable[[RunState], Iterable[Sample]]:
     """Pages of each node in bytes, by node and tier."""
     return lambda state: [
-        ((nid, "top" if node["toptier"] else "lower"), node[key] * _PAGE)
-        for nid, node in state["nodes"].items()
+        ((nid, _tier(node)), pages(node) * _PAGE) for nid, node in state.nodes.items()
     ]
 
 
-def _sources(key: str) -> Callable[[State], Iterable[Sample]]:
-    return lambda state: [
-        ((name,), counts[key]) for name, counts in state["live"]["sources"].items()
-    ]
+def _tier(node: RunNode | None) -> str:
+    return "top" if node and node.toptier else "lower"
 
 
-def _useless(state: State) -> Iterable[Sample]:
-    reasons = ("unresolved", "kernel", "not_memory", "corrupt", "not_found")
+def _sources(value: Callable[[SourceCounts], int]) -> Callable[[RunState], Iterable[Sample]]:
+    return lambda state: [((name,), value(counts)) for name, counts in state.live.sources.items()]
+
+
+def _useless(state: RunState) -> Iterable[Sample]:
     return [
-        ((name, reason), counts[reason])
-        for name, counts in state["live"]["sources"].items()
-        for reason in reasons
+        ((name, reason), getattr(counts, reason))
+        for name, counts in state.live.sources.items()
+        for reason in ("unresolved", "kernel", "not_memory", "corrupt", "not_found")
     ]
 
 
-def _table(table: Callable[[State], Mapping[str, float]]) -> Callable[[State], Iterable[Sample]]:
+def _table(
+    table: Callable[[RunState], Mapping[str, float]],
+) -> Callable[[RunState], Iterable[Sample]]:
     return lambda state: [((name,), value) for name, value in table(state).items()]
 
 
-def _tunable(name: str, unit: float = 1) -> Callable[[State], Iterable[Sample]]:
-    return _one(lambda state: state["tunables"][name] * unit)
+def _tunable(name: str, unit: float = 1) -> Callable[[RunState], Iterable[Sample]]:
+    return _one(lambda state: state.tunables[name] * unit)
 
 
-def _kernel(name: str) -> Callable[[State], Iterable[Sample]]:
-    return _one(lambda state: state["vmstat"][name])
+def _kernel(name: str) -> Callable[[RunState], Iterable[Sample]]:
+    return _one(lambda state: state.vmstat[name])
 
 
-def _helps(state: State, key: str) -> Mapping[str, Any]:
-    """A part of what is known of whether it helps; empty where there is no such source."""
-    helps = state["live"].get("helps") or {}
-    return helps.get(key) or {}
-
-
-def _served(state: State) -> Iterable[Sample]:
+def _served(state: RunState) -> Iterable[Sample]:
     """Hardware samples by the node that served them."""
-    nodes = state["nodes"]
-    return [
-        ((nid, "top" if nodes.get(nid, {}).get("toptier") else "lower"), count)
-        for nid, count in _helps(state, "served").get("by_node", {}).items()
-    ]
+    served = state.live.helps and state.live.helps.served
+    by_node = served.by_node if served else {}
+    return [((nid, _tier(state.nodes.get(nid))), count) for nid, count in by_node.items()]
 
 
-def _shares(state: State) -> Iterable[Sample]:
+def _shares(state: RunState) -> Iterable[Sample]:
     """The share served fast of each span where it is known."""
-    served = _helps(state, "served")
-    spans = {name: served.get(name) for name in ("before", "since", "last")}
+    served = state.live.helps and state.live.helps.served
+    if not served:
+        return []
+    spans = {"before": served.before, "since": served.since, "last": served.last}
     return [
-        ((name,), span["fast_share"])
+        ((name,), span.fast_share)
         for name, span in spans.items()
-        if span and span["fast_share"] is not None
+        if span and span.fast_share is not None
     ]
 
 
-def _slow_faults(state: State) -> Iterable[Sample]:
-    faults = _helps(state, "slow_faults")
-    return [((), faults["all"]["faults"])] if faults else []
+def _slow_faults(state: RunState) -> Iterable[Sample]:
+    faults = state.live.helps and state.live.helps.slow_faults
+    return [((), faults.all.faults)] if faults else []
 
 
-def _stalls(state: State) -> Iterable[Sample]:
-    stall = _helps(state, "memory_stall")
-    return [((kind,), stall["all"][f"{kind}_us"] * 1e-6) for kind in ("some", "full") if stall]
+def _stalls(state: RunState) -> Iterable[Sample]:
+    stall = state.live.helps and state.live.helps.memory_stall
+    if not stall:
+        return []
+    return [(("some",), stall.all.some_us * 1e-6), (("full",), stall.all.full_us * 1e-6)]
 
 
-def _run(state: State) -> Iterable[Sample]:
-    live = state["live"]
-    return [((state["mode"], live["fidelity"], str(live["dry_run"]).lower()), 1)]
+def _run(state: RunState) -> Iterable[Sample]:
+    live = state.live
+    return [((state.mode, live.fidelity, str(live.dry_run).lower()), 1)]
 
 
 def kernel_name(counter: str) -> str:
@@ -139,43 +138,46 @@ def kernel_name(counter: str) -> str:
 
 COUNTERS = (
     *(Family(kernel_name(name), _HELP[name], (), _kernel(name)) for name in EVENTS),
-    *(Family(kernel_name(name), _HELP[name], ("node",), _nodes(name)) for name in NODE_COUNTERS),
+    *(
+        Family(kernel_name(name), _HELP[name], ("node",), _nodes(attrgetter(name)))
+        for name in NODE_COUNTERS
+    ),
     Family(
         "pghot_promoted_bytes",
         "Memory promoted to the node.",
         ("node",),
-        _nodes("pgpromote_success", _PAGE),
+        _nodes(lambda node: node.pgpromote_success * _PAGE),
     ),
     Family(
         "pghot_kernel_promoted_bytes",
         "Memory that the kernel promoted by itself.",
         (),
-        _one(lambda state: state["live"]["kernel_promoted_pages"] * state["page_size"]),
+        _one(lambda state: state.live.kernel_promoted_pages * state.page_size),
     ),
     Family(
         "pghot_hot_folios",
         "Folios of the node that were found hot.",
         ("node",),
-        _nodes("found_hot"),
+        _nodes(lambda node: node.found_hot),
     ),
     Family(
         "pghot_refused_folios",
         "Hot folios that did not move, each time they were tried, by reason.",
         ("reason",),
-        _table(lambda state: state["refused"]),
+        _table(lambda state: state.refused),
     ),
-    Family("pghot_batches", "Batches of folios for promotion.", (), _one(lambda s: s["batches"])),
+    Family("pghot_batches", "Batches of folios for promotion.", (), _one(lambda s: s.batches)),
     Family(
         "pghot_over_budget_calls",
         "Calls of move_pages that took longer than the latency budget.",
         (),
-        _one(lambda state: state["live"]["batch_latency"]["over_budget"]),
+        _one(lambda state: state.live.batch_latency.over_budget),
     ),
     Family(
         "pghot_accesses",
         "Samples that became accesses of pages that can move.",
         (),
-        _one(lambda state: state["accesses"]),
+        _one(lambda state: state.accesses),
     ),
     Family(
         "pghot_served_samples",
@@ -199,28 +201,31 @@ COUNTERS = (
         "pghot_looked_at_pages",
         "Promoted pages that were looked at a minute later.",
         (),
-        _one(lambda state: state["live"]["looked_at_after_a_minute"]),
+        _one(lambda state: state.live.looked_at_after_a_minute),
     ),
     Family(
         "pghot_demoted_pages",
         "Pages of those that were on a lower tier again.",
         (),
-        _one(lambda state: state["live"]["demoted_within_a_minute"]),
+        _one(lambda state: state.live.demoted_within_a_minute),
     ),
     Family(
-        "pghot_source_samples", "Samples that the source has seen.", ("source",), _sources("seen")
+        "pghot_source_samples",
+        "Samples that the source has seen.",
+        ("source",),
+        _sources(lambda counts: counts.seen),
     ),
     Family(
         "pghot_source_lost_samples",
         "Samples that never came: the ring was full, or the hardware dropped them.",
         ("source",),
-        _sources("lost"),
+        _sources(lambda counts: counts.lost),
     ),
     Family(
         "pghot_source_throttled",
         "Times that the kernel stopped an event until the next tick, or a writer waited.",
         ("source",),
-        _sources("throttled"),
+        _sources(lambda counts: counts.throttled),
     ),
     Family(
         "pghot_source_useless_samples",
@@ -232,19 +237,19 @@ COUNTERS = (
         "pghot_left_out_samples",
         "Samples of which no access was recorded, by reason.",
         ("reason",),
-        _table(lambda state: state["live"]["left_out"]),
+        _table(lambda state: state.live.left_out),
     ),
     Family(
         "pghot_late_samples",
         "Samples that came after their wake-up and count as of just then.",
         (),
-        _one(lambda state: state["live"]["late_rows"]),
+        _one(lambda state: state.live.late_rows),
     ),
     Family(
         "pghot_cpu_seconds",
         "CPU time that the run itself took.",
         (),
-        _one(lambda state: state["live"]["cpu_s"]),
+        _one(lambda state: state.live.cpu_s),
     ),
 )
 
@@ -254,19 +259,19 @@ GAUGES = (
         "pghot_start_time_seconds",
         "When the run started, in seconds since 1970.",
         (),
-        _one(lambda state: state["started"]),
+        _one(lambda state: state.started),
     ),
     Family(
         "pghot_state_timestamp_seconds",
         "When the run last told how it is, in seconds since 1970.",
         (),
-        _one(lambda state: state["time"]),
+        _one(lambda state: state.time),
     ),
     Family(
         "pghot_targets",
         "Processes that are watched; 0 where all are.",
         (),
-        _one(lambda state: state["targets"]["count"]),
+        _one(lambda state: state.targets.count),
     ),
     Family(
         "pghot_served_fast_ratio",
@@ -275,18 +280,23 @@ GAUGES = (
         ("span",),
         _shares,
     ),
-    Family("pghot_node_memory_bytes", "Memory of the node.", ("node", "tier"), _memory("pages")),
+    Family(
+        "pghot_node_memory_bytes",
+        "Memory of the node.",
+        ("node", "tier"),
+        _memory(lambda node: node.pages),
+    ),
     Family(
         "pghot_node_free_bytes",
         "Free memory of the node.",
         ("node", "tier"),
-        _memory("free_pages"),
+        _memory(lambda node: node.free_pages),
     ),
     Family(
         "pghot_node_promote_threshold_seconds",
         "Adjusted threshold of promotion to the node; 0 where the window stands.",
         ("node",),
-        _nodes("nbp_threshold", 1 / MSEC_PER_SEC),
+        _nodes(lambda node: node.nbp_threshold / MSEC_PER_SEC),
     ),
     Family(
         "pghot_enabled_sources",

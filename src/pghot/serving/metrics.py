@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pghot.driving.run_state import RunState
 from pghot.errors import InputError, PghotError
 from pghot.live.mailbox import Mailbox
 from pghot.serving.address import parse_address
-from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family, State
+from pghot.serving.families import BUILD, COUNTERS, GAUGES, LATENCY, Family
 from pghot.serving.http import MOST, Answer, PageServer
 from pghot.workers import Tell, nobody
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def metrics(mailbox: Mailbox, address: str, version: str, tell: Tell = nobody) -> Iterator[str]:
+def metrics(
+    mailbox: Mailbox[RunState], address: str, version: str, tell: Tell = nobody
+) -> Iterator[str]:
     """Serve metrics at ADDRESS:PORT until the end; the URL.
 
     InputError where that is no address, PghotError where it cannot be listened at or
@@ -70,7 +73,7 @@ def _listening(host: str, port: int, address: str) -> socket.socket:
 class _Text:
     """The page: made once a state, however often it is asked for."""
 
-    def __init__(self, mailbox: Mailbox, registry: CollectorRegistry) -> None:
+    def __init__(self, mailbox: Mailbox[RunState], registry: CollectorRegistry) -> None:
         self._mailbox = mailbox
         self._registry = registry
         self._made: tuple[object, str, bytes] = (None, "", b"")
@@ -92,7 +95,7 @@ class Collector:
     stands until it is passed: to Prometheus a counter that falls is a restart.
     """
 
-    def __init__(self, mailbox: Mailbox, version: str) -> None:
+    def __init__(self, mailbox: Mailbox[RunState], version: str) -> None:
         self._mailbox = mailbox
         self._version = version
         self._most: dict[tuple[str, tuple[str, ...]], float] = {}
@@ -108,7 +111,7 @@ class Collector:
         build.add_metric([self._version], 1)
         yield build
         state = self._mailbox.state()
-        if not state:
+        if state is None:
             return
         for family in COUNTERS:
             counter = CounterMetricFamily(family.name, family.help, labels=family.labels)
@@ -128,11 +131,11 @@ class Collector:
         return self._most[key]
 
 
-def _latency(state: State) -> Metric:
+def _latency(state: RunState) -> Metric:
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415
 
-    seconds = state["batch_seconds"]
-    buckets = [(str(bound), float(count)) for bound, count in seconds["within"]]
+    seconds = state.batch_seconds
+    buckets = [(str(bound), float(count)) for bound, count in seconds.within]
     family = HistogramMetricFamily(*LATENCY)
-    family.add_metric([], [*buckets, ("+Inf", float(seconds["count"]))], seconds["sum"])
+    family.add_metric([], [*buckets, ("+Inf", float(seconds.count))], seconds.sum)
     return family

@@ -10,6 +10,7 @@ from errno import ENOTCONN
 from pathlib import Path
 from types import ModuleType
 
+from pghot.driving.run_state import RunState
 from pghot.errors import Caution, InputError, PghotError
 from pghot.live.mailbox import Mailbox
 from pghot.serving.tree import Tree
@@ -25,7 +26,10 @@ UNMOUNT_S = 5.0
 
 @contextmanager
 def mounted(
-    mailbox: Mailbox, directory: Path, unmount: Callable[[str], None], tell: Tell = nobody
+    mailbox: Mailbox[RunState],
+    directory: Path,
+    unmount: Callable[[str], None],
+    tell: Tell = nobody,
 ) -> Iterator[None]:
     """Have the tree of `mailbox` on an empty directory as long as this lasts.
 
@@ -48,7 +52,9 @@ def mounted(
 class _Served:
     """The thread that answers the kernel: one, as the run answers one write after another."""
 
-    def __init__(self, library: ModuleType, mailbox: Mailbox, directory: Path, tell: Tell) -> None:
+    def __init__(
+        self, library: ModuleType, mailbox: Mailbox[RunState], directory: Path, tell: Tell
+    ) -> None:
         self._library = library
         self._directory = directory
         self._answered = threading.Event()

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
 
+from pghot.driving.run_state import HostFigures, RunState
 from pghot.engine.units import PAGE_SHIFT
 from pghot.live.mailbox import Mailbox
 from pghot.workers import Tell, Worker, nobody
@@ -67,7 +67,9 @@ class Notifier:
 
 
 @contextmanager
-def announced(mailbox: Mailbox, notifier: Notifier, tell: Tell = nobody) -> Iterator[None]:
+def announced(
+    mailbox: Mailbox[RunState], notifier: Notifier, tell: Tell = nobody
+) -> Iterator[None]:
     """Notify the manager of a run as long as this lasts, by the states at its mailbox.
 
     A state comes each second from the run's own thread: while one comes, the run is alive.
@@ -85,29 +87,28 @@ def announced(mailbox: Mailbox, notifier: Notifier, tell: Tell = nobody) -> Iter
         worker.end(2 * _LOOK_S)
 
 
-def status_text(state: dict[str, Any]) -> str:
-    """A state in one line."""
-    live = state["live"]
-    size = live["promoted_pages"] << PAGE_SHIFT
+def status_text(live: HostFigures) -> str:
+    """How a run stands in one line."""
+    size = live.promoted_pages << PAGE_SHIFT
     return (
-        f"{live['real_s']:.0f} s: {live['found_hot']:,} folios found hot, "
-        f"{live['promoted_pages']:,} pages promoted ({size / (1 << 20):,.1f} MiB)"
+        f"{live.real_s:.0f} s: {live.found_hot:,} folios found hot, "
+        f"{live.promoted_pages:,} pages promoted ({size / (1 << 20):,.1f} MiB)"
     )
 
 
-def _announce(mailbox: Mailbox, notifier: Notifier, over: Callable[[], bool]) -> None:
+def _announce(mailbox: Mailbox[RunState], notifier: Notifier, over: Callable[[], bool]) -> None:
     number, ready = 0, False
     while not (over() or mailbox.closed):
         came = mailbox.next_state(number, _LOOK_S)
         if came is None:
             continue
         number, state = came
-        if state["live"]["ended"]:
+        if state.live.ended:
             break
         if not ready:
             notifier.ready()
             ready = True
-        notifier.status(status_text(state))
+        notifier.status(status_text(state.live))
     notifier.stopping()
 
 

@@ -15,6 +15,7 @@ from errno import EACCES, EIO, EISDIR, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
 from itertools import count
 from typing import Any, NoReturn
 
+from pghot.driving.run_state import RunState
 from pghot.engine.errors import TunableError
 from pghot.errors import PghotError
 from pghot.live.mailbox import Mailbox
@@ -80,7 +81,9 @@ class Tree:
     use_ns = True
     """Times are in nanoseconds (mfusepy asks)."""
 
-    def __init__(self, mailbox: Mailbox, started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, mailbox: Mailbox[RunState], started: Callable[[], None] = lambda: None
+    ) -> None:
         """Have `started` called when the kernel has mounted it."""
         self._mailbox = mailbox
         self._started = started
@@ -169,10 +172,10 @@ class Tree:
     def _text(self, path: str) -> bytes:
         state = self._mailbox.state() or self._first_state(path)
         if path == "/vmstat":
-            return "".join(f"{name} {n}\n" for name, n in state["vmstat"].items()).encode()
-        return f"{state['tunables'][path.rpartition('/')[2]]}\n".encode()
+            return "".join(f"{name} {n}\n" for name, n in state.vmstat.items()).encode()
+        return f"{state.tunables[path.rpartition('/')[2]]}\n".encode()
 
-    def _first_state(self, path: str) -> dict[str, Any]:
+    def _first_state(self, path: str) -> RunState:
         came = self._mailbox.next_state(0, PATIENCE_S)
         if came is None:
             raise OSError(EIO if self._mailbox.closed else ETIMEDOUT, path)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.run_state import SourceCounts
 from pghot.linux.closing import Closing
 from pghot.linux.host import Host
 from pghot.linux.pages.reverse_map import NOT_YET, ReverseMap
 from pghot.linux.processes.procstat import all_stats
 from pghot.linux.processes.targets import Pids, Targets
 from pghot.sources import access_form as form
-from pghot.sources.live_source import SourceCounts
 
 MOST_HELD = 1 << 20
 """Accesses that wait until their process is known; those beyond are lost."""

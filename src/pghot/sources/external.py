@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.run_state import SourceCounts
 from pghot.engine.lists import parse_list
 from pghot.errors import InputError
 from pghot.linux.host import Host
@@ -23,7 +24,7 @@ from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Pids, Targets
 from pghot.sources import access_form as form
 from pghot.sources.bare_frames import ACCESS, NO_ACCESSES, Accesses, BareFrames
-from pghot.sources.live_source import LiveSource, Samples, SourceCounts
+from pghot.sources.live_source import LiveSource, Samples
 from pghot.sources.writers import Writers
 
 NAME = "external"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.run_state import SourceCounts
 from pghot.linux.perf.arrays import TaskColumns
 from pghot.linux.processes.targets import Targets
 
@@ -36,28 +36,6 @@ class Samples(NamedTuple):
     cpu: npt.NDArray[np.int32]
     write: npt.NDArray[np.bool_]
     nr: npt.NDArray[np.uint32] | None = None
-
-
-@dataclass(slots=True)
-class SourceCounts:
-    """What a source has seen since it was opened.
-
-    Of `seen` samples, `unresolved` had no physical address, `kernel` were of the kernel's
-    own addresses or of no process, and `not_memory` were served by a cache or are no load
-    or store; the rest was given out.  `lost` never came: the ring was full or the hardware
-    dropped them.  `throttled` is how often the kernel stopped an event until the next tick,
-    or a writer had to wait; `corrupt` what made no sense; `not_found` were of page frames that
-    no target maps.
-    """
-
-    seen: int = 0
-    unresolved: int = 0
-    kernel: int = 0
-    not_memory: int = 0
-    lost: int = 0
-    throttled: int = 0
-    corrupt: int = 0
-    not_found: int = 0
 
 
 class LiveSource(Protocol):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from pghot.driving.run_state import SourceCounts
 from pghot.linux.host import Host
 from pghot.linux.nodes.cpus import NO_NODE, nodes_of_cpus
 from pghot.linux.perf.arrays import Drained, SampleColumns, TaskColumns
@@ -15,7 +16,7 @@ from pghot.linux.perf.attr import Flag
 from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import EventRings, Wanted
 from pghot.linux.perf.ring_size import RING_PAGES
-from pghot.sources.live_source import LiveSource, Samples, SourceCounts
+from pghot.sources.live_source import LiveSource, Samples
 
 Filter = Callable[[SampleColumns], npt.NDArray[np.bool_]]
 

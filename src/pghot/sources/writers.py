@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pghot.driving.run_state import SourceCounts
 from pghot.files.listening import listening, peer_of
 from pghot.sources import access_form as form
 from pghot.sources.access_form import Decoded, Records
-from pghot.sources.live_source import SourceCounts
 
 MOST_WRITERS = 64
 MOST_BYTES = 1 << 20

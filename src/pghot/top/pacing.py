@@ -35,7 +35,7 @@ class ReplayPacer:
 
     def __init__(
         self,
-        mailbox: Mailbox,
+        mailbox: Mailbox[TopState],
         speed: float = 1.0,
         period_s: float = 1.0,
         until_s: float | None = None,
@@ -158,4 +158,4 @@ class ReplayPacer:
 
     def _publish(self, state: TopState) -> None:
         self._due = self._clock() + self._period_s
-        self._mailbox.publish(state.to_dict())
+        self._mailbox.publish(state)

@@ -1,11 +1,17 @@
-"""The state that a live run publishes (docs/ctl.md) as the view takes it."""
+"""The state of a live run (docs/ctl.md) as the view shows it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from pghot.errors import PghotError
+from pghot.driving.run_state import (
+    CallLatency,
+    Helps,
+    ProcessFigures,
+    RegionFigures,
+    RunState,
+    WatchedTargets,
+)
 from pghot.top.figures import printable
 from pghot.top.heat import address_range
 from pghot.top.state import (
@@ -16,92 +22,79 @@ from pghot.top.state import (
     RegionState,
     SourceState,
     TopState,
-    state_from,
 )
 
-VERSION = 1
-"""Of the form that is known here."""
 
-
-def state_of_run(plain: Mapping[str, Any]) -> TopState:
-    """Read a published state; PghotError where it is none, or of another version."""
-    if plain.get("version", VERSION) != VERSION:
-        raise PghotError(f"the run speaks version {plain['version']}, this pghot {VERSION}")
-    try:
-        return state_from(_state(plain).to_dict())  # and so check every type
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise PghotError(f"what came is no state of a run: {error!r}") from error
-
-
-def _state(plain: Mapping[str, Any]) -> TopState:
-    live = plain["live"]
+def state_of_run(run: RunState) -> TopState:
+    """What the view shows of it."""
+    live = run.live
     return TopState(
         kind="run",
-        name=printable(_targets(plain["targets"])),
-        time_s=live["real_s"],
-        started=plain["started"],
-        pid=plain["pid"],
-        mode=plain["mode"],
-        fidelity=live["fidelity"],
-        dry_run=live["dry_run"],
-        accesses=plain["accesses"],
-        found=live["found_hot"],
-        promoted=live["promoted_pages"],
-        refused=plain.get("refused", live["refused"]),
-        batches=plain["batches"],
-        latency=_latency(live["batch_latency"]),
+        name=printable(_watched(run.targets)),
+        time_s=live.real_s,
+        started=run.started,
+        pid=run.pid,
+        mode=run.mode,
+        fidelity=live.fidelity,
+        dry_run=live.dry_run,
+        accesses=run.accesses,
+        found=live.found_hot,
+        promoted=live.promoted_pages,
+        refused=dict(run.refused),
+        batches=run.batches,
+        latency=_latency(live.batch_latency),
         nodes=[
-            NodeState(int(nid), node["toptier"], node["pages"], node["free_pages"])
-            for nid, node in plain["nodes"].items()
+            NodeState(int(nid), node.toptier, node.pages, node.free_pages)
+            for nid, node in run.nodes.items()
         ],
         sources=[
-            SourceState(name, counts["seen"], counts["lost"])
-            for name, counts in live["sources"].items()
+            SourceState(name, counts.seen, counts.lost) for name, counts in live.sources.items()
         ],
-        processes=[_process(row) for row in plain["processes"]],
-        regions=[_region(row) for row in plain["regions"]],
-        tunables=plain["tunables"],
-        ended=live["ended"],
-        progress=live.get("trial_progress", ""),
-        **_helps(live.get("helps") or {}),
+        processes=list(map(_process, run.processes)),
+        regions=list(map(_region, run.regions)),
+        tunables=run.tunables,
+        ended=live.ended,
+        progress=live.trial_progress,
+        **_helps(live.helps),
     )
 
 
-def _helps(helps: Mapping[str, Any]) -> dict[str, Any]:
+def _helps(helps: Helps | None) -> dict[str, Any]:
     """What is known of whether it helps."""
-    served, faults = helps.get("served"), helps.get("slow_faults")
-    known: dict[str, Any] = {"slow_faults": faults["all"]["faults"]} if faults else {}
-    if served and served["since"] is None:
-        return known | {"fast_share": served["all"]["fast_share"]}
-    if served:
-        spans = {"fast_share": "since", "fast_before": "before", "fast_last": "last"}
-        known |= {field: served[span]["fast_share"] for field, span in spans.items()}
-    return known
+    if helps is None:
+        return {}
+    served, faults = helps.served, helps.slow_faults
+    known: dict[str, Any] = {"slow_faults": faults.all.faults} if faults else {}
+    if served is None:
+        return known
+    if served.since is None:
+        return known | {"fast_share": served.all.fast_share}
+    return known | {
+        "fast_share": served.since.fast_share,
+        "fast_before": served.before.fast_share,
+        "fast_last": served.last.fast_share,
+    }
 
 
-def _targets(targets: Mapping[str, Any]) -> str:
+def _watched(targets: WatchedTargets) -> str:
     """What the run watches."""
-    if targets["everything"]:
+    if targets.everything:
         return "every process"
-    if targets["cgroup"] is not None:
-        return f"control group {targets['cgroup']}"
-    if targets["command"]:
-        return " ".join(targets["command"])
-    return f"pids {', '.join(map(str, targets['pids']))}"
+    if targets.cgroup is not None:
+        return f"control group {targets.cgroup}"
+    return " ".join(targets.command) or f"pids {', '.join(map(str, targets.pids))}"
 
 
-def _latency(found: Mapping[str, Any]) -> Latency | None:
-    if not found["count"]:
+def _latency(calls: CallLatency) -> Latency | None:
+    if not calls.count:
         return None
-    names = ("count", "p50_ms", "p99_ms", "max_ms", "over_budget")
-    return Latency(*(found[name] for name in names))
+    return Latency(calls.count, calls.p50_ms, calls.p99_ms, calls.max_ms, calls.over_budget)
 
 
-def _process(row: Mapping[str, Any]) -> ProcessState:
-    per_s = row["accesses"] / WINDOW_S
-    return ProcessState(printable(row["name"]), per_s, row["pid"], row["hot"], row["promoted"])
+def _process(row: ProcessFigures) -> ProcessState:
+    per_s = row.accesses / WINDOW_S
+    return ProcessState(printable(row.name), per_s, row.pid, row.hot, row.promoted)
 
 
-def _region(row: Mapping[str, Any]) -> RegionState:
-    name = address_range(row["start"], row["end"])
-    return RegionState(name, row["accesses"] / WINDOW_S, row["pid"])
+def _region(row: RegionFigures) -> RegionState:
+    return RegionState(address_range(row.start, row.end), row.accesses / WINDOW_S, row.pid)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
+from pghot.driving.run_state import RunState
 from pghot.errors import PghotError
 from pghot.top.published import state_of_run
 from pghot.top.rates import same_run
@@ -24,7 +25,7 @@ EARLY_S = 0.5
 class Connection(Protocol):
     """A connection to a run (`serving.client.Client`)."""
 
-    def watch(self) -> Iterator[dict[str, Any]]:
+    def watch(self) -> Iterator[RunState]:
         """States as they come, until the run is over; PghotError where it was cut off."""
 
     def set(self, name: str, text: str) -> None:
@@ -115,9 +116,9 @@ class SocketFeed:
         try:
             if self._closed.is_set():  # closed while it connected: close() saw no connection
                 return
-            for plain in connection.watch():
+            for state in connection.watch():
                 self._said = ""
-                self._give(state_of_run(plain))
+                self._give(state_of_run(state))
         finally:
             self._watching = None
             connection.close()

@@ -6,8 +6,6 @@ from typing import Any
 
 import msgspec
 
-from pghot.errors import PghotError
-
 WINDOW_S = 10
 """Seconds that the accesses of processes and regions are counted over."""
 
@@ -113,11 +111,3 @@ class TopState(msgspec.Struct, frozen=True):
         """As plain values: the content of `pghot top --json`."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
-
-
-def state_from(plain: dict[str, Any]) -> TopState:
-    """Read it back; PghotError where it is no state."""
-    try:
-        return msgspec.convert(plain, TopState)
-    except msgspec.ValidationError as error:
-        raise PghotError(f"what came is no state of a run: {error}") from error

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from pghot.errors import PghotError
 from pghot.live.mailbox import Mailbox
 from pghot.top.pacing import ReplayPacer, Stopped
-from pghot.top.state import TopState, state_from
+from pghot.top.state import TopState
 
 CLOSE_S = 5.0
 """How long the end waits for the thread: it looks at each instant of its work."""
@@ -20,7 +20,7 @@ class VirtualFeed(ABC):
     paced = True
 
     def __init__(self, speed: float, period_s: float, until_s: float | None) -> None:
-        self._mailbox = Mailbox()
+        self._mailbox: Mailbox[TopState] = Mailbox()
         self._given = 0
         self._said = ""
         self._error: BaseException | None = None
@@ -66,8 +66,8 @@ class VirtualFeed(ABC):
                 error, self._error = self._error, None
                 raise error
             return None
-        self._given, plain = found
-        return state_from(plain)
+        self._given, state = found
+        return state
 
     def write(self, name: str, text: str) -> None:
         """Have the thread write a tunable."""
@@ -93,7 +93,7 @@ class VirtualFeed(ABC):
 
     def _run(self) -> None:
         try:
-            self._mailbox.publish(self._work().to_dict())
+            self._mailbox.publish(self._work())
         except Stopped:
             pass
         except Exception as error:  # noqa: BLE001 - whoever waits for a state gets it

@@ -110,6 +110,7 @@ def test_a_damaged_one_is_refused_in_a_line(directory: Path, key: str, value: An
 @pytest.mark.parametrize(
     "helps",
     [
+        {"served": None, "slow_faults": None},
         {"served": {"all": 1}},
         {"served": {"all": {"samples": 3}, "before": {"samples": 0}, "last": {"samples": 0}}},
         {"slow_faults": {"all": {"faults": -1, "per_s": 2}, "last": {"faults": 1, "per_s": 2}}},

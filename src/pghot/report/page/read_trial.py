@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pghot.driving.run_state import Helps
 from pghot.errors import InputError
 from pghot.report.helps import helps_lines
 
@@ -16,6 +17,9 @@ _Number = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1.001)]
 _Measure = Literal["metric", "fast_share", "memory_stall_some", "memory_stall_full"]
 _Verdict = Literal["better", "worse", "cannot be told"]
+MOST = 1e18
+"""Of any figure."""
+
 _Arm = Annotated[int, msgspec.Meta(ge=0, le=1)]
 
 
@@ -69,68 +73,29 @@ class TrialOfResult(msgspec.Struct):
                 raise ValueError("an interval of an unknown difference")
 
 
-class SampleSpan(msgspec.Struct):
-    """Hardware samples of a span of time."""
-
-    samples: _Count
-    fast_share: _Share | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a share that nothing is known of."""
-        if (self.fast_share is None) != (self.samples == 0):
-            raise ValueError("a share of no samples, or samples without one")
-
-
-class Faults(msgspec.Struct):
-    """Hint faults on slow pages."""
-
-    faults: _Count
-    per_s: _Number
-
-
-class Stalled(msgspec.Struct):
-    """Shares of the time."""
-
-    some: _Share
-
-
-class ServedSpans(msgspec.Struct):
-    """Samples of the whole run and of its parts."""
-
-    all: SampleSpan
-    before: SampleSpan
-    last: SampleSpan
-    since: SampleSpan | None = None
-
-
-class SlowFaults(msgspec.Struct):
-    """Hint faults of the whole run, and of its last ten seconds."""
-
-    all: Faults
-    last: Faults
-
-
-class Stall(msgspec.Struct):
-    """Pressure, and of what."""
-
-    all: Stalled
-    of: str
-
-
-class Helps(msgspec.Struct):
-    """What is known."""
-
-    served: ServedSpans | None = None
-    slow_faults: SlowFaults | None = None
-    memory_stall: Stall | None = None
-
-
-class _Live(msgspec.Struct):
-    """The part of a run's summary that has it; an older one has none."""
+class LiveOfResult(msgspec.Struct):
+    """The part of a run's summary that says whether it helped; an older one says less."""
 
     helps: Helps | None = None
     looked_at_after_a_minute: _Count = 0
     demoted_within_a_minute: _Count = 0
+
+    def __post_init__(self) -> None:
+        """Refuse figures that cannot be, and a share that nothing is known of."""
+        if not all(0 <= number <= MOST for number in _numbers(msgspec.to_builtins(self.helps))):
+            raise ValueError("helps: a figure below 0, or too large")
+        served = self.helps.served if self.helps else None
+        for span in (served.all, served.before, served.since, served.last) if served else ():
+            if span and (span.fast_share is None) != (span.samples == 0):
+                raise ValueError("a share of no samples, or samples without one")
+
+
+def _numbers(plain: Any) -> Iterator[float]:
+    if isinstance(plain, dict):
+        for value in plain.values():
+            yield from _numbers(value)
+    elif isinstance(plain, int | float):
+        yield plain
 
 
 def read_helps(path: Path, live: Mapping[str, Any] | None) -> list[str]:
@@ -138,7 +103,6 @@ def read_helps(path: Path, live: Mapping[str, Any] | None) -> list[str]:
     if live is None or live.get("dry_run"):
         return []
     try:
-        known = msgspec.convert(live, _Live)
+        return helps_lines(msgspec.convert(live, LiveOfResult))
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: not what pghot writes: live: {error}") from error
-    return helps_lines(msgspec.to_builtins(known))
