@@ -29,7 +29,7 @@ from pghot.live.reorder_buffer import ReorderBuffer, logged
 from pghot.live.result import LiveResult
 from pghot.live.running import RunningEngine, run_metadata
 from pghot.live.session import Session, open_session
-from pghot.live.sinks import LogSink
+from pghot.live.sinks import EngineSink, LogSink, PartWriter
 from pghot.live.state import States
 from pghot.live.trial_plan import TrialPlan
 
@@ -67,10 +67,7 @@ def run_engine(
     `record`, `events` and `observer` was lost on the way: none of that ends a run.
     With `trial` promotion goes on and off by its plan, whose duration `options` have.
     """
-    if engine_options.shared and not read_rights(host).has("CAP_SYS_NICE"):
-        raise PghotError(
-            "--move-shared: moving pages that others map wants CAP_SYS_NICE: run as root"
-        )
+    _check_rights(host, engine_options)
     clock = clock or Clock()
     losses = losses if losses is not None else Losses()
     with ExitStack() as stack:
@@ -80,61 +77,94 @@ def run_engine(
         tell_recovered(session, tell)
         answers = AnswerLog(running=record is not None)
         tally = HotProcesses() if mailbox is not None else None
-        live = RunningEngine(session, engine_options, answers, clock, tally)
-        live.take(losses, observer, tell)
-        stack.callback(live.close)
+        running = RunningEngine(session, engine_options, answers, clock, tally)
+        running.take(losses, observer, tell)
+        stack.callback(running.close)
         under_way = stack.enter_context(ExitStack())
         recorded = losses.beside(f"the recording {record}", tell)
         log = None
         if record is not None:
-            writer = under_way.enter_context(
-                recording(
-                    record,
-                    live.machine,
-                    run_metadata(live),
-                    force=force,
-                    optional=logged(session.sources),
-                )
-            )
-            log = LogSink(writer, live.machine, answers, live.mappings, recorded)
-        introduce(session, tell)
-        if session.launched is not None:
-            session.launched.hear(tell)
-        # Settings come back first, however it ends: before parts are merged or threads joined.
-        stack.callback(session.guard.restore)
-        for line in session.take_settings():
-            tell(line)
-        live.begin()
-        buffer = ReorderBuffer(
-            session.sources,
-            session.targets,
-            live.machine,
-            clock.start_ns,
-            session.scans,
-            live.evidence.served,
-        )
-        live.evidence.slow_faults = lambda: buffer.hint_faults
-        sink = live.sink(log, events)
-        published = Publisher(States(live, buffer, sink.driver), status)
-        live.pacer = pacer(session, buffer, tell)
-        begun = live.begin_trial(trial, sink)
+            writer = under_way.enter_context(_writer(running, record, force=force))
+            log = LogSink(writer, running.machine, answers, running.mappings, recorded)
+        _take_settings(stack, session, tell)
+        running.begin()
+        buffer = _buffer(running, clock)
+        sink = running.sink(log, events)
+        publisher = Publisher(States(running, buffer, sink.driver), status)
+        running.pacer = pacer(session, buffer, tell)
+        begun = running.begin_trial(trial, sink)
         if begun is not None:
             stack.callback(begun.close)
         if mailbox is not None:
             write = sink.write if begun is None else held_still
-            published.to(mailbox, write, clock.now_us)
-        followup = Followup(clock, sink, live.staying, tell)
-        looks = Looks(clock, published, followup, live.evidence, live.pacer, begun)
-        attend = partial(looks.attend, live.engine.fault_latency)
-        taker = sink if begun is None else begun.switch
-        why = loop.run(session, buffer, clock, taker, tell, looks.second, attend)
+            publisher.to(mailbox, write, clock.now_us)
+        why = _run(running, buffer, clock, sink, publisher, tell)
         session.guard.restore()
-        state = published.end(clock.now_us(), why)
+        state = publisher.end(clock.now_us(), why)
         if log is not None:
             log.end(sink.driver.instant)
             end_beside(under_way, recorded)
     launched = session.launched
-    return LiveResult(live, state), 0 if launched is None else launched.wait()
+    return LiveResult(running, state), 0 if launched is None else launched.wait()
+
+
+def _check_rights(host: Host, options: EngineOptions) -> None:
+    if options.shared and not read_rights(host).has("CAP_SYS_NICE"):
+        raise PghotError(
+            "--move-shared: moving pages that others map wants CAP_SYS_NICE: run as root"
+        )
+
+
+def _writer(
+    running: RunningEngine, path: Path, *, force: bool
+) -> AbstractContextManager[PartWriter]:
+    """The log of the run, under way."""
+    sources = running.session.sources
+    metadata = run_metadata(running)
+    return recording(path, running.machine, metadata, force=force, optional=logged(sources))
+
+
+def _take_settings(stack: ExitStack, session: Session, tell: Tell) -> None:
+    """Say what is watched and set what the sources need; `stack` puts it back."""
+    introduce(session, tell)
+    if session.launched is not None:
+        session.launched.hear(tell)
+    # Settings come back first, however it ends: before parts are merged or threads joined.
+    stack.callback(session.guard.restore)
+    for line in session.take_settings():
+        tell(line)
+
+
+def _buffer(running: RunningEngine, clock: Clock) -> ReorderBuffer:
+    """The samples of the run's sources in order of time, which its marks count as well."""
+    session, marks = running.session, running.evidence
+    buffer = ReorderBuffer(
+        session.sources,
+        session.targets,
+        running.machine,
+        clock.start_ns,
+        session.scans,
+        marks.served,
+    )
+    marks.slow_faults = lambda: buffer.hint_faults
+    return buffer
+
+
+def _run(
+    running: RunningEngine,
+    buffer: ReorderBuffer,
+    clock: Clock,
+    sink: EngineSink,
+    publisher: Publisher,
+    tell: Tell,
+) -> str:
+    """Wake up until the run ends; why it did."""
+    trial = running.trial
+    followup = Followup(clock, sink, running.staying, tell)
+    looks = Looks(clock, publisher, followup, running.evidence, running.pacer, trial)
+    attend = partial(looks.attend, running.engine.fault_latency)
+    taker = sink if trial is None else trial.switch
+    return loop.run(running.session, buffer, clock, taker, tell, looks.second, attend)
 
 
 def held_still(name: str, _text: str) -> None:
