@@ -116,6 +116,22 @@ def test_states_of_another_version_are_refused() -> None:
         read_state(published(1, version=2))
 
 
+def test_keys_that_are_not_known_are_passed_over() -> None:
+    plain = published(1, live={"of_tomorrow": 1}, of_tomorrow={"a": 1})
+    assert read_state(plain) == published_state(1)
+
+
+def test_what_an_older_run_does_not_say_yet_is_unknown() -> None:
+    live = published_state(1).live
+    assert (live.helps, live.trial_progress, live.looked_at_after_a_minute) == (None, "", 0)
+
+
+@pytest.mark.parametrize("plain", [7, [], None, "state"])
+def test_what_is_no_object_is_no_state(plain: object) -> None:
+    with pytest.raises(PghotError, match="no state"):
+        read_state(plain)
+
+
 @pytest.mark.parametrize("key", ["nodes", "live", "processes", "pid", "targets"])
 def test_what_is_no_state_is_said_to_be_none(key: str) -> None:
     plain = published(1)

@@ -330,8 +330,9 @@ def read_state(plain: Mapping[str, Any]) -> RunState:
     """Read a published state; PghotError where it is none, or of another version."""
     import msgspec  # noqa: PLC0415 - a run does without
 
-    if plain.get("version", VERSION) != VERSION:
-        raise PghotError(f"the run speaks version {plain['version']}, this pghot {VERSION}")
+    version = plain.get("version", VERSION) if isinstance(plain, Mapping) else None
+    if version not in (VERSION, None):
+        raise PghotError(f"the run speaks version {version!r:.40}, this pghot {VERSION}")
     try:
         return msgspec.convert(plain, RunState)
     except msgspec.ValidationError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from pghot.driving.run_state import (
-    CallLatency,
     Helps,
     ProcessFigures,
     RegionFigures,
@@ -16,7 +15,6 @@ from pghot.top.figures import printable
 from pghot.top.heat import address_range
 from pghot.top.state import (
     WINDOW_S,
-    Latency,
     NodeState,
     ProcessState,
     RegionState,
@@ -42,7 +40,7 @@ def state_of_run(run: RunState) -> TopState:
         promoted=live.promoted_pages,
         refused=dict(run.refused),
         batches=run.batches,
-        latency=_latency(live.batch_latency),
+        latency=live.batch_latency if live.batch_latency.count else None,
         nodes=[
             NodeState(int(nid), node.toptier, node.pages, node.free_pages)
             for nid, node in run.nodes.items()
@@ -83,12 +81,6 @@ def _watched(targets: WatchedTargets) -> str:
     if targets.cgroup is not None:
         return f"control group {targets.cgroup}"
     return " ".join(targets.command) or f"pids {', '.join(map(str, targets.pids))}"
-
-
-def _latency(calls: CallLatency) -> Latency | None:
-    if not calls.count:
-        return None
-    return Latency(calls.count, calls.p50_ms, calls.p99_ms, calls.max_ms, calls.over_budget)
 
 
 def _process(row: ProcessFigures) -> ProcessState:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from pghot.driving.run_state import CallLatency
+
 WINDOW_S = 10
 """Seconds that the accesses of processes and regions are counted over."""
 
@@ -25,16 +27,6 @@ class SourceState(msgspec.Struct, frozen=True):
     name: str
     seen: int
     lost: int | None = None
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """How long batches took, in ms, and how many took longer than the budget."""
-
-    count: int
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
-    over_budget: int = 0
 
 
 class ProcessState(msgspec.Struct, frozen=True):
@@ -69,6 +61,9 @@ class RegionState(msgspec.Struct, frozen=True):
 class TopState(msgspec.Struct, frozen=True):
     """A run at one time.  Counts are since the start, in pages where nothing else is said.
 
+    Of a live run it is what the view shows of its `RunState` (`published`); a replay and a
+    simulation fill in what they know, and all else is None or empty.
+
     `kind` is `run`, `replay` or `simulation`, `name` what is watched, `started` tells one
     run from another, `time_s` is the run's own time.  `dry_run`: nothing really moves.
     `fast_share`: of the accesses, those that the top tier served; None where nobody knows;
@@ -94,7 +89,7 @@ class TopState(msgspec.Struct, frozen=True):
     demoted: int | None = None
     refused: dict[str, int] = {}
     batches: int | None = None
-    latency: Latency | None = None
+    latency: CallLatency | None = None
     nodes: list[NodeState] = []
     sources: list[SourceState] = []
     processes: list[ProcessState] = []
