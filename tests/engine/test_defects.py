@@ -282,6 +282,25 @@ def test_12_a_cpu_on_a_node_that_is_not_top_tier_is_no_error_where_that_is_mende
     assert [batch.to_nid for batch in mended.look(100)] == [0]
 
 
+@pytest.mark.parametrize("layout", [DEFAULT, PRECISE])
+def test_12_a_cpu_whose_node_is_offline_by_then_is_no_error_where_that_is_mended(rig, layout):
+    nodes = [
+        node(0, 0, 1, top=True, free=10),
+        node(2, SECTION, 1, top=True, free=10),
+        node(SLOW, SLOW_PFN, 1, top=False),
+    ]
+    old, mended = rig(layout, nodes=nodes), rig(layout, nodes=nodes, fidelity=IMPROVED)
+    for machine in (old, mended):
+        machine.memory.offline.add(2)
+        machine.engine.nodes_changed()
+    assert old.engine.record(SLOW_PFN, 2, HINTFAULT, 1) == (-EINVAL if layout is PRECISE else 0)
+    mended.touch(SLOW_PFN, now=10, times=2, nid=2)
+    assert [batch.to_nid for batch in mended.look(100)] == [0]
+    for no_node in (-2, 1024):
+        refused = mended.engine.record(SLOW_PFN, no_node, HINTFAULT, 200)
+        assert refused == (-EINVAL if layout is PRECISE else 0)
+
+
 @BOTH
 def test_13_a_fault_without_a_target_is_counted_in_default_and_refused_in_precision(rig, fidelity):
     # The fault handler then reports the page's own node.

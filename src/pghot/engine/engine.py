@@ -299,13 +299,15 @@ class Engine:
             self.last_nids.remember(heads, accesses.nid[slow])
 
     def _without_low_cpus(self, accesses: recorder.Accesses) -> recorder.Accesses:
-        """Say -1 for CPUs that are on no top-tier node, which R2.2 refuses in precision mode.
+        """Say -1 for CPUs on no online top-tier node, which R2.2 refuses in precision mode.
 
-        Not where it is the page's own node: that access is none to promote for (R2.5).
+        Not where it is the page's own node: that access is none to promote for (R2.5).  A node
+        that went offline since is no error: the page was accessed all the same.
         """
-        nids, toptier = accesses.nid, self._recorder.nodes.toptier
+        nids, nodes = accesses.nid, self._recorder.nodes
         known = (nids >= 0) & (nids <= NID_MAX)
-        low = np.flatnonzero(known & (toptier[np.where(known, nids, 0)] == 0))
+        usable = nodes.toptier & nodes.online
+        low = np.flatnonzero(known & (usable[np.where(known, nids, 0)] == 0))
         if not len(low):
             return accesses
         low = low[self.memory.mem_map.nids_of(accesses.pfn[low]) != nids[low]]

@@ -166,10 +166,11 @@ class Kmigrated:
             candidates["nid"][order] = self._nearest(hottest, nids)
 
     def _nearest(self, hottest: npt.NDArray[np.void], nids: I64Array) -> I64Array:
-        """The nearest top-tier node with room, of each candidate whose last CPU is known."""
+        """The nearest online top-tier node with room, of each whose last CPU is known."""
         memory = self._engine.memory
         default: I64Array = hottest["nid"].copy()
-        ups = [nid for nid in memory.nodes() if memory.node_is_toptier(nid)]
+        online = filter(memory.node_online, memory.nodes())
+        ups = [nid for nid in online if memory.node_is_toptier(nid)]
         rows = np.flatnonzero(nids >= 0)
         if len(ups) < 2 or not len(rows):
             return default
