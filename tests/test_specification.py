@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pghot.engine.array_memory import ArrayMemory
-from pghot.engine.fidelity import V7
+from pghot.engine.fidelity import V7, V8, Fidelity
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.memory import Node
-from pghot.engine.tunables import TUNABLES, Tunables
+from pghot.engine.tunables import Tunables, tunables_of
 from pghot.engine.units import PAGES_PER_SECTION
 from pghot.engine.vmstat import ORDER
 from pghot.log.schema import DTYPES, OPTIONAL, REQUIRED, SOURCES
@@ -55,7 +55,7 @@ def rows(page: str, first: str) -> list[list[str]]:
 
 def test_each_rule_and_each_section_has_one_number() -> None:
     assert len(RULES) == len(set(RULES)) > 60
-    assert len(SECTIONS) == len(set(SECTIONS)) == 11
+    assert len(SECTIONS) == len(set(SECTIONS)) == 12
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -142,16 +142,20 @@ def test_the_table_of_layouts_is_that_of_the_code(name: str) -> None:
     )
 
 
-# R5.1
-def test_the_table_of_tunables_is_that_of_the_code() -> None:
+# R5.1, R12.5
+@pytest.mark.parametrize(
+    ("page", "fidelity"), [("tunables.md", V7), ("v8.md", V8)], ids=["v7", "v8"]
+)
+def test_the_table_of_tunables_is_that_of_the_code(page: str, fidelity: Fidelity) -> None:
     memory = ArrayMemory([Node(0, 0, PAGES_PER_SECTION, toptier=True)])
     default, precise = (
-        Tunables(memory, layout, hz=1000, fidelity=V7) for layout in LAYOUTS.values()
+        Tunables(memory, layout, hz=1000, fidelity=fidelity) for layout in LAYOUTS.values()
     )
-    stated = {row[0].strip("`"): row[1:] for row in rows("tunables.md", "`.+`")}
-    assert list(stated) == list(TUNABLES)
+    stated = {row[0].strip("`"): row[1:] for row in rows(page, "`\\w+`")}
+    table = tunables_of(fidelity)
+    assert list(stated) == list(table)
     for name, (where, value, _takes) in stated.items():
-        assert where == TUNABLES[name].where
+        assert where == table[name].where
         numbers = [int(number) for number in re.findall(r"\d+", value)]
         assert numbers[:1] in ([default[name]], [])
         assert numbers[1:] in ([precise[name]], [])

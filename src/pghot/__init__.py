@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pghot.engine.errors import TunableError as TunableError
     from pghot.engine.fidelity import IMPROVED as IMPROVED
     from pghot.engine.fidelity import V7 as V7
+    from pghot.engine.fidelity import V8 as V8
     from pghot.engine.fidelity import Fidelity as Fidelity
     from pghot.engine.layout import DEFAULT as DEFAULT
     from pghot.engine.layout import PRECISE as PRECISE
@@ -84,6 +85,7 @@ _HOME = {
     "Sweep": "pghot.exploring.sweep_result",
     "TunableError": "pghot.engine.errors",
     "V7": "pghot.engine.fidelity",
+    "V8": "pghot.engine.fidelity",
     "advise": "pghot.exploring.advise",
     "convert": "pghot.log.convert",
     "create_log": "pghot.log.write",

@@ -28,5 +28,5 @@ def update(
 ) -> None:
     """Update records at indices, one access each at its time for its node."""
     accesses = Accesses(indices.astype(np.uint64), nids, np.zeros(len(indices), np.int8), now)
-    record_rules = RecordRules(layout.table(rules), 3, 0, rules.window)
+    record_rules = RecordRules(layout.table(rules), 3, 0, rules.window, rules.ready_stays)
     update_rows(maps_of(records), record_rules, AccessArrays(accesses))

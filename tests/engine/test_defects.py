@@ -12,7 +12,7 @@ import pytest
 
 from pghot.engine import page_flags
 from pghot.engine.errors import TunableError
-from pghot.engine.fidelity import FIDELITIES, IMPROVED, V7
+from pghot.engine.fidelity import FIDELITIES, IMPROVED, V7, V8
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.engine.memory import Folio
 from tests.rig import FAST, HINTFAULT, SECTION, SLOW, SLOW_PFN, node
@@ -339,11 +339,13 @@ def test_16_the_default_target_is_node_0_whatever_its_tier_only_in_v7(rig, fidel
     assert rig.memory.node_is_toptier(batch.to_nid) is (fidelity is IMPROVED)
 
 
-def test_the_two_fidelities_differ_in_nothing_but_their_switches():
+def test_the_fidelities_differ_in_nothing_but_their_switches():
     switches = [name for name in V7.__slots__ if name != "name"]
     assert not any(getattr(V7, name) for name in switches)
-    assert all(getattr(IMPROVED, name) for name in switches)
-    assert set(FIDELITIES) == {"v7", "improved"}
+    of_v8 = {"ready_anew", "lower_maps_only", "v8_files"}
+    assert {name for name in switches if getattr(V8, name)} == of_v8
+    assert {name for name in switches if getattr(IMPROVED, name)} == {*switches} - of_v8
+    assert [*FIDELITIES] == ["v7", "v8", "improved"]
 
 
 @pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])

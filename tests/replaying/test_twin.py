@@ -25,6 +25,7 @@ from tests.twin.cases import (
     MODES,
     WRAP_MS,
     Case,
+    as_v8,
     blocks,
     cases,
     crowded,
@@ -80,6 +81,13 @@ def threshold(case: Case) -> int:
 @given(case=cases())
 def test_any_replay_is_the_twins(case: Case) -> None:
     agreed(case)
+
+
+# R12.1, R12.3
+@settings(deadline=None, max_examples=60)
+@given(case=cases() | crowded() | blocks())
+def test_any_replay_by_v8_is_that_of_the_twin_that_goes_by_v8s_rules(case: Case) -> None:
+    agreed(as_v8(case))
 
 
 @settings(deadline=None, max_examples=40)

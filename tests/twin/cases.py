@@ -33,6 +33,27 @@ class Case:
     rows: tuple[Row, ...] = field(repr=False)
     tunables: dict[str, int]
     sources: tuple[str, ...] | None = None
+    v8: bool = False
+    """Whether it is v8's engine, with v8's tunables, that does it."""
+
+
+V8_RANGES = {"kmigrated_sleep_ms": (50, 1000), "kmigrated_batch_nr": (64, 1024)}
+V8_WINDOWS = {"default": (1000, 3968), "precise": (1000, 16383)}
+
+
+def in_v8s_range(name: str, value: int, mode: str) -> int:
+    """The value that v8 takes which is the nearest to one that v7 takes (R12.8 to R12.10)."""
+    ranges = V8_RANGES | {"pghot_promote_freq_window_ms": V8_WINDOWS[mode]}
+    least, most = ranges.get(name, (value, value))
+    return min(max(value, least), most)
+
+
+def as_v8(case: Case) -> Case:
+    """The same for v8's engine."""
+    tunables = {
+        name: in_v8s_range(name, value, case.mode) for name, value in case.tunables.items()
+    }
+    return replace(case, v8=True, tunables=tunables)
 
 
 def make_machine(rng: Random, *, big_folios: bool = False) -> Machine:

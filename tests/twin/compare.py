@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pghot.engine.fidelity import V7
+from pghot.engine.fidelity import V7, V8
 from pghot.engine.layout import DEFAULT, PRECISE
 from pghot.log.write import create_log
 from pghot.replaying.replay import Settings, replay
@@ -60,7 +60,7 @@ def seen_by_pghot(case: Case) -> dict[str, Any]:
             )
         settings = Settings(
             layout=LAYOUTS[case.mode],
-            fidelity=V7,
+            fidelity=V8 if case.v8 else V7,
             tunables={name: str(value) for name, value in case.tunables.items()},
             sources=case.sources,
         )
@@ -85,7 +85,7 @@ def seen_by_pghot(case: Case) -> dict[str, Any]:
 
 
 def seen_by_twin(case: Case) -> dict[str, Any]:
-    twin = Replay(case.rows, case.machine, case.mode, case.tunables, case.sources)
+    twin = Replay(case.rows, case.machine, case.mode, case.tunables, case.sources, v8=case.v8)
     return {
         "mode": case.mode,
         "hz": case.machine.hz,

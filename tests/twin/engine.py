@@ -65,7 +65,11 @@ class Engine:
         throttle: Throttle,
         sources: set[int],
         batch_nr: int = 512,
+        *,
+        lower_maps_only: bool = False,
     ) -> None:
+        self.lower_maps_only = lower_maps_only
+        """Whether memory of the top tier that comes online gets no hot map (R12.4)."""
         self.layout = layout
         self.throttle = throttle
         self.sources = sources
@@ -142,7 +146,9 @@ class Engine:
         self.sections.pop(number, None)
 
     def go_online(self, number: int) -> None:
-        """A section of any tier gets a hot map where it has none."""
+        """A section of any tier gets a hot map where it has none; in v8 of a lower one."""
+        if self.lower_maps_only and self.owner_of(number) in self.toptier_nids:
+            return
         special = {pfn for pfn in self.special if pfn // SECTION == number}
         fresh = Section(number, self.owner_of(number), special=special)
         self.sections.setdefault(number, fresh)

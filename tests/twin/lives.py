@@ -16,10 +16,19 @@ import numpy as np
 from pghot.engine import page_flags
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
+from pghot.engine.fidelity import V7, V8, Fidelity
 from pghot.engine.vmstat import NODE_COUNTERS
 from pghot.log.machine import Machine
 from tests.twin import engine as twins
-from tests.twin.cases import BATCHES, LIMITS, MODES, WINDOWS, make_machine, make_pool
+from tests.twin.cases import (
+    BATCHES,
+    LIMITS,
+    MODES,
+    WINDOWS,
+    in_v8s_range,
+    make_machine,
+    make_pool,
+)
 from tests.twin.compare import LAYOUTS
 from tests.twin.engine import NOWHERE, SECTION
 from tests.twin.records import LAYOUTS as TWIN_LAYOUTS
@@ -56,9 +65,9 @@ class AskedMemory(ArrayMemory):
 class Living:
     """An engine, and what came of it."""
 
-    def __init__(self, memory: ArrayMemory, mode: str, hz: int) -> None:
+    def __init__(self, memory: ArrayMemory, mode: str, hz: int, fidelity: Fidelity) -> None:
         self.memory = memory
-        self.engine = Engine(memory, LAYOUTS[mode], hz=hz)
+        self.engine = Engine(memory, LAYOUTS[mode], hz=hz, fidelity=fidelity)
         self.engine.start()
         self.batches = 0
         self.promotions: list[twins.Promotion] = []
@@ -104,16 +113,18 @@ class Life:
     counted = True
     """Whether accesses may have a count, and come as ranges."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, v8: bool = False) -> None:
+        self.v8 = v8
         self.rng = Random(seed)
         self.mode = self.rng.choice(MODES)
         self.machine: Machine = make_machine(self.rng)
         self.hz = self.machine.hz
         self.now = self.rng.choice((0, 0, 5, (1 << 32) * self.hz // 1000 - 9000, 1 << 50))
-        layout = TWIN_LAYOUTS[self.mode](self.hz)
-        self.twin = twins.Engine(self.machine, layout, Throttle(layout), set())
+        layout = TWIN_LAYOUTS[self.mode](self.hz, ready_anew=v8)
+        self.twin = twins.Engine(self.machine, layout, Throttle(layout), set(), lower_maps_only=v8)
+        fidelity = V8 if v8 else V7
         self.living = [
-            Living(kind(self.machine.nodes, self.machine.folios), self.mode, self.hz)
+            Living(kind(self.machine.nodes, self.machine.folios), self.mode, self.hz, fidelity)
             for kind in (ArrayMemory, AskedMemory)
         ]
         self.pool = make_pool(self.rng, self.machine, self.rng.choice((1, 5, 40, 150)))
@@ -246,6 +257,8 @@ class Life:
         self.write(name, rng.choice(choices[name]))
 
     def write(self, name: str, value: int) -> None:
+        if self.v8:
+            value = in_v8s_range(name, value, self.mode)
         twin, layout = self.twin, self.twin.layout
         match name:
             case "freq_threshold":

@@ -21,6 +21,8 @@ class Compact:
     window_ms: int = 3000
     freq_threshold: int = 2
     target_nid: int = 0
+    ready_anew: bool = False
+    """Whether an update forgets that a record was ready, as v8's does (R12.1)."""
 
     READY = 0x80
     MAX_FREQ = 3
@@ -40,7 +42,7 @@ class Compact:
             freq = min(nr, self.MAX_FREQ)
         else:
             freq = min(freq + nr, self.MAX_FREQ)
-        ready = record & self.READY
+        ready = 0 if self.ready_anew else record & self.READY
         if freq >= self.freq_threshold:
             ready = self.READY
         return ready | (jiffies >> 7 & 0x1F) << 2 | freq
@@ -57,6 +59,8 @@ class Precise:
     window_ms: int = 5000
     freq_threshold: int = 2
     target_nid: int = 0
+    ready_anew: bool = False
+    """Whether an update forgets that a record was ready, as v8's does (R12.1)."""
 
     READY = 0x80000000
     MAX_FREQ = 7
@@ -76,7 +80,7 @@ class Precise:
             freq = min(nr, self.MAX_FREQ)
         else:
             freq = min(freq + nr, self.MAX_FREQ)
-        ready = record & self.READY
+        ready = 0 if self.ready_anew else record & self.READY
         if freq >= self.freq_threshold:
             ready = self.READY
         return ready | (jiffies & 0x3FFF) << 13 | freq << 10 | nid

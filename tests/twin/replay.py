@@ -26,17 +26,19 @@ class Replay:
         mode: str,
         tunables: Mapping[str, int],
         sources: Iterable[str] | None = None,
+        *,
+        v8: bool = False,
     ) -> None:
         rows = list(rows)
         self.machine = machine
         self.accesses = len(rows)
         self.elapsed_us = 0
-        layout = LAYOUTS[mode](machine.hz)
+        layout = LAYOUTS[mode](machine.hz, ready_anew=v8)
         throttle = Throttle(layout)
         enabled = (
             {row[3] for row in rows} if sources is None else {SOURCE_NAMES[s] for s in sources}
         )
-        self.engine = Engine(machine, layout, throttle, enabled)
+        self.engine = Engine(machine, layout, throttle, enabled, lower_maps_only=v8)
         self.sleep_us = 100_000
         for name, value in tunables.items():
             self.set(name, value)

@@ -30,7 +30,8 @@ REFUSE, DISABLED, TAKE = 0, 1, 2
 U32 = 0xFFFF_FFFF
 
 KEPT = 0xF800_0000
-"""Bits of a precision record that an update leaves: ready, and those of no use yet."""
+"""Bits of a precision record that an update leaves (v8's leaves none): ready, and those of no
+use yet."""
 
 SLOT_BITS = 0xFFFF_FFF0
 """Where an item of `Scratch.sections` has the section's slot."""

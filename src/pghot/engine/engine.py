@@ -214,9 +214,11 @@ class Engine:
         """Take in memory that comes online (MEM_GOING_ONLINE): 0 or -ENOMEM.
 
         In the series a node that had none before gets no kmigrated: it records and never
-        promotes (defect 4).
+        promotes (defect 4).  In v8 memory of the top tier gets no hot maps (R12.4).
         """
         self.nodes_changed()
+        if self.fidelity.lower_maps_only and self.hot_map.on_toptier(self.memory, start_pfn):
+            return 0
         status = self.hot_map.going_online(start_pfn, pages)
         if self.fidelity.follow_hotplug and not status:
             self._run_kmigrated(self.memory.mem_map.folio_nid(start_pfn))
@@ -243,6 +245,7 @@ class Engine:
             self.tunables["pghot_promote_freq_window_ms"],
             self.tunables["freq_threshold"],
             self.hz,
+            ready_stays=not self.fidelity.ready_anew,
         )
 
     def _between_sweeps(self, now: npt.NDArray[np.uint64]) -> Iterator[slice]:
@@ -346,6 +349,7 @@ class Engine:
             self.tunables["enabled_sources"],
             self.tunables["target_nid"],
             self._rules.window,
+            self._rules.ready_stays,
         )
 
     def _record_rows(self, accesses: recorder.Accesses) -> None:

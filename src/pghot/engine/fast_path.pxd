@@ -18,6 +18,7 @@ cdef class RecordRules:
     cdef readonly bint precise
     cdef readonly unsigned long window
     cdef unsigned long limit
+    cdef unsigned long kept
     cdef unsigned char *bytes
     cdef unsigned int *words
 

@@ -73,15 +73,21 @@ class AccessArrays:
 class RecordRules:
     """The tunables and tables by which records are updated.
 
-    Sources taken, the node of accesses that name none, the window in jiffies, and
-    `Layout.table`.
+    Sources taken, the node of accesses that name none, the window in jiffies,
+    `Layout.table`, and whether a precision record keeps the bits of `blocks.KEPT`.
     """
 
     def __init__(
-        self, table: Any, enabled: cython.int, target_nid: cython.int, window: cython.ulong
+        self,
+        table: Any,
+        enabled: cython.int,
+        target_nid: cython.int,
+        window: cython.ulong,
+        keeps: cython.bint = True,
     ) -> None:
         """Take a pointer from the table, which is kept."""
         self.table = table
+        self.kept = KEPT if keeps else 0
         self.enabled = enabled
         self.target_nid = target_nid
         self.precise = table.dtype.itemsize > 1
@@ -157,15 +163,17 @@ def next_precise(
     base: cython.ulong,
     limit: cython.ulong,
     table: cython.p_uint,
+    kept: cython.ulong,
 ) -> cython.ulong:
     """The precision record after an access, without a branch that could be mispredicted.
 
-    With its time at the top of a word, an age and what stands below it compare as the age
-    alone; that it is too old shows as a borrow.
+    `kept` are the bits that stay as they were (R1.9, R12.1).  With its time at the top of a
+    word, an age and what stands below it compare as the age alone; that it is too old shows
+    as a borrow.
     """
     age: cython.ulong = (stamp - (old << 5)) & U32
     late: cython.ulong = ((limit - age) >> 60) & 8
-    return table[((old >> 10) & 7) | late] | base | (old & KEPT)
+    return table[((old >> 10) & 7) | late] | base | (old & kept)
 
 
 @cython.cfunc
@@ -351,7 +359,12 @@ def _next(
     """What the record at an index is after an access."""
     if maps.precise:
         return next_precise(
-            maps.words[index], stamp_of(now), base_of(now, target), rules.limit, rules.words
+            maps.words[index],
+            stamp_of(now),
+            base_of(now, target),
+            rules.limit,
+            rules.words,
+            rules.kept,
         )
     return rules.bytes[row_of(now) | maps.bytes[index]]
 
@@ -468,6 +481,7 @@ def _update_words(
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     limit: cython.ulong = rules.limit
+    kept: cython.ulong = rules.kept
     stamp: cython.ulong = stamp_of(rows.now[first])
     base: cython.ulong = base_of(rows.now[first], target)
     number: cython.ulong
@@ -484,7 +498,7 @@ def _update_words(
         said |= section
         prefetch(records, index, 4)
         index = indices[at + i]
-        record = next_precise(records[index], stamp, base, limit, table)
+        record = next_precise(records[index], stamp, base, limit, table, kept)
         records[index] = record
         marks[index >> BLOCK_SHIFT] |= ((record >> 24) & READY) | TOUCHED
     return said
@@ -550,7 +564,7 @@ def _update_words_at(rows: AccessArrays, rules: RecordRules, maps: Maps) -> cyth
         prefetch(records, indices[min(i + AHEAD, last)], 4)
         index = indices[i]
         records[index] = next_precise(
-            records[index], stamp_of(now[i]), base_of(now[i], nids[i]), limit, table
+            records[index], stamp_of(now[i]), base_of(now[i], nids[i]), limit, table, rules.kept
         )
 
 

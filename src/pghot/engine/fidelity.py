@@ -1,7 +1,8 @@
-"""Where the two fidelities differ, all of it (numbers: the defects of the series).
+"""Where the fidelities differ, all of it (numbers: the defects of the series).
 
-`V7` keeps every rule of the series.  `IMPROVED` mends what can be mended without changing
-what users know by name.  Nothing else in the engine asks which of the two it serves.
+`V7` keeps every rule of the series.  `V8` is its later posting, rule by rule as well (R12).
+`IMPROVED` mends of v7 what can be mended without changing what users know by name.  Nothing
+else in the engine asks which of them it serves.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """One switch a mended defect; all off is the series as it was posted.
+    """One switch a mended defect or a rule that v8 changed; all off is v7 as it was posted.
 
     expire_records: records older than the window are cleared before their time field wraps
         (defect 2); windows too long for the record are refused.
@@ -29,6 +30,12 @@ class Fidelity:
     nearest_target: a page goes to the nearest top-tier node, with room, of the CPU that
         accessed it last, in both modes (defect 12); an access from a CPU on another node is
         no error (R2.2).
+    ready_anew: an update starts from an empty record: whether it is ready follows from the
+        update's own frequency, and the bits without a field are zero (R12.1, R12.2).
+    lower_maps_only: memory of the top tier that comes online gets no hot maps (defect 15,
+        R12.4).
+    v8_files: tunables are where v8 has them, with its parsers, ranges and defaults (defect 7,
+        R12.5 to R12.11).
     """
 
     name: str
@@ -41,9 +48,13 @@ class Fidelity:
     check_target: bool = False
     fault_latency: bool = False
     nearest_target: bool = False
+    ready_anew: bool = False
+    lower_maps_only: bool = False
+    v8_files: bool = False
 
 
 V7 = Fidelity("v7")
+V8 = Fidelity("v8", ready_anew=True, lower_maps_only=True, v8_files=True)
 IMPROVED = Fidelity(
     "improved",
     expire_records=True,
@@ -56,4 +67,4 @@ IMPROVED = Fidelity(
     fault_latency=True,
     nearest_target=True,
 )
-FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, IMPROVED)}
+FIDELITIES = {fidelity.name: fidelity for fidelity in (V7, V8, IMPROVED)}

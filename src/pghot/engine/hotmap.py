@@ -81,8 +81,14 @@ class HotMap:
             self.free(present)
             raise
 
+    def on_toptier(self, memory: Memory, pfn: int) -> bool:
+        """Whether the section of a PFN is of a top-tier node."""
+        self.follow()
+        slot = int(self._slots(pfn, 1)[0])
+        return slot >= 0 and memory.node_is_toptier(int(self.mem_map.nid[slot]))
+
     def going_online(self, start_pfn: int, pages: int) -> int:
-        """The sections of a range hot maps, of any tier (defect 15): 0 or -ENOMEM.
+        """Give the sections of a range hot maps, of any tier (defect 15): 0 or -ENOMEM.
 
         All or nothing: where one cannot be had, those of the range before it are freed,
         also ones that were there already.

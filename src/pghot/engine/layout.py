@@ -99,14 +99,14 @@ class Layout:
         )
 
     def update(self, record: int, now: int, nid: int, rules: Rules) -> int:
-        """The record after one access at `now` jiffies (R1.6 to R1.9).
+        """The record after one access at `now` jiffies (R1.6 to R1.9, R12.1).
 
         `nid` is the target node; a layout that keeps none ignores it.
         """
         old = self.fields(record)
         new_window = self.latency(old.time, now) > rules.window
         freq = 1 if new_window else min(old.freq + 1, self.freq_max)
-        ready = old.ready or freq >= rules.freq_threshold
+        ready = (rules.ready_stays and old.ready) or freq >= rules.freq_threshold
         return self.pack(Fields(freq, self.time_of(now), nid, ready))
 
     def consume(self, record: int) -> tuple[Fields | None, int]:
@@ -132,7 +132,9 @@ class Layout:
         freq = old >> self.freq_shift & self.freq_max
         age = (bucket - (old >> self.time_shift) & self.time_max) << self.time_bucket_shift
         freq = np.where(age > rules.window, 1, np.minimum(freq + 1, self.freq_max))
-        ready = (old & self.ready_mask > 0) | (freq >= rules.freq_threshold)
+        ready = freq >= rules.freq_threshold
+        if rules.ready_stays:
+            ready |= old & self.ready_mask > 0
         new = freq << self.freq_shift | bucket << self.time_shift | ready * self.ready_mask
         return new.astype(np.uint8).ravel()
 
@@ -145,15 +147,22 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides an update: the window in jiffies, and the frequency that sets ready."""
+    """What decides an update: the window in jiffies, and the frequency that sets ready.
+
+    `ready_stays`: a record that was ready still is after an update (R1.9), in v8 only by the
+    update's own frequency (R12.1).
+    """
 
     window: int
     freq_threshold: int
+    ready_stays: bool = True
 
     @classmethod
-    def of(cls, window_ms: int, freq_threshold: int, hz: int) -> Rules:
+    def of(
+        cls, window_ms: int, freq_threshold: int, hz: int, *, ready_stays: bool = True
+    ) -> Rules:
         """Make them from the tunables; a latency in ms exceeds the window as jiffies do."""
-        return cls(jiffies_within(window_ms, hz), freq_threshold)
+        return cls(jiffies_within(window_ms, hz), freq_threshold, ready_stays)
 
 
 DEFAULT = Layout(

@@ -1,4 +1,4 @@
-"""Tunables with the kernel's names, defaults, ranges and parsing (R5; patches 3-5).
+"""Tunables with the kernel's names, defaults, ranges and parsing (R5; patches 3-5; v8: R12).
 
 Three parsers, each the one that the kernel uses behind the file:
 - pghot's own debugfs files: at most 15 characters, then kstrtouint;
@@ -9,7 +9,7 @@ Three parsers, each the one that the kernel uses behind the file:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EINVAL, ENOENT, EOPNOTSUPP
 from typing import TYPE_CHECKING, Protocol
@@ -101,8 +101,43 @@ _TABLE = (
     Tunable("numa_balancing", "sysctl kernel.", dointvec, "0..4"),
 )
 TUNABLES = {tunable.name: tunable for tunable in _TABLE}
+_V8_TABLE = (
+    Tunable(
+        "enabled_sources",
+        "sysctl vm.pghot_",
+        dointvec,
+        "bits 0x1 (hint faults) and 0x2 (hardware hints)",
+    ),
+    Tunable("target_nid", "sysctl vm.pghot_", dointvec, "an online top-tier node"),
+    Tunable("freq_threshold", "sysctl vm.pghot_", dointvec, ""),
+    Tunable("kmigrated_sleep_ms", "debugfs pghot/", debugfs_text(0), "50..1000"),
+    Tunable("kmigrated_batch_nr", "debugfs pghot/", debugfs_text(0), "64..1024"),
+    Tunable("pghot_promote_freq_window_ms", "sysctl vm.", dointvec, ""),
+    Tunable("pghot_promote_rate_limit_MBps", "sysctl vm.", dointvec, f"0..{INT_MAX}"),
+    Tunable("numa_balancing_promote_rate_limit_MBps", "sysctl kernel.", dointvec, f"0..{INT_MAX}"),
+    Tunable("numa_balancing", "sysctl kernel.", dointvec, "0..4"),
+)
+V8_TUNABLES = {tunable.name: tunable for tunable in _V8_TABLE}
+"""The same by v8's files; `where` and the name together are the name that v8 has (R12.5)."""
+
+V8_SLEEP_MS = (50, 1000)
+V8_BATCH_NR = (64, 1024)
+V8_LEAST_WINDOW_MS = 1000
 ALIASES = {"numa_balancing_promote_rate_limit_MBps": "pghot_promote_rate_limit_MBps"}
 """Second names of tunables."""
+
+
+def tunables_of(fidelity: Fidelity) -> Mapping[str, Tunable]:
+    """The tunables of a fidelity by name; all have the same names in the same order."""
+    return V8_TUNABLES if fidelity.v8_files else TUNABLES
+
+
+def v8_window_ms(layout: Layout) -> tuple[int, int]:
+    """The shortest and the longest window that v8 takes (PGHOT_FREQ_WINDOW_MIN, _MAX).
+
+    The longest is the largest time of a record taken for milliseconds, whatever HZ is.
+    """
+    return V8_LEAST_WINDOW_MS, layout.time_max << layout.time_bucket_shift
 
 
 class Tiers(Protocol):
@@ -139,7 +174,7 @@ class Tunables:
         self._fidelity = fidelity
         self._tiering = tiering
         self._values = {
-            "enabled_sources": 0,
+            "enabled_sources": 1 if fidelity.v8_files else 0,
             "target_nid": self._default_target(),
             "freq_threshold": 2,
             "kmigrated_sleep_ms": 100,
@@ -155,6 +190,13 @@ class Tunables:
             "pghot_promote_freq_window_ms": self._check_window,
             "numa_balancing": self._check_numa_balancing,
         }
+        self._tunables = tunables_of(fidelity)
+        if fidelity.v8_files:
+            self._checks |= {
+                "kmigrated_sleep_ms": _within(*V8_SLEEP_MS),
+                "kmigrated_batch_nr": _within(*V8_BATCH_NR),
+                "pghot_promote_freq_window_ms": _within(*v8_window_ms(layout)),
+            }
 
     def __getitem__(self, name: str) -> int:
         return self._values[ALIASES.get(name, name)]
@@ -189,7 +231,7 @@ class Tunables:
         if name not in TUNABLES:
             known = f"{perhaps(name, TUNABLES)}there are {', '.join(TUNABLES)}"
             raise TunableError(ENOENT, f"{name:.60}: no such tunable; {known}")
-        return TUNABLES[name]
+        return self._tunables[name]
 
     def _default_target(self) -> int:
         """PGHOT_DEFAULT_NODE is node 0, whatever its tier (defect 16)."""
@@ -236,3 +278,13 @@ class Tunables:
             raise TunableError(
                 EOPNOTSUPP, "numa_balancing: memory tiering is not built in (EOPNOTSUPP)"
             )
+
+
+def _within(least: int, most: int) -> Callable[[int], None]:
+    """A check that refuses what is outside of a range."""
+
+    def check(value: int) -> None:
+        if not least <= value <= most:
+            raise ValueError(f"is not within {least}..{most}")
+
+    return check
