@@ -1,7 +1,7 @@
 """Owners of pages of a live run: what remembering and looking up takes, and memory.
 
 Beside them two arrays with an item for each page of the machine, which take twelve bytes a
-page: what owners were before.  Accesses fall on one page in 32, as many as owners are kept of.
+page: what owners were before.  Accesses fall on one page in 64, as many as owners are kept of.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from _measure import MI, interleave, one_core, options, rows, show
 from pghot.live.rmap import Rmap
 
 ACCESSES = MI
-APART = 32
+APART = 64
 
 
 def main() -> None:

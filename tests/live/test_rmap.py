@@ -52,7 +52,7 @@ def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls,
         assert len(plain) <= there + owners.let_go
         if rows:  # what was accessed last is there
             assert of(owners, rows[-1][0]) == [tuple(rows[-1][1:])]
-    assert owners.nbytes <= max(8 * SET_BYTES, pages, 16 * pages * (grown < len(calls)))
+    assert owners.nbytes <= max(8 * SET_BYTES, pages // 2, 8 * pages * (grown < len(calls)))
 
 
 @pytest.mark.parametrize("step", [1, 16, 512, 1 << 15, 1 << 18, 12_345])

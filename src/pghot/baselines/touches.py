@@ -14,10 +14,10 @@ from pghot.engine.growing import grown
 from pghot.engine.mem_map import MemMap
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i32, u32, u64
+    from cython.cimports.pghot.engine.arrays import i32, prefetch, u32, u64
     from cython.cimports.pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
 else:
-    from pghot.engine.arrays import i32, u32, u64
+    from pghot.engine.arrays import i32, prefetch, u32, u64
     from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
 
 U32Array = npt.NDArray[np.uint32]
@@ -25,6 +25,7 @@ MOST = 0xFFFF_FFFF
 """A page's accesses in a half of a log are counted up to here."""
 
 _MOST = cython.declare(cython.ulong, MOST)
+_AHEAD = cython.declare(cython.long, 24)  # rows from a prefetch to its use
 _SECTION_SHIFT = 15  # as units.PFN_SECTION_SHIFT: compiled, that is no Python object
 _SECTION = 1 << _SECTION_SHIFT
 
@@ -33,27 +34,27 @@ def count(
     pfns: U64Array,
     weights: U32Array,
     start: int,
+    late: bool,
     slot_of: npt.NDArray[np.int32],
-    counts: U32Array,
-    others: U32Array,
+    counts: U64Array,
     order: U32Array,
 ) -> tuple[int, int]:
     """Count rows from `start` on in `counts`, up to one in a section that has no slot.
 
-    `weights` may be empty: each row is one access then.  Places of pages that neither
-    `counts` nor `others` has accesses of go to `order`.  Gives that row, or the number of
-    rows, and how many places were written.
+    `weights` may be empty: each row is one access then.  An item of `counts` is two numbers of
+    32 bits, early accesses and late ones.  Indices of pages that have neither go to `order`.
+    Gives that row, or the number of rows, and how many indices were written.
     """
     pfn: cython.p_ulong = u64(pfns)
     weight: cython.p_uint = u32(weights)
     slots: cython.p_int = i32(slot_of)
-    mine: cython.p_uint = u32(counts)
-    other: cython.p_uint = u32(others)
+    both: cython.p_uint = u32(counts.view(np.uint32))
+    half: cython.ulong = 1 if late else 0
     first: cython.p_uint = u32(order)
     rows: cython.long = len(pfns)
     sections: cython.ulong = len(slot_of)
     weighted: cython.bint = len(weights) > 0
-    place: cython.ulong
+    index: cython.ulong
     number: cython.ulong
     by: cython.ulong = 1
     total: cython.ulong
@@ -61,18 +62,23 @@ def count(
     i: cython.long = start
     with cython.nogil:
         while i < rows:
+            if i + _AHEAD < rows:
+                number = min(pfn[i + _AHEAD] >> PFN_SECTION_SHIFT, sections - 1)
+                index = cython.cast(cython.ulong, slots[number]) << PFN_SECTION_SHIFT
+                index = (index | (pfn[i + _AHEAD] & (PAGES_PER_SECTION - 1))) - PAGES_PER_SECTION
+                prefetch(both, 2 * index, 4)
             number = pfn[i] >> PFN_SECTION_SHIFT
             if number >= sections or slots[number] == 0:
                 break
-            place = cython.cast(cython.ulong, slots[number] - 1) << PFN_SECTION_SHIFT
-            place = place | (pfn[i] & (PAGES_PER_SECTION - 1))
+            index = cython.cast(cython.ulong, slots[number] - 1) << PFN_SECTION_SHIFT
+            index = index | (pfn[i] & (PAGES_PER_SECTION - 1))
             if weighted:
                 by = weight[i]
-            if by and not mine[place] and not other[place]:
-                first[new] = place
+            if by and not (both[2 * index] | both[2 * index + 1]):
+                first[new] = index
                 new += 1
-            total = mine[place] + by
-            mine[place] = min(_MOST, total)
+            total = both[2 * index + half] + by
+            both[2 * index + half] = min(_MOST, total)
             i += 1
     return i, new
 
@@ -88,8 +94,7 @@ class Touches:
         """May be set until the first rows are added."""
         self._slot_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._sections: list[int] = []
-        self._early: U32Array = np.zeros(0, np.uint32)
-        self._late: U32Array = np.zeros(0, np.uint32)
+        self._counts: U64Array = np.zeros(0, np.uint64)
         self._order: list[U32Array] = []
 
     def add(self, time_us: U64Array, pfns: U64Array, weights: U32Array | None = None) -> None:
@@ -111,14 +116,14 @@ class Touches:
 
         `mem_map` knows which pages make a folio; without it each page is one.
         """
-        places = np.concatenate([np.zeros(0, np.uint32), *self._order]).astype(np.int64)
+        indices = np.concatenate([np.zeros(0, np.uint32), *self._order]).astype(np.int64)
         sections = np.array(self._sections, np.int64)
-        pfns = sections[places >> _SECTION_SHIFT] << _SECTION_SHIFT
-        pfns |= places & (_SECTION - 1)
-        early, late = self._early[places], self._late[places]
+        pfns = sections[indices >> _SECTION_SHIFT] << _SECTION_SHIFT
+        pfns |= indices & (_SECTION - 1)
+        early, late = self._counts[indices].view(np.uint32).reshape(-1, 2).T
         pages = FirstTouches(
             pfns.astype(np.uint64),
-            np.ones(len(places), np.int64),
+            np.ones(len(indices), np.int64),
             early.astype(np.int64),
             late.astype(np.int64) if self.half_us is not None else None,
         )
@@ -128,8 +133,7 @@ class Touches:
         order = np.empty(len(pfns), np.uint32)
         done = 0
         while done < len(pfns):
-            counts, others = (self._late, self._early) if late else (self._early, self._late)
-            done, new = count(pfns, weights, done, self._slot_of, counts, others, order)
+            done, new = count(pfns, weights, done, late, self._slot_of, self._counts, order)
             if new:
                 self._order.append(order[:new].copy())
             if done < len(pfns):
@@ -140,9 +144,8 @@ class Touches:
             longer = np.zeros(max(number + 1, 2 * len(self._slot_of)), np.int32)
             longer[: len(self._slot_of)] = self._slot_of
             self._slot_of = longer
-        used: I64Array = np.ones(len(self._sections), np.int64)
+        used: I64Array = np.full(len(self._sections), _SECTION, np.int64)
         self._sections.append(number)
         slots = len(self._sections)
-        self._early = grown(self._early, slots, used)
-        self._late = grown(self._late, slots, used)
+        self._counts = grown(self._counts, slots, used)
         self._slot_of[number] = slots

@@ -28,6 +28,7 @@ cdef class Scratch:
     cdef unsigned long last
     cdef unsigned char *verdicts
     cdef unsigned long *indices
+    cdef unsigned short *kinds
     cdef unsigned long *kept
     cdef unsigned long *when
     cdef long staying

@@ -15,7 +15,7 @@ from typing import Any
 import cython
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
+    from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u16, u32, u64
     from cython.cimports.pghot.engine.blocks import (
         AHEAD,
         BLOCK,
@@ -30,10 +30,10 @@ if cython.compiled:
         U32,
     )
     from cython.cimports.pghot.engine.hot_map_arrays import Maps
-    from cython.cimports.pghot.engine.pages import Pages
+    from cython.cimports.pghot.engine.pages import Pages, ask_for_kinds, kinds_of
     from cython.cimports.pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
 else:
-    from pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
+    from pghot.engine.arrays import i8, i16, prefetch, u8, u16, u32, u64
     from pghot.engine.blocks import (
         AHEAD,
         BLOCK,
@@ -48,7 +48,7 @@ else:
         U32,
     )
     from pghot.engine.hot_map_arrays import Maps
-    from pghot.engine.pages import Pages
+    from pghot.engine.pages import Pages, ask_for_kinds, kinds_of
     from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
 
 # The numbers of the two layouts below are those of layout.py: tests/engine/test_layout.py
@@ -108,9 +108,10 @@ class Scratch:
 
     `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
     against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
-    page, by row.  Indices of this block and the next; indices and times of the rows that stay
-    below the top tier, of which there are `staying`; `initially_on_top`: rows whose page
-    would be on the top tier had none moved; `plain`: nothing else is to be said.
+    page, by row.  Indices of this block and the next, and the rows (u16) of its pages; indices
+    and times of the rows that stay below the top tier, of which there are `staying`;
+    `initially_on_top`: rows whose page would be on the top tier had none moved; `plain`:
+    nothing else is to be said.
     """
 
     def __init__(self, arrays: Any) -> None:
@@ -120,6 +121,7 @@ class Scratch:
         self.last = len(arrays.sections) - 1
         self.verdicts = u8(arrays.verdicts)
         self.indices = u64(arrays.indices)
+        self.kinds = u16(arrays.kinds)
         self.kept = u64(arrays.kept)
         self.when = u64(arrays.when)
         self.staying = self.initially_on_top = 0
@@ -232,25 +234,8 @@ def locate(
         else:
             prefetch(maps.words, index, 4)
     if said & FACTS:
-        _ask_for_rows(pages, scratch, at, end - first)
+        ask_for_kinds(pages, indices, at, end - first)
     return said & SECTION_KIND
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def _ask_for_rows(
-    pages: Pages, scratch: Scratch, at: cython.long, size: cython.long
-) -> cython.void:
-    """Ask for what is known of the pages at `size` indices from `at` on."""
-    indices: cython.p_ulong = scratch.indices
-    i: cython.long
-    if pages.narrow != cython.NULL:
-        for i in range(at, at + size):
-            prefetch(pages.narrow, indices[i], 1)
-    else:
-        for i in range(at, at + size):
-            prefetch(pages.wide, indices[i], 2)
 
 
 @cython.cfunc
@@ -273,9 +258,8 @@ def keep_lower_tier_rows(
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     verdicts: cython.p_uchar = scratch.verdicts
-    narrow: cython.p_uchar = pages.narrow
-    wide: cython.p_ushort = pages.wide
     indices: cython.p_ulong = scratch.indices
+    kinds: cython.p_ushort = scratch.kinds
     kept: cython.p_ulong = scratch.kept
     when: cython.p_ulong = scratch.when
     staying: cython.long = 0
@@ -286,10 +270,9 @@ def keep_lower_tier_rows(
     moved: cython.ulong
     top: cython.ulong
     i: cython.long
+    kinds_of(pages, indices, at, size, kinds)
     for i in range(size):
-        page = verdicts[
-            narrow[indices[at + i]] if narrow != cython.NULL else wide[indices[at + i]]
-        ]
+        page = verdicts[kinds[i]]
         section = sections[min(pfn[first + i] >> PFN_SECTION_SHIFT, last)]
         moved = page & PAGE_MOVED
         top = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
@@ -410,7 +393,7 @@ def update_and_locate(
     else:
         said = _update_bytes(rows, first, size, rules, maps, scratch, at, at_next)
     if said & FACTS:
-        _ask_for_rows(pages, scratch, at_next, size)
+        ask_for_kinds(pages, scratch.indices, at_next, size)
     return said & SECTION_KIND
 
 

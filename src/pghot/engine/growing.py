@@ -62,8 +62,8 @@ def thicken(array: npt.NDArray[Any], start: int, end: int) -> None:
 def grown(array: npt.NDArray[Any], slots: int, used: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An array by index as one of so many `slots`, zeros after what it has.
 
-    `used` marks the slots of it that may hold anything but zeros.  Only they are copied, and
-    only where the room behind them is at its end: it doubles then.  Room is address space;
+    `used`: by slot, up to which of its items any may be other than zero.  Only they are copied,
+    and only where the room behind them is at its end: it doubles then.  Room is address space;
     copying zeros would touch all of it.
     """
     length = slots * PAGES_PER_SECTION
@@ -72,8 +72,9 @@ def grown(array: npt.NDArray[Any], slots: int, used: npt.NDArray[Any]) -> npt.ND
         copied = np.flatnonzero(used).tolist()
         room = zeros(max(length, 2 * len(room)) if copied else length, array.dtype)
         for slot in copied:
-            index = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
-            room[index] = array[index]
+            start = slot * PAGES_PER_SECTION
+            items = slice(start, start + int(used[slot]))
+            room[items] = array[items]
     return room[:length]
 
 

@@ -156,7 +156,8 @@ class HotMap:
         more = self.mem_map.slots - len(self.has_map)
         if more <= 0:
             return
-        self.records = grown(self.records, self.mem_map.slots, self.touched)
+        used = self.touched.astype(np.int64) * PAGES_PER_SECTION
+        self.records = grown(self.records, self.mem_map.slots, used)
         self.has_map, self.hot, self.touched = (
             np.concatenate([flags, np.zeros(more, np.uint8)])
             for flags in (self.has_map, self.hot, self.touched)

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown
-from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, OFF_LRU, UNREFERENCED
-from pghot.engine.page_kinds import ODD_KIND, Kinds, PageKind
-from pghot.engine.pages import Pages
+from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, ODD, OFF_LRU, UNREFERENCED
+from pghot.engine.page_kinds import Kinds, PageKind
+from pghot.engine.pages import PALETTE_SHIFT, WHOLE, Pages, kinds_at, put_kinds, tail_pages
 from pghot.engine.pfn_arrays import pfns_of
 from pghot.engine.pfn_ranges import PfnRange, subtract, whole_sections
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
@@ -37,7 +37,10 @@ class Arrays(NamedTuple):
     nid: npt.NDArray[np.int16]
     irregular: npt.NDArray[np.uint8]
     has_facts: npt.NDArray[np.uint8]
-    kind: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+    width: npt.NDArray[np.uint8]
+    codes: npt.NDArray[np.uint16]
+    palette: npt.NDArray[np.uint16]
+    more_rows: npt.NDArray[np.uint16]
     row_flags: npt.NDArray[np.uint8]
     row_nid: npt.NDArray[np.int16]
     row_pages: npt.NDArray[np.int32]
@@ -73,7 +76,10 @@ class MemMap:
         self.nid: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         self.has_facts: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self.irregular: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._kind: npt.NDArray[Any] = np.zeros(0, np.uint8)
+        self._width: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
+        self._codes: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
+        self._palette: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
+        self._more_rows: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
         self.kinds = Kinds()
         """The kinds of pages there are."""
         self._pages: Pages | None = None
@@ -85,7 +91,6 @@ class MemMap:
     def pages(self) -> Pages:
         """Pointers for loops; they hold until sections, or kinds of pages, are added."""
         kinds = self.kinds
-        self._widen()
         if self._pages is None or kinds.changed:
             self._forget_pages()
             kinds.changed = False
@@ -96,7 +101,10 @@ class MemMap:
                     self.nid,
                     self.irregular,
                     self.has_facts,
-                    self._kind,
+                    self._width,
+                    self._codes,
+                    self._palette,
+                    self._more_rows,
                     *kinds.arrays(),
                 )
             )
@@ -112,6 +120,11 @@ class MemMap:
         rows = self.kinds.moved_to(nid)
         self.pages()
         return rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pages' codes: of the sections that have a page of another kind than 0."""
+        return 2 * int(self._code_items(np.flatnonzero(self.has_facts)).sum())
 
     @property
     def slots(self) -> int:
@@ -157,7 +170,8 @@ class MemMap:
             self.section[slot] = -1
             self.has_facts[slot] = self.irregular[slot] = 0
             start = slot * PAGES_PER_SECTION
-            self._kind[start : start + PAGES_PER_SECTION] = 0
+            self._codes[start : start + self._code_items(slot)] = 0
+            self._width[slot] = self._more_rows[slot] = 0
             self.kinds.drop_odd(np.arange(start, start + PAGES_PER_SECTION))
         self._sections_changed()
 
@@ -216,12 +230,7 @@ class MemMap:
         """Pages of a section that are not the first of their folio."""
         if not self.has_facts[slot]:
             return 0
-        start = slot * PAGES_PER_SECTION
-        pages = self._kind[start : start + PAGES_PER_SECTION]
-        of_kind = np.bincount(pages, minlength=self.kinds.largest + 1)
-        tails = self.kinds.pages[: self.kinds.count] < 0
-        odd = self.kinds.odd_in(start, start + PAGES_PER_SECTION)
-        return int(of_kind[: self.kinds.count][tails].sum() + np.count_nonzero(odd < 0))
+        return tail_pages(self.pages(), slot)
 
     def set_folio(self, pfn: int, pages: int, memcg: int = 0, *, lru: bool = True) -> None:
         """Make a folio of `pages` pages from `pfn` on; its pages were order-0 before."""
@@ -303,6 +312,10 @@ class MemMap:
         self.pages()
         return numbers
 
+    def _code_items(self, slots: Any) -> Any:
+        """How many items of a section's codes are in use, by how wide they are."""
+        return (PAGES_PER_SECTION >> WHOLE) << self._width[slots].astype(np.int64)
+
     def _make_compound(self, pfn: int, indices: I64Array) -> None:
         """Make one folio of these pages, which are all order-0."""
         size = len(indices)
@@ -356,26 +369,34 @@ class MemMap:
 
     def _rows(self, indices: I64Array) -> I64Array:
         """Numbers of the rows of pages."""
-        kind = self._kind[indices].astype(np.int64)
-        odd = np.flatnonzero(kind == self._odd)
+        rows = self._kinds(indices)
+        odd = np.flatnonzero(rows == ODD)
         if len(odd):
-            kind[odd] = self.kinds.odd_rows(indices[odd])
-        return kind
+            rows[odd] = self.kinds.odd_rows(indices[odd])
+        return rows
+
+    def _kinds(self, indices: I64Array) -> I64Array:
+        """Numbers of the shared rows of pages, ODD of odd ones."""
+        rows = np.empty(len(indices), np.uint16)
+        kinds_at(self.pages(), np.ascontiguousarray(indices).view(np.uint64), rows)
+        return rows.astype(np.int64)
+
+    def _put(self, indices: I64Array, numbers: I64Array) -> None:
+        put_kinds(self.pages(), np.ascontiguousarray(indices).view(np.uint64), numbers)
 
     def _set_shared(self, indices: I64Array, rows: list[PageKind], which: I64Array) -> None:
         """Assign pages rows that they share with others: `rows[which]`."""
-        if (self._kind[indices] == self._odd).any():
+        if (self._kinds(indices) == ODD).any():
             self.kinds.drop_odd(indices)
-        numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows])
-        self._widen()
-        self._kind[indices] = numbers[which]
+        numbers = np.array([0 if row.odd else self.kinds.number(row) for row in rows], np.int64)
+        self._put(indices, numbers[which])
         steps = np.array([_steps_by_one(row) for row in rows])
         self._note(indices, steps[which])
 
     def _set_odd(self, indices: I64Array, rows: list[PageKind]) -> None:
         """Assign pages rows of their own."""
         self.kinds.put_odd(indices, rows)
-        self._kind[indices] = self._odd
+        self._put(indices, np.full(len(indices), ODD))
         self._note(indices, np.array([_steps_by_one(row) for row in rows]))
 
     def _note(self, indices: I64Array, irregular: npt.NDArray[np.bool_]) -> None:
@@ -385,24 +406,6 @@ class MemMap:
             self.has_facts[slots] = 1
             self._made += 1
         self.irregular[slots[irregular]] = 1
-
-    @property
-    def _odd(self) -> int:
-        """What stands for a page that has a row of its own."""
-        return ODD_KIND[self._kind.dtype.itemsize]
-
-    def _widen(self) -> None:
-        """Take two bytes a page once there are more kinds than one can number."""
-        if self._kind.dtype.itemsize > 1 or self.kinds.count <= ODD_KIND[1]:
-            return
-        narrow = self._kind
-        self._kind = grown(np.zeros(0, np.uint16), self.slots, np.zeros(0, np.uint8))
-        for slot in np.flatnonzero(self.has_facts).tolist():
-            part = slice(slot * PAGES_PER_SECTION, (slot + 1) * PAGES_PER_SECTION)
-            wide = narrow[part].astype(np.uint16)
-            wide[narrow[part] == ODD_KIND[1]] = ODD_KIND[2]
-            self._kind[part] = wide
-        self._forget_pages()
 
     def _indices_of(self, pfn: int, pages: int) -> I64Array:
         self._present(pfn)
@@ -421,13 +424,16 @@ class MemMap:
 
     def _grow(self, slots: int) -> None:
         first = self.slots
-        facts = self.has_facts
+        used = np.where(self.has_facts, self._code_items(np.arange(first)), 0)
         self.section = _longer(self.section, first + slots)
         self.section[first:] = -1
         self.nid = _longer(self.nid, first + slots)
         self.irregular = _longer(self.irregular, first + slots)
-        self.has_facts = _longer(facts, first + slots)
-        self._kind = grown(self._kind, self.slots, facts)
+        self.has_facts = _longer(self.has_facts, first + slots)
+        self._width = _longer(self._width, first + slots)
+        self._more_rows = _longer(self._more_rows, first + slots)
+        self._palette = _longer(self._palette, (first + slots) << PALETTE_SHIFT)
+        self._codes = grown(self._codes, self.slots, used)
 
     def _sections_changed(self) -> None:
         self._forget_pages()

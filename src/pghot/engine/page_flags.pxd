@@ -10,5 +10,4 @@ cdef enum:
     UNMOVABLE = 64
     NOT_ONLINE = 3
     SHARED_ROWS = 65536
-    ODD = 255
-    WIDE_ODD = 65535
+    ODD = 65535

@@ -20,5 +20,5 @@ NOT_ONLINE = 3
 SHARED_ROWS = 65536
 """Rows below are shared by the pages of a kind; each from here on is of one odd page."""
 
-ODD, WIDE_ODD = 0xFF, 0xFFFF
-"""The number, of one byte and of two, that sends to a row of the page's own."""
+ODD = 0xFFFF
+"""The number that sends to a row of the page's own."""

@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.page_flags import COMPOUND, MOVED, ODD, OFFLINE, SHARED_ROWS, WIDE_ODD
-
-ODD_KIND = {1: ODD, 2: WIDE_ODD}
-"""By the bytes a page takes: the number that says that it has a row of its own."""
+from pghot.engine.page_flags import COMPOUND, MOVED, ODD, OFFLINE, SHARED_ROWS
 
 
 class PageKind(NamedTuple):
@@ -68,9 +65,9 @@ class Kinds:
         return len(self._numbers)
 
     @property
-    def largest(self) -> int:
-        """Largest number that a page may have, that of odd ones too."""
-        return ODD_KIND[1] if self.count <= ODD_KIND[1] else ODD_KIND[2]
+    def all_single(self) -> bool:
+        """Whether no folio of more than one page was ever there."""
+        return not len(self.odd_index) and bool((self.pages[: self.count] == 1).all())
 
     def arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """Flags, nid, pages and memcg by row, and the indices of odd pages, ascending."""
@@ -92,7 +89,7 @@ class Kinds:
         if known is not None:
             return known
         number = len(self._numbers)
-        if number == ODD_KIND[2]:
+        if number == ODD:
             raise ValueError(f"pages of more than {number} kinds (flags, size, memcg, node)")
         self._numbers[row] = number
         self._write(number, row)
@@ -123,11 +120,6 @@ class Kinds:
     def odd_rows(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows of odd pages."""
         return SHARED_ROWS + np.searchsorted(self.odd_index, indices)
-
-    def odd_in(self, start: int, end: int) -> npt.NDArray[np.int32]:
-        """`pages` of the odd pages at the indices [start, end)."""
-        first, last = (SHARED_ROWS + np.searchsorted(self.odd_index, at) for at in (start, end))
-        return self.pages[first:last]
 
     def put_odd(self, indices: npt.NDArray[np.int64], rows: list[PageKind]) -> None:
         """Write rows of their own for pages, new ones where they have none."""

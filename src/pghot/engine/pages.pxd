@@ -9,8 +9,11 @@ cdef class Pages:
     cdef short *nid
     cdef unsigned char *irregular
     cdef unsigned char *has_facts
-    cdef unsigned char *narrow
-    cdef unsigned short *wide
+    cdef unsigned char *width
+    cdef unsigned char *codes
+    cdef unsigned short *whole
+    cdef unsigned short *palette
+    cdef unsigned short *more_rows
     cdef unsigned char *row_flags
     cdef short *row_nid
     cdef int *row_pages
@@ -25,3 +28,5 @@ cdef long node_of(Pages pages, long index, long row) noexcept nogil
 cdef long head_of(Pages pages, long index, long row) noexcept nogil
 cdef void put_row(Pages pages, long index, long row) noexcept nogil
 cdef long move_folio(Pages pages, int *away, int *home, long *free, unsigned long pfn, int nid) noexcept nogil
+cdef void kinds_of(Pages pages, unsigned long *indices, long first, long count, unsigned short *out) noexcept nogil
+cdef void ask_for_kinds(Pages pages, unsigned long *indices, long first, long count) noexcept nogil

@@ -1,9 +1,11 @@
 """What is known of each page, as loops take it: rows by kind, and the kind of each page.
 
-Pages differ in few ways, so what is known of one is a row of small tables, and a page keeps
-the row's number: one byte, or two where there are more than 254 kinds.  Folios that are not
-a power of two, not aligned or larger than a section are odd: each of their pages has a row
-of its own, found by the page's index.
+Pages differ in few ways, so what is known of one is a row of small tables.  Those of a section
+differ in fewer: a section has a palette of the rows that its pages have, and a page keeps a
+code of two bits, the row's place there.  A section of more than 4 kinds takes 4 bits a page,
+of more than 16 kinds 8, and of more than 256 kinds 16, which are the row's number themselves.
+Folios that are not a power of two, not aligned or larger than a section are odd: each of their
+pages has a row of its own, found by the page's index.
 """
 
 from __future__ import annotations
@@ -11,15 +13,29 @@ from __future__ import annotations
 from typing import Any
 
 import cython
+import numpy as np
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8, u16, u32, u64
-    from cython.cimports.pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS, WIDE_ODD
+    from cython.cimports.pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
+    from cython.cimports.pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS
     from cython.cimports.pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
 else:
-    from pghot.engine.arrays import i16, i32, i64, u8, u16, u32, u64
-    from pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS, WIDE_ODD
+    from pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
+    from pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS
     from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
+
+WHOLE = 3
+"""The width of codes that are the rows' numbers themselves."""
+
+PALETTE_SHIFT = 8
+"""A palette has room for 2^8 rows."""
+
+CODES_SHIFT = 16
+"""A section has 2^16 bytes of address space for its codes; memory is taken where they are."""
+
+_WHOLE = cython.declare(cython.int, WHOLE)
+_PALETTE_SHIFT = cython.declare(cython.int, PALETTE_SHIFT)
+_CODES_SHIFT = cython.declare(cython.int, CODES_SHIFT)
 
 
 @cython.cclass
@@ -27,11 +43,12 @@ class Pages:
     """Pointers to the arrays of a `MemMap`; they hold until sections or rows are added.
 
     By section number `slot_of` (slot + 1, 0: not present); by slot `section`, `nid`,
-    `irregular`, `has_facts`; by index `narrow` or `wide` (the row); by row `row_flags`,
-    `row_nid` (where MOVED is set), `row_pages` (pages of the folio at its first page; at the
-    others minus its size, in an odd row minus the distance to the first), `row_memcg`; and
-    the indices of odd pages, ascending.  `facts_made` counts sections that got their first
-    page of another kind than 0.
+    `irregular`, `has_facts`, `width` (2^(width + 1) bits a page), `codes` (a byte each, or
+    `whole` of two bytes), `palette` (rows by code) and `more_rows` (of the palette, beside the
+    first); by row `row_flags`, `row_nid` (where MOVED is set), `row_pages` (pages of the folio at
+    its first page; at the others minus its size, in an odd row minus the distance to the first),
+    `row_memcg`; and the indices of odd pages, ascending.  `facts_made` counts sections that got
+    their first page of another kind than 0.
     """
 
     def __init__(self, arrays: Any) -> None:
@@ -44,12 +61,11 @@ class Pages:
         self.nid = i16(arrays.nid)
         self.irregular = u8(arrays.irregular)
         self.has_facts = u8(arrays.has_facts)
-        if arrays.kind.dtype.itemsize == 1:
-            self.narrow = u8(arrays.kind)
-            self.wide = cython.NULL
-        else:
-            self.narrow = cython.NULL
-            self.wide = u16(arrays.kind)
+        self.width = u8(arrays.width)
+        self.codes = u8(arrays.codes.view(np.uint8))
+        self.whole = u16(arrays.codes)
+        self.palette = u16(arrays.palette)
+        self.more_rows = u16(arrays.more_rows)
         self.row_flags = u8(arrays.row_flags)
         self.row_nid = i16(arrays.row_nid)
         self.row_pages = i32(arrays.row_pages)
@@ -79,12 +95,143 @@ def index_of(pages: Pages, pfn: cython.ulong) -> cython.long:
 @cython.exceptval(check=False)
 def row_at(pages: Pages, index: cython.long) -> cython.long:
     """Row of the page at an index."""
-    row: cython.long
-    if pages.narrow != cython.NULL:
-        row = pages.narrow[index]
-        return row if row != ODD else _row_of_odd(pages, index)
-    row = pages.wide[index]
-    return row if row != WIDE_ODD else _row_of_odd(pages, index)
+    row: cython.long = _kind_at(pages, index)
+    return row if row != ODD else _row_of_odd(pages, index)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _kind_at(pages: Pages, index: cython.long) -> cython.long:
+    """Shared row of the page at an index, ODD where it has one of its own."""
+    slot: cython.long = index >> PFN_SECTION_SHIFT
+    if pages.width[slot] == _WHOLE:
+        return pages.whole[index]
+    return pages.palette[
+        (slot << _PALETTE_SHIFT) | _code_at(pages.codes, index, pages.width[slot])
+    ]
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _code_at(codes: cython.p_uchar, index: cython.long, width: cython.int) -> cython.long:
+    """Code of the page at an index, of a section whose codes are that wide."""
+    slot: cython.long = index >> PFN_SECTION_SHIFT
+    bit: cython.long = (index & (PAGES_PER_SECTION - 1)) << (width + 1)
+    code: cython.long = codes[(slot << _CODES_SHIFT) | (bit >> 3)]
+    return (code >> (bit & 7)) & ((1 << (2 << width)) - 1)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _put_code(
+    pages: Pages, index: cython.long, width: cython.int, code: cython.long
+) -> cython.void:
+    """Write the code of the page at an index; `_code_at` reads it."""
+    slot: cython.long = index >> PFN_SECTION_SHIFT
+    bit: cython.long = (index & (PAGES_PER_SECTION - 1)) << (width + 1)
+    at: cython.long = (slot << _CODES_SHIFT) | (bit >> 3)
+    mask: cython.long = ((1 << (2 << width)) - 1) << (bit & 7)
+    pages.codes[at] = (pages.codes[at] & (0xFF ^ mask)) | (code << (bit & 7))
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _put_kind(pages: Pages, index: cython.long, row: cython.long) -> cython.void:
+    """Write the shared row, or ODD, of the page at an index."""
+    slot: cython.long = index >> PFN_SECTION_SHIFT
+    code: cython.long = _code_of(pages, slot, row)
+    if pages.width[slot] == _WHOLE:
+        pages.whole[index] = row
+    else:
+        _put_code(pages, index, pages.width[slot], code)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _code_of(pages: Pages, slot: cython.long, row: cython.long) -> cython.long:
+    """Code of a row in a section, which gets one where it has none; -1 where codes are whole."""
+    palette: cython.p_ushort = pages.palette
+    first: cython.long = slot << _PALETTE_SHIFT
+    code: cython.long
+    while pages.width[slot] != _WHOLE:
+        for code in range(pages.more_rows[slot] + 1):
+            if palette[first | code] == row:
+                return code
+        code = pages.more_rows[slot] + 1
+        if code < 1 << (2 << pages.width[slot]):
+            palette[first | code] = row
+            pages.more_rows[slot] = code
+            return code
+        _make_room(pages, slot)
+    return -1
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _make_room(pages: Pages, slot: cython.long) -> cython.void:
+    """Drop rows that no page has any more from a palette that is full, else widen the codes.
+
+    A quarter of them at least: what drops fewer would soon be done again.
+    """
+    palette: cython.p_ushort = pages.palette
+    first: cython.long = slot << _PALETTE_SHIFT
+    start: cython.long = slot << PFN_SECTION_SHIFT
+    width: cython.int = pages.width[slot]
+    rows: cython.long = pages.more_rows[slot] + 1
+    codes = cython.declare(cython.short[256])
+    kept: cython.long = 1
+    code: cython.long
+    i: cython.long
+    if not cython.compiled:
+        codes = [0] * 256
+    codes[0] = 0
+    for code in range(1, rows):
+        codes[code] = -1
+    for i in range(start, start + PAGES_PER_SECTION):
+        code = _code_at(pages.codes, i, width)
+        if codes[code] < 0:
+            codes[code] = 1
+            kept += 1
+    if 4 * kept > 3 * rows:
+        _widen(pages, slot)
+        return
+    kept = 0
+    for code in range(rows):
+        if codes[code] >= 0:
+            palette[first | kept] = palette[first | code]
+            codes[code] = kept
+            kept += 1
+    for i in range(start, start + PAGES_PER_SECTION):
+        _put_code(pages, i, width, codes[_code_at(pages.codes, i, width)])
+    pages.more_rows[slot] = kept - 1
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _widen(pages: Pages, slot: cython.long) -> cython.void:
+    """Give each page of a section twice the bits, in place: from the last page on."""
+    first: cython.long = slot << _PALETTE_SHIFT
+    start: cython.long = slot << PFN_SECTION_SHIFT
+    width: cython.int = pages.width[slot]
+    code: cython.long
+    i: cython.long
+    for i in range(start + PAGES_PER_SECTION - 1, start - 1, -1):
+        code = _code_at(pages.codes, i, width)
+        if width + 1 == _WHOLE:
+            pages.whole[i] = pages.palette[first | code]
+        else:
+            _put_code(pages, i, width + 1, code)
+    pages.width[slot] = width + 1
 
 
 @cython.cfunc
@@ -144,10 +291,7 @@ def node_of(pages: Pages, index: cython.long, row: cython.long) -> cython.long:
 def put_row(pages: Pages, index: cython.long, row: cython.long) -> cython.void:
     """The page at an index a shared row."""
     slot: cython.long = index >> PFN_SECTION_SHIFT
-    if pages.narrow != cython.NULL:
-        pages.narrow[index] = row
-    else:
-        pages.wide[index] = row
+    _put_kind(pages, index, row)
     if row != 0 and not pages.has_facts[slot]:
         pages.has_facts[slot] = 1
         pages.facts_made += 1
@@ -204,3 +348,89 @@ def move_all(pages: Pages, rows: Any, free: Any, pfns: Any, nid: cython.int, mov
     with cython.nogil:
         for i in range(count):
             went[i] = move_folio(pages, away, home, free_of, pfn[i], nid) > 0
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def kinds_of(
+    pages: Pages,
+    indices: cython.p_ulong,
+    first: cython.long,
+    count: cython.long,
+    out: cython.p_ushort,
+) -> cython.void:
+    """Write the shared row of the page at each of `count` indices from the `first` on.
+
+    ODD where it has one of its own; 0 where the index is that of no page.
+    """
+    slots: cython.ulong = pages.slots
+    widths: cython.p_uchar = pages.width
+    codes: cython.p_uchar = pages.codes
+    whole: cython.p_ushort = pages.whole
+    palette: cython.p_ushort = pages.palette
+    index: cython.ulong
+    slot: cython.ulong
+    width: cython.int
+    i: cython.long
+    for i in range(count):
+        index = indices[first + i]
+        slot = index >> PFN_SECTION_SHIFT
+        if slot >= slots:
+            out[i] = 0
+            continue
+        width = widths[slot]
+        if width == _WHOLE:
+            out[i] = whole[index]
+        else:
+            out[i] = palette[(slot << _PALETTE_SHIFT) | _code_at(codes, index, width)]
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def ask_for_kinds(
+    pages: Pages, indices: cython.p_ulong, first: cython.long, count: cython.long
+) -> cython.void:
+    """Ask for the cache lines that `kinds_of` will read."""
+    slots: cython.ulong = pages.slots
+    slot: cython.ulong
+    bit: cython.ulong
+    i: cython.long
+    for i in range(first, first + count):
+        slot = min(indices[i] >> PFN_SECTION_SHIFT, slots - 1)
+        bit = (indices[i] & (PAGES_PER_SECTION - 1)) << (pages.width[slot] + 1)
+        prefetch(pages.codes, (slot << _CODES_SHIFT) | (bit >> 3), 1)
+
+
+def kinds_at(pages: Pages, indices: Any, out: Any) -> None:
+    """Write the shared row of each page (u64) to `out` (u16), ODD where it has one of its own."""
+    index: cython.p_ulong = u64(indices)
+    row: cython.p_ushort = u16(out)
+    count: cython.long = len(indices)
+    with cython.nogil:
+        kinds_of(pages, index, 0, count, row)
+
+
+def put_kinds(pages: Pages, indices: Any, rows: Any) -> None:
+    """Write the shared row (i64), or ODD, of each page (u64); of no page, nothing."""
+    index: cython.p_ulong = u64(indices)
+    row: cython.p_long = i64(rows)
+    count: cython.long = len(indices)
+    slots: cython.ulong = pages.slots
+    i: cython.long
+    with cython.nogil:
+        for i in range(count):
+            if index[i] >> PFN_SECTION_SHIFT < slots:
+                _put_kind(pages, index[i], row[i])
+
+
+def tail_pages(pages: Pages, slot: cython.long) -> int:
+    """Pages of a section that are not the first of their folio."""
+    start: cython.long = slot << PFN_SECTION_SHIFT
+    found: cython.long = 0
+    i: cython.long
+    with cython.nogil:
+        for i in range(start, start + PAGES_PER_SECTION):
+            found += pages.row_pages[row_at(pages, i)] < 0
+    return found

@@ -12,7 +12,7 @@ from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch
 from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
-from pghot.engine.page_flags import MOVED
+from pghot.engine.page_flags import MOVED, SHARED_ROWS
 from pghot.engine.record_rows import fill_sections, record_rows
 from pghot.engine.slow_path import CallCounts, NodeFlags
 from pghot.engine.units import NID_MAX
@@ -45,6 +45,7 @@ class Tables(NamedTuple):
     sections: npt.NDArray[np.uint32]
     verdicts: npt.NDArray[np.uint8]
     indices: npt.NDArray[np.uint64]
+    kinds: npt.NDArray[np.uint16]
     kept: npt.NDArray[np.uint64]
     when: npt.NDArray[np.uint64]
 
@@ -125,6 +126,7 @@ class Recorder:
                     sections,
                     _verdicts(mem_map, self.nodes.toptier),
                     np.empty(2 * BLOCK, np.uint64),
+                    np.empty(BLOCK, np.uint16),
                     np.empty(BLOCK, np.uint64),
                     np.empty(BLOCK, np.uint64),
                 )
@@ -137,7 +139,7 @@ def _verdicts(mem_map: MemMap, toptier: npt.NDArray[np.uint8]) -> npt.NDArray[np
     kinds = mem_map.kinds
     flags, nids = kinds.flags[: kinds.count], kinds.nid[: kinds.count]
     moved = (flags & MOVED) != 0
-    verdicts = np.full(kinds.largest + 1, PAGE_NOT_PLAIN, np.uint8)
+    verdicts = np.full(SHARED_ROWS, PAGE_NOT_PLAIN, np.uint8)
     verdicts[: kinds.count] = (
         moved * np.uint8(PAGE_MOVED)
         | (moved & (toptier[nids] != 0)) * np.uint8(PAGE_ON_TOP)
