@@ -35,7 +35,7 @@ def main() -> None:
     one_core()
     whole = load_scenario("published-1", POLICIES)
     found = published(whole, quick=args.quick) + logged(whole, (2 if args.quick else 50) * MI)
-    show("simulator, s of CPU time a run", found, as_json=args.json, folio="s")
+    show("simulator, s of CPU time a run", found, as_json=args.json, unit="s")
 
 
 def published(whole: Scenario, *, quick: bool) -> list[Row]:

@@ -45,6 +45,8 @@ class FirstTouches:
 
     def as_folios(self, mem_map: MemMap) -> FirstTouches:
         """The folios that these pages are of; a folio comes with the first of its pages."""
+        if mem_map.kinds.all_single:
+            return self
         known = mem_map.known(self.pfn)
         if (known.pages == 1).all():
             return self

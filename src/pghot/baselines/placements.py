@@ -45,6 +45,11 @@ def hottest(accesses: I64Array, pages: I64Array, headroom: int) -> float:
     The folios with most accesses a page; of the first that does not fit a part counts, so
     that nothing whole does better (Dantzig's bound of the knapsack).
     """
+    if headroom >= int(pages.sum()):
+        return float(accesses.sum())
+    if (pages == 1).all():  # what fits, fits exactly, and needs no order
+        colder = len(accesses) - headroom
+        return float(np.partition(accesses, colder - 1)[colder:].sum())
     heat = accesses / pages
     order = np.argsort(-heat, kind="stable")
     ends = np.cumsum(pages[order])
@@ -58,6 +63,8 @@ def hottest(accesses: I64Array, pages: I64Array, headroom: int) -> float:
 
 def filled(pages: I64Array, headroom: int) -> BoolArray:
     """Take folios of these sizes in their order as far as each fits what is left of `headroom`."""
+    if int(pages.sum()) <= headroom:
+        return np.ones(len(pages), np.bool_)
     taken = np.zeros(len(pages), np.bool_)
     waiting = np.arange(len(pages))
     while len(waiting):

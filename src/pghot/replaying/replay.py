@@ -48,7 +48,7 @@ def replay(
         run.begin(log)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         columns = (*REQUIRED, *JUDGED, *run.observer.columns)
-        good_rows = (check.good_rows(c) for c in log.chunks(columns))
+        good_rows = run.counted(check.good_rows(c) for c in log.chunks(columns))
         with closing(ahead(good_rows)) as chunks:
             run.through(chunks)
         check.look_for_ragged()
@@ -134,6 +134,10 @@ class _Replay:
                 metadata=log.metadata,
             )
         )
+
+    def counted(self, chunks: Iterable[Columns]) -> Iterable[Columns]:
+        """Rows as they come, counted for what other placements would have served."""
+        return self._served.counted(chunks) if self._served else chunks
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""

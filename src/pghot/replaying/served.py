@@ -17,7 +17,7 @@ from pghot.replaying.start import LOGGED, started
 def touches_of(chunks: Iterable[Columns], last_us: int | None) -> Touches:
     """Count a log's accesses by page, each half on its own."""
     served = ServedByTier(last_us)
-    for _ in served.halves(chunks):
+    for _ in served.counted(chunks):
         pass
     return served.touches
 
@@ -30,30 +30,41 @@ class ServedByTier:
 
     def __init__(self, last_us: int | None, touches: Touches | None = None) -> None:
         self._last_us = last_us
-        self._counted = touches is not None
+        self._was_counted = touches is not None
         self.touches = touches or Touches()
-        self._begun = False
         self._rows = 0
         self._early_rows = 0
         self._early_fast = 0
 
-    def halves(self, chunks: Iterable[Columns], engine: Engine | None = None) -> Iterator[Columns]:
-        """Rows as they come, cut between the first half of the log's time and the second.
+    def counted(self, chunks: Iterable[Columns]) -> Iterator[Columns]:
+        """Rows as they come, their accesses counted, where no pass before has done it.
+
+        May go on in another thread than `halves`, ahead of it: what that reads of the counts
+        does not change once the first rows are here.
+        """
+        begun = False
+        for columns in chunks:
+            time_us = columns["time_us"]
+            if not begun and len(time_us):
+                begun = True
+                self._begin(int(time_us[0]))
+            if not self._was_counted:
+                self.touches.add(time_us, columns["pfn"])
+            yield columns
+
+    def halves(self, chunks: Iterable[Columns], engine: Engine) -> Iterator[Columns]:
+        """Rows from `counted`, cut between the first half of the log's time and the second.
 
         Rows have been recorded by `engine` when the next are asked for.
         """
         for columns in chunks:
             time_us = columns["time_us"]
-            if not self._begun and len(time_us):
-                self._begin(int(time_us[0]))
-            if not self._counted:
-                self.touches.add(time_us, columns["pfn"])
             split = self.touches.split(time_us)
             if split:
                 yield _part(columns, slice(split))
                 self._rows += split
                 self._early_rows = self._rows
-                self._early_fast = engine.accesses_on_toptier if engine else 0
+                self._early_fast = engine.accesses_on_toptier
             if split < len(time_us):
                 yield _part(columns, slice(split, None))
                 self._rows += len(time_us) - split
@@ -77,8 +88,7 @@ class ServedByTier:
         return baselines(touched, headroom, on_fast)
 
     def _begin(self, first_us: int) -> None:
-        self._begun = True
-        if not self._counted and self._last_us is not None and self._last_us >= first_us:
+        if not self._was_counted and self._last_us is not None and self._last_us >= first_us:
             self.touches.half_us = (first_us + self._last_us) // 2
 
 
