@@ -44,7 +44,7 @@ def on_a_terminal(*words: str, **more: str) -> str:
                 said += piece
         except OSError:  # the terminal has no other end any more
             pass
-        process.wait(timeout=60)
+        process.wait(timeout=90)
     os.close(ours)
     return said.decode()
 

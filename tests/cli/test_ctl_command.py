@@ -33,7 +33,7 @@ def running(tmp_path: Path, *options: object) -> Iterator[subprocess.Popen[str]]
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=90)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_watch_ends_with_the_run(here: Path, first: subprocess.Popen[str]) -> No
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["pid"] == first.pid
         first.send_signal(signal.SIGTERM)
-        rest, _ = watching.communicate(timeout=60)
+        rest, _ = watching.communicate(timeout=90)
     assert json.loads(rest.splitlines()[-1])["live"]["ended"] == "stopped by SIGTERM"
     assert watching.returncode == 0
 

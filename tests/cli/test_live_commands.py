@@ -147,7 +147,7 @@ def test_a_second_command_names_the_first_which_ends_at_a_signal_with_all_put_ba
             refusal = run("record", "-p", "40", "-o", tmp_path / "log.parquet").refusal(1)
         finally:
             first.send_signal(signal.SIGTERM)
-        out, _err = first.communicate(timeout=60)
+        out, _err = first.communicate(timeout=90)
     assert refusal.startswith(f"pghot runs here already: pid {first.pid}, ")
     assert "run -p 40" in refusal
     assert first.returncode == 0
@@ -161,7 +161,7 @@ def value(root: Path, setting: str) -> str:
     return path.read_text().strip() if path.exists() else ""
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -22,18 +22,18 @@ def test_it_says_where_and_a_scrape_there_has_the_run(tmp_path: Path) -> None:
         said = process.stderr.readline().decode()
         assert said.startswith("pghot: metrics at http://127.0.0.1:")
         url = said.split()[-1]
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while "pghot_freq_threshold 2.0" not in (text := scraped(url)):
             assert time.monotonic() < end
             time.sleep(0.1)
         assert 'pghot_node_memory_bytes{node="1",tier="lower"}' in text
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=90)
     assert process.returncode == 0
 
 
 def scraped(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=90) as answer:
         text: str = answer.read().decode()
         return text
 

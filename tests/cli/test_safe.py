@@ -137,7 +137,7 @@ hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 held = []
 for _ in range(400):
-    held.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30))
+    held.append(socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=90))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -165,10 +165,10 @@ def test_a_strangers_connections_end_no_run_of_roots(tmp_path: Path) -> None:
             try:
                 said = stranger.stdout.readline()
                 wait_for(lambda: value(other, BALANCING) == "2")
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=90) as answer:
                     assert b"pghot_build_info" in answer.read()
                 process.terminate()
-                out, err = process.communicate(timeout=60)
+                out, err = process.communicate(timeout=90)
             finally:
                 stranger.kill()
                 process.kill()

@@ -208,7 +208,7 @@ def test_the_tree_goes_at_signals_and_after_a_kill_restore_takes_it_away(
         assert process.poll() is None, process.communicate()[1]
         assert mounts_at(tree)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=90)
     if number != signal.SIGKILL:
         assert mounts_at(tree) == []
         return
@@ -273,7 +273,7 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
-        manager.settimeout(60)
+        manager.settimeout(90)
         thread = threading.Thread(target=manage)
         thread.start()
         assert run("run", "--config", file, "--json").status == 0

@@ -215,7 +215,7 @@ def test_what_a_killed_trial_leaves_is_put_back_by_restore(
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ours:
         wait_for(lambda: value(other, BALANCING) == "2")
         ours.kill()
-        ours.communicate(timeout=60)
+        ours.communicate(timeout=90)
     assert value(other, BALANCING) == "2"
     at(Host(other))
     done = run("restore")

@@ -23,7 +23,7 @@ def ended(command: str, *, until: Callable[[], bool] | None = None, **environ: s
     metric.start()
     assert metric._launched
     done = until or (lambda: metric._launched.poll() is not None)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 90
     while not done():
         assert time.monotonic() < end
         metric.read()
@@ -103,7 +103,7 @@ def test_at_its_end_all_of_a_pipeline_is_gone(tmp_path: Path):
         until=pids.exists,
     )
     pid = int(pids.read_text())
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not gone(pid):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -158,7 +158,7 @@ def test_it_does_not_outlive_us_however_we_end(tmp_path: Path, sudo: bool):
         environ |= {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
     script = [sys.executable, "-c", KILLED.format(pids)]
     with subprocess.Popen(script, env=environ) as ours:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while not pids.exists():
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -51,7 +51,7 @@ class Shell:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def until(self, words: str) -> str:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 90
         while words not in self.shown:
             assert time.monotonic() < end, self.shown
             if select.select([self.master], [], [], 0.1)[0]:

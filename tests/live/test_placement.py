@@ -118,7 +118,7 @@ def test_the_worker_does_it_in_a_thread_of_its_own() -> None:
         done.set()
 
     worker.submit(job)
-    assert done.wait(60)
+    assert done.wait(90)
     worker.close()
     assert names == ["pghot nodes"]
 

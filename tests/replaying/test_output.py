@@ -413,7 +413,7 @@ def test_a_replay_that_is_stopped_leaves_no_output(
                 assert child.poll() is None, child.communicate()
                 time.sleep(0.01)
             child.send_signal(number)
-            told = child.communicate(timeout=60)
+            told = child.communicate(timeout=90)
         assert (child.returncode, *told) == (status, "", said)
 
 

@@ -49,7 +49,7 @@ def test_no_more_is_made_than_a_few_items_ahead():
 
     with closing(ahead(items())) as taken:
         assert next(taken) == 0
-        assert room.wait(30)
+        assert room.wait(90)
         taken.close()
     assert len(made) <= 1 + AHEAD + 1
 

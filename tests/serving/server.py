@@ -44,7 +44,7 @@ class Server:
         """The data of an answer; RuntimeError where the server refuses the query."""
         url = f"{self._base}/api/v1/{path}?{urllib.parse.urlencode(query)}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=90) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["error"]) from error
@@ -57,7 +57,7 @@ class Server:
     def ready(self) -> bool:
         """Whether it answers."""
         try:
-            with urllib.request.urlopen(f"{self._base}/-/ready", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self._base}/-/ready", timeout=90) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -87,10 +87,10 @@ def prometheus(directory: Path, target: str, rules: Path) -> Iterator[Server]:
                 yield server
             finally:
                 process.terminate()
-                process.wait(60)
+                process.wait(90)
 
 
-def wait_for(condition: Any, seconds: float = 60) -> None:
+def wait_for(condition: Any, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

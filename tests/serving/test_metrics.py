@@ -52,7 +52,7 @@ def mailbox(state):
 
 
 def scraped(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=90) as answer:
         assert answer.status == 200
         text: str = answer.read().decode()
         return text

@@ -29,8 +29,8 @@ def url() -> Iterator[str]:
 
 
 def connect(url: str) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port(url)), timeout=30)
-    client.settimeout(30)
+    client = socket.create_connection(("127.0.0.1", port(url)), timeout=90)
+    client.settimeout(90)
     return client
 
 
@@ -39,7 +39,7 @@ def port(url: str) -> int:
 
 
 def scraped(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=90) as answer:
         return answer.read().decode()
 
 
@@ -174,7 +174,7 @@ def test_a_thread_that_keeps_dying_is_given_up_and_every_death_is_told(
 
     worker = Worker("reload", dies, told.append, again=2)
     worker.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while worker.alive and time.monotonic() < until:
         time.sleep(0.001)
     assert told == [
@@ -220,7 +220,7 @@ def test_a_client_for_whom_there_is_no_thread_is_turned_away_and_the_next_is_not
         monkeypatch.setattr(threading.Thread, "start", start)
         for greeting in (b"", b"{"):
             with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(30)
+                client.settimeout(90)
                 client.connect(str(tmp_path / "a.sock"))
                 assert client.recv(1) == greeting
     assert told == ["control: can't start new thread; a client was turned away"]
