@@ -9,6 +9,7 @@ from pghot.engine import fault_latency
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.fault_latency import (
+    FIRST_SHIFT,
     HOT_THRESHOLD_US,
     LEAST_HOTTER,
     LEAST_PAIRS,
@@ -92,6 +93,50 @@ def test_until_it_is_known_whether_it_does_good_few_are_and_at_8_times(pressed) 
     assert sum(found) == pages >> TRIAL_SHIFT
 
 
+def test_until_then_those_go_up_that_fault_first_of_all_that_were_made_prot_none(faults) -> None:
+    faults.target(1 << 20, 0)
+    faults.marked(100 << FIRST_SHIFT)
+    latencies = np.arange(1, 1001) * 100
+    found = judged(faults, latencies, indices=range(1000))
+    assert found == [True] * 100 + [False] * 900
+    assert faults.threshold_us <= 100 * 100 < 2 * faults.threshold_us
+
+
+def test_one_that_faults_later_but_after_a_shorter_time_goes_up_as_well(faults) -> None:
+    faults.target(1 << 20, 0)
+    faults.marked(100 << FIRST_SHIFT)
+    judged(faults, LONG, indices=range(1000))
+    assert judged(faults, SHORT, indices=range(1000, 1200)) == [True] * 100 + [False] * 100
+
+
+def test_and_no_more_of_them_than_one_page_for_so_many_of_the_targets(faults) -> None:
+    pages = 1 << 10
+    faults.target(pages, 0)
+    faults.marked(1 << 20)
+    assert sum(judged(faults, SHORT, indices=range(1000))) == pages >> TRIAL_SHIFT
+
+
+def test_a_folio_counts_by_its_pages_among_the_first(faults) -> None:
+    faults.target(1 << 20, 0)
+    faults.marked(1024 << FIRST_SHIFT)
+    huge = np.full(4, 512)
+    latency = np.full(4, SHORT, np.int32)
+    found = faults.judge(np.arange(4) * 512, latency, np.zeros(4, np.uint64), huge)
+    assert found.tolist() == [True, True, False, False]
+
+
+def test_what_has_not_faulted_yet_counts_for_what_is_usual() -> None:
+    usual = []
+    for marked in (0, 1900):
+        faults = FaultLatency(HZ)
+        faults.marked(marked)
+        judged(faults, np.geomspace(100, LONG, 1000), indices=range(1000))
+        judged(faults, LONG, now=PERIOD_MS)
+        usual.append(faults.usual_us)
+    assert usual[0] == pytest.approx(np.sqrt(100 * LONG), rel=0.2)
+    assert usual[1] == pytest.approx(100 * (LONG / 100) ** 0.95, rel=0.2)
+
+
 def test_what_is_usual_is_measured_so_a_slower_machine_finds_the_same() -> None:
     random = np.random.default_rng(5)
     index = random.integers(0, 3000, 20_000)
@@ -161,6 +206,14 @@ def test_few_faults_tell_nothing(pressed) -> None:
     assert pressed.excess == 0
 
 
+def test_but_where_some_are_far_hotter_few_are_enough(pressed) -> None:
+    for number in range(4):
+        hot = np.arange(100)
+        judged(pressed, SHORT // 10, indices=hot, now=(number + 1) * PERIOD_MS)
+        judged(pressed, 2 * USUAL, indices=100 + hot, now=(number + 1) * PERIOD_MS)
+    assert pressed.excess > STEEP
+
+
 def test_a_flat_load_heats_up_again(pressed) -> None:
     random = np.random.default_rng(1)
     rounds(pressed, lambda: random.exponential(USUAL, 2000))
@@ -181,7 +234,8 @@ def test_a_flat_load_that_changes_is_looked_at_anew_and_then_flat_no_more(presse
     assert not pressed.flat
 
 
-def test_what_is_found_does_not_depend_on_how_rows_are_cut() -> None:
+@pytest.mark.parametrize("marked", [0, 9000])
+def test_what_is_found_does_not_depend_on_how_rows_are_cut(marked) -> None:
     random = np.random.default_rng(7)
     index = random.integers(0, 500, 9000)
     latency = (random.exponential(1 + index) * 5000).astype(np.int32)
@@ -189,6 +243,7 @@ def test_what_is_found_does_not_depend_on_how_rows_are_cut() -> None:
     whole, pieces = FaultLatency(HZ), FaultLatency(HZ)
     for one in (whole, pieces):
         one.target(1 << 14, 0)
+        one.marked(marked)
     together = whole.judge(index, latency, now)
     cuts = [slice(at, at + 37) for at in range(0, 9000, 37)]
     apart = [pieces.judge(index[cut], latency[cut], now[cut]) for cut in cuts]

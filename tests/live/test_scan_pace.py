@@ -6,14 +6,13 @@ import pytest
 
 from pghot.live.cost_budget import CostBudget
 from pghot.live.scan_pace import (
-    BURST,
     FAULT_NS,
+    OWING,
     RESTING,
     SAMPLE_NS,
     SAVED,
     SIZE,
     SIZES,
-    START_SIZE,
     ScanPace,
     ScanPacer,
 )
@@ -32,9 +31,11 @@ def faults_for(share: float) -> int:
     return int(share * SECOND_NS / FAULT_NS)
 
 
-def test_what_costs_ten_times_what_it_may_becomes_ten_times_slower_at_once(pace) -> None:
+def test_what_costs_ten_times_what_it_may_becomes_ten_times_slower_at_once_and_pays_back(
+    pace,
+) -> None:
     assert pace.spend(faults_for(0.1), SECOND_NS, SECOND_NS)
-    assert pace.size_mb == pytest.approx(SIZES[-1] / 10)
+    assert pace.size_mb == pytest.approx(SIZES[-1] / 10 * OWING)
     assert pace.spent == pytest.approx(10)
 
 
@@ -70,24 +71,31 @@ def test_our_own_cost_has_a_budget_too() -> None:
     assert pace.spent == pytest.approx(2)
 
 
-def test_a_run_begins_with_a_burst_of_twice_the_budget_until_what_was_saved_is_spent() -> None:
+def test_a_run_begins_as_fast_as_it_may_and_no_faster_once_what_was_saved_is_spent() -> None:
     pace = ScanPace(CostBudget(faults=0.01, samples=1.0))
-    for _ in range(int(SAVED) - 1):
-        assert not pace.spend(faults_for(0.01 * BURST), SECOND_NS, SECOND_NS)
-    pace.spend(faults_for(0.01 * BURST), SECOND_NS, SECOND_NS)
-    assert pace.size_mb == SIZES[-1] / BURST
-    assert not pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
+    spent = 0.0
+    for _ in range(60):
+        pace.spend(faults_for(0.1 * pace.size_mb / SIZES[-1]), SECOND_NS, SECOND_NS)
+        spent += pace.spent
+    assert spent == pytest.approx(60 + SAVED, rel=0.05)
+    assert pace.size_mb == pytest.approx(SIZES[-1] / 10, rel=0.3)
 
 
-def test_what_was_saved_is_saved_up_whole_before_there_is_another_burst(pace) -> None:
+def test_what_was_not_spent_goes_with_the_next_intervals(pace) -> None:
     pace.size_mb = 16
-    for _ in range(int(SAVED)):
-        assert not pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
-    for _ in range(int(SAVED)):
+    for _ in range(8):
         pace.spend(0, SECOND_NS, SECOND_NS)
     pace.size_mb = 16
     pace.spend(faults_for(0.01), SECOND_NS, SECOND_NS)
-    assert pace.size_mb == 16 * BURST
+    assert pace.size_mb == 32
+
+
+def test_what_was_spent_too_much_is_paid_back(pace) -> None:
+    spent = 0.0
+    for _ in range(100):
+        pace.spend(faults_for(0.1 * pace.size_mb / SIZES[-1]), SECOND_NS, SECOND_NS)
+        spent += pace.spent
+    assert spent <= 101
 
 
 def test_while_nothing_can_be_won_a_quarter_of_the_budget_is_spent(pace) -> None:
@@ -123,14 +131,15 @@ def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
         pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True
     )
     pacer.attend(clock)
-    assert told == [(SIZE, str(START_SIZE))]
+    assert told == [(SIZE, str(SIZES[-1]))]
     for second in range(1, 4):
         clock.us = second * 1_000_000
         targets.ns += SECOND_NS
         counted[0] += faults_for(0.02)
         for _ in range(3):
             pacer.attend(clock)
-    assert told[1:] == [(SIZE, str(START_SIZE >> n)) for n in (1, 2, 3)]
+    sizes = [SIZES[-1] * (OWING / 2) ** n for n in (1, 2, 3)]
+    assert told[1:] == [(SIZE, str(int(size))) for size in sizes]
     assert pacer.targets_share == pytest.approx(0.02)
 
 
@@ -154,7 +163,7 @@ def test_what_comes_while_no_scan_is_ours_costs_nothing(pace) -> None:
     clock.us, targets.ns, counted[0] = 60_000_000, 60 * SECOND_NS, 10**9
     pacer.start_again()
     pacer.attend(clock)
-    assert told[-1] == (SIZE, str(START_SIZE))
+    assert told[-1] == (SIZE, str(SIZES[-1]))
     clock.us, targets.ns = 61_000_000, 61 * SECOND_NS
     counted[0] += faults_for(0.01)
     pacer.attend(clock)

@@ -25,7 +25,12 @@ def scan(times: ScanTimes, at_ms: int, start: int = BASE, size: int = CHUNK, *, 
             np.array([start], np.uint64),
             np.array([start + size], np.uint64),
         ),
-        Ends(np.array(ends, np.uint64) * np.uint64(MS), np.full(len(ends), pid, np.int32)),
+        Ends(
+            np.array(ends, np.uint64) * np.uint64(MS),
+            np.full(len(ends), pid, np.int32),
+            np.full(len(ends), pid, np.int32),
+            np.full(len(ends), 512, np.uint64),
+        ),
     )
 
 

@@ -35,6 +35,13 @@ BALANCING = Path("/proc/sys/kernel/numa_balancing")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 CACHES = Path("/proc/sys/vm/drop_caches")
 COUNTED = ("pgpromote_success", "pgdemote_kswapd", "pgdemote_direct", "numa_hint_faults")
+PROFILE = {
+    "migrated": "pgmigrate_success",
+    "faults": "numa_hint_faults",
+    "marked": "numa_pte_updates",
+}
+"""What the kernel has counted by each point, by its name there."""
+
 OURS, LOADS = 0, 1
 """CPUs."""
 
@@ -65,7 +72,8 @@ class Heat:
             print(line, end="", flush=True)
             words = line.split()
             point = dict(zip(words[::2], map(float, words[1::2]), strict=True))
-            points.append(point | {"migrated": vmstat()["pgmigrate_success"]})
+            counted = vmstat()
+            points.append(point | {name: counted[key] for name, key in PROFILE.items()})
             if time.monotonic() > end or point["ops"] >= operations:
                 break
         return points

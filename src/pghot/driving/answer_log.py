@@ -39,6 +39,7 @@ class EntryKind(IntEnum):
     that at `about`, where it was not the next one: those between were slept through.
     STAYED: before the rows of the wake-up at `about` so many pages were looked at a minute after
     they had been promoted, and so many of them had been demoted again.
+    MARKED: before the rows of the wake-up at `about` so many pages of targets were made prot_none.
     AIMED: the node that each candidate of node `about` was to go to, where that was not where
     it would have gone otherwise.
     """
@@ -54,6 +55,7 @@ class EntryKind(IntEnum):
     WRITE = 9
     STAYED = 10
     AIMED = 11
+    MARKED = 12
 
 
 class AnswerLog:

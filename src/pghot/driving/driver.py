@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.observer import Begun, Observer
-from pghot.driving.outside_events import Online, Outside, Stayed, Write, encode
+from pghot.driving.outside_events import Marked, Online, Outside, Stayed, Write, encode
 from pghot.driving.wake_up_rows import WakeUpRows
 from pghot.engine.engine import Engine
 from pghot.engine.units import usecs_to_jiffies
@@ -78,6 +78,8 @@ class Driver:
                 self.engine.write(name, text, self._jiffies(us))
             case Stayed(looked_at, demoted):
                 self.engine.fault_latency.undone(looked_at, demoted)
+            case Marked(pages):
+                self.engine.fault_latency.marked(pages)
             case Online(start, pages):
                 self.engine.memory_going_online(start, pages)
 

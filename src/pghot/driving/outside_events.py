@@ -40,6 +40,13 @@ class Stayed:
     demoted: int
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The scan for hint faults made so many pages of targets prot_none."""
+
+    pages: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Folios:
     """Folios turned out to be so: rows of (first PFN, pages, memcg), int64."""
@@ -47,7 +54,7 @@ class Folios:
     rows: Values
 
 
-Outside = Write | Online | Stayed | Folios
+Outside = Write | Online | Stayed | Marked | Folios
 
 
 def encode(event: Outside) -> tuple[EntryKind, npt.ArrayLike]:
@@ -59,6 +66,8 @@ def encode(event: Outside) -> tuple[EntryKind, npt.ArrayLike]:
             return EntryKind.ONLINE, (start, pages, nid, toptier)
         case Stayed(looked_at, demoted):
             return EntryKind.STAYED, (looked_at, demoted)
+        case Marked(pages):
+            return EntryKind.MARKED, (pages,)
         case Folios(rows):
             return EntryKind.FOLIOS, rows
 
@@ -73,6 +82,7 @@ class OutsideReader:
     def before(self, instant: int) -> Iterator[tuple[int, Outside]]:
         """What happened before the rows of this wake-up were recorded."""
         yield from self._until(instant, EntryKind.ONLINE, EntryKind.WRITE, EntryKind.STAYED)
+        yield from self._until(instant, EntryKind.MARKED)
         if self._answers.next_about(EntryKind.FOLIOS) == instant:
             yield instant, Folios(self._answers.take_rows(EntryKind.FOLIOS, instant, 3))
 
@@ -107,6 +117,8 @@ class OutsideReader:
     def _taken(self, kind: EntryKind, about: int) -> Outside:
         if kind == EntryKind.STAYED:
             return Stayed(*self._answers.take(kind, about, 2).tolist())
+        if kind == EntryKind.MARKED:
+            return Marked(*self._answers.take(kind, about, 1).tolist())
         if kind == EntryKind.WRITE:
             return Write(*of_write(self._answers.take(kind, about)))
         start, pages, nid, toptier = self._answers.take(kind, about, 4).tolist()

@@ -339,8 +339,10 @@ class Engine:
         known = known[self._can_count(_rows(accesses, known))]
         if not len(known):
             return
-        heads = mem_map.indices(mem_map.known(accesses.pfn[known]).head)
-        hot = self.fault_latency.judge(heads, latency_us[known], accesses.now[known])
+        folios = mem_map.known(accesses.pfn[known])
+        hot = self.fault_latency.judge(
+            mem_map.indices(folios.head), latency_us[known], accesses.now[known], folios.pages
+        )
         times[known] = np.where(hot, self.tunables["freq_threshold"], 0)
 
     def _record_rules(self) -> RecordRules:

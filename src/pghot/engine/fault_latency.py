@@ -10,13 +10,16 @@ latency below the kernel's threshold does, as in the kernel (pgdat_free_space_en
 room has to be made by demoting others, a mistake costs two moves.  Then a page is ready when the
 mean of its latencies, the last one counting half, is many times shorter than is usual on slow
 memory (docs/live.md, "How hot pages are told").  What is usual is measured, so that nothing here
-depends on how fast the machine is.  Where pages that had a shorter latency than is usual do not
-have a short one again more often than others, there is nothing to win, and none is promoted.
+depends on how fast the machine is.  Until second latencies of pages tell more, those go up whose
+faults come first of all that the scan has passed over (`marked`).  Where pages that had a shorter
+latency than is usual do not have a short one again more often than others, there is nothing to
+win, and none is promoted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +52,9 @@ LEAST_PAIRS = 2000
 """Faults of pages that had faulted before, above the usual and below, without which FLAT is not
 told."""
 
+SURE = 3.0
+"""So many standard errors above FLAT fewer tell that something is hotter than the rest."""
+
 FLAT, STEEP = 1.4, 1.9
 """So many times as often a page's latency is short where it was below the usual before: below
 FLAT nothing is hotter than the rest, above STEEP something is again."""
@@ -67,15 +73,25 @@ makes of pages that are all accessed alike, mean that it is not any more."""
 SHORT = 16
 """By how many steps a short latency is shorter than the usual one: 16 times."""
 
-TRIAL_HOTTER, TRIAL_SHIFT = 12, 4
-"""Before FLAT can be told, pages whose latencies are 8 times shorter are promoted, but at most one
-for so many (a power of two) of the target's; those MOST_HOTTER in any case.  What is usual seems
-shorter than it is by then: long latencies take their time."""
+TRIAL_SHIFT = 3
+"""Before FLAT can be told, at most one page for so many (a power of two) of the target's is
+promoted."""
+
+FIRST_SHIFT = 4
+"""Those, of so many pages (a power of two) that were made prot_none, that faulted soonest."""
+
+TRIAL_HOTTER = 12
+"""Where it is not known how many were, those whose latencies are 8 times shorter than is usual,
+and those MOST_HOTTER in any case.  What is usual seems shorter than it is by then: long latencies
+take their time."""
 
 UNDONE = 0.25
 """The share of promoted pages that may be demoted again within a minute."""
 
 _CODES = 128
+_EVERY_CODE = np.arange(_CODES, dtype=np.uint8)
+_AT_ONCE = 1024
+"""Faults whose place among all is looked for at once: it takes memory for every code of each."""
 
 _USUAL_LEVEL = 11
 """Levels, of four bits, are doublings beside the usual latency, which is the first of this one: 1
@@ -103,15 +119,23 @@ class FaultLatency:
         self._due = self._period
         self._usual = 0
         self._codes = np.zeros(_CODES)
+        self._marked = 0.0
         self._in_doubt = False
         self._again = _Again()
         self._change = _Change()
         self._levels = Nibbles()
 
     @property
+    def usual_us(self) -> int:
+        """The latency in microseconds that is usual on slow memory; 0 while nothing is known."""
+        return _shortest(self._usual)
+
+    @property
     def threshold_us(self) -> int:
         """The latency in microseconds that a page must stay below."""
-        return HOT_THRESHOLD_US if self.headroom else _shortest(self._threshold)
+        if self.headroom:
+            return HOT_THRESHOLD_US
+        return _shortest(self._last_of_the_first if self._first_go_up else self._threshold)
 
     @property
     def resting(self) -> bool:
@@ -140,6 +164,13 @@ class FaultLatency:
         self._most_on_trial = pages >> TRIAL_SHIFT
         self.headroom = spare > pages >> HEADROOM_SHIFT
 
+    def marked(self, pages: int) -> None:
+        """Take in that the scan made so many more pages prot_none.
+
+        What has not faulted yet is known so: it is colder than all that has.
+        """
+        self._marked += pages
+
     def undone(self, promoted: int, demoted: int) -> None:
         """Take in that of so many promoted pages so many were demoted again within a minute."""
         if demoted > UNDONE * promoted:
@@ -152,21 +183,27 @@ class FaultLatency:
         indices: npt.NDArray[np.int64],
         latency_us: npt.NDArray[np.int32],
         now: npt.NDArray[np.uint64],
+        pages: npt.NDArray[np.integer] | None = None,
     ) -> npt.NDArray[np.bool_]:
         """Which accesses make their page ready.
 
         `indices` are the pages' (`MemMap.indices`), `now` their jiffies, ascending; every
-        latency is known.
+        latency is known.  `pages` are those of the folios, 1 where not given.
         """
+        sizes = np.ones(len(indices)) if pages is None else pages.astype(np.float64)
         hot = np.zeros(len(indices), np.bool_)
         codes = _code(latency_us)
         at = 0
         while at < len(indices):
             self._look(int(now[at]))
             end = int(np.searchsorted(now, np.uint64(self._due)))
+            first = self._first(codes[at:end], sizes[at:end])
             for turn in _turns(indices[at:end]):  # one fault of each page
                 rows = turn + at
-                hot[rows] = self._judge(indices[rows], latency_us[rows], codes[rows])
+                faults = _Faults(
+                    indices[rows], latency_us[rows], codes[rows], sizes[rows], first[turn]
+                )
+                hot[rows] = self._judge(faults)
             at = end
         return hot
 
@@ -179,6 +216,8 @@ class FaultLatency:
             return np.ones(len(latency_us), np.bool_)
         if self.flat and not self.headroom:
             return latency_us < 0
+        if self._first_go_up and not self.headroom:
+            return latency_us <= _shortest(self._last_of_the_first + 1)
         most = HOT_THRESHOLD_US if self.headroom else _shortest(self._threshold + 1)
         return latency_us <= 2 * most
 
@@ -186,44 +225,74 @@ class FaultLatency:
         """Forget pages that have moved away: what comes into their frames is another."""
         self._levels.clear(indices)
 
-    def _judge(
-        self, indices: npt.NDArray[np.int64], latency_us: npt.NDArray[np.int32], codes: U8Array
-    ) -> npt.NDArray[np.bool_]:
-        self._codes += np.bincount(codes, minlength=_CODES)
-        mean: F64Array = latency_us.astype(np.float64)
+    def _judge(self, faults: _Faults) -> npt.NDArray[np.bool_]:
+        self._codes += np.bincount(faults.codes, faults.pages, minlength=_CODES)
+        mean: F64Array = faults.latency_us.astype(np.float64)
         if self._usual:
             usual_us = 2 ** (self._usual / STEPS)
-            before = self._levels.get(indices)
+            before = self._levels.get(faults.indices)
             mean = np.where(before, (usual_us * _OF_USUAL[before] + mean) / 2, mean)
-            self._levels.set(indices, _level(mean / usual_us))
-            short = codes <= self._usual - SHORT
+            self._levels.set(faults.indices, _level(mean / usual_us))
+            short = faults.codes <= self._usual - SHORT
             self._again.count(before, short)
             self._change.count(short)
-        hot = self._hot(_code(mean))
+        hot = self._hot(_code(mean), faults)
         passed = int(np.count_nonzero(hot))
         self.passed += passed
         self.over += len(hot) - passed
         return hot
 
-    def _hot(self, means: U8Array) -> npt.NDArray[np.bool_]:
+    def _hot(self, means: U8Array, faults: _Faults) -> npt.NDArray[np.bool_]:
         if self.plenty:
             return np.ones(len(means), np.bool_)
         if self.headroom:
             return means <= _HOT_THRESHOLD
         if self.flat:
             return np.zeros(len(means), np.bool_)
+        if self._first_go_up:
+            return self._tried(faults.first & (means <= _HOT_THRESHOLD), faults.pages)
         hot: npt.NDArray[np.bool_] = means <= self._threshold
-        return hot if self.excess else self._tried(hot, means <= self._usual - MOST_HOTTER)
+        if self.excess:
+            return hot
+        hottest: npt.NDArray[np.bool_] = means <= self._usual - MOST_HOTTER
+        return hottest | self._tried(hot & ~hottest, faults.pages)
 
-    def _tried(
-        self, hot: npt.NDArray[np.bool_], hottest: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.bool_]:
+    def _tried(self, hot: npt.NDArray[np.bool_], pages: F64Array) -> npt.NDArray[np.bool_]:
         """Of these, what may be promoted before it is known whether it does good."""
-        rows = np.flatnonzero(hot & ~hottest)
-        taken = rows[: max(self._most_on_trial - self._on_trial, 0)]
-        self._on_trial += len(taken)
-        hottest[taken] = True
-        return hottest
+        left = self._most_on_trial - self._on_trial
+        taken: npt.NDArray[np.bool_] = hot & (np.cumsum(np.where(hot, pages, 0)) <= left)
+        self._on_trial += int(pages[taken].sum())
+        return taken
+
+    @property
+    def _first_go_up(self) -> bool:
+        """Whether no page's second latency tells anything yet, and the first of all do."""
+        return self._marked > 0 and not self.excess
+
+    @property
+    def _places(self) -> float:
+        """How many pages the first of all that were made prot_none are."""
+        return self._marked / (1 << FIRST_SHIFT)
+
+    @property
+    def _last_of_the_first(self) -> int:
+        """The longest latency of them so far, as its code."""
+        return max(int(np.searchsorted(np.cumsum(self._codes), self._places)) - 1, 0)
+
+    def _first(self, codes: U8Array, pages: F64Array) -> npt.NDArray[np.bool_]:
+        """Which of these faults are of the first, each among all up to it."""
+        first = np.zeros(len(codes), np.bool_)
+        if not self._first_go_up or self.headroom or self.flat:
+            return first
+        before = np.cumsum(self._codes)
+        able = np.flatnonzero(before[codes] < self._places)
+        for at in range(0, len(able), _AT_ONCE):
+            rows = able[at : at + _AT_ONCE]
+            as_short = np.where(codes[rows, None] <= _EVERY_CODE, pages[rows, None], 0)
+            up_to = before + np.cumsum(as_short, axis=0)
+            first[rows] = up_to[np.arange(len(rows)), codes[rows]] <= self._places
+            before = up_to[-1]
+        return first
 
     @property
     def _threshold(self) -> int:
@@ -238,7 +307,10 @@ class FaultLatency:
         self._due += periods * self._period
         if self._codes.sum() >= LEAST_FAULTS:
             up_to = np.cumsum(self._codes)
-            self._usual = int(np.searchsorted(up_to, up_to[-1] / 2))
+            middle = max(up_to[-1], self._marked) / 2
+            longest = int(np.flatnonzero(self._codes)[-1])
+            self._usual = min(int(np.searchsorted(up_to, middle)), longest)
+        self._again.look()
         if self._change.look(watching=self.resting):
             self._in_doubt = True
             self._again.fade(0)
@@ -246,7 +318,18 @@ class FaultLatency:
             self.flat = excess < (STEEP if self.flat else FLAT)
             self._in_doubt = False
         self._codes *= FORGETTING**periods
+        self._marked *= FORGETTING**periods
         self._again.fade(FORGETTING**periods)
+
+
+class _Faults(NamedTuple):
+    """Faults of one page each: index, latency, its code, pages, whether it is of the `_first`."""
+
+    indices: npt.NDArray[np.int64]
+    latency_us: npt.NDArray[np.int32]
+    codes: U8Array
+    pages: F64Array
+    first: npt.NDArray[np.bool_]
 
 
 class _Change:
@@ -287,6 +370,8 @@ class _Again:
 
     def __init__(self) -> None:
         self._faults, self._short = np.zeros(2), np.zeros(2)
+        self.excess = 0.0
+        """How many times as often after a latency below the usual; 0 where not known yet."""
 
     def count(self, before: U8Array, short: npt.NDArray[np.bool_]) -> None:
         """Take in faults: the level of their pages before, and whether they came soon."""
@@ -295,18 +380,23 @@ class _Again:
         self._faults += np.bincount(below, minlength=2)
         self._short += np.bincount(below, short[again], minlength=2)
 
+    def look(self) -> None:
+        """Find out what they say so far."""
+        self.excess = 0.0
+        least = float(self._faults.min())
+        if not least:
+            return
+        above, below = ((self._short + 0.5) / (self._faults + 1)).tolist()
+        error = float(np.sqrt((1 / (self._short + 0.5)).sum()))  # of the ratio's logarithm
+        if least >= LEAST_PAIRS or below / above > FLAT * np.exp(SURE * error):
+            self.excess = below / above
+
     def fade(self, weight: float) -> None:
         """Let what there was until now weigh less."""
         self._faults *= weight
         self._short *= weight
-
-    @property
-    def excess(self) -> float:
-        """How many times as often after a latency below the usual; 0 where not known yet."""
-        above, below = self._faults.tolist()
-        if min(above, below) < LEAST_PAIRS or not self._short[0]:
-            return 0.0
-        return float(self._short[1] / below / (self._short[0] / above))
+        if not weight:
+            self.excess = 0.0
 
 
 def _code(latency_us: npt.NDArray[np.int32] | F64Array) -> U8Array:

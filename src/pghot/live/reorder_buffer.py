@@ -65,7 +65,7 @@ class ReorderBuffer:
         self._page_shift = np.uint64(machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT)
         self._held: list[Columns] = []
         self._given_us = 0
-        self._lost = self._lost_records = 0
+        self._lost = self._lost_records = self._marked = 0
         self.left_out: Counter[str] = Counter()
         self.hint_faults = 0
         """Hint faults of targets on memory of a lower tier, first touches among them."""
@@ -96,6 +96,11 @@ class ReorderBuffer:
         for pid, threads in exited.items():  # only now: what it accessed before is in the samples
             self._targets.exited(pid, threads)
         return renewed
+
+    def take_marked(self) -> int:
+        """The pages of targets that the scan has made prot_none since the last call."""
+        marked, self._marked = self._marked, 0
+        return marked
 
     def until(self, instant: int) -> Columns:
         """The rows with `time_us` up to `instant` that were not given before."""
@@ -155,6 +160,7 @@ class ReorderBuffer:
     def _take_scans(self, scans: ProtNone, source: LiveSource, samples: Samples) -> None:
         ranges, ends = scans.drain()
         self._scan_times.scanned(ranges, ends)
+        self._marked += int(ends.pages[self._targets.contains(ends.pid)].sum())
         lost = source.counts.lost + scans.lost
         if lost > self._lost and len(samples.time_ns):
             self._lost = lost

@@ -89,7 +89,7 @@ def run_engine(
         _take_settings(stack, session, tell)
         running.begin()
         buffer = _buffer(running, clock)
-        sink = running.sink(log, events)
+        sink = running.sink(log, events, buffer.take_marked)
         publisher = Publisher(States(running, buffer, sink.driver), status)
         running.pacer = pacer(session, buffer, tell)
         begun = running.begin_trial(trial, sink)

@@ -133,15 +133,19 @@ class RunningEngine:
         self._kernel_before = kernel_promoted(self.session.host)
         self._cpu_before = time.process_time()
         self.evidence.begin()
+        self.placement.notice(self.session.options.pids)  # their first faults ask where to go
         self._clock.start()
 
-    def sink(self, log: LogSink | None, events: Events | None) -> EngineSink:
-        """The sink that the loop hands rows to."""
+    def sink(
+        self, log: LogSink | None, events: Events | None, marked: Callable[[], int]
+    ) -> EngineSink:
+        """The sink that the loop hands rows to; `marked` gives the pages made prot_none since."""
         driver = Driver(self.engine, self._observer, self._answers)
         nids = [node.id for node in self.machine.topology.nodes]
         driver.begin(Begun(self.engine, self.machine, nids, driver.step_us, by_host=True))
         kept = self.mappings if log or events or self._observes else None
         sink = EngineSink(driver, self.machine, self.metadata, self.mover, log, kept)
+        sink.marked = marked
         sink.placement = self.placement
         if events is not None:
             from pghot.live.event_details import observe  # noqa: PLC0415 - only with --events

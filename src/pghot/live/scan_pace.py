@@ -28,18 +28,18 @@ SAMPLE_NS = 2000
 SIZES = range(1, 257)
 """MiB that a step of the scan may cover; the kernel's default is the most."""
 
-START_SIZE = 16
-"""MiB of a step before the cost is known: what comes of the first step of each task, whose
-size makes its period, is burst enough."""
+BURST = 0.25
+"""Of the intervals that are saved up, the share that goes with the next one: the first round of a
+scan tells most, and nothing is known before."""
 
-BURST = 2.0
-"""How many times the budget a burst may cost: the first round of a scan tells most."""
+OWING = 0.8
+"""The share of the budget that is spent until what was spent too much is paid back."""
 
 RESTING = 0.25
 """The share of the budget that is spent while nothing can be won."""
 
 SAVED = 20.0
-"""Intervals whose budget can be saved up for a burst; a run begins with as many."""
+"""Intervals whose budget can be saved up, or owed; a run begins with as many."""
 
 MOST_FASTER = 2.0
 LEAST_CHANGE = 1.25
@@ -64,7 +64,6 @@ class ScanPace:
         self.resting = False
         """Whether nothing can be won now, so that a look now and then is enough."""
         self._saved = saved
-        self._bursting = saved > 0
 
     def spend(self, faults: int, targets_ns: int, elapsed_ns: int, lost: int = 0) -> bool:
         """Take in an interval's faults and the targets' CPU time; say whether the size changes.
@@ -84,15 +83,11 @@ class ScanPace:
         return True
 
     def _goal(self) -> float:
-        """How many times the budget the next interval may cost.
-
-        What was saved goes at one go, and is saved up again whole before there is another burst.
-        """
-        self._saved = min(self._saved + 1 - self.spent, SAVED)
+        """How many times the budget the next interval may cost."""
+        self._saved = min(max(self._saved + 1 - self.spent, -SAVED), SAVED)
         if self.resting:
             return RESTING
-        self._bursting = self._saved > 0 if self._bursting else self._saved == SAVED
-        return BURST if self._bursting else 1.0
+        return OWING if self._saved < 0 else 1 + BURST * self._saved
 
 
 class ScanPacer:
@@ -160,5 +155,5 @@ class ScanPacer:
     def _start(self, now_us: int) -> None:
         self._started = True
         self._at_us, self._due = now_us, now_us + INTERVAL_US
-        self.pace.size_mb = float(START_SIZE)
-        self._over = not self._set(SIZE, str(START_SIZE))
+        self.pace.size_mb = float(SIZES[-1])  # it makes the period of tasks that are new, too
+        self._over = not self._set(SIZE, str(SIZES[-1]))

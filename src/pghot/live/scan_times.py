@@ -83,7 +83,7 @@ class ScanTimes:
             self._times[rows, at] = time_ns
             self._count[rows] += 1
             self._steps.setdefault(tid, deque(maxlen=KEPT)).append(_Step(time_ns, rows, at))
-        for time_ns, tid in zip(*(c.tolist() for c in ends), strict=True):
+        for time_ns, tid in zip(ends.time_ns.tolist(), ends.tid.tolist(), strict=True):
             self._ended(time_ns, tid)
         if len(ranges.time_ns):
             self._forget(int(ranges.time_ns[-1]))

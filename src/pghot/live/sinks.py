@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.driver import Driver
-from pghot.driving.outside_events import Folios, Stayed, Write
+from pghot.driving.outside_events import Folios, Marked, Stayed, Write
 from pghot.driving.wake_up_rows import all_of
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import U64Array
@@ -157,6 +157,8 @@ class EngineSink:
         self._mover = mover
         self._log = log
         self.events: DetailedLog | None = None
+        self.marked: Callable[[], int] = int
+        """The pages of targets that were made prot_none since it was called last."""
         self.placement: AllowedPlaces | None = None
 
     @property
@@ -204,6 +206,8 @@ class EngineSink:
         self.driver.engine.nodes_changed()
 
     def _record(self, instant: int, rows: Columns) -> None:
+        if pages := self.marked():
+            self.driver.happens(Marked(pages))
         rows, folios = self._metadata.learn(rows)
         if len(folios):
             self.driver.happens(Folios(folios))

@@ -2,7 +2,8 @@
 
 change_prot_numa(vma, start, end) (mm/mempolicy.c) is called by the task whose memory it is,
 for each range of a step of the scan (kernel/sched/fair.c, task_numa_work()).  A probe at its
-entry tells the time, the process and the range, a few times a second for each process.
+entry tells the time, the process and the range, a few times a second for each process; one at its
+return, how many pages it made prot_none: those that were not yet, and not in the top tier.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ class Ranges(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """When a task came to the end of its range."""
+    """When a task of a process came to the end of its range, and the pages that it changed."""
 
     time_ns: npt.NDArray[np.uint64]
     tid: npt.NDArray[np.int32]
+    pid: npt.NDArray[np.int32]
+    pages: npt.NDArray[np.uint64]
 
 
 class ProtNone:
     """Probes on every CPU, opened stopped; PghotError, one line, where there can be none."""
 
     def __init__(self, host: Host) -> None:
-        self._probes = [
-            kprobe.probe(host, FUNCTION, 1, 2, at_return=at_return) for at_return in (False, True)
-        ]
+        self._probes = [kprobe.at_entry(host, FUNCTION, 1, 2), kprobe.at_return(host, FUNCTION)]
         self.lost = 0
         """Ranges and ends that found a ring full."""
         self._rings: list[EventRings] = []
@@ -76,7 +77,7 @@ class ProtNone:
         begun, ended = (self._from(rings) for rings in self._rings)
         return (
             Ranges(begun.time_ns, begun.tid, begun.pid, begun.addr, begun.phys),
-            Ends(ended.time_ns, ended.tid),
+            Ends(ended.time_ns, ended.tid, ended.pid, ended.addr),
         )
 
     def close(self) -> None:

@@ -26,11 +26,14 @@ _ARGUMENTS = {
 }
 """Numbers of the registers that hold a function's first arguments."""
 
+_RETURNED = {"x86_64": 0, "aarch64": 0}  # ax, x0
+"""Numbers of the registers that hold what a function returns."""
+
 SAMPLE_TYPE = Sample.TID | Sample.TIME | Sample.CPU | Sample.REGS_INTR
 
 
 class Probe(NamedTuple):
-    """An event at a function's entry, and where two of its arguments stand in a sample.
+    """An event at a function's entry or return, and where two registers stand in a sample.
 
     `name` is the function's name as the event points to it: it lives as long as this.
     """
@@ -49,20 +52,34 @@ def why_not(host: Host) -> str | None:
     return None
 
 
-def probe(host: Host, function: str, first: int, second: int, *, at_return: bool = False) -> Probe:
+def at_entry(host: Host, function: str, first: int, second: int) -> Probe:
     """Describe a probe that samples two arguments, counted from 0, as addr and phys.
 
-    `at_return` is a probe at the function's return, where registers hold no arguments.
     PghotError where the kernel has no such probes.
     """
     if reason := why_not(host):
         raise PghotError(reason)
     registers = _ARGUMENTS[platform.machine()]
-    mask = 1 << registers[first] | 1 << registers[second]
+    return _probe(host, function, registers[first], registers[second])
+
+
+def at_return(host: Host, function: str) -> Probe:
+    """Describe a probe at the function's return that samples what it returns, as addr.
+
+    PghotError where the kernel has no such probes.
+    """
+    if reason := why_not(host):
+        raise PghotError(reason)
+    register = _RETURNED[platform.machine()]
+    return _probe(host, function, register, register, config=RETPROBE)
+
+
+def _probe(host: Host, function: str, addr: int, phys: int, config: int = 0) -> Probe:
+    mask = 1 << addr | 1 << phys
     name = ctypes.create_string_buffer(function.encode())
     event = EventAttr(
         type=int(host.text(PMU)),
-        config=RETPROBE if at_return else 0,
+        config=config,
         config1=ctypes.addressof(name),
         sample_period=1,
         sample_type=SAMPLE_TYPE,
@@ -70,5 +87,5 @@ def probe(host: Host, function: str, first: int, second: int, *, at_return: bool
         flags=Flag.DISABLED | Flag.SAMPLE_ID_ALL,
         clockid=CLOCK_MONOTONIC,
     )
-    layout = registers_layout(SAMPLE_TYPE, mask, registers[first], registers[second])
+    layout = registers_layout(SAMPLE_TYPE, mask, addr, phys)
     return Probe(event, layout, name)

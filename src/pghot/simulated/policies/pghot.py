@@ -177,6 +177,7 @@ class HintFaults(Pghot):
 
     def _updates(self, folios: Folios, pages: int) -> None:
         self._scan_s[folios] = self._world.now
+        self.engine.fault_latency.marked(pages)
         self.engine.vmstat.add("numa_pte_updates", pages)
 
 
