@@ -95,23 +95,23 @@ _shtab_pghot_topology__o_COMPGEN=_shtab_compgen_files
 _shtab_pghot_help_pos_0_COMPGEN=_pghot_topics
 
 _shtab_pghot_demo___mode_choices=(default precise)
-_shtab_pghot_demo___fidelity_choices=(v7 improved)
+_shtab_pghot_demo___fidelity_choices=(v7 v8 improved)
 _shtab_pghot_replay___start_choices=(logged first-touch interleave slow)
 _shtab_pghot_replay___mode_choices=(default precise)
-_shtab_pghot_replay___fidelity_choices=(v7 improved)
+_shtab_pghot_replay___fidelity_choices=(v7 v8 improved)
 _shtab_pghot_curve___by_choices=(process memcg region)
 _shtab_pghot_convert___addresses_choices=(auto physical virtual)
 _shtab_pghot_convert___source_choices=(hintfault hwhint)
 _shtab_pghot_convert___start_choices=(first-touch slow)
 _shtab_pghot_convert___time_unit_choices=(s ms us ns)
 _shtab_pghot_run___mode_choices=(default precise)
-_shtab_pghot_run___fidelity_choices=(v7 improved)
+_shtab_pghot_run___fidelity_choices=(v7 v8 improved)
 _shtab_pghot_run___promote_to_choices=(top next)
 _shtab_pghot_run___better_choices=(lower higher)
 _shtab_pghot_run___log_format_choices=(text json)
 _shtab_pghot_ctl_pos_0_choices=(get set watch)
 _shtab_pghot_top___mode_choices=(default precise)
-_shtab_pghot_top___fidelity_choices=(v7 improved)
+_shtab_pghot_top___fidelity_choices=(v7 v8 improved)
 _shtab_pghot_config_pos_0_choices=(check show)
 _shtab_pghot_completion_pos_0_choices=(bash zsh fish)
 _shtab_pghot_pos_0_choices=(demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion)
@@ -223,7 +223,7 @@ _shtab_pghot___version_nargs=0
 # Custom Preamble
 _pghot_settings() { compgen -W "enabled_sources= target_nid= freq_threshold= kmigrated_sleep_ms= kmigrated_batch_nr= pghot_promote_freq_window_ms= pghot_promote_rate_limit_MBps= numa_balancing_promote_rate_limit_MBps= numa_balancing=" -- "$1"; }
 _pghot_names() { compgen -W "enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates" -- "$1"; }
-_pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint improved-hintfault improved-hwhint interleave oracle all-fast all-slow" -- "${1##*,}"; }
+_pghot_policies() { compgen -P "${1%"${1##*,}"}" -W "none numab2 pghot-hintfault pghot-hwhint precise-hintfault precise-hwhint v8-hintfault v8-hwhint v8-precise-hintfault v8-precise-hwhint improved-hintfault improved-hwhint interleave oracle all-fast all-slow" -- "${1##*,}"; }
 _pghot_presets() { compgen -W "graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf" -- "$1"; compgen -f -X "!*.toml" -- "$1"; }
 _pghot_topics() { compgen -W "tunables counters capacity recipes sources tiers hosts external modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion" -- "$1"; }
 _pghot_sources() { compgen -P "${1%"${1##*,}"}" -W "hintfault hwhint" -- "${1##*,}"; }

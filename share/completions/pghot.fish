@@ -7,7 +7,7 @@
 # Custom Preamble
 function _pghot_settings; printf '%s\n' enabled_sources= target_nid= freq_threshold= kmigrated_sleep_ms= kmigrated_batch_nr= pghot_promote_freq_window_ms= pghot_promote_rate_limit_MBps= numa_balancing_promote_rate_limit_MBps= numa_balancing=; end
 function _pghot_names; printf '%s\n' enabled_sources target_nid freq_threshold kmigrated_sleep_ms kmigrated_batch_nr pghot_promote_freq_window_ms pghot_promote_rate_limit_MBps numa_balancing_promote_rate_limit_MBps numa_balancing pghot_recorded_accesses pghot_recorded_hintfaults pghot_recorded_hwhints hwhint_total_events hwhint_dram_accesses hwhint_extmem_accesses hwhint_useful_events pgpromote_success pgpromote_candidate pgpromote_candidate_nrl numa_pages_migrated numa_hint_faults numa_pte_updates; end
-function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
+function _pghot_policies; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){none,numab2,pghot-hintfault,pghot-hwhint,precise-hintfault,precise-hwhint,v8-hintfault,v8-hwhint,v8-precise-hintfault,v8-precise-hwhint,improved-hintfault,improved-hwhint,interleave,oracle,all-fast,all-slow}; end
 function _pghot_presets; printf '%s\n' graph gups hot-added huge-pages hz-250 key-value over-committed phase-change published-1 saturated scan-pollution two-memcgs two-nodes-far two-nodes-near uniform-large zipf; __fish_complete_suffix .toml; end
 function _pghot_topics; printf '%s\n' tunables counters capacity recipes sources tiers hosts external modes defects safety trial latency logs events scenarios service reload keys json colour exit-status demo replay sim curve sweep advise why report convert run ctl top record config topology doctor restore help completion; end
 function _pghot_sources; printf '%s\n' (string replace -r '[^,]*$' '' -- (commandline -ct)){hintfault,hwhint}; end
@@ -70,7 +70,7 @@ complete -c pghot -n _shtab_pghot_using -l version -d 'show program'"'"'s versio
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a demo -d 'replay the shipped log of a real program on a two-tier machine and show what came of it'
 complete -c pghot -n '_shtab_pghot_using demo' -s h -l help -d 'show this help message and exit'
 complete -c pghot -n '_shtab_pghot_using demo' -l mode -xka "default precise" -d 'record layout'
-complete -c pghot -n '_shtab_pghot_using demo' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: v7)'
+complete -c pghot -n '_shtab_pghot_using demo' -l fidelity -xka "v7 v8 improved" -d 'the series as posted (v7, v8), or v7 with its defects mended (default: v7)'
 complete -c pghot -n '_shtab_pghot_using demo' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
 complete -c pghot -n '_shtab_pghot_using demo' -l json -d 'print summary.json, nothing else'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a replay -d 'replay an access log on a machine: what would have been promoted, when, and the counters'
@@ -79,7 +79,7 @@ complete -c pghot -n '_shtab_pghot_using replay' -l machine -xka "(__fish_comple
 complete -c pghot -n '_shtab_pghot_using replay' -l source -xka "(_pghot_sources)" -d 'enable these sources: hintfault, hwhint (default: those in the log)'
 complete -c pghot -n '_shtab_pghot_using replay' -l start -xka "logged first-touch interleave slow" -d 'where pages are before the first access (default: as in the log)'
 complete -c pghot -n '_shtab_pghot_using replay' -l mode -xka "default precise" -d 'record layout'
-complete -c pghot -n '_shtab_pghot_using replay' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: v7)'
+complete -c pghot -n '_shtab_pghot_using replay' -l fidelity -xka "v7 v8 improved" -d 'the series as posted (v7, v8), or v7 with its defects mended (default: v7)'
 complete -c pghot -n '_shtab_pghot_using replay' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
 complete -c pghot -n '_shtab_pghot_using replay' -l events -xka "(__fish_complete_directories)" -d 'log what becomes of every page (pghot why)'
 complete -c pghot -n '_shtab_pghot_using replay' -l events-limit -x -d 'drop the oldest events beyond so much (256MiB)'
@@ -198,7 +198,7 @@ complete -c pghot -n '_shtab_pghot_using run' -l scan-size-mb -x -d 'memory scan
 complete -c pghot -n '_shtab_pghot_using run' -l fault-budget -x -d 'hint faults cost the targets no more of their CPU time (1)'
 complete -c pghot -n '_shtab_pghot_using run' -l sample-budget -x -d 'reading them costs pghot no more of a CPU (3)'
 complete -c pghot -n '_shtab_pghot_using run' -l mode -xka "default precise" -d 'record layout'
-complete -c pghot -n '_shtab_pghot_using run' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: improved)'
+complete -c pghot -n '_shtab_pghot_using run' -l fidelity -xka "v7 v8 improved" -d 'the series as posted (v7, v8), or v7 with its defects mended (default: improved)'
 complete -c pghot -n '_shtab_pghot_using run' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
 complete -c pghot -n '_shtab_pghot_using run' -l promote-to -xka "top next" -d 'of more than two tiers: to the top one, or to the next faster one (top)'
 complete -c pghot -n '_shtab_pghot_using run' -l move-shared -d 'move pages that several processes map as well (wants CAP_SYS_NICE)'
@@ -259,7 +259,7 @@ complete -c pghot -n '_shtab_pghot_using top' -l policy -xka "(_pghot_policies)"
 complete -c pghot -n '_shtab_pghot_using top' -l scale -x -d 'as for pghot sim'
 complete -c pghot -n '_shtab_pghot_using top' -l seed -x -d 'as for pghot sim'
 complete -c pghot -n '_shtab_pghot_using top' -l mode -xka "default precise" -d 'record layout'
-complete -c pghot -n '_shtab_pghot_using top' -l fidelity -xka "v7 improved" -d 'the series as posted, or with its defects mended (default: v7)'
+complete -c pghot -n '_shtab_pghot_using top' -l fidelity -xka "v7 v8 improved" -d 'the series as posted (v7, v8), or v7 with its defects mended (default: v7)'
 complete -c pghot -n '_shtab_pghot_using top' -l set -xka "(_pghot_settings)" -d 'set a tunable by its kernel name; may be repeated'
 complete -c pghot -n '_shtab_pghot_using; and test $_shtab_pghot_npos -eq 0' -a record -d 'record the memory accesses of processes on this host to an access log (needs root)'
 complete -c pghot -n '_shtab_pghot_using record' -s h -l help -d 'show this help message and exit'

@@ -84,7 +84,7 @@ def shell(request: pytest.FixtureRequest) -> str:
         (("",), set(COMMANDS)),
         (("re",), {"replay", "report", "record", "restore"}),
         (("replay", "--fid"), {"--fidelity"}),
-        (("replay", "--fidelity", ""), {"v7", "improved"}),
+        (("replay", "--fidelity", ""), {"v7", "v8", "improved"}),
         (("run", "--set", ""), {f"{name}=" for name in TUNABLES}),
         (("run", "--set", "freq"), {"freq_threshold="}),
         (("sim", ""), set(presets())),

@@ -65,6 +65,31 @@ def test_a_run_as_json_says_it_on_stdout_alone(loaded: LiveHost, run: Run) -> No
     assert promoted(loaded) == set(HOT)
 
 
+def test_a_run_may_go_by_v8_and_its_tunables_have_v8s_ranges(loaded: LiveHost, run: Run) -> None:
+    done = run("run", *FOR_A_WHILE, "--json", "--fidelity", "v8", "--set", "target_nid=0x0")
+    summary = json.loads(done.out)
+    assert (summary["live"]["fidelity"], summary["live"]["promoted_pages"]) == ("v8", 20)
+    assert promoted(loaded) == set(HOT)
+    refused = run("run", *FOR_A_WHILE, "--fidelity", "v8", "--set", "kmigrated_sleep_ms=10")
+    assert "kmigrated_sleep_ms: '10' is not within 50..1000" in refused.refusal()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_the_log_of_a_run_by_v8_replays_to_the_same(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "log.parquet"
+    done = run("run", *FOR_A_WHILE, "--record", log, "--json", "--fidelity", "v8")
+    again = run("replay", log, "--fidelity", "v8", "--json")
+    assert json.loads(again.out)["vmstat"] == json.loads(done.out)["vmstat"]
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("fidelity", ["v7", "v8"])
+def test_one_tier_up_needs_a_fidelity_that_chooses_targets(run: Run, fidelity: str) -> None:
+    words = ("--promote-to", "next", "--fidelity", fidelity)
+    line = run("run", *FOR_A_WHILE, *words).refusal()
+    assert line == f"--promote-to next: {fidelity} has one target for all pages; wants improved"
+
+
 def test_tunables_of_the_command_line_are_those_of_the_run(loaded: LiveHost, run: Run) -> None:
     done = run("run", *FOR_A_WHILE, "--json", "--set", "freq_threshold=1")
     assert json.loads(done.out)["tunables"]["freq_threshold"] == 1

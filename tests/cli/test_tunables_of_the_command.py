@@ -86,6 +86,26 @@ def test_a_window_longer_than_a_record_can_tell_is_refused_where_records_expire(
     assert "is longer than a default record" in run(*given, "--fidelity", "improved").refusal()
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("pghot_promote_freq_window_ms=500", "is not within 1000..3968"),
+        ("kmigrated_sleep_ms=1001", "is not within 50..1000"),
+        ("kmigrated_batch_nr=7", "is not within 64..1024"),
+    ],
+)
+def test_v8_takes_less_and_says_what(log: Path, run: Run, given: str, why: str) -> None:
+    assert run("replay", log, "--set", given).status == 0
+    assert why in run("replay", log, "--set", given, "--fidelity", "v8").refusal()
+
+
+def test_v8_reads_a_number_of_any_base(log: Path, run: Run) -> None:
+    given = ("replay", log, "--set", "freq_threshold=0x3")
+    assert "freq_threshold" in run(*given).refusal()
+    done = run(*given, "--fidelity", "v8", "--json")
+    assert json.loads(done.out)["tunables"]["freq_threshold"] == 3
+
+
 def test_sources_are_given_one_way_only(log: Path, run: Run) -> None:
     line = run("replay", log, "--source", "hwhint", "--set", "enabled_sources=1").refusal()
     assert line == "give the sources by --source or by enabled_sources, not both"

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from pghot.engine.fidelity import V7, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.live.mailbox import Mailbox
 from pghot.serving.mount import DEVICE
@@ -42,13 +43,13 @@ def fuse_is_missing() -> str:
 class DeskRun:
     """A run's thread reduced to what it does for others.  Node 2 is top tier as well."""
 
-    def __init__(self, layout: Layout = DEFAULT) -> None:
+    def __init__(self, layout: Layout = DEFAULT, fidelity: Fidelity = V7) -> None:
         nodes = (
             node(FAST, 0, 8, top=True, free=100_000),
             node(SLOW, 8 * SECTION, 4, top=False),
             node(OTHER_FAST, 12 * SECTION, 4, top=True),
         )
-        self.rig = Rig(layout, nodes=nodes)
+        self.rig = Rig(layout, nodes=nodes, fidelity=fidelity)
         self.mailbox = Mailbox()
         self.writes: list[tuple[str, str]] = []
         self._over = threading.Event()
@@ -80,8 +81,8 @@ class DeskRun:
 
 
 @contextmanager
-def answering(layout: Layout = DEFAULT) -> Iterator[DeskRun]:
-    with DeskRun(layout) as run:
+def answering(layout: Layout = DEFAULT, fidelity: Fidelity = V7) -> Iterator[DeskRun]:
+    with DeskRun(layout, fidelity) as run:
         yield run
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from pghot.engine.fidelity import V8
 from pghot.engine.layout import PRECISE
 from pghot.errors import InputError, PghotError
 from pghot.linux.guard.mounts import clear_dead_mounts, dead_mounts, end_mount
@@ -92,6 +93,30 @@ def test_precision_mode_has_its_own_window_and_threshold(tmp_path):
         assert (tmp_path / "sys/vm/pghot_promote_freq_window_ms").read_text() == "5000\n"
         assert sh("echo 7 > debug/pghot/freq_threshold", tmp_path).returncode == 0
         assert refused("echo 8 > debug/pghot/freq_threshold", tmp_path, errno.EINVAL)
+
+
+# R12.5
+def test_a_run_by_v8_has_v8s_files(tmp_path):
+    with answering(fidelity=V8) as run, mounted(run.mailbox, tmp_path, end_mount, fidelity=V8):
+        found = {
+            str(path.relative_to(tmp_path)): path.read_text()
+            for path in tmp_path.rglob("*")
+            if path.is_file() and path.name != "vmstat"
+        }
+        assert found == {
+            "debug/pghot/kmigrated_sleep_ms": "100\n",
+            "debug/pghot/kmigrated_batch_nr": "512\n",
+            "sys/vm/pghot_enabled_sources": "3\n",
+            "sys/vm/pghot_target_nid": "0\n",
+            "sys/vm/pghot_freq_threshold": "2\n",
+            "sys/vm/pghot_promote_freq_window_ms": "3000\n",
+            "sys/vm/pghot_promote_rate_limit_MBps": "65536\n",
+            "sys/kernel/numa_balancing_promote_rate_limit_MBps": "65536\n",
+        }
+        assert sh("echo 0x3 > sys/vm/pghot_freq_threshold", tmp_path).returncode == 0
+        assert run.writes == [("freq_threshold", "0x3\n")]
+        assert refused("echo 10 > debug/pghot/kmigrated_sleep_ms", tmp_path, errno.EINVAL)
+        assert not (tmp_path / "debug/pghot/freq_threshold").exists()
 
 
 def test_files_have_the_kernels_modes_and_sizes(files):

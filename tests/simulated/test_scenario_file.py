@@ -247,6 +247,13 @@ def test_a_tunable_may_be_a_number_or_text() -> None:
     assert scenario.tunables == {"freq_threshold": "1", "enabled_sources": "0x3"}
 
 
+def test_a_text_that_v8_alone_takes_for_a_number_is_one() -> None:
+    scenario = small(tunables={"freq_threshold": "0x2"})
+    assert scenario.tunables == {"freq_threshold": "0x2"}
+    why = refusal(changed("tunables", to={"freq_threshold": "0x9"}))
+    assert why.startswith("tunables.freq_threshold: '0x9'")
+
+
 def test_a_node_that_comes_later_is_added_by_an_event() -> None:
     content = with_table("node", **NODE_2) | {"absent": [2]}
     content["link"].append({"cpus": [0], "memory": 2, "kind": "ddr"})

@@ -8,7 +8,7 @@ import pytest
 from tests.log.made import LOWER
 from tests.why.made import CROWDED, HOT, life, replayed, told
 
-FIDELITIES = ("v7", "improved")
+FIDELITIES = ("v7", "v8", "improved")
 SOON = [(10, HOT), (150, HOT)]
 both = pytest.mark.parametrize("fidelity", FIDELITIES)
 
@@ -80,6 +80,25 @@ def test_a_record_that_the_improved_engine_cleared_was_never_taken(run, tmp_path
     page = life(run, replayed(run, tmp_path, SOON, *options), HOT)
     assert [step["what"] for step in page["steps"]] == ["recorded", "recorded"]
     assert "ready at 0.150 s and kmigrated never took it" in page["answer"]
+
+
+def test_v8_takes_ready_away_in_a_new_window_and_the_answer_says_so(run, tmp_path):
+    rows = [(1010, HOT), (1020, HOT), (1925, HOT)]  # 8 buckets of 128 ms from the second on
+    options = ("--set", "kmigrated_sleep_ms=1000", "--set", "pghot_promote_freq_window_ms=1000")
+    page = life(run, replayed(run, tmp_path, rows, *options, "--fidelity", "v8"), HOT)
+    assert [step["what"] for step in page["steps"]] == ["recorded"] * 3
+    assert [(step["heat"], step["ready"]) for step in page["steps"]] == [
+        (1, False), (2, True), (1, False),
+    ]  # fmt: skip
+    assert "it was ready at 1.020 s, and an access that opened a new window" in page["answer"]
+    series = life(run, replayed(run, tmp_path, rows, *options, "--force"), HOT)
+    assert series["steps"][-1]["what"] == "moved"
+
+
+def test_v8_forgets_the_heat_of_what_it_refuses_as_v7_does(run, tmp_path):
+    limit = ("--set", "pghot_promote_rate_limit_MBps=0", "--fidelity", "v8")
+    page = life(run, replayed(run, tmp_path, SOON, *limit), HOT)
+    assert "; v8 forgets the heat of what it refuses" in page["answer"]
 
 
 def test_a_page_that_was_touched_too_long_ago_is_refused_by_the_threshold(run, tmp_path):

@@ -68,7 +68,7 @@ def attached(
         if args.metrics is not None:
             _open_metrics(stack, mailbox, args.metrics, tell)
         if args.mount is not None:
-            _open_mount(stack, mailbox, args.mount, tell)
+            _open_mount(stack, mailbox, args.mount, args.fidelity, tell)
         if args.config is not None:
             from pghot.cli.reloading import Reload, reloading
 
@@ -107,8 +107,13 @@ def _open_metrics(
 
 
 def _open_mount(
-    stack: ExitStack, mailbox: Mailbox[RunState], directory: Path, tell: Callable[[str], None]
+    stack: ExitStack,
+    mailbox: Mailbox[RunState],
+    directory: Path,
+    fidelity: str,
+    tell: Callable[[str], None],
 ) -> None:
+    from pghot.engine.fidelity import FIDELITIES
     from pghot.errors import Caution, PghotError
     from pghot.linux.guard.mounts import clear_dead_mounts, written_down
     from pghot.linux.host import Host
@@ -124,5 +129,5 @@ def _open_mount(
         except PghotError as error:  # at the end of a run, whose result is worth more
             tell(Caution(str(error)))
 
-    stack.enter_context(mounted(mailbox, directory, end, tell))
+    stack.enter_context(mounted(mailbox, directory, end, tell, FIDELITIES[fidelity]))
     record.made()

@@ -11,6 +11,9 @@ from pghot.errors import InputError
 if TYPE_CHECKING:
     from pghot.engine.tunables import Tunables
 
+DEFAULT_FIDELITY = "improved"
+"""What a run has unless it is asked for another."""
+
 OF_THE_HOST = ("enabled_sources", "target_nid")
 """Tunables whose defaults a run finds out: the sources that there are, the first fast node."""
 
@@ -70,13 +73,14 @@ def as_texts(tunables: Mapping[str, Any]) -> dict[str, str]:
 def check_tunables(texts: Mapping[str, str], mode: str, fidelity: str | None) -> None:
     """Refuse what no host would take; InputError that names the key."""
     from pghot.engine.errors import TunableError
-    from pghot.engine.tunables import TUNABLES
+    from pghot.engine.fidelity import FIDELITIES
+    from pghot.engine.tunables import tunables_of
 
     tunables = _anywhere(mode, fidelity)
     for name, text in texts.items():
         try:
             if name == "target_nid":  # which nodes there are, the host says
-                TUNABLES[name].parse(text)
+                tunables_of(FIDELITIES[fidelity or DEFAULT_FIDELITY])[name].parse(text)
             else:
                 tunables.write(name, text)
         except (TunableError, ValueError) as error:
@@ -113,4 +117,5 @@ def _anywhere(mode: str, fidelity: str | None) -> Tunables:
     from pghot.engine.tunables import Tunables
     from pghot.engine.units import HZ_RANGE
 
-    return Tunables(_OneNode(), LAYOUTS[mode], HZ_RANGE.start, FIDELITIES[fidelity or "improved"])
+    known = FIDELITIES[fidelity or DEFAULT_FIDELITY]
+    return Tunables(_OneNode(), LAYOUTS[mode], HZ_RANGE.start, known)

@@ -50,9 +50,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser, fidelity: str = "v7") 
     )
     parser.add_argument(
         "--fidelity",
-        choices=("v7", "improved"),
+        choices=("v7", "v8", "improved"),
         default=fidelity,
-        help=f"the series as posted, or with its defects mended (default: {fidelity})",
+        help=f"the series as posted (v7, v8), or v7 with its defects mended (default: {fidelity})",
     )
     parser.add_argument(
         "--set",

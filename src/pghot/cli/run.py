@@ -78,6 +78,7 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
     """What the options ask for; InputError where they cannot be."""
     from pghot.cli.replay import settings_of
     from pghot.cli.targets import MOST_PERCENT, options_of
+    from pghot.engine.fidelity import FIDELITIES
     from pghot.errors import InputError
     from pghot.live.options import EngineOptions
 
@@ -93,8 +94,10 @@ def requests_of(args: argparse.Namespace) -> tuple[LiveOptions, EngineOptions]:
         )
     if args.source is not None and any(t.startswith("enabled_sources=") for t in args.tunables):
         raise InputError("give the sources by --source or by enabled_sources, not both")
-    if args.promote_to == "next" and args.fidelity == "v7":
-        raise InputError("--promote-to next: v7 has one target for all pages; wants improved")
+    if args.promote_to == "next" and not FIDELITIES[args.fidelity].nearest_target:
+        raise InputError(
+            f"--promote-to next: {args.fidelity} has one target for all pages; wants improved"
+        )
     settings = settings_of(argparse.Namespace(**vars(args) | {"source": None, "skip_bad": False}))
     return options, EngineOptions(
         layout=settings.layout,

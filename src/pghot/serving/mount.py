@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pghot.driving.run_state import RunState
+from pghot.engine.fidelity import V7, Fidelity
 from pghot.errors import Caution, InputError, PghotError
 from pghot.live.mailbox import Mailbox
 from pghot.serving.tree import Tree
@@ -30,15 +31,17 @@ def mounted(
     directory: Path,
     unmount: Callable[[str], None],
     tell: Tell = nobody,
+    fidelity: Fidelity = V7,
 ) -> Iterator[None]:
     """Have the tree of `mailbox` on an empty directory as long as this lasts.
 
     InputError where the directory does not do, PghotError where FUSE does not.  `unmount`
-    takes a mount away at once, whoever still has its files open.
+    takes a mount away at once, whoever still has its files open.  The files are those that
+    `fidelity` has.
     """
     _check(directory)
     directory = directory.absolute()
-    served = _Served(_library(), mailbox, directory, tell)
+    served = _Served(_library(), mailbox, directory, tell, fidelity)
     served.start()
     try:
         yield
@@ -53,13 +56,18 @@ class _Served:
     """The thread that answers the kernel: one, as the run answers one write after another."""
 
     def __init__(
-        self, library: ModuleType, mailbox: Mailbox[RunState], directory: Path, tell: Tell
+        self,
+        library: ModuleType,
+        mailbox: Mailbox[RunState],
+        directory: Path,
+        tell: Tell,
+        fidelity: Fidelity,
     ) -> None:
         self._library = library
         self._directory = directory
         self._answered = threading.Event()
         self._mounted = False
-        self._tree = Tree(mailbox, self._started)
+        self._tree = Tree(mailbox, self._started, fidelity)
         self.ending = False
         self._tell = tell
         self.worker = Worker(f"--mount {directory}", self._serve, tell, again=0)

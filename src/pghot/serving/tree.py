@@ -1,7 +1,8 @@
 """The series' own files, as a file system over a run: debugfs, sysctls, vmstat.
 
 What a read prints and a write accepts is what the series has behind each file (patches 3 to
-5, mm/pghot-tunables.c and mm/pghot.c); the numbers are the run's, by its mailbox.
+5, mm/pghot-tunables.c and mm/pghot.c); the numbers are the run's, by its mailbox.  A run of
+fidelity v8 has v8's files (R12.5).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from errno import EACCES, EIO, EISDIR, ENOENT, ENOTDIR, EPERM, ETIMEDOUT
 from itertools import count
@@ -17,6 +18,8 @@ from typing import Any, NoReturn
 
 from pghot.driving.run_state import RunState
 from pghot.engine.errors import TunableError
+from pghot.engine.fidelity import V7, Fidelity
+from pghot.engine.tunables import TUNABLES
 from pghot.errors import PghotError
 from pghot.live.mailbox import Mailbox
 
@@ -58,11 +61,24 @@ FILES = {
 }
 """Every file of the tree.  A tunable's file has the tunable's name."""
 
+V8_FILES = {
+    "/debug/pghot/kmigrated_sleep_ms": _SEQ,
+    "/debug/pghot/kmigrated_batch_nr": _SEQ,
+    "/sys/vm/pghot_enabled_sources": _SYSCTL,
+    "/sys/vm/pghot_target_nid": _SYSCTL,
+    "/sys/vm/pghot_freq_threshold": _SYSCTL,
+    "/sys/vm/pghot_promote_freq_window_ms": _SYSCTL,
+    "/sys/vm/pghot_promote_rate_limit_MBps": _SYSCTL,
+    "/sys/kernel/numa_balancing_promote_rate_limit_MBps": _SYSCTL,
+    "/vmstat": _VMSTAT,
+}
+"""The same of v8: three of the names have `pghot_` before the tunable's."""
 
-def _directories() -> dict[str, list[str]]:
+
+def _directories(files: Mapping[str, _Kind]) -> dict[str, list[str]]:
     """Every directory's entries, by its path."""
     entries: dict[str, list[str]] = {}
-    for path in FILES:
+    for path in files:
         while path != "/":
             parent, _, name = path.rpartition("/")
             names = entries.setdefault(parent or "/", [])
@@ -72,9 +88,6 @@ def _directories() -> dict[str, list[str]]:
     return entries
 
 
-DIRECTORIES = _directories()
-
-
 class Tree:
     """The operations of the file system, by FUSE's names; OSError with the kernel's errno."""
 
@@ -82,9 +95,14 @@ class Tree:
     """Times are in nanoseconds (mfusepy asks)."""
 
     def __init__(
-        self, mailbox: Mailbox[RunState], started: Callable[[], None] = lambda: None
+        self,
+        mailbox: Mailbox[RunState],
+        started: Callable[[], None] = lambda: None,
+        fidelity: Fidelity = V7,
     ) -> None:
-        """Have `started` called when the kernel has mounted it."""
+        """Have `started` called when the kernel has mounted it; `fidelity` has the files."""
+        self._files = V8_FILES if fidelity.v8_files else FILES
+        self._directories = _directories(self._files)
         self._mailbox = mailbox
         self._started = started
         self._since = time.time_ns()
@@ -97,31 +115,32 @@ class Tree:
 
     def getattr(self, path: str, _handle: int | None = None) -> dict[str, Any]:
         """What stat shows.  Sizes are 0, as in proc and debugfs."""
-        if path in DIRECTORIES:
-            below = sum(_join(path, name) in DIRECTORIES for name in DIRECTORIES[path])
+        if path in self._directories:
+            entries = self._directories[path]
+            below = sum(_join(path, name) in self._directories for name in entries)
             mode, links = DIRECTORY_MODE, 2 + below
         else:
-            mode, links = stat.S_IFREG | _kind(path).mode, 1
+            mode, links = stat.S_IFREG | self._kind(path).mode, 1
         times = dict.fromkeys(("st_atime", "st_mtime", "st_ctime"), self._since)
         owner = {"st_uid": os.geteuid(), "st_gid": os.getegid()}
         return {"st_mode": mode, "st_nlink": links, "st_size": 0, **owner, **times}
 
     def readdir(self, path: str, _handle: int) -> list[str]:
         """A directory's entries."""
-        if path not in DIRECTORIES:
-            raise OSError(ENOTDIR if path in FILES else ENOENT, path)
-        return [".", "..", *DIRECTORIES[path]]
+        if path not in self._directories:
+            raise OSError(ENOTDIR if path in self._files else ENOENT, path)
+        return [".", "..", *self._directories[path]]
 
     def open(self, path: str, _flags: int) -> int:
         """Open a file; permissions are the kernel's affair."""
-        if path in DIRECTORIES:
+        if path in self._directories:
             raise OSError(EISDIR, path)
-        _kind(path)
+        self._kind(path)
         return next(self._numbers)
 
     def read(self, path: str, size: int, offset: int, handle: int) -> bytes:
         """The file's text as it was at the read of its start."""
-        if offset and _kind(path).whole:
+        if offset and self._kind(path).whole:
             return b""
         if not offset or handle not in self._texts:
             self._texts[handle] = self._text(path)
@@ -129,7 +148,7 @@ class Tree:
 
     def write(self, path: str, data: bytes, offset: int, _handle: int) -> int:
         """Write a tunable; how many bytes of it were taken."""
-        kind = _kind(path)
+        kind = self._kind(path)
         if path == "/vmstat":
             raise OSError(EIO, path)
         if offset and kind.whole:
@@ -137,7 +156,7 @@ class Tree:
         taken = data[: kind.most]
         try:
             # A byte a character: the kernel's limits count bytes.
-            self._mailbox.write(path.rpartition("/")[2], taken.decode("latin-1"))
+            self._mailbox.write(_tunable_of(path), taken.decode("latin-1"))
         except TunableError as error:
             raise OSError(error.errno, str(error)) from error
         except PghotError as error:
@@ -151,7 +170,7 @@ class Tree:
 
     def truncate(self, path: str, _length: int, _handle: int | None = None) -> int:
         """Accept what `> FILE` does first; nothing is cut."""
-        _kind(path)
+        self._kind(path)
         return 0
 
     def utimens(self, path: str, _times: object = None) -> int:
@@ -173,7 +192,12 @@ class Tree:
         state = self._mailbox.state() or self._first_state(path)
         if path == "/vmstat":
             return "".join(f"{name} {n}\n" for name, n in state.vmstat.items()).encode()
-        return f"{state.tunables[path.rpartition('/')[2]]}\n".encode()
+        return f"{state.tunables[_tunable_of(path)]}\n".encode()
+
+    def _kind(self, path: str) -> _Kind:
+        if path not in self._files:
+            raise OSError(EISDIR if path in self._directories else ENOENT, path)
+        return self._files[path]
 
     def _first_state(self, path: str) -> RunState:
         came = self._mailbox.next_state(0, PATIENCE_S)
@@ -182,10 +206,10 @@ class Tree:
         return came[1]
 
 
-def _kind(path: str) -> _Kind:
-    if path not in FILES:
-        raise OSError(EISDIR if path in DIRECTORIES else ENOENT, path)
-    return FILES[path]
+def _tunable_of(path: str) -> str:
+    """The tunable behind a file."""
+    name = path.rpartition("/")[2]
+    return name if name in TUNABLES else name.removeprefix("pghot_")
 
 
 def _join(path: str, name: str) -> str:

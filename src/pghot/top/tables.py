@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pghot.engine.tunables import TUNABLES
+from pghot.engine.fidelity import FIDELITIES, V7
+from pghot.engine.tunables import tunables_of
 from pghot.report.sizes import size
 from pghot.top import figures
 from pghot.top.state import ProcessState, RegionState, TopState
@@ -144,10 +145,10 @@ def _region(row: RegionState) -> TableRow:
 
 
 def _tunables(state: TopState) -> list[TableRow]:
-    rows = []
+    rows, table = [], tunables_of(FIDELITIES.get(state.fidelity, V7))
     for place, (name, value) in enumerate(state.tunables.items()):
         shown = f"{value:#x}" if name in HEX else str(value)
-        known = TUNABLES.get(name)
+        known = table.get(name)
         where = known.where if known else ""
         unit = UNITS.get(name.rpartition("_")[2], "")
         rows.append(TableRow(name, (name, shown, unit, where), (place, value, unit, where)))

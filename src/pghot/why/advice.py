@@ -33,7 +33,10 @@ def advice(life: Life) -> str:
         return f"it moved to node {last.to_nid} at {last.times[-1]:,.3f} s{_sooner(life)}"
     line = _by_reason(last, life.said)
     if not FIDELITIES[life.said.fidelity].keep_refused:
-        line += "; v7 forgets the heat of what it refuses, --fidelity improved keeps it"
+        line += (
+            f"; {life.said.fidelity} forgets the heat of what it refuses, "
+            "--fidelity improved keeps it"
+        )
     return line
 
 
@@ -56,6 +59,12 @@ def _never_judged(life: Life) -> str:
         return f"no access was recorded: {words(outcomes.most_common(1)[0][0])}"
     if any(step.ready for step in recorded):
         at = next(step.times[0] for step in recorded if step.became_ready or step.ready)
+        if FIDELITIES[life.said.fidelity].ready_anew and not recorded[-1].ready:
+            return (
+                f"it was ready at {at:,.3f} s, and an access that opened a new window took that "
+                f"away before kmigrated's next look, as in v8: a longer {_WINDOW}, or a shorter "
+                "kmigrated_sleep_ms"
+            )
         return (
             f"it was ready at {at:,.3f} s and kmigrated never took it: the log ends before its "
             "next look, or it was off the LRU, moved, or too old by then"

@@ -30,6 +30,7 @@ from tests.simulated.small_machines import (
 
 PROMOTING = (
     "numab2", "pghot-hintfault", "pghot-hwhint", "precise-hintfault", "precise-hwhint",
+    "v8-hintfault", "v8-hwhint", "v8-precise-hintfault", "v8-precise-hwhint",
     "improved-hintfault", "improved-hwhint",
 )  # fmt: skip
 PGHOT = PROMOTING[1:]
@@ -278,7 +279,7 @@ def test_samples_without_a_valid_address_are_counted_and_not_used() -> None:
 
 
 @pytest.mark.parametrize(("policy", "leaves"), [
-    ("pghot-hwhint", False), ("pghot-hintfault", False),
+    ("pghot-hwhint", False), ("pghot-hintfault", False), ("v8-hwhint", False),
     ("improved-hwhint", True), ("improved-hintfault", True),
 ])  # fmt: skip
 def test_from_a_node_added_after_boot_the_series_promotes_nothing(
@@ -316,7 +317,11 @@ def test_precision_mode_promotes_to_the_node_of_the_cpu() -> None:
     ]
     links = [link(nid, FAST_NS, cpus=[0, 2]) for nid in range(3)]
     far = [threads(count=4, node=2)]
-    for policy, target in (("pghot-hwhint", 0), ("precise-hwhint", 2), ("numab2", 2)):
+    targets = {
+        "pghot-hwhint": 0, "precise-hwhint": 2, "v8-hwhint": 0, "v8-precise-hwhint": 2,
+        "numab2": 2,
+    }  # fmt: skip
+    for policy, target in targets.items():
         world = Simulation(busy(node=nodes, link=links, threads=far), policy).world
         world.run()
         assert np.all(world.memory.folios.nid == target)

@@ -12,7 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple
 
 from pghot.engine.did_you_mean import perhaps
-from pghot.engine.fidelity import IMPROVED
+from pghot.engine.fidelity import IMPROVED, V8
 from pghot.engine.layout import PRECISE
 from pghot.errors import InputError
 from pghot.simulated.policies.everywhere import Everywhere
@@ -49,6 +49,17 @@ ENTRIES = {
     ),
     "precise-hwhint": PolicyEntry(
         "the series, v7, precision mode, IBS Memory Profiler", lambda: HardwareHints(PRECISE)
+    ),
+    "v8-hintfault": PolicyEntry("the series, v8, hint faults", lambda: HintFaults(fidelity=V8)),
+    "v8-hwhint": PolicyEntry(
+        "the series, v8, IBS Memory Profiler", lambda: HardwareHints(fidelity=V8)
+    ),
+    "v8-precise-hintfault": PolicyEntry(
+        "the series, v8, precision mode, hint faults", lambda: HintFaults(PRECISE, V8)
+    ),
+    "v8-precise-hwhint": PolicyEntry(
+        "the series, v8, precision mode, IBS Memory Profiler",
+        lambda: HardwareHints(PRECISE, V8),
     ),
     "improved-hintfault": PolicyEntry(
         "the series with its defects mended, hint faults",
