@@ -146,6 +146,20 @@ def test_cpu_time_of_targets_that_ended_stays_counted(tree: ProcTree) -> None:
     assert followed.targets.cpu_ns() == 9 * tick_ns
 
 
+def test_cpu_time_of_few_targets_is_as_of_now_of_many_as_of_the_last_look(
+    tree: ProcTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = Followed(Pids([40]), tree)
+    followed.look()
+    tick_ns = 1_000_000_000 // tree.host.sysconf("SC_CLK_TCK")
+    assert followed.targets.cpu_ns() == 3 * tick_ns
+    stat = tree.root / "proc/40/stat"
+    stat.write_text(stat.read_text().replace(" 0 0 0 1 2 0 ", " 0 0 0 7 2 0 "))
+    assert followed.targets.cpu_ns() == 9 * tick_ns
+    monkeypatch.setattr("pghot.linux.processes.targets.READ_AT_ONCE", 0)
+    assert followed.targets.cpu_ns() == 3 * tick_ns
+
+
 def test_who_moves_into_a_control_group_or_out_of_it_is_found(
     tree: ProcTree, reads: list[int]
 ) -> None:

@@ -13,6 +13,7 @@ from pghot.live.scan_pace import (
     SAVED,
     SIZE,
     SIZES,
+    STALE_US,
     ScanPace,
     ScanPacer,
 )
@@ -141,6 +142,33 @@ def test_a_pacer_looks_once_a_second_and_sets_the_size_of_a_step(pace) -> None:
     sizes = [SIZES[-1] * (OWING / 2) ** n for n in (1, 2, 3)]
     assert told[1:] == [(SIZE, str(int(size))) for size in sizes]
     assert pacer.targets_share == pytest.approx(0.02)
+
+
+def test_faults_are_judged_once_the_cpu_time_they_were_taken_in_is_known(pace) -> None:
+    clock, targets, told, counted = Clock(), Targets(), [], [0]
+    pacer = ScanPacer(
+        pace, targets, lambda: counted[0], lambda *setting: told.append(setting) or True
+    )
+    pacer.attend(clock)
+    for second in range(1, 5):
+        clock.us = second * 1_000_000
+        counted[0] += faults_for(0.01)
+        targets.ns = second // 4 * 4 * SECOND_NS  # looked at every four seconds
+        pacer.attend(clock)
+    assert told == [(SIZE, str(SIZES[-1]))]
+    assert pacer.pace.spent == pytest.approx(1)
+
+
+def test_where_no_cpu_time_comes_they_cost_too_much(pace) -> None:
+    clock, told, counted = Clock(), [], [0]
+    pacer = ScanPacer(
+        pace, Targets(), lambda: counted[0], lambda *setting: told.append(setting) or True
+    )
+    for second in range(STALE_US // 1_000_000 + 1):
+        clock.us = second * 1_000_000
+        counted[0] += 1
+        pacer.attend(clock)
+    assert told[-1] == (SIZE, str(SIZES[0]))
 
 
 def test_once_a_size_could_not_be_set_the_pace_stays(pace) -> None:

@@ -48,6 +48,10 @@ LEAST_CHANGE = 1.25
 INTERVAL_US = 1_000_000
 """Microseconds between two looks at the cost."""
 
+STALE_US = 30_000_000
+"""Microseconds that are waited at the most for the CPU time in which faults were taken: that of
+many targets is not looked at each time."""
+
 PATIENCE = 50
 """Looks at the targets' CPU time take no more than one part in so many of the time."""
 
@@ -130,9 +134,12 @@ class ScanPacer:
         if not self._started:
             self._start(now_us)
             return
-        seen = self._count()
-        faults, self._seen = seen - self._seen, seen
-        cpu_ns = self._targets.cpu_ns()
+        seen, cpu_ns = self._count(), self._targets.cpu_ns()
+        faults = seen - self._seen
+        if faults and cpu_ns == self._cpu_ns and now_us < self._at_us + STALE_US:
+            self._due = now_us + INTERVAL_US
+            return
+        self._seen = seen
         used = max(cpu_ns - self._cpu_ns, 0)  # of a target that ended, nothing is left to read
         lost = self._lost() - self._lost_before
         self._lost_before += lost
