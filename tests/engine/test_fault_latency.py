@@ -214,6 +214,15 @@ def test_but_where_some_are_far_hotter_few_are_enough(pressed) -> None:
     assert pressed.excess > STEEP
 
 
+def test_what_few_faults_a_period_tell_is_added_up(pressed) -> None:
+    few, rounds_ = 100, LEAST_PAIRS // 100 + 2
+    for number in range(rounds_):
+        now = (number + 1) * PERIOD_MS
+        judged(pressed, 2 * USUAL, indices=range(few), now=now)
+        judged(pressed, USUAL // 2, indices=range(few, 2 * few), now=now)
+    assert pressed.flat
+
+
 def test_a_flat_load_heats_up_again(pressed) -> None:
     random = np.random.default_rng(1)
     rounds(pressed, lambda: random.exponential(USUAL, 2000))

@@ -313,13 +313,14 @@ class FaultLatency:
         self._again.look()
         if self._change.look(watching=self.resting):
             self._in_doubt = True
-            self._again.fade(0)
+            self._again = _Again()
         elif excess := self.excess:
             self.flat = excess < (STEEP if self.flat else FLAT)
             self._in_doubt = False
-        self._codes *= FORGETTING**periods
-        self._marked *= FORGETTING**periods
-        self._again.fade(FORGETTING**periods)
+        if not self._first_go_up:  # else what is first would be first of fewer and fewer
+            self._codes *= FORGETTING**periods
+            self._marked *= FORGETTING**periods
+        self._again.forget(FORGETTING**periods)
 
 
 class _Faults(NamedTuple):
@@ -370,6 +371,7 @@ class _Again:
 
     def __init__(self) -> None:
         self._faults, self._short = np.zeros(2), np.zeros(2)
+        self._told = False
         self.excess = 0.0
         """How many times as often after a latency below the usual; 0 where not known yet."""
 
@@ -381,22 +383,21 @@ class _Again:
         self._short += np.bincount(below, short[again], minlength=2)
 
     def look(self) -> None:
-        """Find out what they say so far."""
-        self.excess = 0.0
+        """Find out what they say so far; what was told stays until they are enough again."""
+        self._told = False
         least = float(self._faults.min())
         if not least:
             return
         above, below = ((self._short + 0.5) / (self._faults + 1)).tolist()
         error = float(np.sqrt((1 / (self._short + 0.5)).sum()))  # of the ratio's logarithm
         if least >= LEAST_PAIRS or below / above > FLAT * np.exp(SURE * error):
-            self.excess = below / above
+            self.excess, self._told = below / above, True
 
-    def fade(self, weight: float) -> None:
-        """Let what there was until now weigh less."""
-        self._faults *= weight
-        self._short *= weight
-        if not weight:
-            self.excess = 0.0
+    def forget(self, weight: float) -> None:
+        """Let what has told something weigh less; few faults are kept until they do."""
+        if self._told:
+            self._faults *= weight
+            self._short *= weight
 
 
 def _code(latency_us: npt.NDArray[np.int32] | F64Array) -> U8Array:
