@@ -221,6 +221,7 @@ class Kmigrated:
         chosen = np.zeros(min(limits.batch_max, len(candidates)), np.int64)
         batches = Batches(candidates, self.nid, engine.pgdat, chosen)
         pfns, sizes = candidates["pfn"].astype(np.uint64), candidates["pages"].copy()
+        outcome = candidates["outcome"]
         more = True
         while more:
             more = batches.fill(targets.loops, limits)
@@ -228,13 +229,12 @@ class Kmigrated:
                 order = chosen[: batches.count]
                 if not engine.fidelity.hottest_first:
                     order = order[::-1]  # the series' list is a stack
-                moved = engine.memory.migrate(pfns[order], batches.nid)
-                candidates["outcome"][order[~moved]] = found.NOT_MIGRATED
-                pages = int(np.dot(sizes[order], moved))
-                done = np.array([(len(order), batches.nid, batches.memcg, pages)], MOVED_BATCH)
-                yield self._counted(
-                    Migrated(self.nid, done, pfns[order], sizes[order], moved), now
-                )
+                tried, pages = pfns[order], sizes[order]
+                moved = engine.memory.migrate(tried, batches.nid)
+                outcome[order[~moved]] = found.NOT_MIGRATED
+                batch = (len(order), batches.nid, batches.memcg, int(np.dot(pages, moved)))
+                done = np.array([batch], MOVED_BATCH)
+                yield self._counted(Migrated(self.nid, done, tried, pages, moved), now)
                 targets.refresh()
 
     def _promote_all(

@@ -63,9 +63,8 @@ class Migrated:
 
     def pages_by_memcg(self) -> dict[int, int]:
         """Pages that moved by memcg, in the order of each one's first batch."""
-        memcgs, first, which = np.unique(
-            self.batches["memcg"], return_index=True, return_inverse=True
-        )
-        pages = np.zeros(len(memcgs), np.int64)
-        np.add.at(pages, which, self.batches["pages_moved"])
-        return {int(memcgs[at]): int(pages[at]) for at in np.argsort(first)}
+        found: dict[int, int] = {}
+        columns = (self.batches[name].tolist() for name in ("memcg", "pages_moved"))
+        for memcg, pages in zip(*columns, strict=True):
+            found[memcg] = found.get(memcg, 0) + pages
+        return found

@@ -168,6 +168,8 @@ def _within(values: npt.ArrayLike, dtype: type[Any], above: int) -> npt.ArrayLik
     """Bring what `dtype` could not hold to values that are refused: -2, or `above`."""
     if isinstance(values, np.ndarray) and values.dtype == dtype:
         return values
+    if isinstance(values, int):
+        return min(max(values, -2), above)
     return np.clip(values, -2, above)
 
 
@@ -175,7 +177,7 @@ def _rows(values: npt.ArrayLike, dtype: type[Any], shape: tuple[int, ...]) -> np
     """A contiguous read-only array; one kind of array keeps to one compiled loop."""
     rows = np.asarray(values, dtype=dtype)
     if rows.shape != shape:
-        rows = np.broadcast_to(rows, shape)
+        rows = np.full(shape, rows) if rows.ndim == 0 else np.broadcast_to(rows, shape)
     rows = np.ascontiguousarray(rows).view()
     rows.flags.writeable = False
     return rows
