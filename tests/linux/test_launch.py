@@ -277,3 +277,25 @@ def test_a_sudo_uid_that_is_no_number_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(InputError, match=r"^SUDO_UID=x: not a number"):
         sudo_account({**sudo(), "SUDO_UID": "x"})
+
+
+NOFILE = """
+import resource, sys
+from pghot.linux.processes.launch import Launched
+from pghot.linux.processes.raise_nofile import raise_limit
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard // 2, hard))
+raise_limit()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+with Launched(["sh", "-c", f'[ "$(ulimit -Sn)" = {hard // 2} ]']) as launched:
+    launched.fork()
+    launched.start()
+    sys.exit(launched.wait())
+"""
+
+
+def test_pghot_takes_all_descriptors_that_it_may_have_and_its_command_has_what_there_were() -> (
+    None
+):
+    done = subprocess.run([sys.executable, "-c", NOFILE], check=False, timeout=60)
+    assert done.returncode == 0

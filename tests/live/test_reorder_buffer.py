@@ -206,3 +206,27 @@ def test_memory_of_no_node_makes_no_row_and_is_counted(of_large_pages):
     buffer.drain()
     assert len(buffer.until(STEP_US)["pfn"]) == 0
     assert buffer.left_out["in no node's memory"] == 1
+
+
+def test_a_source_of_another_package_may_give_other_kinds_of_arrays(made) -> None:
+    sources, buffer = made()
+    wanted, other = (drain_of(buffer, sources, kind) for kind in (None, np.int64))
+    assert len(wanted["pfn"]) == 3
+    for name, values in wanted.items():
+        assert values.dtype == other[name].dtype
+        if name != "time_us":
+            assert np.array_equal(values, other[name])
+
+
+def drain_of(buffer, sources, kind):
+    """The rows of a drain whose samples are of a kind, every other item of an array."""
+    source, until = sources[0], buffer._given_us + STEP_US
+    for number in range(3):
+        time_ns = START_NS + (until - 10 + number) * 1000
+        source.see(time_ns, 40, number * PAGE, FIRST_FREE[SLOW] + number, 0)
+    if kind is not None:
+        given = source.drain()
+        apart = (np.repeat(column, 2).astype(kind)[::2] for column in given[:-1])
+        source.drain = lambda: type(given)(*apart)
+    buffer.drain()
+    return buffer.until(until)

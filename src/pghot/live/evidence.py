@@ -45,7 +45,7 @@ class ServedSamples:
         """All of them."""
         return self.by_node.total()
 
-    def add(self, nids: npt.NDArray[np.int64], toptier: BoolArray) -> None:
+    def add(self, nids: npt.NDArray[np.integer], toptier: BoolArray) -> None:
         """Take samples: the node of each, and of each node whether it is top tier."""
         counts = np.bincount(nids) if len(nids) else np.zeros(0, np.int64)
         for nid in np.flatnonzero(counts).tolist():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.perf.arrays import EXEC, EXIT, FORK
 from pghot.linux.processes.targets import Targets
 from pghot.live.evidence import ServedSamples
+from pghot.live.kept_rows import KeptRows, NodeLookup, keep_rows
 from pghot.live.machine import HostMachine
 from pghot.live.scan_times import ScannedFaults, ScanTimes
 from pghot.log.schema import DTYPES, REQUIRED, SOURCES, Columns
@@ -24,7 +26,8 @@ from pghot.sources.prot_none import ProtNone
 LOGGED = ("pid", "vaddr", "cpu", "write", "latency_us")
 """Optional columns of the rows made here."""
 
-NS_PER_US = 1000
+_KINDS = (np.uint64, np.int32, np.uint64, np.uint64, np.int16, np.int32, np.bool_)
+"""Of the columns of `Samples`, in their order; but of `nr`."""
 
 
 def logged(sources: Sequence[LiveSource]) -> tuple[str, ...]:
@@ -61,8 +64,7 @@ class ReorderBuffer:
         self._targets = targets
         self._machine = machine
         self._start_ns = start_ns
-        self._page_bits = np.uint64((machine.topology.page_size - 1) ^ ((1 << PAGE_SHIFT) - 1))
-        self._page_shift = np.uint64(machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT)
+        self._page_shift = machine.topology.page_size.bit_length() - 1 - PAGE_SHIFT
         self._held: list[Columns] = []
         self._given_us = 0
         self._lost = self._lost_records = self._marked = 0
@@ -88,7 +90,7 @@ class ReorderBuffer:
                 elif kind == EXEC and self._targets.executed(pid):
                     renewed.add(pid)
             if len(samples.time_ns):
-                self._hold(source, samples)
+                self._hold(source, _as_declared(samples))
         lost = sum(source.counts.lost for source in self._sources)
         if lost > self._lost_records:
             self._lost_records = lost
@@ -104,58 +106,57 @@ class ReorderBuffer:
 
     def until(self, instant: int) -> Columns:
         """The rows with `time_us` up to `instant` that were not given before."""
-        rows = _joined([no_rows(self._columns), *self._held])
+        held = [*self._held] or [no_rows(self._columns)]
+        rows = held[0] if len(held) == 1 else _joined(held)
         time = rows["time_us"]
-        late = time <= np.uint64(self._given_us)
-        if self._given_us and late.any():
+        if self._given_us and len(time) and int(time.min()) <= self._given_us:
+            late = time <= np.uint64(self._given_us)
             self.late += int(np.count_nonzero(late))
             time[late] = self._given_us + 1
-        rows = _taken(rows, np.argsort(time, kind="stable"))
+        if not ascending(time):  # as a rule it is: drains follow each other, each in order
+            rows = _taken(rows, np.argsort(time, kind="stable"))
         end = int(np.searchsorted(rows["time_us"], np.uint64(instant), side="right"))
-        self._held = [_taken(rows, slice(end, None))]
+        self._held = [_taken(rows, slice(end, None))] if end < len(time) else []
         self._given_us = instant
         return _taken(rows, slice(end))
 
     def _hold(self, taken_from: LiveSource, samples: Samples) -> None:
         source = SOURCES[taken_from.reports_as]
+        by_faults = source == PGHOT_HINTFAULTS
         ours = self._targets.contains(samples.pid)
-        pfn = (samples.pfn << self._page_shift) | (
-            (samples.vaddr & self._page_bits) >> np.uint64(PAGE_SHIFT)
-        )
-        nids = self._machine.nids_of(pfn)
-        known = nids >= 0
-        slow = ~self._machine.toptier[nids]
-        wanted = slow | (source != PGHOT_HINTFAULTS)
-        self.left_out["of other processes"] += int(np.count_nonzero(~ours))
-        self.left_out["in no node's memory"] += int(np.count_nonzero(ours & ~known))
-        self.left_out["on the top tier already"] += int(np.count_nonzero(ours & known & ~wanted))
-        keep = np.flatnonzero(ours & known & wanted)
-        if source == PGHOT_HINTFAULTS:
-            self.hint_faults += len(keep)
+        mem_map, toptier = self._machine.mem_map, self._machine.toptier
+        nodes = NodeLookup(mem_map.slot_of, mem_map.nid, toptier, self._page_shift)
+        kept, counts = keep_rows(samples, ours, nodes, self._start_ns, only_slow=by_faults)
+        self.left_out["of other processes"] += counts.of_others
+        self.left_out["in no node's memory"] += counts.nowhere
+        self.left_out["on the top tier already"] += counts.on_top
+        if by_faults:
+            self.hint_faults += counts.kept
         elif (
             taken_from.name == hardware.NAME and self._served is not None
         ):  # others may see one tier alone
-            self._served.add(nids[keep], self._machine.toptier)
-        if not len(keep):
+            self._served.add(kept.home, toptier)
+        if not counts.kept:
             return
-        time_ns = samples.time_ns[keep].astype(np.int64) - self._start_ns
-        latency_us = np.full(len(keep), UNKNOWN, np.int32)
-        if self._scans is not None and source == PGHOT_HINTFAULTS:
-            latency_us = self._latencies(samples, pfn, keep)
-        nr = samples.nr if samples.nr is not None else np.ones(len(ours), np.uint32)
-        rows = {
-            "time_us": (np.maximum(time_ns, 0) // NS_PER_US).astype(np.uint64),
-            "pfn": pfn[keep],
-            "nid": samples.nid[keep],
-            "source": np.full(len(keep), source, np.int8),
-            "pid": samples.pid[keep],
-            "vaddr": samples.vaddr[keep],
-            "cpu": samples.cpu[keep].astype(np.int16),
-            "write": samples.write[keep],
+        if self._scans is not None and by_faults:
+            latency_us = self._latencies(samples, kept)
+        else:
+            latency_us = np.full(counts.kept, UNKNOWN, np.int32)
+        rows: Columns = {
+            "time_us": kept.time_us,
+            "pfn": kept.pfn,
+            "nid": kept.nid,
+            "source": np.full(counts.kept, source, np.int8),
+            "pid": kept.pid,
+            "vaddr": kept.vaddr,
+            "cpu": kept.cpu,
+            "write": kept.write,
             "latency_us": latency_us,
-            "nr": nr[keep],
         }
-        self._held.append({name: rows[name] for name in self._columns})
+        if "nr" in self._columns:
+            nr = samples.nr
+            rows["nr"] = np.ones(counts.kept, np.uint32) if nr is None else nr[kept.sample]
+        self._held.append(rows)
 
     def _take_scans(self, scans: ProtNone, source: LiveSource, samples: Samples) -> None:
         ranges, ends = scans.drain()
@@ -166,21 +167,28 @@ class ReorderBuffer:
             self._lost = lost
             self._scan_times.lost(int(samples.time_ns[-1]))
 
-    def _latencies(
-        self, samples: Samples, pfn: npt.NDArray[np.uint64], keep: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.int32]:
+    def _latencies(self, samples: Samples, kept: KeptRows) -> npt.NDArray[np.int32]:
         mem_map = self._machine.mem_map
-        index = mem_map.indices(mem_map.known(pfn[keep]).head)
-        faults = ScannedFaults(
-            samples.pid[keep], samples.vaddr[keep], samples.time_ns[keep], index
-        )
-        return self._scan_times.latency_us(faults)
+        index = mem_map.indices(mem_map.known(kept.pfn).head)
+        time_ns = samples.time_ns[kept.sample]
+        return self._scan_times.latency_us(ScannedFaults(kept.pid, kept.vaddr, time_ns, index))
 
 
 def _tasks(source: LiveSource) -> Iterator[tuple[int, int, int]]:
     """Kind, pid and parent of what became of tasks."""
     tasks = source.take_tasks()
     return zip(tasks.kind.tolist(), tasks.pid.tolist(), tasks.ppid.tolist(), strict=True)
+
+
+def _as_declared(samples: Samples) -> Samples:
+    """The same in arrays that loops take: a source of another package may give other kinds."""
+    columns: Any = (*map(np.ascontiguousarray, samples, _KINDS), samples.nr)
+    return Samples(*columns)
+
+
+def ascending(values: npt.NDArray[np.uint64]) -> bool:
+    """Whether no value is below the one before it."""
+    return bool(np.all(values[1:] >= values[:-1]))
 
 
 def no_rows(columns: Sequence[str] = (*REQUIRED, *LOGGED)) -> Columns:

@@ -40,7 +40,6 @@ class RowWriter(ABC):
     def __init__(self, columns: tuple[str, ...], metadata: Metadata) -> None:
         self.metadata = metadata
         """May be replaced until the log is closed: some of it shows only at the last row."""
-        self._schema = arrow_schema(columns)
         self._waiting = {name: np.empty(ROWS_A_GROUP, DTYPES[name]) for name in columns}
         self._filled = 0
         self.rows = 0
@@ -67,10 +66,9 @@ class RowWriter(ABC):
     def flush(self) -> None:
         """Hand on what waits."""
 
-    def _batch(self) -> pa.RecordBatch:
-        """The rows that wait; they go on waiting."""
-        arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+    def _rows(self) -> Columns:
+        """The rows that wait, as views; they go on waiting."""
+        return {name: column[: self._filled] for name, column in self._waiting.items()}
 
 
 class LogWriter(RowWriter):
@@ -79,12 +77,15 @@ class LogWriter(RowWriter):
     def __init__(self, sink: _Sink, columns: tuple[str, ...], metadata: Metadata) -> None:
         super().__init__(columns, metadata)
         self._sink = sink
+        self._schema = arrow_schema(columns)
 
     def flush(self) -> None:
         """Hand what waits to the file."""
         if not self._filled:
             return
-        self._sink.write_batch(self._batch())
+        rows = self._rows()
+        arrays = [pa.array(rows[name]) for name in self._schema.names]
+        self._sink.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self._filled = 0
 
 

@@ -16,13 +16,13 @@ from pghot.linux.perf.attr import Flag
 from pghot.linux.perf.event_opener import EVERY_PROCESS
 from pghot.linux.perf.event_rings import EventRings, Wanted
 from pghot.linux.perf.ring_size import RING_PAGES
-from pghot.sources.live_source import LiveSource, Samples
+from pghot.sources.live_source import NO_TASKS, LiveSource, Samples
+from pghot.sources.user_samples import SampleMarks, take_samples
 
 Filter = Callable[[SampleColumns], npt.NDArray[np.bool_]]
 
 _FOLLOW = Flag.TASK | Flag.COMM | Flag.COMM_EXEC
-_KERNEL_HALF = np.uint64(63)
-"""The bit that is set in the kernel's virtual addresses (x86-64, arm64, riscv64)."""
+_NONE = np.zeros(0, np.bool_)
 
 
 class PerfSource(LiveSource):
@@ -88,8 +88,9 @@ class PerfSource(LiveSource):
 
     def take_tasks(self) -> TaskColumns:
         """The task events of the drains since the last call, in time order."""
-        pieces = self._tasks or [Drained(0, 0).tasks]
-        self._tasks = []
+        pieces, self._tasks = self._tasks, []
+        if not pieces:
+            return NO_TASKS
         columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
         order = np.argsort(columns[0], kind="stable")
         return TaskColumns(*(column[order] for column in columns))
@@ -117,35 +118,29 @@ class PerfSource(LiveSource):
 
     def _samples(self, raw: SampleColumns) -> Samples:
         """Drop what is no access of a process to a known page, and count it."""
-        kernel = (raw.addr >> _KERNEL_HALF != 0) | (raw.pid <= 0)
-        keep = ~kernel
-        self.counts.kernel += int(np.count_nonzero(kernel))
-        if self._is_access:
-            access = self._is_access(raw)
-            self.counts.not_memory += int(np.count_nonzero(keep & ~access))
-            keep &= access
-        pfn = raw.phys >> self._page_shift
-        resolved = pfn != 0  # perf gives address 0 where it does not know
-        self.counts.unresolved += int(np.count_nonzero(keep & ~resolved))
-        keep &= resolved
-        kept = np.flatnonzero(keep)
-        kept = kept[np.argsort(raw.time_ns[kept], kind="stable")]
-        cpu = raw.cpu[kept]
-        write = self._is_write(raw)[kept] if self._is_write else np.zeros(len(kept), np.bool_)
-        return Samples(
-            time_ns=raw.time_ns[kept],
-            pid=raw.pid[kept],
-            vaddr=raw.addr[kept],
-            pfn=pfn[kept],
-            nid=self._nid(cpu),
-            cpu=cpu,
-            write=write,
+        marks = SampleMarks(
+            in_time_order(raw.time_ns),
+            self._is_access(raw) if self._is_access else _NONE,
+            self._is_write(raw) if self._is_write else _NONE,
         )
+        taken = take_samples(raw, marks, self._nodes, int(self._page_shift))
+        self.counts.kernel += taken.kernel
+        self.counts.not_memory += taken.not_memory
+        self.counts.unresolved += taken.unresolved
+        return taken.samples
 
     def _nid(self, cpu: npt.NDArray[np.int32]) -> npt.NDArray[np.int16]:
         known = (cpu >= 0) & (cpu < len(self._nodes))
         nodes: npt.NDArray[np.int16] = self._nodes[np.where(known, cpu, 0)]
         return np.where(known, nodes, np.int16(NO_NODE)).astype(np.int16)
+
+
+def in_time_order(time_ns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The rows of samples by time, those of one time as they are.
+
+    They come ring after ring, each in order or nearly so: a merge of few runs.
+    """
+    return np.argsort(time_ns, kind="stable")
 
 
 def _following(wanted: Wanted) -> Wanted:

@@ -48,6 +48,13 @@ ExecStopPost=/usr/bin/systemctl poweroff -ff
 WantedBy=multi-user.target
 """
 
+SLOW = """\
+[Manager]
+DefaultTimeoutStartSec=1800
+DefaultTimeoutStopSec=1800
+"""
+"""An emulator beside other work takes minutes for what a machine starts in a second."""
+
 INIT = """\
 #!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
@@ -132,6 +139,8 @@ def disk(release: str, deb: Path, scratch: Path) -> Path:
     load = str(root / "usr/local/lib/load")
     subprocess.run(["gcc", *LOAD_FLAGS, str(ROOT / "tests/vm/load.c"), "-o", load], check=True)
     (root / "etc/systemd/system/check.service").write_text(UNIT)
+    (root / "etc/systemd/system.conf.d").mkdir(parents=True, exist_ok=True)
+    (root / "etc/systemd/system.conf.d/slow.conf").write_text(SLOW)
     _in_chroot(root, "systemctl", "enable", "check.service")
     making = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, image, f"{DISK_MIB}M"]
     subprocess.run(making, check=True)
