@@ -33,7 +33,7 @@ class Made:
         targets.resolve(world)
         rmap = Rmap(1 << 26)
         self.kpages = KPages(world)
-        self.mover = HostMover(world, targets, self.kpages, rmap, budget)
+        self.mover = HostMover(world, targets, self.kpages, rmap, budget, clock=world.clock.now_ns)
         machine = HostMachine(world, read_topology(world), self.mover)
         self.mover.of(machine)
         pids, pages = np.array(self.owned).T

@@ -196,6 +196,11 @@ class Engine:
             yield from kmigrated.look(now)
 
     @property
+    def found(self) -> int:
+        """Folios that were found hot so far, on all nodes."""
+        return sum(kmigrated.found for kmigrated in self.kmigrated.values())
+
+    @property
     def sleep_ms(self) -> int:
         """Milliseconds that kmigrated sleeps between two looks."""
         return max(self.tunables["kmigrated_sleep_ms"], self.fidelity.least_sleep_ms)

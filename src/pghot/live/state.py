@@ -83,7 +83,7 @@ class States:
             fidelity=engine.fidelity.name,
             sources={source.name: replace(source.counts) for source in session.sources},
             chosen=session.choice.reason,
-            found_hot=sum(kmigrated.found for kmigrated in engine.kmigrated.values()),
+            found_hot=engine.found,
             promoted_pages=engine.vmstat["pgpromote_success"],
             refused=running.refused(),
             left_out=dict(self._buffer.left_out + running.metadata.left_out),

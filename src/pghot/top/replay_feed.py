@@ -88,7 +88,7 @@ class ReplayFeed(VirtualFeed, Observer):
             fidelity=engine.fidelity.name,
             accesses=self._rows,
             fast_share=self._fast_share(),
-            found=sum(kmigrated.found for kmigrated in engine.kmigrated.values()),
+            found=engine.found,
             promoted=vmstat["pgpromote_success"],
             refused=dict(sorted(engine.refused.items())),
             batches=self._batches,

@@ -82,7 +82,7 @@ class SimFeed(VirtualFeed):
             fidelity=engine.fidelity.name if engine else "",
             accesses=int(account.sums["accesses"]),
             fast_share=account.sums["fast_accesses"] / made if made else None,
-            found=sum(k.found for k in engine.kmigrated.values()) if engine else None,
+            found=engine.found if engine else None,
             promoted=account.total["promoted"],
             demoted=account.total["demoted"],
             refused=dict(sorted(figures.refused.items())),
