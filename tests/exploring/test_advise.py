@@ -6,6 +6,7 @@ import json
 from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,17 +14,23 @@ import pghot
 from pghot.cli import main
 from pghot.cli.advise_live import seconds_of
 from pghot.cli.config_file import load_config
-from pghot.engine.tunables import TUNABLES
+from pghot.engine.fidelity import FIDELITIES
+from pghot.engine.tunables import tunables_of
 from pghot.exploring import candidates as tried
+from pghot.exploring import pairs
+from pghot.exploring.advice import Advice, SettingsAnswer
 from pghot.exploring.advise import advise
-from pghot.exploring.candidates import candidates, config_text, kernel_text
+from pghot.exploring.candidates import candidates, config_text, kernel_text, under_v7
+from pghot.exploring.case import case_of_log
 from pghot.exploring.halving import halving
-from pghot.exploring.policy_runs import Candidate
+from pghot.exploring.pairs import PairedTrials
+from pghot.exploring.policy_runs import Candidate, CandidateTrial, run_trials
 from pghot.exploring.sizes import parse_fast
 from pghot.report.advice import promote_lines, settings_lines, size_lines
 
 pytestmark = pytest.mark.compiled
 PAGES = 4000
+GRID = tried.GRID
 
 
 class Inline(Executor):
@@ -116,15 +123,20 @@ def test_promotion_is_held_against_interleaving_too(log):
 
 def test_settings_are_found_on_one_half_and_judged_by_the_other(log):
     found = advise(log, target=0.9, fast=parse_fast("25%"), executor=Inline()).settings
-    assert found.tried == len(candidates())
-    assert found.gain == found.best.late - found.default.late
-    assert found.default.candidate.settings == ()
-    assert found.recommended == (found.best if found.gain > found.error else found.default)
+    for answer in (found, found.other):
+        assert answer.tried == len(candidates(answer.posting))
+        assert answer.gain == answer.best.late - answer.default.late
+        assert answer.default.candidate.settings == ()
+        assert answer.recommended == (
+            answer.best if answer.gain > answer.error else answer.default
+        )
+    assert {found.posting, found.other.posting} == {"v7", "v8"}
+    assert found.lead[0] == found.recommended.late - found.other.recommended.late
 
 
 def test_settings_are_searched_in_a_large_space_where_that_is_asked_for(log):
     found = advise(log, target=0.9, fast=parse_fast("25%"), tries=16, executor=Inline()).settings
-    assert 8 < found.tried <= 16
+    assert 8 < found.tried + found.other.tried <= 16  # half of them each posting's
     assert found.gain == found.best.late - found.default.late
     assert found.default.candidate.settings == ()
 
@@ -178,16 +190,109 @@ def test_the_best_of_many_is_found_on_longer_and_longer_parts():
     assert asked == [(64, 0.1), (16, 0.2)]
 
 
-@pytest.mark.parametrize("candidate", [Candidate("pghot-hwhint"), *candidates()[-4:]])
+def test_v8s_candidates_are_v7s_with_windows_that_v8_takes(monkeypatch):
+    monkeypatch.setattr(tried, "GRID", GRID)
+    of_v8 = candidates("v8")
+    assert len(of_v8) == len(candidates("v7")) == 36
+    windows = {
+        (one.policy, text)
+        for one in of_v8
+        for name, text in one.settings
+        if name == "pghot_promote_freq_window_ms"
+    }
+    assert windows == {
+        (policy, text)
+        for policy in ("v8-hintfault", "v8-hwhint", "v8-precise-hintfault", "v8-precise-hwhint")
+        for text in ("1000", "10000" if "precise" in policy else "3968")
+    }
+    same = {under_v7(one) for one in of_v8 if one.policy.startswith("v8-precise")}
+    assert same == {one for one in candidates("v7") if one.policy.startswith("precise")}
+
+
+def test_what_v8_changed_is_run_apart_only_where_it_may_come_up(log, monkeypatch):
+    """A run that v7 and v8 share is to the last figure the run that v8 has of its own."""
+    scenario = case_of_log(log, None, None).at(PAGES // 4)
+    asked = []
+
+    def counted(scenario, some, *rest):
+        asked.append([one.policy for one in some])
+        return run_trials(scenario, some, *rest)
+
+    monkeypatch.setattr(pairs, "run_trials", counted)
+    both = PairedTrials(scenario, Inline(), None)
+    (shared,) = both.run([Candidate("v8-hwhint")])
+    assert asked == [["pghot-hwhint"], []]
+    (own,) = run_trials(scenario, [Candidate("v8-hwhint")], Inline())
+    assert shared == own
+    assert shared.moves > 0
+    # A look a second, and a window of one: a record may become ready and be late for it.
+    rare = (("kmigrated_sleep_ms", "1000"), ("pghot_promote_freq_window_ms", "1000"))
+    asked.clear()
+    both.run([Candidate("v8-hwhint", rare)])
+    assert asked == [["pghot-hwhint"], ["v8-hwhint"]]
+
+
+def test_a_scenario_with_tunables_that_v8_refuses_is_no_run_of_v8(log):
+    scenario = case_of_log(log, None, None).at(PAGES // 4)
+    quick = msgspec.structs.replace(scenario, tunables={"kmigrated_sleep_ms": "10"})
+    of_v8, of_v7 = PairedTrials(quick, Inline(), None).run(
+        [Candidate("v8-hwhint"), Candidate("pghot-hwhint")], 1 / 4
+    )
+    assert of_v7.error is None
+    assert not of_v7.either
+    assert "kmigrated_sleep_ms: '10' is not within 50..1000" in of_v8.error
+
+
+def trial(policy, late):
+    return CandidateTrial(Candidate(policy), late, 0.0, late)
+
+
+@pytest.mark.parametrize(
+    ("lead", "words"),
+    [
+        ((0.0, 0.01), "no difference; none of what v8 changed comes up here."),
+        ((0.2, 0.01), "v8, +20.0 ±1.0 points more served fast than v7."),
+        ((0.001, 0.01), "v8, +0.1 ±1.0 points more served fast than v7, which may be chance."),
+    ],
+)
+def test_it_is_said_which_posting_does_better(lead, words):
+    of_v7 = SettingsAnswer(trial("pghot-hwhint", 0.7), trial("pghot-hwhint", 0.7), 36, 0.0, 0.01)
+    of_v8 = SettingsAnswer(
+        trial("v8-hwhint", 0.9), trial("v8-hintfault", 0.7), 36, 0.2, 0.01, of_v7, lead
+    )
+    lines = settings_lines(Advice("log", "log", None, of_v8, None, [], [], {}))
+    assert lines[0].startswith("v7: The defaults, pghot-hwhint: ")
+    assert lines[1].startswith("v8: v8-hwhint: +20.0 ±1.0 points more served fast against the ")
+    assert lines[2] == f"Between v7 and v8: {words}"
+
+
+def test_of_a_kernel_with_v8_the_writes_go_to_v8s_files():
+    settings = (("freq_threshold", "1"), ("kmigrated_sleep_ms", "50"))
+    written = kernel_text(Candidate("v8-precise-hintfault", settings)).splitlines()
+    assert written[3:] == [
+        "# wants a kernel with v8 of the series",
+        "# wants a kernel with CONFIG_PGHOT_PRECISE=y",
+        "sysctl -w kernel.numa_balancing=2",
+        "sysctl -w vm.pghot_enabled_sources=0x1",
+        "sysctl -w vm.pghot_freq_threshold=1",
+        "echo 50 > /sys/kernel/debug/pghot/kmigrated_sleep_ms",
+    ]
+
+
+OF_BOTH = [*candidates()[-4:], *candidates("v8")[-4:]]
+
+
+@pytest.mark.parametrize("candidate", [Candidate("pghot-hwhint"), *OF_BOTH])
 def test_settings_are_a_configuration_and_writes_to_a_kernel(candidate, tmp_path):
     path = tmp_path / "pghot.toml"
     path.write_text(config_text(candidate))
     values = load_config(path)
     assert values.get("tunables", {}) == dict(candidate.settings)
     assert values["mode"] == ("precise" if "precise" in candidate.policy else "default")
+    assert values["fidelity"] == ("v8" if candidate.policy.startswith("v8-") else "v7")
     written = kernel_text(candidate)
     for name, text in candidate.settings:
-        below = TUNABLES[name].where.split(" ")[1]
+        below = tunables_of(FIDELITIES[values["fidelity"]])[name].where.split(" ")[1]
         assert f"{below}{name}" in written
         assert text in written
 

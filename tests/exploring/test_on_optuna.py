@@ -8,10 +8,17 @@ from math import inf, log
 import pytest
 
 import pghot
-from pghot.engine.layout import LAYOUTS
-from pghot.engine.tunables import TUNABLES
-from pghot.exploring.candidates import DEFAULTS, candidates, policies_of_a_kernel
-from pghot.exploring.on_optuna import RANGES, THRESHOLD, WINDOW, searched
+from pghot.engine.tunables import TUNABLES, v8_window_ms
+from pghot.exploring.candidates import (
+    DEFAULTS,
+    POSTINGS,
+    THRESHOLD,
+    WINDOW,
+    candidates,
+    layout_of,
+    policies_of,
+)
+from pghot.exploring.on_optuna import ranges_of, searched
 from pghot.exploring.policy_runs import Candidate
 
 
@@ -42,16 +49,21 @@ def test_candidates_are_the_same_every_time_and_the_best_comes_first():
     assert len(set(found)) == len(found)
 
 
-def test_the_defaults_are_among_them_and_all_are_settings_of_a_kernel():
-    found = searched(64, costs)
-    assert {Candidate(policy) for policy in DEFAULTS} <= set(found)
+@pytest.mark.parametrize("posting", POSTINGS)
+def test_the_defaults_are_among_them_and_all_are_settings_of_a_kernel(posting):
+    found = searched(64, costs, posting)
+    assert {Candidate(policy) for policy in DEFAULTS[posting]} <= set(found)
     for policy, settings in found:
-        assert policy in policies_of_a_kernel()
-        most = LAYOUTS["precise" if policy.startswith("precise") else "default"].freq_max
+        assert policy in policies_of(posting)
+        ranges = {name: (span.least, span.most) for name, span in ranges_of(posting).items()}
+        ranges[THRESHOLD] = (1, layout_of(policy).freq_max)
+        ranges[WINDOW] = (100, 20_000)
+        if posting == "v8":
+            ranges[WINDOW] = v8_window_ms(layout_of(policy))
         for name, text in settings:
             assert name in TUNABLES
-            assert name != THRESHOLD or 1 <= int(text) <= most
-            assert name not in RANGES or RANGES[name].least <= int(text) <= RANGES[name].most
+            least, most = ranges[name]
+            assert least <= int(text) <= most
 
 
 def test_what_cannot_run_comes_last_and_is_searched_no_further():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pghot.exploring.candidates import posting_of
 from pghot.exploring.placement import RegionShare
 from pghot.exploring.policy_runs import CandidateTrial
 
@@ -32,7 +33,9 @@ class SizeAnswer:
 class SettingsAnswer:
     """Which settings: the best found on the first half against the defaults, on the second.
 
-    `gain` is what it serves more, `error` half of its interval of 95 %.
+    `gain` is what it serves more, `error` half of its interval of 95 %.  Both are of one
+    posting of the series, v7 or v8; `other` is the answer of the other one, and `lead` what
+    that which is recommended here serves more than what is recommended there, with its error.
     """
 
     best: CandidateTrial
@@ -40,6 +43,13 @@ class SettingsAnswer:
     tried: int
     gain: float
     error: float
+    other: SettingsAnswer | None = None
+    lead: tuple[float, float] | None = None
+
+    @property
+    def posting(self) -> str:
+        """The posting of the series that these are settings of."""
+        return posting_of(self.best.candidate.policy)
 
     @property
     def told(self) -> bool:
@@ -114,7 +124,8 @@ class Advice:
 
     @staticmethod
     def _settings(answer: SettingsAnswer) -> dict[str, Any]:
-        return {
+        data = {
+            "fidelity": answer.posting,
             "best": _trial(answer.best),
             "default": _trial(answer.default),
             "tried": answer.tried,
@@ -122,6 +133,9 @@ class Advice:
             "error": answer.error,
             "better": answer.told,
         }
+        if answer.other is not None and answer.lead is not None:
+            data |= {"other": Advice._settings(answer.other), "lead": list(answer.lead)}
+        return data
 
     @staticmethod
     def _promote(answer: PromoteAnswer) -> dict[str, Any]:

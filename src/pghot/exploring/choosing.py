@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from math import sqrt
 
 from pghot.baselines.shares import Baselines, Share
 from pghot.engine.units import USEC_PER_SEC
 from pghot.exploring.advice import PromoteAnswer, SettingsAnswer
-from pghot.exploring.candidates import DEFAULTS, FIRST_TOUCH, INTERLEAVE, candidates
+from pghot.exploring.candidates import (
+    DEFAULTS,
+    FIRST_TOUCH,
+    INTERLEAVE,
+    POSTINGS,
+    candidates,
+)
 from pghot.exploring.case import Case
 from pghot.exploring.halving import halving, kept
 from pghot.exploring.on_optuna import searched
-from pghot.exploring.policy_runs import Candidate, CandidateTrial, run_trials, shortened
+from pghot.exploring.pairs import PairedTrials
+from pghot.exploring.policy_runs import Candidate, CandidateTrial, run_trials
 from pghot.results.verdict import ONE_SEED, TWO_SIGMA, run_time_verdict, verdict_of
 
 PARTS = (1 / 8, 1 / 4)
@@ -28,35 +36,50 @@ STEP_ERROR = 0.005
 
 
 def settings_answer(case: Case, pages: int, pool: Executor, tries: int) -> SettingsAnswer:
-    """Find the best settings at a size, and hold them against the defaults' best.
+    """Find the best settings of v7 and of v8 at a size, each held against its own defaults.
 
-    Of the grid, or with `tries` so many of all tunables (`on_optuna`).
+    Of the grid, or with `tries` so many of all tunables (`on_optuna`), half for each posting.
+    The posting that did better where settings were chosen answers; v7 where both did the same.
     """
     scenario = case.at(pages)
+    tried = PairedTrials(scenario, pool, case.train_seed)
+    judged = PairedTrials(scenario, pool, case.test_seed)
+    answers = [_of_posting(case, name, tried, judged, -(-tries // 2)) for name in POSTINGS]
+    recommended = [answer.recommended.candidate for answer in answers]
+    first, second = _costs(case, tried.run(recommended, TRAINED))
+    winner, other = reversed(answers) if second < first else answers
+    lead = _gain(case, winner.recommended, other.recommended)
+    return replace(winner, other=other, lead=lead)
+
+
+def _of_posting(
+    case: Case, posting: str, tried: PairedTrials, judged: PairedTrials, tries: int
+) -> SettingsAnswer:
+    """Find the best settings of one posting, and hold them against its defaults' best."""
 
     def costs(some: Sequence[Candidate], part: float) -> list[float]:
-        trials = run_trials(shortened(scenario, part), some, pool, case.train_seed)
-        return [_cost(case, trial) for trial in trials]
+        return _costs(case, tried.run(some, part))
 
     first, *longer = PARTS
     if tries:
-        tried = searched(tries, lambda some: costs(some, first))
-        short = halving(kept(tried, FINALISTS), longer, costs, finalists=FINALISTS)
+        every = searched(tries, lambda some: costs(some, first), posting)
+        short = halving(kept(every, FINALISTS), longer, costs, finalists=FINALISTS)
     else:
-        tried = candidates()
-        short = halving(tried, PARTS, costs, finalists=FINALISTS)
-    defaults = [Candidate(policy) for policy in DEFAULTS]
+        every = candidates(posting)
+        short = halving(every, PARTS, costs, finalists=FINALISTS)
+    defaults = [Candidate(policy) for policy in DEFAULTS[posting]]
     finalists = list(dict.fromkeys([*defaults, *short]))
     trained = halving(finalists, [TRAINED], costs, finalists=len(finalists))
     default = next(candidate for candidate in trained if candidate in defaults)
-    judged = run_trials(scenario, list(dict.fromkeys([trained[0], default])), pool, case.test_seed)
-    best, base = judged[0], judged[-1]
+    best, base = judged.run([trained[0], default])
+    return SettingsAnswer(best, base, len(every), *_gain(case, best, base))
+
+
+def _gain(case: Case, best: CandidateTrial, base: CandidateTrial) -> tuple[float, float]:
+    """What one serves more than another where it is judged, and half of its interval."""
     if case.kind == "log":
-        gain = best.late - base.late
-        error = _error(base.late, case.rows / 2)
-    else:
-        gain, error = 1 - best.run_s / base.run_s, ONE_SEED
-    return SettingsAnswer(best, base, len(tried), gain, error)
+        return best.late - base.late, _error(base.late, case.rows / 2)
+    return 1 - best.run_s / base.run_s, ONE_SEED
 
 
 def promote_answer(
@@ -93,6 +116,10 @@ def _held(
         case.prices,
     )
     return found.verdict, found.low_s, found.high_s
+
+
+def _costs(case: Case, trials: Sequence[CandidateTrial]) -> list[float]:
+    return [_cost(case, trial) for trial in trials]
 
 
 def _cost(case: Case, trial: CandidateTrial) -> float:

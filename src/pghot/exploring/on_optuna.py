@@ -10,9 +10,19 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
-from pghot.engine.layout import DEFAULT, LAYOUTS, Layout
+from pghot.engine.fidelity import V8
+from pghot.engine.layout import Layout
+from pghot.engine.tunables import V8_BATCH_NR, V8_SLEEP_MS, v8_window_ms
 from pghot.errors import PghotError
-from pghot.exploring.candidates import DEFAULTS, policies_of_a_kernel
+from pghot.exploring.candidates import (
+    DEFAULTS,
+    POSTINGS,
+    THRESHOLD,
+    WINDOW,
+    layout_of,
+    policies_of,
+    posting_of,
+)
 from pghot.exploring.policy_runs import Candidate
 
 if TYPE_CHECKING:
@@ -21,8 +31,6 @@ if TYPE_CHECKING:
 SEED = 1
 TOGETHER = 8
 """Candidates that are asked for at a time: what runs at once must not depend on the CPUs."""
-
-THRESHOLD, WINDOW = "freq_threshold", "pghot_promote_freq_window_ms"
 
 
 class Range(NamedTuple):
@@ -40,22 +48,28 @@ RANGES = {
 }
 """Beside the threshold and the window, which go by the record layout."""
 
+V8_RANGES = RANGES | {
+    "kmigrated_sleep_ms": Range(*V8_SLEEP_MS, 100),
+    "kmigrated_batch_nr": Range(*V8_BATCH_NR, 512),
+}
+WINDOW_MS = (100, 20_000)
+
 Costs = Callable[[Sequence[Candidate]], Sequence[float]]
 
 
-def searched(tries: int, costs: Costs) -> list[Candidate]:
-    """So many candidates, or a few less where some came twice; that of the least cost first.
+def searched(tries: int, costs: Costs, posting: str = POSTINGS[0]) -> list[Candidate]:
+    """So many candidates of a posting, or a few less where some came twice; the best first.
 
     `costs` runs candidates; infinite where one could not run.  The defaults are among them.
     PghotError where Optuna is not installed.
     """
     study = _study()
-    for policy in DEFAULTS:
-        study.enqueue_trial({"policy": policy, **_defaults(_layout(policy))})
+    for policy in DEFAULTS[posting]:
+        study.enqueue_trial({"policy": policy, **_defaults(layout_of(policy))})
     found: dict[Candidate, float] = {}
     for done in range(0, tries, TOGETHER):
         trials = [study.ask() for _ in range(min(TOGETHER, tries - done))]
-        asked = [_candidate(trial) for trial in trials]
+        asked = [_candidate(trial, posting) for trial in trials]
         fresh = [one for one in dict.fromkeys(asked) if one not in found]
         found |= zip(fresh, costs(fresh), strict=True)
         for trial, candidate in zip(trials, asked, strict=True):
@@ -85,16 +99,16 @@ def _tell(study: Study, trial: Trial, cost: float) -> None:
         study.tell(trial, state=TrialState.FAIL)
 
 
-def _candidate(trial: Trial) -> Candidate:
+def _candidate(trial: Trial, posting: str) -> Candidate:
     """What is tried next; values that are the default are left out."""
-    policy = trial.suggest_categorical("policy", policies_of_a_kernel())
-    layout = _layout(policy)
+    policy = trial.suggest_categorical("policy", policies_of(posting))
+    layout = layout_of(policy)
     defaults = _defaults(layout)
     values = {
         _of(layout, THRESHOLD): trial.suggest_int(_of(layout, THRESHOLD), 1, layout.freq_max),
-        _of(layout, WINDOW): trial.suggest_int(_of(layout, WINDOW), 100, 20_000, log=True),
+        _of(layout, WINDOW): trial.suggest_int(_of(layout, WINDOW), *_window(policy), log=True),
     }
-    for name, (least, most, _default) in RANGES.items():
+    for name, (least, most, _default) in ranges_of(posting).items():
         values[name] = trial.suggest_int(name, least, most, log=True)
     chosen = {
         name.partition(" ")[0]: str(value)
@@ -117,5 +131,10 @@ def _of(layout: Layout, name: str) -> str:
     return f"{name} of {layout.name}"
 
 
-def _layout(policy: str) -> Layout:
-    return next((LAYOUTS[name] for name in LAYOUTS if policy.startswith(name)), DEFAULT)
+def ranges_of(posting: str) -> dict[str, Range]:
+    """What is tried of a posting's tunables, without the threshold and the window."""
+    return V8_RANGES if posting == V8.name else RANGES
+
+
+def _window(policy: str) -> tuple[int, int]:
+    return v8_window_ms(layout_of(policy)) if posting_of(policy) == V8.name else WINDOW_MS

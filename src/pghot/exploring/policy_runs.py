@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 
 from pghot.errors import PghotError
+from pghot.simulated.policies.pghot import Pghot
 from pghot.simulated.policies.registry import POLICIES
-from pghot.simulated.policies.simulate import simulate
+from pghot.simulated.policies.simulate import Simulation
 from pghot.simulated.result import Outcome
 from pghot.simulated.scenario.scenario import Scenario, ThreadsTable
 from pghot.simulated.scenario.settings import with_settings
@@ -35,7 +36,7 @@ class CandidateTrial(NamedTuple):
 
     `share`: accesses served fast, `early` and `late` in the first and second half of the
     time.  `moves`: pages moved, both ways; `overhead_s`: CPU time of sampling, moving and
-    scanning.  `error`: why it could not run.
+    scanning.  `error`: why it could not run.  `either`: v7 and v8 are known to do the same.
     """
 
     candidate: Candidate
@@ -46,6 +47,7 @@ class CandidateTrial(NamedTuple):
     moves: int = 0
     overhead_s: float = 0.0
     error: str | None = None
+    either: bool = False
 
 
 def run_trials(
@@ -98,7 +100,9 @@ def _trial(plain: dict[str, Any], candidate: Candidate, seed: int | None) -> Can
         scenario = msgspec.convert(plain, Scenario)
         settings = [f"{name}={text}" for name, text in candidate.settings]
         scenario = with_settings(scenario, settings, POLICIES)
-        outcome = simulate(scenario, candidate.policy, seed=seed)
+        simulation = Simulation(scenario, candidate.policy, seed=seed)
+        simulation.world.run()
+        outcome = simulation.outcome()
     except (PghotError, ValueError) as error:
         return CandidateTrial(candidate, error=" ".join(str(error).split()))
     early, late = _halves(outcome)
@@ -110,6 +114,7 @@ def _trial(plain: dict[str, Any], candidate: Candidate, seed: int | None) -> Can
         outcome.run_s,
         outcome.promoted + outcome.demoted,
         sum(outcome.overhead_s.values()),
+        either=isinstance(simulation.policy, Pghot) and simulation.policy.either_posting,
     )
 
 

@@ -87,17 +87,33 @@ def region_lines(advice: Advice) -> list[str]:
 
 
 def settings_lines(advice: Advice) -> list[str]:
-    """Say which settings, and whether they are better by more than chance."""
+    """Say which settings of v7 and of v8, and whether they are better by more than chance."""
     found = advice.settings
     if found is None:
         return [f"Cannot be told: {advice.untold['settings']}."]
-    gain = _gain(advice, found)
+    if found.other is None or found.lead is None:
+        return [_of_posting(advice, found)]
+    answers = {answer.posting: answer for answer in (found, found.other)}
+    lines = [f"{name}: {_of_posting(advice, answers[name])}" for name in sorted(answers)]
+    return [*lines, _between(advice, found, found.other.posting, found.lead)]
+
+
+def _of_posting(advice: Advice, found: SettingsAnswer) -> str:
+    gain = _gain(advice, found.gain, found.error)
     best, default = found.best.candidate.words(), found.default.candidate.words()
     if not found.told:
         line = f"The defaults, {default}: of {found.tried} candidates none is better by more "
-        return [f"{line}than chance ({best}: {gain})."]
+        return f"{line}than chance ({best}: {gain})."
     line = f"{best}: {gain} against the defaults ({default}), best of {found.tried} on one part"
-    return [f"{line}, confirmed on another."]
+    return f"{line}, confirmed on another."
+
+
+def _between(advice: Advice, found: SettingsAnswer, other: str, lead: tuple[float, float]) -> str:
+    """Say which of the two postings does better, and by how much."""
+    if not lead[0]:
+        return "Between v7 and v8: no difference; none of what v8 changed comes up here."
+    line = f"Between v7 and v8: {found.posting}, {_gain(advice, *lead)} than {other}"
+    return f"{line}." if lead[0] > lead[1] else f"{line}, which may be chance."
 
 
 def promote_lines(advice: Advice) -> list[str]:
@@ -130,9 +146,9 @@ def _second_half(advice: Advice, found: PromoteAnswer) -> list[str]:
     return [f"{line}of the accesses fast, promotion {best.late:.1%}."]
 
 
-def _gain(advice: Advice, found: SettingsAnswer) -> str:
+def _gain(advice: Advice, gain: float, error: float) -> str:
     unit = "points more served fast" if advice.kind == "log" else "% less run time"
-    return f"{100 * found.gain:+.1f} ±{100 * found.error:.1f} {unit}"
+    return f"{100 * gain:+.1f} ±{100 * error:.1f} {unit}"
 
 
 def _saved(low: float | None, high: float | None, of: str) -> str:

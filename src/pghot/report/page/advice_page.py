@@ -47,6 +47,15 @@ class SettingsForm(msgspec.Struct):
     tried: int
     gain: float
     error: float
+    other: SettingsForm | None = None
+    lead: tuple[float, float] | None = None
+
+    def answer(self) -> SettingsAnswer:
+        """The value as it was."""
+        return SettingsAnswer(
+            self.best.trial(), self.default.trial(), self.tried, self.gain, self.error,
+            None if self.other is None else self.other.answer(), self.lead,
+        )  # fmt: skip
 
 
 class PromoteForm(msgspec.Struct):
@@ -76,10 +85,7 @@ class AdviceForm(msgspec.Struct):
         """The value as it was."""
         settings = promote = None
         if self.settings is not None:
-            form = self.settings
-            settings = SettingsAnswer(
-                form.best.trial(), form.default.trial(), form.tried, form.gain, form.error
-            )
+            settings = self.settings.answer()
         if self.promote is not None:
             trials = {name: trial.trial() for name, trial in self.promote.trials.items()}
             promote = PromoteAnswer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -10,11 +11,17 @@ import numpy.typing as npt
 from pghot.binning.forms import Binned
 from pghot.binning.histogram import PowersOfTwo
 from pghot.engine.engine import Engine
-from pghot.engine.fidelity import V7, Fidelity
+from pghot.engine.errors import TunableError
+from pghot.engine.fidelity import V7, V8, Fidelity
 from pghot.engine.layout import DEFAULT, Layout
 from pghot.engine.recorder import PGHOT_HINTFAULTS, PGHOT_HWHINTS
-from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING
-from pghot.engine.units import MSEC_PER_SEC, PAGES_PER_SECTION, USEC_PER_SEC
+from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
+from pghot.engine.units import (
+    MSEC_PER_SEC,
+    PAGES_PER_SECTION,
+    USEC_PER_SEC,
+    jiffies_within,
+)
 from pghot.simulated.ibs.mprof import MprofAccesses
 from pghot.simulated.ibs.sampling import Sampling
 from pghot.simulated.machine.folios import Folios
@@ -22,6 +29,8 @@ from pghot.simulated.numa.process_scanners import Scanning
 from pghot.simulated.policies.policy import Figures, Policy
 from pghot.simulated.scenario.scenario import EventTable
 from pghot.simulated.world import FaultArrays, World
+
+WINDOW = "pghot_promote_freq_window_ms"
 
 
 class Pghot(Policy):
@@ -39,6 +48,8 @@ class Pghot(Policy):
         self._notes: list[str] = []
         self._sizes = PowersOfTwo()
         self._pass_us = PowersOfTwo()
+        self._woke = 0.0
+        self._either = fidelity in (V7, V8)
 
     def start(self, world: World) -> None:
         """Start the engine, its source, and kmigrated."""
@@ -60,6 +71,23 @@ class Pghot(Policy):
     def dropped(self) -> int:
         """Samples that were lost to a full ring; 0 where the source has none."""
         return 0
+
+    @property
+    def either_posting(self) -> bool:
+        """Whether v7 and v8 are known to do the same in this run so far (R12.1).
+
+        They differ once a ready record opens a new window.  None can that is consumed before
+        its window may be over: kmigrated left none behind, and a window is longer than twice
+        the time between two of its looks.  Where tunables are none of v8's, or anything else
+        happened, nothing is known.
+        """
+        return self._either and not self._may_outlast(self._world.now)
+
+    def _may_outlast(self, time: float) -> bool:
+        """Whether a record that became ready since the last look may be older than a window."""
+        between = 2 * (time - self._woke) * self.engine.hz + 1
+        within = jiffies_within(self.engine.tunables[WINDOW], self.engine.hz)
+        return between + (1 << self._layout.time_bucket_shift) > within
 
     def figures(self) -> Figures:
         """What the engine counted."""
@@ -91,11 +119,25 @@ class Pghot(Policy):
 
     def _write_tunables(self) -> None:
         tunables = {"enabled_sources": str(1 << self.source), "numa_balancing": str(self.tiering)}
-        for name, text in (tunables | self._world.scenario.tunables).items():
+        tunables |= self._world.scenario.tunables
+        for name, text in tunables.items():
             self.engine.write(name, text)
+        self._either = self._either and self._same_in_v8(tunables)
+
+    def _same_in_v8(self, texts: Mapping[str, str]) -> bool:
+        """Whether v8 takes these tunables, and for the same numbers."""
+        scenario = self._world.scenario
+        v8 = Tunables(self._world.memory, self._layout, scenario.hz, V8, tiering=scenario.tiering)
+        try:
+            for name, text in texts.items():
+                v8.write(name, text)
+        except TunableError:
+            return False
+        return v8.as_dict() == self.engine.tunables.as_dict()
 
     def event(self, event: EventTable) -> None:
         """Hotplug and writes to tunables reach the engine as they would the kernel."""
+        self._either = False
         if event.do == "add_node" and event.node is not None:
             node = self._world.memory.all[event.node]
             self.engine.memory_going_online(node.start_pfn, node.frames)
@@ -117,6 +159,9 @@ class Pghot(Policy):
             for batch in self.engine.look(self._jiffies):
                 self._batches += 1
                 self._sizes.add([len(batch.pfns)])
+        if self._may_outlast(time) or self.engine.hot_map.ready.any():
+            self._either = False
+        self._woke = time
         if self.engine.refused["isolation"] == refused:
             memory.short &= short  # a batch took the last free pages, and no folio was refused
         wakes = len(self.engine.kmigrated)
