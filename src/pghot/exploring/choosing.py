@@ -38,13 +38,13 @@ STEP_ERROR = 0.005
 def settings_answer(case: Case, pages: int, pool: Executor, tries: int) -> SettingsAnswer:
     """Find the best settings of v7 and of v8 at a size, each held against its own defaults.
 
-    Of the grid, or with `tries` so many of all tunables (`on_optuna`), half for each posting.
+    Of the grid, or with `tries` so many of all tunables (`on_optuna`) of each posting.
     The posting that did better where settings were chosen answers; v7 where both did the same.
     """
     scenario = case.at(pages)
     tried = PairedTrials(scenario, pool, case.train_seed)
     judged = PairedTrials(scenario, pool, case.test_seed)
-    answers = [_of_posting(case, name, tried, judged, -(-tries // 2)) for name in POSTINGS]
+    answers = [_of_posting(case, name, tried, judged, tries) for name in POSTINGS]
     recommended = [answer.recommended.candidate for answer in answers]
     first, second = _costs(case, tried.run(recommended, TRAINED))
     winner, other = reversed(answers) if second < first else answers
