@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pghot.linux.pages.batch_size import LatencyBudget
+from pghot.linux.pages.batch_size import FEWEST, LatencyBudget
 
 MS = 1_000_000
 
@@ -41,13 +41,13 @@ def test_a_small_batch_does_not_make_a_larger_one() -> None:
     start=st.integers(1, 20_000),
     batches=st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 10**9)), max_size=50),
 )
-def test_the_size_stays_between_one_page_and_the_maximum(
+def test_the_size_stays_between_the_fewest_pages_and_the_maximum(
     maximum: int, start: int, batches: list[tuple[int, int]]
 ) -> None:
     budget = LatencyBudget(maximum=maximum, start=start)
     for pages, elapsed in batches:
         budget.record(pages, elapsed)
-        assert 1 <= budget.pages <= maximum
+        assert min(FEWEST, maximum) <= budget.pages <= maximum
     assert budget.latencies.count == len(batches)
 
 
@@ -66,7 +66,7 @@ def test_batches_settle_close_below_the_budget_whatever_calls_and_pages_cost(
     for _ in range(40):
         budget.record(budget.pages, cost(budget.pages))
     for _ in range(20):
-        assert budget.pages == 1 or cost(budget.pages - 1) <= 20 * MS  # tries a page more
+        assert budget.pages <= 2 * FEWEST or cost(budget.pages - 1) <= 20 * MS  # tries a page more
         assert budget.pages == 4096 or cost(budget.pages * 2 + 1) > 20 * MS
         budget.record(budget.pages, cost(budget.pages))
 
@@ -78,6 +78,14 @@ def test_a_call_that_costs_the_whole_budget_by_itself_still_moves_pages_in_numbe
     assert 200 <= budget.pages <= 1000  # 5 ms of them, were the two told apart exactly
 
 
+@pytest.mark.parametrize("call_ms", [30, 42, 200])
+def test_small_batches_grow_also_where_calls_cost_more_than_the_budget(call_ms: int) -> None:
+    budget = LatencyBudget(budget_ms=20, start=2)
+    for _ in range(120):
+        budget.record(budget.pages, call_ms * MS + budget.pages * 10_000)
+    assert 200 <= budget.pages <= 1000
+
+
 def test_a_batch_that_was_held_up_once_is_soon_forgotten() -> None:
     budget = LatencyBudget(budget_ms=20, start=512)
     for ns in [10 * MS + 80 * 100_000, 80 * MS, *[0] * 20]:
@@ -85,7 +93,9 @@ def test_a_batch_that_was_held_up_once_is_soon_forgotten() -> None:
     assert 60 <= budget.pages <= 100
 
 
-@given(folios=st.lists(st.sampled_from([1, 16, 512]), max_size=40), pages=st.integers(1, 2000))
+@given(
+    folios=st.lists(st.sampled_from([1, 16, 512]), max_size=40), pages=st.integers(FEWEST, 2000)
+)
 def test_a_batch_takes_whole_folios_up_to_its_size_and_one_at_least(
     folios: list[int], pages: int
 ) -> None:

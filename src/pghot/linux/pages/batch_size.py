@@ -23,7 +23,16 @@ an LRU list), moving fewer would only make more calls.
 FORGETTING = 0.9
 """What an older batch weighs beside the next one."""
 
-CHEAPEST = 0.1
+FEWEST = 16
+"""Pages that a batch may have in any case: a page takes microseconds.
+
+Where so few take longer than the budget it is the call that does, or a machine that is busy.
+"""
+
+ALIKE = 1e-3
+"""Variance of sizes, as a share of their mean squared, below which they tell nothing."""
+
+CHEAPEST = 0.01
 """A page costs no less than this share of what a call and its pages cost, by the page."""
 
 
@@ -31,7 +40,7 @@ class LatencyBudget:
     """The size of the next batch, so that a batch takes no longer than `budget_ms`.
 
     As many pages as fit by what the last batches took, but at most twice and at least half
-    as many as the one before.  Between one page and `maximum`; a folio goes whole, alone if
+    as many as the one before.  Between FEWEST and `maximum`; a folio goes whole, alone if
     it must.  `start` is the size of the first batch.  All sizes in pages.
     """
 
@@ -41,7 +50,7 @@ class LatencyBudget:
         self._budget_ns = budget_ms * NS_PER_MS
         self._maximum = maximum
         self._cost = _Cost()
-        self.pages = min(start, maximum)
+        self.pages = min(max(start, FEWEST), maximum)
         self.over = 0
         self.latencies = LatencyHistogram()
 
@@ -63,15 +72,18 @@ class LatencyBudget:
         if fitting < self.pages or pages * 2 > self.pages:  # a small one does not make it larger
             before = min(self.pages, pages)
             size = min(max(fitting, before / 2), before * 2)
-            self.pages = int(min(max(size, 1), self._maximum))
+            self.pages = int(min(max(size, FEWEST), self._maximum))
 
     def _fitting(self) -> float:
         call_ns, page_ns = self._cost.of_call_and_page()
         for_pages = max(AIM * self._budget_ns - call_ns, LEAST * self._budget_ns)
         fitting = for_pages / page_ns
-        if self._cost.alike and fitting > self.pages:
-            return max(fitting, self.pages + 1)  # another size tells what a call itself costs
-        return fitting
+        if not self._cost.alike:
+            return fitting
+        # Another size tells what a call itself costs.
+        if self.pages <= FEWEST:
+            return max(fitting, 2 * FEWEST)
+        return max(fitting, self.pages + 1) if fitting > self.pages else fitting
 
 
 class _Cost:
@@ -86,9 +98,9 @@ class _Cost:
 
     @property
     def alike(self) -> bool:
-        """Whether all batches are of a size, and so nothing tells a call's cost from a page's."""
+        """Whether all batches are of about a size: nothing tells a call's cost from a page's."""
         weight, x, _, xx, _ = self._sums.tolist()
-        return weight * xx - x * x <= 1e-6 * x * x
+        return weight * xx - x * x <= ALIKE * x * x
 
     def of_call_and_page(self) -> tuple[float, float]:
         """Both in ns, by least squares; neither below 0."""
