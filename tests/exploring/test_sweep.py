@@ -255,7 +255,7 @@ def test_a_full_disk_keeps_the_points_that_have_ended(log, tmp_path):
     ("table", "line"),
     [
         ({"polices": ["v7"]}, "grid: unknown key 'polices'"),
-        ({"policy": ["v6"]}, "no policy v6; perhaps v7"),
+        ({"policy": ["improvd"]}, "no policy improvd; perhaps improved"),
         ({"set": {"freq_treshold": [1]}}, "no such tunable; perhaps freq_threshold"),
         (
             {"inputs": ["gups"], "set": {"sampler.perid": [1]}},
