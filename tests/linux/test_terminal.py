@@ -50,9 +50,9 @@ class Shell:
     def resize(self, rows: int, columns: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
-    def until(self, words: str) -> str:
+    def until(self, words: str, last: str = "") -> str:
         end = time.monotonic() + 90
-        while words not in self.shown:
+        while words not in self.shown or not self.shown.endswith(last):
             assert time.monotonic() < end, self.shown
             if select.select([self.master], [], [], 0.1)[0]:
                 try:
@@ -107,7 +107,7 @@ print("has typed")
 @needs_root
 def test_another_user_cannot_type_into_roots_terminal(shell) -> None:
     terminal = shell(sys.executable, "-c", TYPES, PATH=PATH, **sudo())
-    terminal.until("status")
+    terminal.until("status", "\r\n")  # to the end of the last line: what waits then was typed
     after = terminal.shown.partition("status")[2]
     assert "typed by another" not in after
     # Nor does anything wait there for the shell that comes next.
