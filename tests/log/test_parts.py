@@ -469,7 +469,7 @@ def test_a_part_that_finds_the_disk_full_leaves_those_before_it(
         with create_parts(path, METADATA, optional=OPTIONAL) as writer:
             writer.write(piece(0, 100))
             writer.end_part()
-            monkeypatch.setattr(pghot.log.parts, "write_rows", full)
+            monkeypatch.setattr(pghot.log.parts, "open_part", full)
             writer.write(piece(100, 200))
             writer.end_part()
 
@@ -490,7 +490,7 @@ def test_nothing_is_left_where_no_part_could_be_written(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pghot.log.parts, "write_rows", full)
+    monkeypatch.setattr(pghot.log.parts, "open_part", full)
     with (
         pytest.raises(PghotError, match=r"cannot be written: No space left on device$"),
         create_parts(tmp_path / "log", METADATA) as writer,

@@ -16,11 +16,10 @@ from typing import NamedTuple, NoReturn
 from pghot.errors import InputError, PghotError
 from pghot.files.directory import Directory, open_directory
 from pghot.files.whole import refuse_existing
-from pghot.log.fast_parquet import write_rows
 from pghot.log.read import PART, PARTS_SUFFIX, open_log, part_name
 from pghot.log.regions import MappedRegion, with_regions
 from pghot.log.schema import REQUIRED, Metadata
-from pghot.log.write import RowWriter, create_log, log_columns
+from pghot.log.write import RowWriter, create_log, log_columns, open_part
 
 Progress = Callable[[int], None]
 
@@ -39,6 +38,7 @@ class PartsWriter(RowWriter):
         """Why the last part could not be written, if so."""
         self.rows_in_parts = 0
         """Rows that are safe: those of the parts that have ended."""
+        self._columns = columns
         self._answers: list[str] = []
         self._regions: list[MappedRegion] = []
         self._number = 1
@@ -82,9 +82,13 @@ class PartsWriter(RowWriter):
         try:
             # Over what is there: Ctrl-C between the file's new name and the lines below has the
             # same rows written once more, under the same number.
-            text = with_regions(said.with_answers(self._answers), self._regions).to_json()
-            with self._directory.draft(name) as stream:
-                write_rows(stream, self._rows(), text)
+            with (
+                self._directory.draft(name) as stream,
+                open_part(stream, self._columns) as sink,
+            ):
+                sink.write_batch(self._batch())
+                text = with_regions(said.with_answers(self._answers), self._regions).to_json()
+                sink.add_key_value_metadata({"pghot": text})
         except OSError as error:
             why = error.strerror or error
             self.failure = PghotError(f"{self.directory / name}: cannot be written: {why}")

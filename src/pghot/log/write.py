@@ -40,6 +40,7 @@ class RowWriter(ABC):
     def __init__(self, columns: tuple[str, ...], metadata: Metadata) -> None:
         self.metadata = metadata
         """May be replaced until the log is closed: some of it shows only at the last row."""
+        self._schema = arrow_schema(columns)
         self._waiting = {name: np.empty(ROWS_A_GROUP, DTYPES[name]) for name in columns}
         self._filled = 0
         self.rows = 0
@@ -66,9 +67,10 @@ class RowWriter(ABC):
     def flush(self) -> None:
         """Hand on what waits."""
 
-    def _rows(self) -> Columns:
-        """The rows that wait, as views; they go on waiting."""
-        return {name: column[: self._filled] for name, column in self._waiting.items()}
+    def _batch(self) -> pa.RecordBatch:
+        """The rows that wait; they go on waiting."""
+        arrays = [pa.array(self._waiting[name][: self._filled]) for name in self._schema.names]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
 
 class LogWriter(RowWriter):
@@ -77,15 +79,12 @@ class LogWriter(RowWriter):
     def __init__(self, sink: _Sink, columns: tuple[str, ...], metadata: Metadata) -> None:
         super().__init__(columns, metadata)
         self._sink = sink
-        self._schema = arrow_schema(columns)
 
     def flush(self) -> None:
         """Hand what waits to the file."""
         if not self._filled:
             return
-        rows = self._rows()
-        arrays = [pa.array(rows[name]) for name in self._schema.names]
-        self._sink.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._sink.write_batch(self._batch())
         self._filled = 0
 
 
@@ -145,13 +144,30 @@ def _open_sink(path: Path, file: BinaryIO, columns: tuple[str, ...]) -> Iterator
 
 @contextmanager
 def open_parquet(stream: BinaryIO, columns: tuple[str, ...]) -> Iterator[pa.parquet.ParquetWriter]:
-    """Begin a Parquet file, for batches of a log's rows."""
+    """Begin a Parquet file, for batches of a log's rows: small, and soon read."""
     with pa.parquet.ParquetWriter(
         stream,
         arrow_schema(columns),
         compression="lz4",
         use_dictionary=[name for name in columns if name not in _WIDE],
         column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
+        write_page_checksum=True,
+    ) as writer:
+        yield writer
+
+
+@contextmanager
+def open_part(stream: BinaryIO, columns: tuple[str, ...]) -> Iterator[pa.parquet.ParquetWriter]:
+    """Begin a Parquet file that takes little CPU time: it is written while the host works."""
+    with pa.parquet.ParquetWriter(
+        stream,
+        arrow_schema(columns),
+        compression="none",
+        use_dictionary=False,
+        column_encoding={
+            name: "DELTA_BINARY_PACKED" for name in columns if DTYPES[name] is not np.bool_
+        },
+        write_statistics=False,
         write_page_checksum=True,
     ) as writer:
         yield writer
