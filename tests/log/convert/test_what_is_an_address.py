@@ -86,6 +86,8 @@ NO_ADDRESSES = {
     "upper case": "7F0000001000",
     "words": "add 17 items",
     "instruction bytes": "7f0000001abc insn: 48 8b 00",
+    "a page size before an address": "N/A 7f0000001abc",
+    "a page size of 2 MiB before it": "2M 7f0000001abc 1f0001abc",
 }
 
 

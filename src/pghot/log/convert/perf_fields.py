@@ -158,8 +158,8 @@ def inferred(event: bytes, bodies: Sequence[bytes], addresses: str) -> Body | No
     why = _without_address(event, shapes, readable=None not in rows)
     if why:
         return Body(virtual=False, physical=False, why=why)
-    known = [row for row in rows if row]
-    if None in rows or not all(shape.startswith("n") for shape in shapes):
+    known = [row for row in rows if row and row[0][0] == "n"]
+    if len(known) < len(rows):  # perf prints no page size before an address
         return None
     first = [int(row[0][1], 16) for row in known]
     letters = any(not row[0][1].isdigit() for row in known)
