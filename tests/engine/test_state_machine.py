@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pghot.engine.fidelity import FIDELITIES
+from pghot.engine.errors import TunableError
+from pghot.engine.fidelity import FIDELITIES, V8
 from pghot.engine.layout import LAYOUTS
 from pghot.engine.memory import Folio
 from pghot.engine.units import HZ_RANGE
@@ -34,6 +36,12 @@ TUNABLES = st.sampled_from(
         ("numa_balancing", "2"),
     ]
 )
+
+V8_REFUSES = {
+    ("kmigrated_batch_nr", "0"),
+    ("kmigrated_batch_nr", "7"),
+    ("pghot_promote_freq_window_ms", "500"),
+}
 
 
 class Machine(RuleBasedStateMachine):
@@ -90,7 +98,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule(tunable=TUNABLES)
     def tune(self, tunable):
-        self.rig.engine.write(*tunable, now=self.now)
+        engine = self.rig.engine
+        if engine.fidelity is not V8 or tunable not in V8_REFUSES:
+            engine.write(*tunable, now=self.now)
+            return
+        before = engine.tunables.as_dict()
+        with pytest.raises(TunableError):
+            engine.write(*tunable, now=self.now)
+        assert engine.tunables.as_dict() == before
 
     @rule()
     def plug(self):
