@@ -37,7 +37,13 @@ def _heed_signals() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Guests come last, when no other test wants the CPUs; some tests want compiled loops."""
+    """Guests come last, when no other test wants the CPUs; some tests want compiled loops.
+
+    How long a guest may take is its own affair.
+    """
+    for item in items:
+        if item.get_closest_marker("vm"):
+            item.add_marker(pytest.mark.timeout(0))
     if loops() == "interpreted":
         for item in items:
             if item.get_closest_marker("compiled"):

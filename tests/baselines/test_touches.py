@@ -73,3 +73,9 @@ def test_pages_of_a_folio_count_together_and_it_comes_with_its_first(late):
     assert (touched.late.tolist() if touched.late is not None else None) == (
         [2, 1] if late else None
     )
+
+
+def test_pages_of_far_sections_in_a_first_chunk_are_counted():
+    far = 1 << 40
+    touched = counted([0] * 24 + [far, 1], range(26), None)
+    assert touched.pfn.tolist() == [0, far, 1]

@@ -136,7 +136,7 @@ def test_what_cannot_be_watched_is_one_line(given, status, line, command, refuse
         ("--move-budget=0", "--move-budget 0: wants percent, above 0 and up to 1000"),
         ("--latency-budget=20ms", "argument --latency-budget: invalid float value: '20ms'"),
         ("--mode=fast", "argument --mode: no 'fast'; perhaps default? "),
-        ("--fidelity=v8", "argument --fidelity: no 'v8'; perhaps v7? "),
+        ("--fidelity=v9", "argument --fidelity: no 'v9'; perhaps v8? "),
         (
             "--set=freq_treshold=2",
             "freq_treshold: no such tunable; perhaps freq_threshold? there are ",

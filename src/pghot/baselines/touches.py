@@ -43,6 +43,7 @@ def count(
 
     `weights` may be empty: each row is one access then.  An item of `counts` is two numbers of
     32 bits, early accesses and late ones.  Indices of pages that have neither go to `order`.
+    `slot_of` has one item at least: a section's slot, from 1 on, or 0.
     Gives that row, or the number of rows, and how many indices were written.
     """
     pfn: cython.p_ulong = u64(pfns)
@@ -92,7 +93,7 @@ class Touches:
     def __init__(self, half_us: int | None = None) -> None:
         self.half_us = half_us
         """May be set until the first rows are added."""
-        self._slot_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._slot_of: npt.NDArray[np.int32] = np.zeros(1, np.int32)  # 0: it has none
         self._sections: list[int] = []
         self._counts: U64Array = np.zeros(0, np.uint64)
         self._order: list[U32Array] = []
