@@ -2,10 +2,11 @@
 
 python -m tests.vm.kills COUNT SEED HEAT_ARGUMENT...
 
-Each time `pghot run` looks at the load of heat.c until kill -9 comes, up to LONGEST_S after it
-began; then `pghot restore` must put every setting back that was changed, leave no journal and exit
-with 0.  At the end every page of the load must be what it was.  Runs are forked off a process that
-has imported all, so most kills hit a run and not its start.  One JSON object at the end.
+Each time `pghot run` looks at the load of heat.c until kill -9 comes: up to LONGEST_S after it
+has changed the first setting, of four once up to LONGEST_S after it began; then `pghot restore`
+must put every setting back that was changed, leave no journal and exit with 0.  At the end every
+page of the load must be what it was.  Runs are forked off a process that has imported all, so
+most kills hit a run and not its start.  One JSON object at the end.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tests.vm import daemon
 from tests.vm.pressure import BALANCING, DEMOTION, LOADS, OURS, Heat, inside_a_guest, vmstat
 
 LONGEST_S = 8.0
+CHANGED_S = 120.0
 JOURNAL = Path("/run/pghot/journal")
 
 
@@ -52,9 +54,18 @@ def import_all() -> None:
             importlib.import_module(module.name)
 
 
-def kill_one(target: int, after_s: float, before: dict[str, str]) -> tuple[bool, list[str]]:
-    """Kill a run after so long: whether it had changed settings, and what was not put back."""
+def kill_one(
+    target: int, after_s: float, before: dict[str, str], *, from_start: bool
+) -> tuple[bool, list[str]]:
+    """Kill a run after so long: whether it had changed settings, and what was not put back.
+
+    So long after its start, or after the first setting that it changed, which it may take
+    until CHANGED_S for.
+    """
     run = forked(("run", "-p", str(target)))
+    end = time.monotonic() + CHANGED_S
+    while not from_start and daemon.settings() == before and time.monotonic() < end:
+        time.sleep(0.02)
     time.sleep(after_s)
     changed = daemon.settings() != before
     os.kill(run, signal.SIGKILL)
@@ -85,7 +96,8 @@ def main() -> int:
     before, moved, wrong, changed = daemon.settings(), vmstat()["pgmigrate_success"], [], 0
     for number in range(int(count)):
         after_s = chance.uniform(0, LONGEST_S)
-        caught, left = kill_one(heat.pid, after_s, before)
+        from_start = number % 4 == 3
+        caught, left = kill_one(heat.pid, after_s, before, from_start=from_start)
         changed += caught
         wrong += [f"kill {number} after {after_s:.3f} s: {line}" for line in left]
         print(
