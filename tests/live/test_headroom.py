@@ -10,8 +10,8 @@ from pghot.live import machine
 from pghot.live.machine import HostMachine
 from tests.live.world import FAST, SLOW
 
-MIN = 100
-"""The zones' high watermark."""
+KEPT = 150
+"""Half way between the zones' min and low watermarks."""
 
 
 class Moves:
@@ -46,7 +46,7 @@ def moves():
 
 @pytest.fixture
 def host(world, moves, readings):
-    world.free[FAST] = MIN + 8000
+    world.free[FAST] = KEPT + 8000
     made = HostMachine(world, read_topology(world), moves)
     readings.clear()
     return made
@@ -62,7 +62,7 @@ def test_what_moved_is_taken_from_the_room_there_was(host, readings):
     host.migrate(pages(host, 600), FAST)
     assert host.headroom(FAST) == 7400
     ((free, _promo),) = [(zone.free_pages, zone.promo_wmark) for zone in host.zones(FAST)]
-    assert free == MIN + 7400
+    assert free == KEPT + 7400
     assert len(readings) == 1
 
 
@@ -81,7 +81,7 @@ def test_once_an_eighth_of_the_room_has_gone_it_is_read_anew(host, world, readin
         host.migrate(pages(host, 500), FAST)
         assert host.headroom(FAST) == (left if left == 7500 else 8000)
     assert len(readings) == 2
-    world.free[FAST] = MIN + 100
+    world.free[FAST] = KEPT + 100
     host.migrate(pages(host, 1001), FAST)
     assert host.headroom(FAST) == 100
 
@@ -98,7 +98,7 @@ def test_so_it_is_after_a_refusal_and_at_a_wake_up(host, moves, readings):
 
 
 def test_what_more_has_moved_than_there_was_room_for_is_no_debt(host, world):
-    world.free[FAST] = MIN + 10
+    world.free[FAST] = KEPT + 10
     assert host.headroom(FAST) == 10
     host.migrate(pages(host, 600), FAST)
     assert host.headroom(FAST) == 10  # as it is read anew

@@ -108,7 +108,7 @@ def test_the_last_cpu_that_accessed_it_counts(two_sockets, layout):
 
 @MODES
 def test_without_room_on_the_nearest_it_goes_to_the_next(two_sockets, layout):
-    two_sockets.free[FAR_FAST] = 103  # its zone keeps 100
+    two_sockets.free[FAR_FAST] = 153  # its zone keeps 150
     hot(two_sockets, FAR_CPU, *range(100, 110))
     run(two_sockets, layout=layout)
     assert sorted(on(two_sockets, *range(100, 110))) == [FAST] * 7 + [FAR_FAST] * 3
@@ -191,7 +191,7 @@ def test_and_from_there_further_up_when_it_is_hot_again(three_tiers):
 @pytest.mark.parametrize("one_up", [False, True])
 def test_a_replay_of_such_a_run_is_the_run(two_sockets, layout, one_up, tmp_path):
     world = two_sockets
-    world.free[FAR_FAST] = 110
+    world.free[FAR_FAST] = 160
     hot(world, FAR_CPU, *range(100, 130))
     hot(world, LONE_CPU, *range(130, 140))
     hot(world, NEAR_CPU, *range(140, 150))

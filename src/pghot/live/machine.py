@@ -129,7 +129,7 @@ class HostMachine:
         return sum(zone.free for zone in self._of_node(nid)) * self._scale
 
     def headroom(self, nid: int) -> int:
-        """Pages of the largest folio that leaves some zone above its min watermark.
+        """Pages of the largest folio that some zone has room for, well above its min watermark.
 
         What a low zone keeps for those who can use no other is no room.  The series wakes
         kswapd where there is none above the high one (migrate_misplaced_folio_prepare(),
@@ -227,13 +227,15 @@ class HostMachine:
 
 
 def _room(zone: ZoneInfo) -> int:
-    """The zone's pages above its min watermark that pages of a process may take.
+    """The zone's pages that a process may take, half way up from its min watermark to low.
 
     An allocation that finds less than the low watermark wakes kswapd, which then makes room up
     to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
-    an allocation, so what it asks for below that mark is what makes room.
+    an allocation, so what it asks for below that mark is what makes room.  One that finds less
+    than min reclaims by itself, and if that brings nothing the kernel's log has a stack trace
+    of it (warn_alloc()): others allocate too, so half of what lies between is left to them.
     """
-    return max(zone.free - zone.min - zone.protection, 0)
+    return max(zone.free - (zone.min + zone.low) // 2 - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
