@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from pghot.errors import PghotError
-from pghot.linux.nodes.zoneinfo import ZoneInfo, parse_zoneinfo, read_zoneinfo
+from pghot.linux.nodes.zoneinfo import ZoneInfo, parse_zoneinfo, read_again, read_zoneinfo
 from tests.linux import host_trees as trees
 
 
@@ -32,6 +33,43 @@ def test_a_zone_that_lacks_a_value_is_told() -> None:
     text = trees.Z("Normal", 5, 10).text(3, True).replace("spanned", "spun")
     with pytest.raises(PghotError, match=r"/proc/zoneinfo: node 3, zone Normal: lacks spanned$"):
         parse_zoneinfo(text)
+
+
+@pytest.mark.parametrize("tree", [trees.plain, trees.old])
+def test_zones_read_again_are_as_they_are_now(tree, tmp_path: Path) -> None:
+    host = trees.host(tree, tmp_path)
+    before = read_zoneinfo(host)
+    path = tmp_path / "proc/zoneinfo"
+    text = path.read_text()
+    for old, new in (
+        ("  min      100", "  min      777"),
+        ("pages free     1000", "pages free     5"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    again = read_again(host, before)
+    assert again == read_zoneinfo(host)
+    assert again != before
+
+
+def test_zones_that_have_gone_or_come_are_not_among_those_read_again(tmp_path: Path) -> None:
+    host = trees.host(trees.plain, tmp_path)
+    zones = read_zoneinfo(host)
+    other = dataclasses.replace(zones[0], node=9)
+    assert read_again(host, [zones[1], other]) == (zones[1],)
+
+
+@pytest.mark.parametrize(
+    "damage", [("min ", "mine "), ("min      100", "min      x"), ("min", "")]
+)
+def test_damage_is_told_as_at_first(damage, tmp_path: Path) -> None:
+    host = trees.host(trees.plain, tmp_path)
+    zones = read_zoneinfo(host)
+    path = tmp_path / "proc/zoneinfo"
+    path.write_text(path.read_text().replace(*damage))
+    with pytest.raises(PghotError, match=r"zone DMA: lacks min$"):
+        read_again(host, zones)
 
 
 def test_no_zoneinfo_is_one_line(tmp_path: Path) -> None:

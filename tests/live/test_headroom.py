@@ -29,13 +29,13 @@ class Moves:
 @pytest.fixture
 def readings(monkeypatch):
     told = []
-    read = machine.read_zoneinfo
+    read = machine.read_again
 
-    def counted(host):
+    def counted(host, zones):
         told.append(host)
-        return read(host)
+        return read(host, zones)
 
-    monkeypatch.setattr(machine, "read_zoneinfo", counted)
+    monkeypatch.setattr(machine, "read_again", counted)
     return told
 
 

@@ -416,3 +416,14 @@ def test_a_file_of_the_host_that_is_damaged_during_a_run_is_told_and_the_run_goe
     result, heard, _status = run(world, LiveOptions(pids=(40,), duration=10))
     assert result.state.live.promoted_pages == len(HOT)
     assert heard.said(f"{name}: 'fifty': wants a number")
+
+
+def test_owners_are_kept_of_pages_that_are_ready_alone(world):
+    world.free[FAST] = 0
+    others = [*range(300, 900)]
+    fill(world, [*HOT, *others])
+    world.heat(40, *HOT)
+    world.heat(40, *others, times=1, start_ms=250)
+    result, _heard, _status = run(world)
+    owners = result.state.live.owners
+    assert (owners.kept, owners.let_go) == (len(HOT), 0)

@@ -1,19 +1,24 @@
 """No promotion, NUMA balancing, DAMON and pghot from the same start, a boot each: one table.
 
 python -m tests.vm.compare [--kernel next]... [--load NAME]... [--promoter NAME]...
-                           [--operations N] [--json FILE] [-- PGHOT_ARGUMENT...]
+                           [--operations N] [--instruction-ns N] [--json FILE]
+                           [-- PGHOT_ARGUMENT...]
 
 Loads: `room`, 16 MiB hot of 64 MiB, all slow at first, with room on the fast node; `pressure`,
-zipf 0.99 over 1,500 MiB, placed by first touch, which fills it, for 40 million accesses: emulated
-CPUs are not all their own, so seconds tell little.  The machine has 768 MiB of fast and 1,536 MiB
-of slow memory and two CPUs, one for the load; demotion is on; the load is let go once the promoter
-looks.  Shares are of the load's accesses to its pages that miss a cache of 1 MiB, each counted by
-the emulator (tier_count.c).
+zipf 0.99 over 1,500 MiB, placed by first touch, which fills it, for 40 million accesses.  The
+machine has 768 MiB of fast and 1,536 MiB of slow memory and two CPUs, one for the load; demotion
+is on; the load is let go once the promoter looks.  Shares are of the load's accesses to its pages
+that miss a cache of 1 MiB, each counted by the emulator (tier_count.c).
+
+A guest's time is what its CPUs, which take turns, have executed: 4 ns an instruction, or what
+--instruction-ns says (a power of two).  So nothing else that this machine does changes what comes
+out.  With 0 it is the clock of this machine, and the CPUs are at work side by side.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -27,6 +32,7 @@ from tests.vm.layout import Layout
 from tests.vm.tier_count import Counts, compile_heat, counted, read_counts
 
 PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
+INSTRUCTION_NS = 4
 PROMOTERS = ("none", "numa", "damon", "damon-quota", "pghot")
 MOST_HOT = 0.99
 
@@ -69,6 +75,7 @@ def run_one(
     extra: Sequence[str] = (),
     quiet_mib: int = 0,
     operations: float = math.inf,
+    layout: Layout = PRESSURE,
 ) -> Told:
     """Boot once and run one promoter beside the load; a dead guest is booted once more."""
     quiet = ["--quiet", str(quiet_mib)] if quiet_mib else []
@@ -79,8 +86,13 @@ def run_one(
         with tempfile.TemporaryDirectory(prefix="pghot-compare-") as scratch:
             shared = Path(scratch)
             compile_heat(shared)
-            layout = counted(PRESSURE, shared)
-            done = machine.run(kernel, words, shared, timeout=300 + 8 * seconds, layout=layout)
+            done = machine.run(
+                kernel,
+                words,
+                shared,
+                timeout=300 + 8 * seconds,
+                layout=counted(layout, shared),
+            )
             for line in done.output.splitlines():
                 if line.startswith("result "):
                     told: Told = json.loads(line.removeprefix("result "))
@@ -146,7 +158,11 @@ def row(told: Told) -> str:
 
 
 def table(
-    kernel: kernels.Kernel, load: Load, promoters: Sequence[str], extra: Sequence[str]
+    kernel: kernels.Kernel,
+    load: Load,
+    promoters: Sequence[str],
+    extra: Sequence[str],
+    layout: Layout,
 ) -> list[Told]:
     """Run all promoters beside one load, and print each row as it comes."""
     print(f"\nkernel {kernel.version}: {load.title}\n\n{HEAD}", flush=True)
@@ -160,6 +176,7 @@ def table(
             load.words.split(),
             more,
             operations=load.operations,
+            layout=layout,
         )
         print(row(told), flush=True)
         results.append(told | {"kernel": kernel.version, "load": load.words})
@@ -177,16 +194,18 @@ def main() -> int:
     parser.add_argument("--load", action="append", choices=LOADS)
     parser.add_argument("--promoter", action="append", choices=PROMOTERS)
     parser.add_argument("--operations", type=float, help="accesses of the load, where not 40e6")
+    parser.add_argument("--instruction-ns", type=int, default=INSTRUCTION_NS)
     parser.add_argument("--json", type=Path, help="everything that was seen, for a closer look")
     parser.add_argument("extra", nargs="*")
     args = parser.parse_args()
     results: list[Told] = []
+    layout = dataclasses.replace(PRESSURE, instruction_ns=args.instruction_ns or None)
     for which in args.kernel or kernels.WHICH[::-1]:
         kernel = kernels.find(which)
         for name in args.load or LOADS:
             load = LOADS[name]
             load = load._replace(operations=args.operations or load.operations)
-            results += table(kernel, load, args.promoter or PROMOTERS, args.extra)
+            results += table(kernel, load, args.promoter or PROMOTERS, args.extra, layout)
             if args.json:
                 args.json.write_text(json.dumps(results))
     return 0

@@ -28,6 +28,9 @@ class Layout:
     extra_mib: int = 4096
     more: tuple[str, ...] = ()
     """Options of QEMU beside those for memory."""
+    instruction_ns: int | None = None
+    """What an instruction takes of the guest's time, a power of two: time is what was executed
+    then, whatever else the host does, and the CPUs take turns.  None: the host's clock."""
 
     @property
     def memory_mib(self) -> int:
@@ -36,6 +39,7 @@ class Layout:
 
     def options(self) -> Iterator[str]:
         """Give QEMU's options."""
+        yield from self._clock()
         total = self.memory_mib + self.extra_mib
         yield f"-m {self.memory_mib}M,slots={self.slots},maxmem={total}M"
         yield "-machine q35,hmat=on"
@@ -52,3 +56,11 @@ class Layout:
             yield f"{where},data-type=access-latency,latency={latency}"
             yield f"{where},data-type=access-bandwidth,bandwidth={_BANDWIDTH[node]}"
         yield from self.more
+
+    def _clock(self) -> Iterator[str]:
+        """A thread for each CPU and the host's clock, or all by instructions (-icount)."""
+        if self.instruction_ns is None:
+            yield "-accel tcg,thread=multi"
+            return
+        yield "-accel tcg,thread=single"
+        yield f"-icount shift={self.instruction_ns.bit_length() - 1}"

@@ -151,7 +151,6 @@ def vng(kernel: Kernel, shared: Path, scratch: Path, layout: Layout) -> list[str
     """The command line of virtme-ng."""
     options = [
         *layout.options(),
-        "-accel tcg,thread=multi",
         f"-cpu {CPU}",
         f"-qmp unix:{scratch}/qmp,server=on,wait=off",
         "-fsdev local,id=pghot,path=/,security_model=none,readonly=on,multidevs=remap",

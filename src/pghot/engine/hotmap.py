@@ -126,6 +126,12 @@ class HotMap:
         self.ready[ready >> BLOCK_SHIFT] = 1
         self.hot[ready >> PFN_SECTION_SHIFT] = 1
 
+    def is_ready(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which pages have a record that is ready, by their indices (-1: no page)."""
+        there = (indices >= 0) & (indices < len(self.records))
+        records = self.records[np.where(there, indices, 0)] if there.any() else 0
+        return there & ((records & self.layout.ready_mask) != 0)
+
     def nonzero(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.unsignedinteger]]:
         """PFNs that have a record other than zero, ascending, and their records."""
         found = []

@@ -23,7 +23,7 @@ from pghot.engine.units import NID_MAX, PAGE_SHIFT
 from pghot.linux.host import Host
 from pghot.linux.nodes.machine_form import MachineForm, machine_form
 from pghot.linux.nodes.topology import Topology
-from pghot.linux.nodes.zoneinfo import ZoneInfo, read_zoneinfo
+from pghot.linux.nodes.zoneinfo import ZoneInfo, read_again
 from pghot.live.aiming import Aiming
 
 SHARE = 8
@@ -115,7 +115,8 @@ class HostMachine:
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node, holes left out."""
-        return sum(zone.present for zone in self._of_node(nid)) * self._scale
+        node = self._topology.node(nid)
+        return sum(zone.present for zone in node.zones) * self._scale if node else 0
 
     def zones(self, nid: int) -> Iterable[Zone]:
         """The node's zones as they are now."""
@@ -221,7 +222,8 @@ class HostMachine:
     def _of_node(self, nid: int) -> list[ZoneInfo]:
         if not self._zones:
             self._unread = 0
-            for zone in read_zoneinfo(self._host):
+            known = [zone for node in self._topology.nodes for zone in node.zones]
+            for zone in read_again(self._host, known):
                 self._zones.setdefault(zone.node, []).append(zone)
         return self._zones.get(nid, [])
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pghot.driving.answer_log import Values
 from pghot.driving.outside_events import no_folios
-from pghot.engine.memory import BoolArray, U64Array
+from pghot.engine.memory import BoolArray, I64Array, U64Array
 from pghot.engine.units import PAGE_SHIFT
 from pghot.linux.pages.kpage import KPages
 from pghot.linux.pages.kpf import freed, movable
@@ -46,15 +46,14 @@ class PageMetadata:
     def learn(self, rows: Columns) -> tuple[Columns, Values]:
         """The rows of pages that can move, and folios not known before (`Folios`).
 
-        The metadata and rmap of all of them are stored.  Of pages that cannot become ready by
-        their row nothing is looked up: most of the cost of a sample is in /proc.
+        Of pages that cannot become ready by their row nothing is looked up: most of the cost
+        of a sample is in /proc.
         """
         keep = ~self.wanted(rows["latency_us"])
         asked = np.flatnonzero(~keep)
         folios = no_folios()
         if len(asked):
             keep[asked], folios = self._look_up(rows["pfn"][asked])
-        self._see({name: rows[name][asked[keep[asked]]] for name in ("pfn", "vaddr", "pid")})
         rows = {name: values[keep] for name, values in rows.items()}
         if self._tally is not None:
             self._tally.see(rows)
@@ -83,18 +82,20 @@ class PageMetadata:
         )
         return good, folios
 
-    def _see(self, rows: Columns) -> None:
+    def own(self, rows: Columns, is_ready: Callable[[I64Array], BoolArray]) -> None:
         """Remember at each folio's first page who has it, and where its first page is.
 
-        Only of pages that can have a record: what is on the top tier already stays there.
+        Of rows that the engine has recorded, only those whose folio is ready by now (`is_ready`
+        of its index): no other can be moved before it is accessed again.
         """
         machine, mem_map = self._machine, self._machine.mem_map
-        slow = ~machine.toptier[machine.nids_of(rows["pfn"])]
-        if not slow.all():
-            rows = {name: rows[name][slow] for name in ("pfn", "vaddr", "pid")}
         heads = mem_map.known(rows["pfn"]).head
-        before = heads.astype(np.int64) - rows["pfn"].astype(np.int64)
-        aligned = rows["vaddr"] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
+        indices = mem_map.indices(heads)
+        ready = np.flatnonzero(is_ready(indices))
+        if not len(ready):
+            return
+        before = heads[ready].astype(np.int64) - rows["pfn"][ready].astype(np.int64)
+        aligned = rows["vaddr"][ready] >> np.uint64(PAGE_SHIFT) << np.uint64(PAGE_SHIFT)
         vaddrs = (aligned.astype(np.int64) + before * (1 << PAGE_SHIFT)).astype(np.uint64)
         self._rmap.grow(machine.lower_tier_pages)
-        self._rmap.see(mem_map.indices(heads), rows["pid"], vaddrs)
+        self._rmap.see(indices[ready], rows["pid"][ready], vaddrs)

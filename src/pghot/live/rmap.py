@@ -1,4 +1,4 @@
-"""Who maps a page: of the pages that were accessed last, the process and the address."""
+"""Who maps a page: of the pages that became ready last, the process and the address."""
 
 from __future__ import annotations
 

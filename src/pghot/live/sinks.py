@@ -218,3 +218,4 @@ class EngineSink:
         if self.events is not None:
             self.events.accessed_by(rows["pid"], rows["vaddr"])
         self.driver.record(all_of(instant, rows, self.driver.engine.hz))
+        self._metadata.own(rows, self.driver.engine.hot_map.is_ready)
