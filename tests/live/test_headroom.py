@@ -10,6 +10,7 @@ from pghot.live import machine
 from pghot.live.machine import HostMachine
 from tests.live.world import FAST, SLOW
 
+MIN = 100
 KEPT = 150
 """Half way between the zones' min and low watermarks."""
 
@@ -98,7 +99,29 @@ def test_so_it_is_after_a_refusal_and_at_a_wake_up(host, moves, readings):
 
 
 def test_what_more_has_moved_than_there_was_room_for_is_no_debt(host, world):
-    world.free[FAST] = KEPT + 10
-    assert host.headroom(FAST) == 10
+    world.free[FAST] = KEPT + 60
+    assert host.headroom(FAST) == 60
     host.migrate(pages(host, 600), FAST)
-    assert host.headroom(FAST) == 10  # as it is read anew
+    assert host.headroom(FAST) == 60  # as it is read anew
+
+
+@pytest.mark.parametrize(
+    ("free", "room"), [(KEPT, 25), (MIN + 20, 10), (MIN + 1, 0), (MIN - 7, 0)]
+)
+def test_where_hardly_any_is_free_half_of_it_is_asked_for_for_that_wakes_kswapd(
+    host, world, free, room
+):
+    world.free[FAST] = free
+    assert host.headroom(FAST) == room
+
+
+def test_so_much_is_asked_for_once_at_each_wake_up(host, world, monkeypatch):
+    monkeypatch.setattr(machine, "WAKING", 10)
+    world.free[FAST] = KEPT
+    for _ in range(2):
+        host.look_again()
+        assert host.headroom(FAST) == 10
+        host.migrate(pages(host, 7), FAST)
+        assert host.headroom(FAST) == 3
+        host.migrate(pages(host, 3), FAST)
+        assert host.headroom(FAST) == 0

@@ -215,7 +215,7 @@ def test_a_full_target_takes_nothing_and_is_told(world):
 
 
 def test_what_a_zone_keeps_for_others_is_no_room(world):
-    world.free[FAST], world.protected[FAST] = 1000, 850  # and 150 are half way from min to low
+    world.free[FAST], world.protected[FAST] = 1000, 900  # above a min watermark of 100
     fill(world, HOT)
     world.heat(40, *HOT)
     result, _heard, _status = run(world)

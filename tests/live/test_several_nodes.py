@@ -108,7 +108,7 @@ def test_the_last_cpu_that_accessed_it_counts(two_sockets, layout):
 
 @MODES
 def test_without_room_on_the_nearest_it_goes_to_the_next(two_sockets, layout):
-    two_sockets.free[FAR_FAST] = 153  # its zone keeps 150
+    two_sockets.free[FAR_FAST] = 107  # its zone keeps 100, and half of what is near that
     hot(two_sockets, FAR_CPU, *range(100, 110))
     run(two_sockets, layout=layout)
     assert sorted(on(two_sockets, *range(100, 110))) == [FAST] * 7 + [FAR_FAST] * 3

@@ -26,6 +26,9 @@ from pghot.linux.nodes.topology import Topology
 from pghot.linux.nodes.zoneinfo import ZoneInfo, read_again
 from pghot.live.aiming import Aiming
 
+WAKING = 512
+"""Host pages that may be asked for at each wake-up where there is hardly room: a huge folio."""
+
 SHARE = 8
 """Zones are read anew once what has moved is more than one in so many pages of their room."""
 
@@ -50,6 +53,7 @@ class HostMachine:
         self._scale = topology.page_size >> PAGE_SHIFT
         self._zones: dict[int, list[ZoneInfo]] = {}
         self._unread = 0
+        self._waking = WAKING
         self.aiming: Aiming | None = None
         self._mem_map = MemMap()
         self._form = machine_form(topology)
@@ -159,13 +163,28 @@ class HostMachine:
         return self.node_is_toptier(nid) or self.aiming.is_target(self._topology, nid)
 
     def _room_of(self, nid: int) -> int:
-        return max(map(_room, self._of_node(nid)), default=0) * self._scale
+        return max(map(self._room, self._of_node(nid)), default=0) * self._scale
+
+    def _room(self, zone: ZoneInfo) -> int:
+        """The zone's pages that a process may take: half way up from its min watermark to low.
+
+        An allocation that finds less than the low watermark wakes kswapd, which then makes room
+        up to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is
+        such an allocation, so what it asks for below that mark is what makes room.  One that
+        finds less than min reclaims by itself, and if that brings nothing the kernel's log has
+        a stack trace of it (warn_alloc()): others allocate too, so half of what lies between is
+        left to them.  kswapd may sleep all the same, so a little of it is asked for each time.
+        """
+        above_min = zone.free - zone.min - zone.protection
+        return max(above_min - (zone.low - zone.min) // 2, min(above_min // 2, self._waking), 0)
 
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node; say which moved."""
         moved = self._mover.move(pfns, nid)
+        pages = self._host_pages(pfns)
+        self._waking = max(self._waking - pages, 0)
         if moved.all():
-            self._fill(nid, self._host_pages(pfns))
+            self._fill(nid, pages)
         else:  # for want of room, perhaps
             self._zones.clear()
         return moved
@@ -184,15 +203,16 @@ class HostMachine:
         self._unread += pages
         zones = self._zones.get(nid, [])
         for at, zone in reversed(list(enumerate(zones))):  # as the allocator falls back
-            taken = min(pages, _room(zone))
+            taken = min(pages, self._room(zone))
             zones[at] = replace(zone, free=zone.free - taken)
             pages -= taken
-        if pages or self._unread * SHARE > max(map(_room, zones), default=0):
+        if pages or self._unread * SHARE > max(map(self._room, zones), default=0):
             self._zones.clear()
 
     def look_again(self) -> None:
         """Forget what was read of the zones: time has passed."""
         self._zones.clear()
+        self._waking = WAKING
 
     def learn(self, pfns: U64Array, pages: U64Array, memcgs: U64Array) -> Values:
         """Take in the folios that accesses fell on: rows (`Folios`) of those not known so."""
@@ -226,18 +246,6 @@ class HostMachine:
             for zone in read_again(self._host, known):
                 self._zones.setdefault(zone.node, []).append(zone)
         return self._zones.get(nid, [])
-
-
-def _room(zone: ZoneInfo) -> int:
-    """The zone's pages that a process may take, half way up from its min watermark to low.
-
-    An allocation that finds less than the low watermark wakes kswapd, which then makes room up
-    to the promotion watermark (mm/page_alloc.c, __alloc_pages_slowpath()): move_pages is such
-    an allocation, so what it asks for below that mark is what makes room.  One that finds less
-    than min reclaims by itself, and if that brings nothing the kernel's log has a stack trace
-    of it (warn_alloc()): others allocate too, so half of what lies between is left to them.
-    """
-    return max(zone.free - (zone.min + zone.low) // 2 - zone.protection, 0)
 
 
 def promo_wmark(zone: ZoneInfo) -> int:
