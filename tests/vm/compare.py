@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.vm import kernels, machine
-from tests.vm.layout import Layout
+from tests.vm.layout import INSTRUCTION_NS, Layout
 from tests.vm.tier_count import Counts, compile_heat, counted, read_counts
 
 PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
-INSTRUCTION_NS = 4
 PROMOTERS = ("none", "numa", "damon", "damon-quota", "pghot")
 MOST_HOT = 0.99
 

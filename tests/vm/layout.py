@@ -17,6 +17,10 @@ _LATENCY_NS = {FAST: 80, SLOW: 400, SPARE: 400}
 _BANDWIDTH = {FAST: "100G", SLOW: "20G", SPARE: "20G"}
 
 
+INSTRUCTION_NS = 4
+"""Some 250 million instructions a second: what QEMU emulates on a processor of 2020 or so."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """Sizes of the two nodes in MiB, and how much may be added later."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import pytest
 from tests.left_out import leave_out
 from tests.vm import kernels, machine
 from tests.vm.compare import PRESSURE
+from tests.vm.layout import INSTRUCTION_NS
 from tests.vm.tier_count import compile_heat
 
 EVERYTHING = os.environ.get("PGHOT_VM_ALL") == "1"
@@ -36,7 +38,13 @@ def test_after_a_kill_at_any_instant_restore_puts_all_back_and_every_page_is_int
         shared = tmp_path / str(boot)
         shared.mkdir()
         compile_heat(shared)
-        done = machine.run(kernel, words, shared, timeout=300 + KILLS * A_KILL_S, layout=PRESSURE)
+        done = machine.run(
+            kernel,
+            words,
+            shared,
+            timeout=300 + KILLS * A_KILL_S,
+            layout=dataclasses.replace(PRESSURE, instruction_ns=INSTRUCTION_NS),
+        )
         if done.status is not None and not done.misran:
             break
     assert done.status == 0, done.output[-3000:] or done.explain()
