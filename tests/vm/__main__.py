@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.vm import kernels, machine
+from tests.vm.layout import Layout
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
         return 1
     if args.action == "shell":
         return machine.shell(kernel)
-    return _run(kernel, args.words, args.timeout)
+    return _run(kernel, args.words, args.timeout, Layout(instruction_ns=args.instruction_ns))
 
 
 def _list(*, fresh: bool) -> int:
@@ -35,12 +36,14 @@ def _list(*, fresh: bool) -> int:
     return 0
 
 
-def _run(kernel: kernels.Kernel, words: list[str], timeout: float) -> int:
+def _run(kernel: kernels.Kernel, words: list[str], timeout: float, layout: Layout) -> int:
     def heard(text: str) -> None:
         print(text, end="", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="pghot-run-") as scratch:
-        finished = machine.run(kernel, words, Path(scratch), timeout=timeout, heard=heard)
+        finished = machine.run(
+            kernel, words, Path(scratch), timeout=timeout, layout=layout, heard=heard
+        )
         if finished.status is None:
             print(f"no exit status after {timeout:.0f} s; {finished.explain()}", file=sys.stderr)
             return 1
@@ -56,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         action = actions.add_parser(name)
         action.add_argument("--kernel", default="release", help="release, next, or 6.12, 7.x")
     action.add_argument("--timeout", type=float, default=600, help="seconds (600)")
+    action.add_argument(
+        "--instruction-ns",
+        type=int,
+        help="time is what the guest executes: a power of two (the host's clock)",
+    )
     action.add_argument("words", nargs="+", metavar="COMMAND")
     return parser
 
