@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -34,6 +35,30 @@ def test_what_making_an_item_raises_comes_after_the_items_before_it():
     assert [next(taken) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="row 5"):
         next(taken)
+
+
+@pytest.mark.parametrize("cpus", [{0, 1}])
+@pytest.mark.parametrize("step", range(80))
+def test_a_signal_that_raises_at_any_step_ends_it_and_its_thread(step):
+    left = iter(range(step))
+    before = threading.active_count()
+
+    def at_a_step(frame, _event, _what):
+        if frame.f_code.co_filename != __file__ and next(left, None) is None:
+            sys.setprofile(None)
+            raise SystemExit
+
+    def reading():
+        with suppress(SystemExit):
+            sys.setprofile(at_a_step)
+            list(ahead(iter(range(6))))
+        sys.setprofile(None)
+
+    reader = threading.Thread(target=reading, daemon=True)
+    reader.start()
+    reader.join(90)
+    assert not reader.is_alive()
+    assert threading.active_count() <= before + 1  # where it hit the thread's very start
 
 
 @pytest.mark.parametrize("cpus", [{0, 1}])

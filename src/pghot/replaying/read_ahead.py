@@ -25,18 +25,23 @@ def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
 
     Close it to end the thread: no item is made after that.  Where this process has one CPU,
     or no thread, items are made as they are asked for.
+
+    A signal may raise SystemExit between any two steps here.  Queues and lists of C
+    take an item or do not; what `threading` has of Python may keep its lock then, for ever.
     """
     made: SimpleQueue[Item | _End] = SimpleQueue()
-    room = threading.Semaphore(AHEAD)
-    over = threading.Event()
+    room: SimpleQueue[None] = SimpleQueue()
+    over: list[bool] = []
+    for _ in range(AHEAD):
+        room.put(None)
 
     def make() -> None:
         end = _End()
         try:
             for item in items:
                 made.put(item)
-                room.acquire()
-                if over.is_set():
+                room.get()
+                if over:
                     return
         except BaseException as error:  # noqa: BLE001 - raised again by who asks
             end = _End(error)
@@ -48,11 +53,11 @@ def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
         return
     try:
         while not isinstance(item := made.get(), _End):
-            room.release()
+            room.put(None)
             yield item
     finally:
-        over.set()
-        room.release()
+        over.append(True)
+        room.put(None)
         thread.join()
     if item.error is not None:
         raise item.error
