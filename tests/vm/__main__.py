@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.vm import kernels, machine
-from tests.vm.layout import Layout
+from tests.vm.layout import POWERS, Layout
 
 
 def main() -> int:
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument(
         "--instruction-ns",
         type=int,
+        choices=POWERS,
         help="time is what the guest executes: a power of two (the host's clock)",
     )
     action.add_argument("words", nargs="+", metavar="COMMAND")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.vm import kernels, machine
-from tests.vm.layout import INSTRUCTION_NS, Layout
+from tests.vm.layout import INSTRUCTION_NS, POWERS, Layout
 from tests.vm.tier_count import Counts, compile_heat, counted, read_counts
 
 PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
@@ -193,7 +193,7 @@ def main() -> int:
     parser.add_argument("--load", action="append", choices=LOADS)
     parser.add_argument("--promoter", action="append", choices=PROMOTERS)
     parser.add_argument("--operations", type=float, help="accesses of the load, where not 40e6")
-    parser.add_argument("--instruction-ns", type=int, default=INSTRUCTION_NS)
+    parser.add_argument("--instruction-ns", type=int, choices=(0, *POWERS), default=INSTRUCTION_NS)
     parser.add_argument("--json", type=Path, help="everything that was seen, for a closer look")
     parser.add_argument("extra", nargs="*")
     args = parser.parse_args()

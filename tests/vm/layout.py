@@ -18,7 +18,9 @@ _BANDWIDTH = {FAST: "100G", SLOW: "20G", SPARE: "20G"}
 
 
 INSTRUCTION_NS = 4
-"""Some 250 million instructions a second: what QEMU emulates on a processor of 2020 or so."""
+"""250 million instructions a second."""
+POWERS = (1, 2, 4, 8, 16, 32, 64)
+"""What QEMU can take an instruction for, in ns."""
 
 
 @dataclasses.dataclass(frozen=True)
