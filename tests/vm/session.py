@@ -21,7 +21,7 @@ TIMEOUT_S = float(os.environ.get("PGHOT_VM_TIMEOUT", "1800"))
 """For all tests on a kernel."""
 
 BOOTS = 3
-"""Boots that a kernel gets: emulated on several threads, one panics now and then."""
+"""Boots that a kernel gets: an emulated one dies now and then."""
 
 BY_INSTRUCTIONS = layout.Layout(instruction_ns=layout.INSTRUCTION_NS)
 """However busy the host is, nothing in the guest comes late."""
