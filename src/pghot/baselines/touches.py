@@ -123,8 +123,8 @@ class Touches:
         pfns |= indices & (_SECTION - 1)
         early, late = self._counts[indices].view(np.uint32).reshape(-1, 2).T
         pages = FirstTouches(
-            pfns.astype(np.uint64),
-            np.ones(len(indices), np.int64),
+            pfns.view(np.uint64),
+            np.broadcast_to(np.int64(1), len(indices)),
             early.astype(np.int64),
             late.astype(np.int64) if self.half_us is not None else None,
         )

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.growing import grown
-from pghot.engine.page_flags import COMPOUND, MOVED, NOT_ONLINE, ODD, OFF_LRU, UNREFERENCED
+from pghot.engine.look_up import indices_at, known_at, nids_at
+from pghot.engine.page_flags import COMPOUND, NOT_ONLINE, ODD, OFF_LRU, UNREFERENCED
 from pghot.engine.page_kinds import Kinds, PageKind
 from pghot.engine.pages import PALETTE_SHIFT, WHOLE, Pages, kinds_at, put_kinds, tail_pages
 from pghot.engine.pfn_arrays import pfns_of
@@ -59,6 +60,17 @@ class Known(NamedTuple):
     head: U64Array
     pages: I64Array
     memcg: npt.NDArray[np.uint32]
+
+    @classmethod
+    def empty(cls, count: int) -> Known:
+        """Arrays for so many pages, nothing written yet."""
+        return cls(
+            np.empty(count, np.uint8),
+            np.empty(count, np.int64),
+            np.empty(count, np.uint64),
+            np.empty(count, np.int64),
+            np.empty(count, np.uint32),
+        )
 
 
 class MemMap:
@@ -190,41 +202,21 @@ class MemMap:
 
     def indices(self, pfns: U64Array) -> I64Array:
         """Indices of PFNs, -1 where a section is not present."""
-        if not len(self.slot_of):
-            return np.full(len(pfns), -1, np.int64)
-        number = (pfns >> np.uint64(PFN_SECTION_SHIFT)).astype(np.int64)
-        slot = self.slot_of.take(number, mode="clip").astype(np.int64) - 1
-        slot[number >= len(self.slot_of)] = -1
-        within = (pfns & np.uint64(PAGES_PER_SECTION - 1)).astype(np.int64)
-        return np.where(slot < 0, -1, slot * PAGES_PER_SECTION + within)
+        indices = np.empty(len(pfns), np.int64)
+        indices_at(self.slot_of, np.ascontiguousarray(pfns, np.uint64), indices)
+        return indices
 
     def nids_of(self, pfns: U64Array) -> I64Array:
         """Node whose section each PFN is in, -1 where it is in none."""
-        indices = self.indices(pfns)
-        if not self.slots:
-            return np.full(len(pfns), NUMA_NO_NODE, np.int64)
-        nids = self.nid[np.maximum(indices, 0) >> PFN_SECTION_SHIFT]
-        return np.where(indices >= 0, nids, NUMA_NO_NODE).astype(np.int64)
+        nids = np.empty(len(pfns), np.int64)
+        nids_at(self.slot_of, self.nid, np.ascontiguousarray(pfns, np.uint64), nids)
+        return nids
 
     def known(self, pfns: U64Array) -> Known:
         """What is known of pages; all are of sections that are present."""
-        indices = self.indices(pfns)
-        rows = self._rows(indices)
-        kinds = self.kinds
-        back = kinds.to_head(rows, indices)
-        heads = (pfns.astype(np.int64) - back).astype(np.uint64)
-        head_indices = np.where(back > 0, self.indices(heads), indices)
-        head_rows = np.where(back > 0, self._rows(head_indices), rows)
-        own, of_head = kinds.flags[rows], kinds.flags[head_rows]
-        flags = (own & np.uint8(NOT_ONLINE)) | (of_head & ~np.uint8(NOT_ONLINE))
-        home = self.nid[head_indices >> PFN_SECTION_SHIFT]
-        return Known(
-            flags,
-            np.where(of_head & MOVED, kinds.nid[head_rows], home).astype(np.int64),
-            heads,
-            kinds.pages[head_rows].astype(np.int64),
-            kinds.memcg[head_rows],
-        )
+        known = Known.empty(len(pfns))
+        known_at(self.pages(), np.ascontiguousarray(pfns, np.uint64), known)
+        return known
 
     def tail_pages(self, slot: int) -> int:
         """Pages of a section that are not the first of their folio."""

@@ -109,14 +109,6 @@ class Kinds:
             moves.filled += 1
         return moves.away, moves.home
 
-    def to_head(
-        self, rows: npt.NDArray[np.int64], indices: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
-        """Distance of each page, of these rows and indices, to the first of its folio."""
-        size = -self.pages[rows].astype(np.int64)
-        aligned = np.where(size > 0, indices & (size - 1), 0)
-        return np.where((rows >= SHARED_ROWS) & (size > 0), size, aligned)
-
     def odd_rows(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows of odd pages."""
         return SHARED_ROWS + np.searchsorted(self.odd_index, indices)
