@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,12 @@ from pghot.engine import fault_latency
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.fault_latency import (
+    CLEAR,
     FIRST_SHIFT,
     HOT_THRESHOLD_US,
     LEAST_HOTTER,
     LEAST_PAIRS,
+    MORE,
     MOST_HOTTER,
     PERIOD_MS,
     STEEP,
@@ -221,6 +225,51 @@ def test_what_few_faults_a_period_tell_is_added_up(pressed) -> None:
         judged(pressed, 2 * USUAL, indices=range(few), now=now)
         judged(pressed, USUAL // 2, indices=range(few, 2 * few), now=now)
     assert pressed.flat
+
+
+def test_the_first_latencies_of_a_scan_tell_nothing_before_the_others_are_over(pressed) -> None:
+    above, below = np.arange(10_000, 10_000 + 2 * LEAST_PAIRS).reshape(2, -1)
+    judged(pressed, 2 * USUAL, indices=above, now=PERIOD_MS)
+    judged(pressed, USUAL // 2, indices=below, now=PERIOD_MS)
+    later = 4 * PERIOD_MS + PERIOD_MS // 2
+    for pages in (above, below):  # the hot ones of both, which come first whatever they were
+        judged(pressed, SHORT, indices=pages, now=later)
+    judged(pressed, LONG, now=5 * PERIOD_MS)
+    assert pressed.excess == 0
+    judged(pressed, LONG, now=6 * PERIOD_MS)
+    assert pressed.excess == pytest.approx(1, abs=0.01)
+
+
+def test_a_latency_longer_than_is_waited_for_says_nothing_of_how_often_one_is_short(known) -> None:
+    other = copy.deepcopy(known)
+    judged(other, 20 * USUAL, indices=OTHERS[:200], now=LATER)
+    for one in (known, other):
+        judged(one, USUAL, indices=OTHERS[200:], now=LATER)
+        judged(one, USUAL, now=LATER + 10 * PERIOD_MS)
+    assert other.excess == known.excess
+
+
+def test_a_page_that_faulted_before_it_was_known_what_is_usual_counts_as_well(faults) -> None:
+    faults.target(1 << 20, 0)
+    random = np.random.default_rng(3)
+    judged(faults, random.exponential(USUAL, 2000), indices=OTHERS)
+    rounds(faults, lambda: random.exponential(USUAL, 2000), first=1, count=5)
+    assert faults.excess == pytest.approx(1, abs=0.3)
+
+
+def test_where_heat_falls_off_gradually_latencies_must_be_shorter_still() -> None:
+    random = np.random.default_rng(4)
+    found = []
+    for falls_off in (0.5, 2.0):
+        faults = FaultLatency(HZ)
+        faults.target(1 << 20, 0)
+        mean = USUAL * np.geomspace(1 / 10**falls_off, 10**falls_off, 2000)
+        rounds(faults, lambda mean=mean: random.exponential(mean), first=0, count=60)
+        found.append((faults.excess, faults.threshold_us / faults.usual_us))
+    (little, few), (much, many) = found
+    assert little < CLEAR < much
+    assert few == pytest.approx(2 ** (-(LEAST_HOTTER + MORE) / 4), rel=0.1)
+    assert many == pytest.approx(2 ** (-LEAST_HOTTER / 4), rel=0.1)
 
 
 def test_a_flat_load_heats_up_again(pressed) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pghot
+from pghot.engine.fault_latency import FIRST_SHIFT
 from pghot.live.options import LiveOptions
 from pghot.replaying.replay import replay
 from pghot.sources.prot_none import Ends, Ranges
@@ -14,7 +15,7 @@ from tests.live.world import FAST, MS, PAGE, Heard, World, run, state_in
 SCANNED, FAULTING = 512, 200
 """Pages of process 40 that are made prot_none; those of them that are accessed later on."""
 
-FIRST = SCANNED >> 4
+FIRST = SCANNED >> FIRST_SHIFT
 SCAN_MS = 110
 """Milliseconds from the start to the step of the scan: after the first wake-up."""
 

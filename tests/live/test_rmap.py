@@ -34,6 +34,23 @@ def of(owners: Rmap, *indices: int) -> list[tuple[int, int]]:
 
 
 @settings(deadline=None)
+@given(pages=PAGES, calls=ROWS, gone=st.lists(st.sets(st.integers(0, 59)), max_size=8))
+def test_what_has_moved_has_no_owner_and_all_others_keep_theirs(pages, calls, gone) -> None:
+    owners = Rmap(pages)
+    for rows, places in zip(calls, gone, strict=False):
+        see(owners, rows)
+        seen = sorted({index for index, *_ in rows})
+        moved = [seen[place] for place in places if place < len(seen)]
+        others = [index for index in seen if index not in moved]
+        before, kept = of(owners, *others), owners.kept
+        there = sum(pid > 0 for pid, _ in of(owners, *moved))
+        owners.forget(np.array(moved, np.int64))
+        assert of(owners, *moved) == [(0, 0)] * len(moved)
+        assert of(owners, *others) == before
+        assert owners.kept == kept - there
+
+
+@settings(deadline=None)
 @given(pages=PAGES, calls=ROWS, grown=st.integers(0, 8))
 def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls, grown) -> None:
     owners, plain = Rmap(pages), {}
@@ -100,6 +117,16 @@ def test_of_a_full_set_the_page_accessed_least_recently_is_let_go() -> None:
     see(owners, [(last, 78, 3)])
     assert of(owners, *indices[:3], last) == [(77, 2), (0, 0), (1, 1), (78, 3)]
     assert (owners.kept, owners.let_go) == (WAYS, 1)
+
+
+def test_what_has_moved_makes_room_before_any_other_is_let_go() -> None:
+    *indices, last = [index for index in range(1000) if set_of(index) == 3][: WAYS + 1]
+    owners = Rmap(0)
+    see(owners, [(index, 1, 1) for index in indices])
+    owners.forget(np.array([indices[4]], np.int64))
+    see(owners, [(last, 78, 3)])
+    assert of(owners, indices[4], *indices[:4], last) == [(0, 0), *[(1, 1)] * 4, (78, 3)]
+    assert (owners.kept, owners.let_go) == (WAYS, 0)
 
 
 @pytest.mark.parametrize("gibibytes", [16, 48])

@@ -403,6 +403,7 @@ def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch)
 def test_owners_are_kept_of_lower_tiers_alone(world):
     fill(world, HOT)
     fill(world, COLD, nid=FAST)
+    world.free[FAST] = 0  # what has moved needs no owner
     world.heat(40, *HOT, *COLD)
     result, _heard, _status = run(world)
     assert result.state.live.owners.kept == len(HOT)

@@ -28,6 +28,7 @@ from pghot.engine.nibbles import MOST, Nibbles
 
 U8Array = npt.NDArray[np.uint8]
 F64Array = npt.NDArray[np.float64]
+I64Array = npt.NDArray[np.int64]
 
 UNKNOWN = -1
 """The latency of an access of which it is not known."""
@@ -52,10 +53,13 @@ LEAST_PAIRS = 2000
 """Faults of pages that had faulted before, above the usual and below, without which FLAT is not
 told."""
 
+WITHIN = 4
+"""Latencies up to so many steps above the usual are compared, once all of a scan's are over."""
+
 SURE = 3.0
 """So many standard errors above FLAT fewer tell that something is hotter than the rest."""
 
-FLAT, STEEP = 1.4, 1.9
+FLAT, STEEP = 1.4, 1.7
 """So many times as often a page's latency is short where it was below the usual before: below
 FLAT nothing is hotter than the rest, above STEEP something is again."""
 
@@ -65,6 +69,10 @@ STEPS = 4
 LEAST_HOTTER, MOST_HOTTER = 8, 32
 """By how many steps a hot page's latencies are shorter than the usual one: 4 times at least,
 256 times where what was promoted did not stay."""
+
+CLEAR, MORE = 3.0, 8
+"""While `excess` is below the first of these, heat falls off gradually from page to page: then
+latencies must be shorter by so many steps more, or most of what is moved brings little."""
 
 CHANGED, LEAST_SHORT = 2.0, 0.042
 """So many times as many short latencies as when it became flat, or as this share, which chance
@@ -77,7 +85,7 @@ TRIAL_SHIFT = 3
 """Before FLAT can be told, at most one page for so many (a power of two) of the target's is
 promoted."""
 
-FIRST_SHIFT = 4
+FIRST_SHIFT = 5
 """Those, of so many pages (a power of two) that were made prot_none, that faulted soonest."""
 
 TRIAL_HOTTER = 12
@@ -93,9 +101,9 @@ _EVERY_CODE = np.arange(_CODES, dtype=np.uint8)
 _AT_ONCE = 1024
 """Faults whose place among all is looked for at once: it takes memory for every code of each."""
 
-_USUAL_LEVEL = 11
-"""Levels, of four bits, are doublings beside the usual latency, which is the first of this one: 1
-is 512 times shorter or more, 15 is 16 times longer or more."""
+_SHORTEST_LEVEL = 8
+"""Levels, of four bits, are doublings of latencies: 1 is below 2 to the power of this and one more
+microseconds (0.5 ms), 15 from 8 s on."""
 
 
 class FaultLatency:
@@ -180,7 +188,7 @@ class FaultLatency:
 
     def judge(
         self,
-        indices: npt.NDArray[np.int64],
+        indices: I64Array,
         latency_us: npt.NDArray[np.int32],
         now: npt.NDArray[np.uint64],
         pages: npt.NDArray[np.integer] | None = None,
@@ -201,7 +209,12 @@ class FaultLatency:
             for turn in _turns(indices[at:end]):  # one fault of each page
                 rows = turn + at
                 faults = _Faults(
-                    indices[rows], latency_us[rows], codes[rows], sizes[rows], first[turn]
+                    indices[rows],
+                    now[rows],
+                    latency_us[rows],
+                    codes[rows],
+                    sizes[rows],
+                    first[turn],
                 )
                 hot[rows] = self._judge(faults)
             at = end
@@ -221,26 +234,29 @@ class FaultLatency:
         most = HOT_THRESHOLD_US if self.headroom else _shortest(self._threshold + 1)
         return latency_us <= 2 * most
 
-    def forget(self, indices: npt.NDArray[np.int64]) -> None:
+    def forget(self, indices: I64Array) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
         self._levels.clear(indices)
 
     def _judge(self, faults: _Faults) -> npt.NDArray[np.bool_]:
         self._codes += np.bincount(faults.codes, faults.pages, minlength=_CODES)
+        before = self._levels.get(faults.indices)
         mean: F64Array = faults.latency_us.astype(np.float64)
+        mean = np.where(before, (_US_OF[before] + mean) / 2, mean)
+        self._levels.set(faults.indices, _level(mean))
         if self._usual:
-            usual_us = 2 ** (self._usual / STEPS)
-            before = self._levels.get(faults.indices)
-            mean = np.where(before, (usual_us * _OF_USUAL[before] + mean) / 2, mean)
-            self._levels.set(faults.indices, _level(mean / usual_us))
-            short = faults.codes <= self._usual - SHORT
-            self._again.count(before, short)
-            self._change.count(short)
+            self._again.count(before, faults.codes, self._scanned(faults), self._usual)
+            self._change.count(faults.codes <= self._usual - SHORT)
         hot = self._hot(_code(mean), faults)
         passed = int(np.count_nonzero(hot))
         self.passed += passed
         self.over += len(hot) - passed
         return hot
+
+    def _scanned(self, faults: _Faults) -> I64Array:
+        """The periods in which the pages were scanned."""
+        ago = faults.latency_us / (PERIOD_MS * 1000)
+        return np.floor(faults.now / self._period - ago).astype(np.int64)
 
     def _hot(self, means: U8Array, faults: _Faults) -> npt.NDArray[np.bool_]:
         if self.plenty:
@@ -296,7 +312,9 @@ class FaultLatency:
 
     @property
     def _threshold(self) -> int:
-        hotter = self.hotter if self.excess else max(self.hotter, TRIAL_HOTTER)
+        hotter = max(self.hotter, TRIAL_HOTTER)
+        if self.excess:
+            hotter = self.hotter + (MORE if self.excess < CLEAR else 0)
         return min(max(self._usual - hotter, 0), _HOT_THRESHOLD)
 
     def _look(self, now: int) -> None:
@@ -310,7 +328,7 @@ class FaultLatency:
             middle = max(up_to[-1], self._marked) / 2
             longest = int(np.flatnonzero(self._codes)[-1])
             self._usual = min(int(np.searchsorted(up_to, middle)), longest)
-        self._again.look()
+        self._again.look(now / self._period)
         if self._change.look(watching=self.resting):
             self._in_doubt = True
             self._again = _Again()
@@ -324,9 +342,10 @@ class FaultLatency:
 
 
 class _Faults(NamedTuple):
-    """Faults of one page each: index, latency, its code, pages, whether it is of the `_first`."""
+    """Faults of one page each: when (jiffies), how long each took; whether of the `_first`."""
 
-    indices: npt.NDArray[np.int64]
+    indices: I64Array
+    now: npt.NDArray[np.uint64]
     latency_us: npt.NDArray[np.int32]
     codes: U8Array
     pages: F64Array
@@ -367,23 +386,39 @@ class _Again:
     """How often a latency is short, by whether the page's were below the usual before.
 
     Where all pages are accessed alike that makes no difference, in whatever bursts they are.
+    Of what the scan has passed over the short latencies are over first, whosever they are: so the
+    latencies up to the usual one count, once all of those of the same time of scanning are over.
     """
 
     def __init__(self) -> None:
         self._faults, self._short = np.zeros(2), np.zeros(2)
+        self._scanned: dict[int, _Scanned] = {}
+        self._over = -1
         self._told = False
         self.excess = 0.0
         """How many times as often after a latency below the usual; 0 where not known yet."""
 
-    def count(self, before: U8Array, short: npt.NDArray[np.bool_]) -> None:
-        """Take in faults: the level of their pages before, and whether they came soon."""
-        again = before > 0
-        below = before[again] < _USUAL_LEVEL
-        self._faults += np.bincount(below, minlength=2)
-        self._short += np.bincount(below, short[again], minlength=2)
+    def count(self, before: U8Array, codes: U8Array, scanned: I64Array, usual: int) -> None:
+        """Take in faults: the levels of their pages before, and when those were scanned."""
+        again = np.flatnonzero(before)
+        for period in np.unique(scanned[again]).tolist():
+            if period in self._scanned or period > self._over:
+                nothing = _Scanned(usual, np.zeros(2), np.zeros(2))
+                rows = again[scanned[again] == period]
+                self._scanned.setdefault(period, nothing).add(before[rows], codes[rows])
 
-    def look(self) -> None:
-        """Find out what they say so far; what was told stays until they are enough again."""
+    def look(self, now: float) -> None:
+        """Find out what they say at the time `now`, in periods.
+
+        What was told stays until they are enough again.
+        """
+        for period in sorted(self._scanned):
+            one = self._scanned[period]
+            if period + 1 + one.longest_ms / PERIOD_MS <= now:
+                self._faults += one.faults
+                self._short += one.short
+                self._over = max(self._over, period)
+                del self._scanned[period]
         self._told = False
         least = float(self._faults.min())
         if not least:
@@ -400,16 +435,37 @@ class _Again:
             self._short *= weight
 
 
+class _Scanned(NamedTuple):
+    """Faults of what was scanned in one period, by whether the page was below the usual."""
+
+    usual: int
+    faults: F64Array
+    short: F64Array
+
+    @property
+    def longest_ms(self) -> float:
+        """The longest latency that counts."""
+        return _shortest(self.usual + WITHIN) / 1000
+
+    def add(self, before: U8Array, codes: U8Array) -> None:
+        """Take in faults, by the levels of their pages before."""
+        counting = codes <= self.usual + WITHIN
+        below = _CODE_OF[before[counting]] < self.usual
+        short = codes[counting] <= self.usual - SHORT
+        self.faults[:] += np.bincount(below, minlength=2)
+        self.short[:] += np.bincount(below, short, minlength=2)
+
+
 def _code(latency_us: npt.NDArray[np.int32] | F64Array) -> U8Array:
     """Latencies on a scale of STEPS for each doubling, from 1 for less than a microsecond."""
     steps = STEPS * np.log2(latency_us.astype(np.float64) + 1)
     return np.minimum(steps.astype(np.int64) + 1, _CODES - 1).astype(np.uint8)
 
 
-def _level(of_usual: F64Array) -> U8Array:
-    """The levels of latencies that are so many times as long as the usual one."""
-    doublings = np.floor(np.log2(np.maximum(of_usual, _OF_USUAL[1])))
-    return np.clip(doublings + _USUAL_LEVEL, 1, MOST).astype(np.uint8)
+def _level(us: F64Array) -> U8Array:
+    """The levels of latencies in microseconds."""
+    doublings = np.floor(np.log2(np.maximum(us, 1)))
+    return np.clip(doublings - _SHORTEST_LEVEL + 1, 1, MOST).astype(np.uint8)
 
 
 def _shortest(code: int) -> int:
@@ -417,13 +473,15 @@ def _shortest(code: int) -> int:
     return int(2 ** (code / STEPS)) if code else 0
 
 
-_OF_USUAL = 2.0 ** (np.arange(MOST + 1, dtype=np.float64) - _USUAL_LEVEL + 0.5)
-"""How many times as long as the usual latency those of each level are."""
+_US_OF = 2.0 ** (np.arange(MOST + 1, dtype=np.float64) + _SHORTEST_LEVEL - 0.5)
+"""Microseconds that those of each level have."""
+
+_CODE_OF = _code(_US_OF)
 
 _HOT_THRESHOLD = int(_code(np.array([HOT_THRESHOLD_US - 1], np.int32))[0])
 
 
-def _turns(indices: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
+def _turns(indices: I64Array) -> Iterator[npt.NDArray[np.intp]]:
     """Rows of the first fault of each page, then of the second of those that have one, ..."""
     order = np.argsort(indices, kind="stable")
     sorted_indices = indices[order]

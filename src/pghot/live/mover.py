@@ -132,6 +132,7 @@ class HostMover:
                 if len(done) and not self._dry_run:
                     self._promoted(Promoted(pid, owner.vaddr[done], pages[done], nids[done], nid))
                 left = left[len(batch) :]
+        self._rmap.forget(indices[moved])
         if self._tally is not None:
             self._tally.asked(owner.pid, moved)
         return moved

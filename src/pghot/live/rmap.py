@@ -97,6 +97,10 @@ class Rmap:
                 split(self._table, self._sets)
                 self._sets *= 2
 
+    def forget(self, indices: Indices) -> None:
+        """Let go of pages that have moved: their owners would take the room of others."""
+        self.kept -= forget(self._table, self._sets, indices)
+
     def of(self, indices: Indices) -> Owner:
         """The owners of pages."""
         owner = Owner(np.zeros(len(indices), np.int32), np.zeros(len(indices), np.uint64))
@@ -175,6 +179,34 @@ def see(
             words[at + 1] = vaddr[row]
             row += 1
     return row, kept, let_go
+
+
+def forget(table: npt.NDArray[np.uint64], sets: cython.ulong, indices: Indices) -> int:
+    """Take the entries of pages out of their sets; how many there were."""
+    words: cython.p_ulong = u64(table)
+    index: cython.p_long = i64(indices)
+    rows: cython.long = len(indices)
+    gone: cython.long = 0
+    key: cython.ulong
+    at: cython.ulong
+    end: cython.ulong
+    row: cython.long
+    with cython.nogil:
+        for row in range(rows):
+            key = cython.cast(cython.ulong, index[row]) + 1
+            at = first_word(key, sets)
+            end = at + _SET_WORDS
+            while at < end and words[at] and (words[at] & _KEY_MASK) != key:
+                at += 2
+            if at == end or not words[at]:
+                continue
+            gone += 1
+            while at + 2 < end and words[at + 2]:
+                words[at] = words[at + 2]
+                words[at + 1] = words[at + 3]
+                at += 2
+            words[at] = words[at + 1] = 0
+    return gone
 
 
 def split(table: npt.NDArray[np.uint64], sets: cython.ulong) -> None:
