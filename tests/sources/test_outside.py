@@ -52,7 +52,7 @@ def install(monkeypatch: pytest.MonkeyPatch):
     def put_in(made: ModuleType) -> None:
         point = EntryPoint("monitor", "monitor", registry.GROUP)
         found = {registry.GROUP: (point,)}
-        monkeypatch.setattr(registry, "entry_points", lambda group: found[group])
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found[group])
         monkeypatch.setitem(sys.modules, "monitor", made)
 
     return put_in
@@ -87,7 +87,7 @@ def test_one_that_is_not_named_is_not_even_looked_for(monkeypatch, host) -> None
     def looked(group):
         raise AssertionError(group)
 
-    monkeypatch.setattr(registry, "entry_points", looked)
+    monkeypatch.setattr("importlib.metadata.entry_points", looked)
     assert choose(host).names == ("hintfault", "hwhint")
 
 

@@ -11,7 +11,6 @@ of one needed.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,6 +57,8 @@ def _subset_means(values: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.
     count = len(values)
     subsets = np.arange(1, 1 << min(count, WHOLE), dtype=np.uint64)
     if count > WHOLE:
+        import random  # noqa: PLC0415 - it takes a while, and a run without a trial needs none
+
         draw = random.Random(seed)  # noqa: S311 - no secret
         drawn: set[int] = set()
         while len(drawn) < len(subsets):

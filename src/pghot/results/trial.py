@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from math import fsum
 from typing import Any, NamedTuple
 
 from pghot.results.paired import CONFIDENCE, FEWEST, interval
@@ -181,12 +181,12 @@ class TrialResult:
         values = [[block.values[measure] for block in pair] for pair in pairs]
         differences = [first - second for first, second in values]
         found = interval(differences, self.seed)
-        first, second = map(fmean, zip(*values, strict=True))
+        first, second = map(_mean, zip(*values, strict=True))
         return Difference(
             len(pairs),
             better,
             (first, second),
-            fmean(differences),
+            _mean(differences),
             *(found or (None, None, None)),
         )
 
@@ -196,6 +196,10 @@ def late_promotions(blocks: Sequence[Block]) -> float:
     pages = sum(block.promoted_pages for block in blocks if not block.why)
     late = sum(block.promoted_late for block in blocks if not block.why)
     return late / pages if pages else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return fsum(values) / len(values)
 
 
 def _plain(value: Any) -> Any:

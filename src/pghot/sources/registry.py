@@ -7,8 +7,7 @@ imported only when `--source` names it, for it runs as root.
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
@@ -16,6 +15,9 @@ from pghot.linux.host import Host
 from pghot.log.schema import SOURCES
 from pghot.sources import external, hardware, hint_faults
 from pghot.sources.live_source import LiveSource
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "pghot.sources"
 
@@ -66,6 +68,8 @@ def find(name: str) -> SourceModule:
         return MODULES[name]
     if is_external(name):
         return external.External(name.partition(":")[2])
+    from importlib.metadata import entry_points  # noqa: PLC0415 - a run wants it for others alone
+
     others = {point.name: point for point in entry_points(group=GROUP)}
     if name not in others:
         known = [*MODULES, f"{external.NAME}:PATH", *others]
