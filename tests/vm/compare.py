@@ -31,7 +31,7 @@ from tests.vm import kernels, machine
 from tests.vm.layout import INSTRUCTION_NS, POWERS, Layout
 from tests.vm.tier_count import Counts, compile_heat, counted, read_counts
 
-PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024)
+PRESSURE = Layout(fast_mib=768, slow_mib=1536, extra_mib=1024, instruction_ns=INSTRUCTION_NS)
 PROMOTERS = ("none", "numa", "damon", "damon-quota", "pghot")
 MOST_HOT = 0.99
 

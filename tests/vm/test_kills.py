@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
@@ -13,7 +12,6 @@ import pytest
 from tests.left_out import leave_out
 from tests.vm import kernels, machine
 from tests.vm.compare import PRESSURE
-from tests.vm.layout import INSTRUCTION_NS
 from tests.vm.tier_count import compile_heat
 
 EVERYTHING = os.environ.get("PGHOT_VM_ALL") == "1"
@@ -43,7 +41,7 @@ def test_after_a_kill_at_any_instant_restore_puts_all_back_and_every_page_is_int
             words,
             shared,
             timeout=300 + KILLS * A_KILL_S,
-            layout=dataclasses.replace(PRESSURE, instruction_ns=INSTRUCTION_NS),
+            layout=PRESSURE,
         )
         if done.status is not None and not done.misran:
             break

@@ -81,7 +81,7 @@ makes of pages that are all accessed alike, mean that it is not any more."""
 SHORT = 16
 """By how many steps a short latency is shorter than the usual one: 16 times."""
 
-TRIAL_SHIFT = 3
+TRIAL_SHIFT = 4
 """Before FLAT can be told, at most one page for so many (a power of two) of the target's is
 promoted."""
 

@@ -13,6 +13,12 @@ from tests.vm import daemon
 from tests.vm.machine import SHARED
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the test that locks the kernel down last, whatever the order: that cannot be undone."""
+    items.sort(key=lambda item: item.path.name == "test_under_lockdown.py")
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Append one row a test: a failure of set-up or tear-down counts as the test's."""
     if SHARED not in os.environ or (report.passed and report.when != "call"):
