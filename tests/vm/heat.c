@@ -2,13 +2,13 @@
 /*
  * A process whose pages are accessed unequally, placed by first touch in address order.
  *
- * heat [-s] [-i MS] MIB zipf THETA	rank r is accessed as 1 / r^THETA
+ * heat [-s] [-i MS] [-p MS] MIB zipf THETA	rank r is accessed as 1 / r^THETA
  * heat ... MIB hot HOT_MIB [EVERY [SHARE]]	SHARE (0.95) of the accesses goes to HOT_MIB, and to
  *					other pages every EVERY seconds (0: never)
  * heat ... MIB uniform
  *
  * Which pages are hot is random against the order of first touch.  With -s all are on node 1 at
- * first.  Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched);
+ * first; with -p it sleeps MS after each 1,000 accesses.  Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched);
  * stops itself there, until SIGCONT.  Then, every MS (2000) milliseconds until SIGTERM, "at SECONDS
  * ops N served SHARE hot SHARE": operations so far, the share of accesses that is served by node 0
  * as pages lie now, and the share of the hot pages (of the hottest tenth) there.  Shares are of
@@ -199,7 +199,7 @@ static void fill(int slow)
 		perror("set_mempolicy");
 }
 
-static void run(double every, double interval)
+static void run(double every, double interval, useconds_t pause)
 {
 	static void *served[PROBES], *hot[PROBES];
 	double start = seconds(), due = start, turn = every > 0 ? start + every : INFINITY;
@@ -220,6 +220,8 @@ static void run(double every, double interval)
 		for (int i = 0; i < 1000; i++)
 			sum += memory[page_of[rank()] * (PAGE / 8) + 8 + draw() % 500];
 		ops += 1000;
+		if (pause)
+			usleep(pause);
 	}
 }
 
@@ -227,13 +229,16 @@ int main(int argc, char **argv)
 {
 	double interval = 2, value, every, share;
 	int slow = 0, option;
+	useconds_t pause = 0;
 	char **more;
 	size_t bad;
 
-	while ((option = getopt(argc, argv, "si:")) != -1) {
+	while ((option = getopt(argc, argv, "si:p:")) != -1) {
 		slow |= option == 's';
 		if (option == 'i')
 			interval = atof(optarg) / 1000;
+		if (option == 'p')
+			pause = atof(optarg) * 1000;
 	}
 	more = argv + optind;
 	if (argc - optind < 2)
@@ -255,7 +260,7 @@ int main(int argc, char **argv)
 	fill(slow);
 	printf("ready %.3f\n", seconds());
 	raise(SIGSTOP);
-	run(every, interval);
+	run(every, interval, pause);
 	bad = damaged();
 	printf("cold %zu of %zu\n", fast_cold_pages(), pages - hot_pages);
 	printf(bad ? "checksum bad %zu\n" : "checksum ok\n", bad);

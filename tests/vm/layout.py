@@ -37,6 +37,8 @@ class Layout:
     instruction_ns: int | None = None
     """What an instruction takes of the guest's time, a power of two: time is what was executed
     then, whatever else the host does, and the CPUs take turns.  None: the host's clock."""
+    skips_idle: bool = False
+    """With `instruction_ns`: time in which no CPU has anything to do takes none of the host's."""
 
     @property
     def memory_mib(self) -> int:
@@ -69,4 +71,5 @@ class Layout:
             yield "-accel tcg,thread=multi"
             return
         yield "-accel tcg,thread=single"
-        yield f"-icount shift={self.instruction_ns.bit_length() - 1}"
+        sleep = ",sleep=off" if self.skips_idle else ""
+        yield f"-icount shift={self.instruction_ns.bit_length() - 1}{sleep}"

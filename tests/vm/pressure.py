@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,8 +63,13 @@ class Heat:
             if line.startswith("ready"):
                 break
 
-    def run(self, seconds: float, operations: float) -> list[dict[str, float]]:
-        """Let it go on for so long, or so many accesses; what it says every now and then."""
+    def run(
+        self, seconds: float, operations: float, watch: Callable[[], dict[str, int]]
+    ) -> list[dict[str, float]]:
+        """Let it go on for so long, or so many accesses; what it says every now and then.
+
+        With what `watch` says by then.
+        """
         os.kill(self.pid, signal.SIGCONT)
         end = time.monotonic() + seconds
         points = []
@@ -73,7 +78,8 @@ class Heat:
             words = line.split()
             point = dict(zip(words[::2], map(float, words[1::2]), strict=True))
             counted = vmstat()
-            points.append(point | {name: counted[key] for name, key in PROFILE.items()})
+            point |= {name: counted[key] for name, key in PROFILE.items()}
+            points.append(point | watch())
             if time.monotonic() > end or point["ops"] >= operations:
                 break
         return points
@@ -139,9 +145,8 @@ def pghot(pid: int, extra: Sequence[str]) -> Iterator[Told]:
     while BALANCING.read_text().strip() != "2":
         assert process.poll() is None, "pghot did not start"
         time.sleep(0.1)
-    told: Told = {"held": [held(process.pid)]}
+    told: Told = {"pid": process.pid}
     yield told
-    told["held"].append(held(process.pid))
     process.terminate()
     output, _ = process.communicate()
     told["live"] = json.loads(output)["live"]
@@ -174,7 +179,8 @@ def measure(args: argparse.Namespace) -> Told:
     heat = Heat(args.load)
     with PROMOTERS[args.promoter](heat.pid, args.extra) as own:
         before = counters()
-        points = heat.run(args.seconds, args.operations)
+        pid = own.get("pid")
+        points = heat.run(args.seconds, args.operations, lambda: held(pid) if pid else {})
         after = counters()
         os.kill(heat.pid, signal.SIGSTOP)  # what comes now is not counted
     told = {name: after[name] - before[name] for name in after}
