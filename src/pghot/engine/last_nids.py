@@ -1,7 +1,7 @@
 """The node of the CPU that accessed each page last, where promotion may choose among nodes.
 
 A record of default mode has no room for it, and in precision mode a CPU on a node that is not
-top tier is no target (R2.2).  A byte a page, in memory that is taken where accesses fall.
+top tier is no target (R2.2).  Half a byte a page, in memory that is taken where accesses fall.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.growing import reaching, zeros
+from pghot.engine.nibbles import MOST, Nibbles
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE
-
-_CODES = 256
 
 
 class LastNids:
-    """Node ids by index, as one of 255 codes; nodes beyond so many are not remembered."""
+    """Node ids by index, as one of 15 codes; nodes beyond so many are not remembered."""
 
     def __init__(self) -> None:
-        self._at: npt.NDArray[np.uint8] = zeros(0, np.uint8)
+        self._at = Nibbles()
         self._code_of = np.zeros(NID_MAX + 2, np.uint8)
-        self._nid_of = np.full(_CODES, NUMA_NO_NODE, np.int64)
+        self._nid_of = np.full(MOST + 1, NUMA_NO_NODE, np.int64)
         self._codes = 0
 
     def remember(self, indices: npt.NDArray[np.int64], nids: npt.NDArray[np.int16]) -> None:
@@ -33,24 +31,20 @@ class LastNids:
         codes = self._code_of[at]
         if not codes.all():
             codes = self._new(at)
-        self._at = reaching(self._at, int(indices.max()))
-        self._at[indices] = codes
+        self._at.set(indices, codes)
 
     def of(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The node of each page's last access, -1 where it is not known."""
-        within = indices < len(self._at)
-        codes = np.zeros(len(indices), np.uint8)
-        codes[within] = self._at[indices[within]]
-        nids: npt.NDArray[np.int64] = self._nid_of[codes]
+        nids: npt.NDArray[np.int64] = self._nid_of[self._at.get(indices)]
         return nids
 
     def forget(self, indices: npt.NDArray[np.int64]) -> None:
         """Forget pages that have moved away: what comes into their frames is another."""
-        self._at[indices[indices < len(self._at)]] = 0
+        self._at.clear(indices)
 
     def _new(self, nids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         for nid in np.unique(nids).tolist():
-            if not self._code_of[nid] and self._codes < _CODES - 1:
+            if not self._code_of[nid] and self._codes < MOST:
                 self._codes += 1
                 self._code_of[nid], self._nid_of[self._codes] = self._codes, nid
         codes: npt.NDArray[np.uint8] = self._code_of[nids]

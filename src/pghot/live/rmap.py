@@ -43,8 +43,8 @@ class Owner(NamedTuple):
 class Rmap:
     """The last process seen at each page, by its index in the engine's arrays.
 
-    A table of at most half a byte for each of `pages`, which is an owner for every 32nd to 64th
-    of them.  Where it is full, a page is let go for another: of those in the
+    A table of at most a quarter of a byte for each of `pages`, which is an owner for every 64th
+    to 128th of them: those that wait for room or for their turn.  Where it is full, a page is let go for another: of those in the
     same set, the one accessed least recently.  Its next access brings its owner back.
 
     An index hashes to a set of WAYS entries, the one accessed last in front.  An entry is two
@@ -73,7 +73,7 @@ class Rmap:
     def grow(self, pages: int) -> None:
         """Make room for a machine that has so many pages by now."""
         most = self._most
-        while 4 * most * SET_BYTES <= pages:
+        while 8 * most * SET_BYTES <= pages:
             most *= 2
         if most > self._most:
             table = np.zeros(most * SET_BYTES // 8, np.uint64)
