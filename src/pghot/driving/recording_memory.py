@@ -29,6 +29,11 @@ class RecordingMemory:
         """Ids of the nodes that have memory, ascending."""
         return self._memory.nodes()
 
+    @property
+    def known_nids(self) -> Sequence[int]:
+        """Ids of all nodes, with memory or without."""
+        return self._memory.known_nids
+
     def node_online(self, nid: int) -> bool:
         """Whether the node is online."""
         return self._memory.node_online(nid)

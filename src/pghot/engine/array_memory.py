@@ -57,6 +57,11 @@ class ArrayMemory:
         """Ids of all nodes, also of those without memory, ascending."""
         return sorted(self._nodes)
 
+    @property
+    def known_nids(self) -> Sequence[int]:
+        """Ids of all nodes, with memory or without."""
+        return [*self._nodes]
+
     def node_online(self, nid: int) -> bool:
         """Whether the node is there and online."""
         return nid in self._nodes and nid not in self.offline

@@ -131,6 +131,10 @@ class Memory(Protocol):
     def nodes(self) -> Sequence[int]:
         """Ids of the nodes that have memory (N_MEMORY), ascending."""
 
+    @property
+    def known_nids(self) -> Sequence[int]:
+        """Ids of all nodes, with memory or without."""
+
     def node_online(self, nid: int) -> bool:
         """Whether the node is online; False for an id that names none."""
 

@@ -75,7 +75,8 @@ class Recorder:
 
     def nodes_changed(self) -> None:
         """Read again which nodes are online and which are top tier."""
-        for nid in range(NID_MAX + 1):
+        self.nodes.toptier[:] = self.nodes.online[:] = 0
+        for nid in self._memory.known_nids:
             self.nodes.toptier[nid] = self._memory.node_is_toptier(nid)
             self.nodes.online[nid] = self._memory.node_online(nid)
         self._nodes_version += 1

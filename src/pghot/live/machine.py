@@ -107,6 +107,11 @@ class HostMachine:
         """Ids of the nodes that have memory, ascending."""
         return [node.id for node in self._topology.nodes if node.serves]
 
+    @property
+    def known_nids(self) -> Sequence[int]:
+        """Ids of all nodes, with memory or without."""
+        return [node.id for node in self._topology.nodes]
+
     def node_online(self, nid: int) -> bool:
         """Whether the node is online."""
         node = self._topology.node(nid)

@@ -44,8 +44,9 @@ class Rmap:
     """The last process seen at each page, by its index in the engine's arrays.
 
     A table of at most a quarter of a byte for each of `pages`, which is an owner for every 64th
-    to 128th of them: those that wait for room or for their turn.  Where it is full, a page is let go for another: of those in the
-    same set, the one accessed least recently.  Its next access brings its owner back.
+    to 128th of them: those that wait for room or for their turn.  Where it is full, a page is let
+    go for another: of those in the same set, the one accessed least recently.  Its next access
+    brings its owner back.
 
     An index hashes to a set of WAYS entries, the one accessed last in front.  An entry is two
     words: index + 1 with the pid above it, and the address; zeros are no entry.  The table

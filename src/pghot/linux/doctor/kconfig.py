@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 
 from pghot.linux.host import Host
 
 _LARGEST = 1 << 22
+_RELEASE = re.compile(r"[\w.+~-]+")
+"""What a release is called, as a part of a path."""
 
 
 def read_kconfig(host: Host) -> dict[str, str] | None:
@@ -15,18 +18,23 @@ def read_kconfig(host: Host) -> dict[str, str] | None:
 
     From /proc/config.gz (CONFIG_IKCONFIG_PROC), else from the file of the kernel's package.
     """
-    release = host.text_or("/proc/sys/kernel/osrelease")
-    text = _packed(host, "/proc/config.gz")
-    for name in (f"/boot/config-{release}", f"/lib/modules/{release}/config"):
-        text = text or (host.text_or(name) if release else "")
-    options = (line.partition("=") for line in text.splitlines() if line.startswith("CONFIG_"))
+    lines = _text(host).splitlines()
+    options = (line.partition("=") for line in lines if line.startswith("CONFIG_"))
     return {name: value.strip('"') for name, _, value in options} or None
 
 
 def read_hz(host: Host) -> int | None:
     """CONFIG_HZ, which user space sees nowhere else, or None where it is not told."""
-    hz = (read_kconfig(host) or {}).get("CONFIG_HZ", "")
-    return int(hz) if hz.isdecimal() else None
+    found = re.search(r"^CONFIG_HZ=([0-9]+)$", _text(host), re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def _text(host: Host) -> str:
+    release = host.text_or("/proc/sys/kernel/osrelease")
+    text = _packed(host, "/proc/config.gz")
+    for name in (f"/boot/config-{release}", f"/lib/modules/{release}/config"):
+        text = text or (host.text_or(name) if _RELEASE.fullmatch(release) else "")
+    return text
 
 
 def _packed(host: Host, name: str) -> str:

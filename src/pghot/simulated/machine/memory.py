@@ -142,6 +142,11 @@ class SimulatedMemory:
         """Ids of the online nodes that have memory, ascending."""
         return sorted(nid for nid, node in self._online.items() if node.pages)
 
+    @property
+    def known_nids(self) -> Sequence[int]:
+        """Ids of all nodes, with memory or without."""
+        return [*self._online]
+
     def node_online(self, nid: int) -> bool:
         """Whether the node is there and online."""
         return nid in self._online
