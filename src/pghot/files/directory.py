@@ -11,7 +11,6 @@ import fcntl
 import io
 import os
 import pwd
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -139,7 +138,7 @@ class Directory:
         Whatever stood under `name` is replaced then, and untouched after an error.  `mode` is
         as given where it is PRIVATE, whatever the umask; else the umask holds.
         """
-        hidden = f".{name}.{secrets.token_hex(6)}"
+        hidden = f".{name}.{os.urandom(6).hex()}"
         with self.fresh(hidden, mode) as stream:
             try:
                 yield stream

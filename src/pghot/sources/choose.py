@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pghot.errors import InputError, PghotError
 from pghot.linux.host import Host
-from pghot.sources import external
+from pghot.sources.live_source import EXTERNAL
 from pghot.sources.registry import MODULES, SourceModule, find, is_external
 
 
@@ -53,7 +53,7 @@ def _check_reports(modules: Sequence[SourceModule]) -> None:
     """
     by_report: dict[str, str] = {}
     for module in modules:
-        report = external.NAME if is_external(module.NAME) else module.REPORTS_AS
+        report = EXTERNAL if is_external(module.NAME) else module.REPORTS_AS
         other = by_report.setdefault(report, module.NAME)
         if other != module.NAME:
             raise InputError(

@@ -24,10 +24,10 @@ from pghot.linux.pages.pagemap import Pagemap
 from pghot.linux.processes.targets import Pids, Targets
 from pghot.sources import access_form as form
 from pghot.sources.bare_frames import ACCESS, NO_ACCESSES, Accesses, BareFrames
-from pghot.sources.live_source import LiveSource, Samples
+from pghot.sources.live_source import EXTERNAL, LiveSource, Samples
 from pghot.sources.writers import Writers
 
-NAME = "external"
+NAME = EXTERNAL
 REPORTS_AS = "hwhint"
 REST_US = 5000
 """Microseconds between two looks at writers that write: each takes in what came meanwhile."""

@@ -11,6 +11,9 @@ from pghot.driving.run_state import SourceCounts
 from pghot.linux.perf.arrays import TaskColumns
 from pghot.linux.processes.targets import Targets
 
+EXTERNAL = "external"
+"""What `--source` calls a socket that others write to, before its path (`sources.external`)."""
+
 NO_TASKS = TaskColumns(
     time_ns=np.zeros(0, np.uint64),
     kind=np.zeros(0, np.uint8),

@@ -13,8 +13,8 @@ from pghot.engine.did_you_mean import perhaps
 from pghot.errors import InputError
 from pghot.linux.host import Host
 from pghot.log.schema import SOURCES
-from pghot.sources import external, hardware, hint_faults
-from pghot.sources.live_source import LiveSource
+from pghot.sources import hardware, hint_faults
+from pghot.sources.live_source import EXTERNAL, LiveSource
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -56,7 +56,7 @@ MODULES = {
 
 def is_external(name: str) -> bool:
     """Whether a source is a socket that others write to."""
-    return name.partition(":")[0] == external.NAME
+    return name.partition(":")[0] == EXTERNAL
 
 
 def find(name: str) -> SourceModule:
@@ -67,12 +67,14 @@ def find(name: str) -> SourceModule:
     if name in MODULES:
         return MODULES[name]
     if is_external(name):
+        from pghot.sources import external  # noqa: PLC0415 - few runs have one
+
         return external.External(name.partition(":")[2])
     from importlib.metadata import entry_points  # noqa: PLC0415 - a run wants it for others alone
 
     others = {point.name: point for point in entry_points(group=GROUP)}
     if name not in others:
-        known = [*MODULES, f"{external.NAME}:PATH", *others]
+        known = [*MODULES, f"{EXTERNAL}:PATH", *others]
         near = perhaps(name, known)
         raise InputError(f"{name!r}: no source; {near}there are {', '.join(known)}")
     return _load(others[name])
