@@ -130,7 +130,7 @@ def test_what_has_moved_makes_room_before_any_other_is_let_go() -> None:
 
 
 @pytest.mark.parametrize("gibibytes", [16, 48])
-def test_a_machine_whose_every_page_is_ready_takes_a_quarter_of_a_byte_a_page_at_most(gibibytes) -> None:
+def test_where_every_page_is_ready_a_quarter_of_a_byte_a_page_is_taken_at_most(gibibytes) -> None:
     pages = gibibytes << 18
     owners = Rmap(pages)
     step = 1 << 14

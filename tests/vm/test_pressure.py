@@ -13,7 +13,7 @@ import pytest
 from pghot.live.attending import FLAT
 from tests.left_out import leave_out
 from tests.vm import kernels, machine
-from tests.vm.compare import Told, run_one, shares
+from tests.vm.compare import HEAD, Told, row, run_one, shares
 
 SECONDS = 90
 PAGES = 1500 << 8
@@ -36,6 +36,13 @@ def kernel(request: pytest.FixtureRequest) -> kernels.Kernel:
         leave_out(request.config, f"pressure on {request.param}", str(reason))
 
 
+def ran(kernel: kernels.Kernel, mib: str, load: str, quiet_mib: int = 0) -> Told:
+    """What came of a load beside `pghot run`; its figures are printed."""
+    told = run_one(kernel, "pghot", SECONDS, [mib, *load.split()], quiet_mib=quiet_mib)
+    print(f"{HEAD}\n{row(told)}")
+    return told
+
+
 def demoted_soon(told: Told) -> float:
     """Of promoted pages that were looked at after a minute, the share that was demoted."""
     live = told["live"]
@@ -48,7 +55,7 @@ def demoted_soon(told: Told) -> float:
     ids=["zipf", "hot set that fits", "phase change"],
 )
 def test_where_some_pages_are_hotter_more_is_served_fast_at_the_end(kernel, load, more) -> None:
-    told = run_one(kernel, "pghot", SECONDS, ["1500", *load.split()])
+    told = ran(kernel, "1500", load)
     found = shares(told)
     assert told["intact"]
     assert max(found.second, found.end) > found.start + more
@@ -56,7 +63,7 @@ def test_where_some_pages_are_hotter_more_is_served_fast_at_the_end(kernel, load
 
 
 def test_a_late_program_beside_a_quiet_one_gets_fast_memory(kernel) -> None:
-    told = run_one(kernel, "pghot", SECONDS, ["500", "hot", "200"], quiet_mib=1000)
+    told = ran(kernel, "500", "hot 200", quiet_mib=1000)
     found = shares(told)
     assert told["intact"]
     assert found.end > found.start + 0.2
@@ -64,7 +71,7 @@ def test_a_late_program_beside_a_quiet_one_gets_fast_memory(kernel) -> None:
 
 @pytest.mark.parametrize("load", ["uniform", "hot 1200"])
 def test_what_cannot_be_won_is_told_and_left_alone(kernel, load) -> None:
-    told = run_one(kernel, "pghot", SECONDS, ["1500", *load.split()])
+    told = ran(kernel, "1500", load)
     assert told["intact"]
     assert told["live"]["fault_latency"]["flat"]
     assert FLAT in told["output"]
