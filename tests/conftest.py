@@ -37,9 +37,10 @@ def _heed_signals() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Guests come last, when no other test wants the CPUs; some tests want compiled loops.
+    """Guests come first or last; some tests want compiled loops.
 
-    How long a guest may take is its own affair.
+    How long a guest may take is its own affair.  Those that go by instructions take longest and
+    mind no neighbours; those by the host's clock wait until no other test wants the CPUs.
     """
     for item in items:
         if item.get_closest_marker("vm"):
@@ -48,7 +49,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("compiled"):
                 item.add_marker(pytest.mark.skip(reason="loops are interpreted"))
-    items.sort(key=lambda item: item.get_closest_marker("vm") is not None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    guest = item.get_closest_marker("vm")
+    if guest is None:
+        return 1
+    return 0 if guest.kwargs.get("by_instructions") else 2
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("which", kernels.WHICH)
 
 
-@pytest.mark.vm
+@pytest.mark.vm(by_instructions=True)
 def test_on_a_stock_kernel(boot: session.Boot, test: str) -> None:
     said = boot.of(test)
     if said.outcome == "skipped":
@@ -77,7 +77,7 @@ def test_on_a_stock_kernel(boot: session.Boot, test: str) -> None:
     print(said.text)
 
 
-@pytest.mark.vm
+@pytest.mark.vm(by_instructions=True)
 def test_how_long_a_boot_took_is_told(boot: session.Boot) -> None:
     assert boot.finished.boot_s > 0, boot.finished.explain()
     print(f"booted in {boot.finished.boot_s:.1f} s")

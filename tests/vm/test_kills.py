@@ -20,7 +20,7 @@ A_KILL_S = 60
 """What a start, a kill and a restore may take on a machine that is busy."""
 
 
-@pytest.mark.vm
+@pytest.mark.vm(by_instructions=True)
 @pytest.mark.parametrize("which", kernels.WHICH if EVERYTHING else (kernels.NEWEST,))
 def test_after_a_kill_at_any_instant_restore_puts_all_back_and_every_page_is_intact(
     which: str, tmp_path: Path, request: pytest.FixtureRequest

@@ -21,7 +21,7 @@ STILL = 0.001
 """The share of the pages that may move in a minute where nothing can be won."""
 
 pytestmark = [
-    pytest.mark.vm,
+    pytest.mark.vm(by_instructions=True),
     pytest.mark.skipif(os.environ.get("PGHOT_VM_ALL") != "1", reason="wants PGHOT_VM_ALL=1"),
 ]
 

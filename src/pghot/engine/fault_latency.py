@@ -70,7 +70,7 @@ LEAST_HOTTER, MOST_HOTTER = 8, 32
 """By how many steps a hot page's latencies are shorter than the usual one: 4 times at least,
 256 times where what was promoted did not stay."""
 
-CLEAR, MORE = 3.0, 8
+CLEAR, MORE = 3.0, 6
 """While `excess` is below the first of these, heat falls off gradually from page to page: then
 latencies must be shorter by so many steps more, or most of what is moved brings little."""
 
