@@ -226,6 +226,13 @@ def test_a_run_that_ends_before_its_first_state_says_so(tmp_path):
             client.get()
 
 
+def test_who_has_hung_up_meanwhile_is_told_that_it_is_over(client):
+    client._send({"do": "get", "names": []})
+    client._lines.close()  # as another thread does
+    with pytest.raises(PghotError, match="the run has ended"):
+        client._answer()
+
+
 @pytest.fixture
 def anybodys():
     """A directory that everybody may enter."""

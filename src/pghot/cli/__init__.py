@@ -8,9 +8,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 INTERRUPTED = 128 + signal.SIGINT
+AGAIN_S = 0.05
+"""Seconds until a signal that was lost is sent again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +56,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(name) is not signal.SIG_IGN:
             signal.signal(name, _stop)
-    status: int = command_module(args.command).run(args)
+    before, sys.unraisablehook = sys.unraisablehook, _raise_again
+    try:
+        status: int = command_module(args.command).run(args)
+    finally:
+        sys.unraisablehook = before
     return status
 
 
@@ -64,6 +73,26 @@ def _say(line: str, status: int) -> int:
 def _drop_stdout() -> None:
     """Keep the interpreter from flushing into stdout again: nothing more gets through."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _raise_again(unraisable: UnraisableHookArgs) -> None:
+    """Send a signal again whose exception came up where Python ignores all: in a finalizer.
+
+    That may be one of a generator that nobody wants any more, so it happens, if seldom.  It comes
+    a little later: here an exception would be ignored as well.
+    """
+    from threading import Timer
+
+    lost = unraisable.exc_value
+    number = signal.SIGINT if isinstance(lost, KeyboardInterrupt) else 0
+    if isinstance(lost, SystemExit) and isinstance(lost.code, int):
+        number = lost.code - 128
+    if number <= 0:
+        sys.__unraisablehook__(unraisable)
+        return
+    again = Timer(AGAIN_S, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

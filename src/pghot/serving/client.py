@@ -95,7 +95,7 @@ class Client:
     def _line(self) -> dict[str, Any]:
         try:
             raw = self._lines.readline()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: another thread has hung up meanwhile
             raise self._ended() from error
         if not raw.endswith(b"\n"):
             raise self._ended()
