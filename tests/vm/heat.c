@@ -8,8 +8,8 @@
  * heat ... MIB uniform
  *
  * Which pages are hot is random against the order of first touch.  With -s all are on node 1 at
- * first; with -p it sleeps MS after each 1,000 accesses.  Says on stdout: "pid N", "base HEX", "ready SECONDS" (CLOCK_MONOTONIC, memory touched);
- * stops itself there, until SIGCONT.  Then, every MS (2000) milliseconds until SIGTERM, "at SECONDS
+ * first; with -p it sleeps MS after each 1,000 accesses.  Says on stdout: "pid N", "base HEX",
+ * "ready SECONDS" (CLOCK_MONOTONIC, memory touched); stops itself there, until SIGCONT.  Then, every MS (2000) milliseconds until SIGTERM, "at SECONDS
  * ops N served SHARE hot SHARE": operations so far, the share of accesses that is served by node 0
  * as pages lie now, and the share of the hot pages (of the hottest tenth) there.  Shares are of
  * PROBES pages drawn once; what a cache of CACHED pages would serve is left out.  Before each such

@@ -1,4 +1,4 @@
-"""What a run holds over hours where fast memory is full, minutes of the host a guest hour.
+"""What a run holds over hours where fast memory is full, half an hour of the host for each.
 
 python -m tests.vm.hours [--kernel next] [--hours 2] [--json FILE]
 

@@ -60,7 +60,7 @@ class ArrayMemory:
     @property
     def known_nids(self) -> Sequence[int]:
         """Ids of all nodes, with memory or without."""
-        return [*self._nodes]
+        return self.nodes()
 
     def node_online(self, nid: int) -> bool:
         """Whether the node is there and online."""

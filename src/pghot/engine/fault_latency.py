@@ -386,8 +386,9 @@ class _Again:
     """How often a latency is short, by whether the page's were below the usual before.
 
     Where all pages are accessed alike that makes no difference, in whatever bursts they are.
-    Of what the scan has passed over the short latencies are over first, whosever they are: so the
-    latencies up to the usual one count, once all of those of the same time of scanning are over.
+    Of what the scan has passed over the short latencies are over first, whosever they are: so
+    those that are not far above the usual one (WITHIN) count, once all of them are over of what
+    was scanned in the same period.
     """
 
     def __init__(self) -> None:
