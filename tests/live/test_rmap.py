@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pghot.live.rmap import SET_BYTES, WAYS, Rmap
+from pghot.live.rmap import LEAST_MOST, LEAST_SETS, SET_BYTES, WAYS, Rmap
 
 PLACE = st.one_of(
     st.integers(0, 40),
@@ -36,7 +36,7 @@ def of(owners: Rmap, *indices: int) -> list[tuple[int, int]]:
 @settings(deadline=None)
 @given(pages=PAGES, calls=ROWS, gone=st.lists(st.sets(st.integers(0, 59)), max_size=8))
 def test_what_has_moved_has_no_owner_and_all_others_keep_theirs(pages, calls, gone) -> None:
-    owners = Rmap(pages)
+    owners = Rmap(pages, LEAST_SETS)
     for rows, places in zip(calls, gone, strict=False):
         see(owners, rows)
         seen = sorted({index for index, *_ in rows})
@@ -53,7 +53,7 @@ def test_what_has_moved_has_no_owner_and_all_others_keep_theirs(pages, calls, go
 @settings(deadline=None)
 @given(pages=PAGES, calls=ROWS, grown=st.integers(0, 8))
 def test_an_owner_is_the_last_that_accessed_the_page_or_was_let_go(pages, calls, grown) -> None:
-    owners, plain = Rmap(pages), {}
+    owners, plain = Rmap(pages, LEAST_SETS), {}
     for number, rows in enumerate(calls):
         if number == grown:
             owners.grow(16 * pages)
@@ -86,6 +86,13 @@ def test_with_room_for_all_none_is_let_go(step) -> None:
     assert (owners.kept, owners.let_go) == (len(indices), 0)
 
 
+def test_the_smallest_machine_keeps_the_owners_of_all_that_a_scan_makes_ready_at_once() -> None:
+    owners = Rmap(0)
+    indices = np.arange(LEAST_MOST * WAYS // 2, dtype=np.int64)
+    owners.see(indices, np.ones(len(indices), np.int32), indices.astype(np.uint64))
+    assert owners.let_go * 100 <= len(indices)
+
+
 def test_few_owners_take_little_memory_of_a_large_machine() -> None:
     owners = Rmap(1 << 29)
     indices = np.arange(512, dtype=np.int64) << 18  # one a GiB
@@ -104,14 +111,14 @@ def test_nobody_is_known_where_nobody_accessed() -> None:
 
 def set_of(index: int) -> int:
     """The set of the smallest table in which an index is kept."""
-    owners = Rmap(0)
+    owners = Rmap(0, LEAST_SETS)
     see(owners, [(index, 1, 1)])
     return int(np.flatnonzero(owners._table)[0]) // (SET_BYTES // 8)
 
 
 def test_of_a_full_set_the_page_accessed_least_recently_is_let_go() -> None:
     *indices, last = [index for index in range(1000) if set_of(index) == 3][: WAYS + 1]
-    owners = Rmap(0)
+    owners = Rmap(0, LEAST_SETS)
     see(owners, [(index, 1, 1) for index in indices])
     see(owners, [(indices[0], 77, 2)])  # accessed again: it is not the oldest any more
     see(owners, [(last, 78, 3)])
@@ -121,7 +128,7 @@ def test_of_a_full_set_the_page_accessed_least_recently_is_let_go() -> None:
 
 def test_what_has_moved_makes_room_before_any_other_is_let_go() -> None:
     *indices, last = [index for index in range(1000) if set_of(index) == 3][: WAYS + 1]
-    owners = Rmap(0)
+    owners = Rmap(0, LEAST_SETS)
     see(owners, [(index, 1, 1) for index in indices])
     owners.forget(np.array([indices[4]], np.int64))
     see(owners, [(last, 78, 3)])

@@ -4,11 +4,12 @@ python -m tests.vm.compare [--kernel next]... [--load NAME]... [--promoter NAME]
                            [--operations N] [--instruction-ns N] [--json FILE]
                            [-- PGHOT_ARGUMENT...]
 
-Loads: `room`, 16 MiB hot of 64 MiB, all slow at first, with room on the fast node; `pressure`,
-zipf 0.99 over 1,500 MiB, placed by first touch, which fills it, for 40 million accesses.  The
-machine has 768 MiB of fast and 1,536 MiB of slow memory and two CPUs, one for the load; demotion
-is on; the load is let go once the promoter looks.  Shares are of the load's accesses to its pages
-that miss a cache of 1 MiB, each counted by the emulator (tier_count.c).
+Loads: `room`, 16 MiB hot of 64 MiB, all slow at first, with room on the fast node; `room-old`,
+the same of a program that has had 40 s of CPU time; `pressure`, zipf 0.99 over 1,500 MiB, placed
+by first touch, which fills it, for 40 million accesses.  The machine has 768 MiB of fast and
+1,536 MiB of slow memory and two CPUs, one for the load; demotion is on; the load is let go once
+the promoter looks.  Shares are of the load's accesses to its pages that miss a cache of 1 MiB,
+each counted by the emulator (tier_count.c).
 
 A guest's time is what its CPUs, which take turns, have executed: 4 ns an instruction, or what
 --instruction-ns says (a power of two).  So nothing else that this machine does changes what comes
@@ -50,6 +51,12 @@ class Load(NamedTuple):
 LOADS = {
     "room": Load(
         "-s -i 250 64 hot 16 0 1", math.inf, 20, "16 MiB hot of 64 MiB, all slow at first, room"
+    ),
+    "room-old": Load(
+        "-s -i 250 -w 40 64 hot 16 0 1",
+        math.inf,
+        20,
+        "the same, of a program that has run for 40 s",
     ),
     "pressure": Load(
         "1500 zipf 0.99", 40e6, 300, "zipf 0.99 over 1,500 MiB, by first touch, no room"

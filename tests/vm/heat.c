@@ -2,16 +2,18 @@
 /*
  * A process whose pages are accessed unequally, placed by first touch in address order.
  *
- * heat [-s] [-i MS] [-p MS] MIB zipf THETA	rank r is accessed as 1 / r^THETA
+ * heat [-s] [-i MS] [-p MS] [-w SECONDS] MIB zipf THETA	rank r is accessed as 1 / r^THETA
  * heat ... MIB hot HOT_MIB [EVERY [SHARE]]	SHARE (0.95) of the accesses goes to HOT_MIB, and to
  *					other pages every EVERY seconds (0: never)
  * heat ... MIB uniform
  *
  * Which pages are hot is random against the order of first touch.  With -s all are on node 1 at
- * first; with -p it sleeps MS after each 1,000 accesses.  Says on stdout: "pid N", "base HEX",
- * "ready SECONDS" (CLOCK_MONOTONIC, memory touched); stops itself there, until SIGCONT.  Then, every MS (2000) milliseconds until SIGTERM, "at SECONDS
- * ops N served SHARE hot SHARE": operations so far, the share of accesses that is served by node 0
- * as pages lie now, and the share of the hot pages (of the hottest tenth) there.  Shares are of
+ * first; with -p it sleeps MS after each 1,000 accesses; with -w it has computed for SECONDS of
+ * CPU time before it is ready.  Says on stdout: "pid N", "base HEX", "ready SECONDS"
+ * (CLOCK_MONOTONIC, memory touched); stops itself there, until SIGCONT.  Then, every MS (2000)
+ * milliseconds until SIGTERM, "at SECONDS ops N served SHARE hot SHARE": operations so far, the
+ * share of accesses that is served by node 0 as pages lie now, and the share of the hot pages (of
+ * the hottest tenth) there.  Shares are of
  * PROBES pages drawn once; what a cache of CACHED pages would serve is left out.  Before each such
  * line it stores to MARK, where a plugin of the emulator counts.  At the end: "cold N of M", pages
  * on node 0 of those that are not hot, and "checksum ok" or "checksum bad N".
@@ -58,12 +60,19 @@ static uint64_t draw(void)	/* xorshift64* */
 	return state * 0x2545f4914f6cdd1dUL;
 }
 
-static double seconds(void)
+static double seconds(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+static void compute(double cpu_seconds)	/* until the process has had so much CPU time */
+{
+	while (seconds(CLOCK_PROCESS_CPUTIME_ID) < cpu_seconds)
+		for (int i = 0; i < 1 << 20; i++)
+			__asm__ volatile("" : "+r"(i));	/* no access: those are counted */
 }
 
 static size_t rank(void)
@@ -202,12 +211,12 @@ static void fill(int slow)
 static void run(double every, double interval, useconds_t pause)
 {
 	static void *served[PROBES], *hot[PROBES];
-	double start = seconds(), due = start, turn = every > 0 ? start + every : INFINITY;
+	double start = seconds(CLOCK_MONOTONIC), due = start, turn = every > 0 ? start + every : INFINITY;
 	volatile uint64_t sum = 0;
 	uint64_t ops = 0;
 
 	choose(served, hot);
-	for (double now = start; !stop_wanted; now = seconds()) {
+	for (double now = start; !stop_wanted; now = seconds(CLOCK_MONOTONIC)) {
 		if (now >= turn) {
 			shuffle();
 			choose(served, hot);
@@ -227,18 +236,20 @@ static void run(double every, double interval, useconds_t pause)
 
 int main(int argc, char **argv)
 {
-	double interval = 2, value, every, share;
+	double interval = 2, warm = 0, value, every, share;
 	int slow = 0, option;
 	useconds_t pause = 0;
 	char **more;
 	size_t bad;
 
-	while ((option = getopt(argc, argv, "si:p:")) != -1) {
+	while ((option = getopt(argc, argv, "si:p:w:")) != -1) {
 		slow |= option == 's';
 		if (option == 'i')
 			interval = atof(optarg) / 1000;
 		if (option == 'p')
 			pause = atof(optarg) * 1000;
+		if (option == 'w')
+			warm = atof(optarg);
 	}
 	more = argv + optind;
 	if (argc - optind < 2)
@@ -258,7 +269,8 @@ int main(int argc, char **argv)
 	weigh(more[1], value, share);
 	printf("pid %d\nbase %lx\n", getpid(), MEMORY);
 	fill(slow);
-	printf("ready %.3f\n", seconds());
+	compute(warm);
+	printf("ready %.3f\n", seconds(CLOCK_MONOTONIC));
 	raise(SIGSTOP);
 	run(every, interval, pause);
 	bad = damaged();

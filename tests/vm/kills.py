@@ -29,6 +29,7 @@ from tests.vm.pressure import BALANCING, DEMOTION, LOADS, OURS, Heat, inside_a_g
 LONGEST_S = 8.0
 CHANGED_S = 120.0
 JOURNAL = Path("/run/pghot/journal")
+MOVED = "pgmigrate_success"
 
 
 def forked(words: Sequence[str]) -> int:
@@ -93,7 +94,7 @@ def main() -> int:
     heat = Heat(load)
     os.sched_setaffinity(heat.pid, {LOADS})
     os.kill(heat.pid, signal.SIGCONT)
-    before, moved, wrong, changed = daemon.settings(), vmstat()["pgmigrate_success"], [], 0
+    before, moved, wrong, changed = daemon.settings(), vmstat([MOVED])[MOVED], [], 0
     for number in range(int(count)):
         after_s = chance.uniform(0, LONGEST_S)
         from_start = number % 4 == 3
@@ -105,7 +106,7 @@ def main() -> int:
             *left,
             flush=True,
         )
-    moved = vmstat()["pgmigrate_success"] - moved
+    moved = vmstat([MOVED])[MOVED] - moved
     _cold, intact = heat.end()
     told = {"kills": int(count), "with_settings_changed": changed, "wrong": wrong}
     print("result", json.dumps(told | {"migrated": moved, "intact": intact}))

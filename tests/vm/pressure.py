@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +34,7 @@ from tests.vm.machine import INSIDE
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 CACHES = Path("/proc/sys/vm/drop_caches")
+PREFIXES = ("pg", "numa_")
 COUNTED = ("pgpromote_success", "pgdemote_kswapd", "pgdemote_direct", "numa_hint_faults")
 PROFILE = {
     "migrated": "pgmigrate_success",
@@ -68,17 +69,17 @@ class Heat:
     ) -> list[dict[str, float]]:
         """Let it go on for so long, or so many accesses; what it says every now and then.
 
-        With what `watch` says by then.
+        With what `watch` says by then.  Little is done here, for it is done on the CPU of the
+        promoter.
         """
         os.kill(self.pid, signal.SIGCONT)
         end = time.monotonic() + seconds
         points = []
         for line in self.lines:
-            print(line, end="", flush=True)
             words = line.split()
             point = dict(zip(words[::2], map(float, words[1::2]), strict=True))
-            counted = vmstat()
-            point |= {name: counted[key] for name, key in PROFILE.items()}
+            counted = vmstat(PROFILE.values())
+            point |= {name: counted.get(key, 0) for name, key in PROFILE.items()}
             points.append(point | watch())
             if time.monotonic() > end or point["ops"] >= operations:
                 break
@@ -94,16 +95,11 @@ class Heat:
         return int(cold[0]), "checksum ok" in said
 
 
-def vmstat() -> dict[str, int]:
-    """What the kernel has counted since boot."""
+def vmstat(names: Collection[str] = COUNTED) -> dict[str, int]:
+    """What the kernel has counted since boot, of these names."""
     lines = Path("/proc/vmstat").read_text().splitlines()
-    return {name: int(value) for name, value in map(str.split, lines)}
-
-
-def counters() -> dict[str, int]:
-    """Of that, what matters here."""
-    found = vmstat()
-    return {name: found[name] for name in COUNTED if name in found}
+    pairs = (line.split() for line in lines if line.startswith(PREFIXES))
+    return {name: int(value) for name, value in pairs if name in names}
 
 
 def held(pid: int) -> dict[str, int]:
@@ -178,10 +174,10 @@ def measure(args: argparse.Namespace) -> Told:
     """Let the load go once the promoter looks, and say what came of it."""
     heat = Heat(args.load)
     with PROMOTERS[args.promoter](heat.pid, args.extra) as own:
-        before = counters()
+        before = vmstat()
         pid = own.get("pid")
         points = heat.run(args.seconds, args.operations, lambda: held(pid) if pid else {})
-        after = counters()
+        after = vmstat()
         os.kill(heat.pid, signal.SIGSTOP)  # what comes now is not counted
     told = {name: after[name] - before[name] for name in after}
     told["demoted"] = told.get("pgdemote_kswapd", 0) + told.get("pgdemote_direct", 0)

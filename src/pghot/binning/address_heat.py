@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pghot.binning.columns import TimeColumns, added
 from pghot.binning.forms import HeatMap
 from pghot.binning.heat_maps import HeatScope
+from pghot.engine.distinct import distinct
 from pghot.engine.units import PAGE_SHIFT
 
 COLUMNS = 128
@@ -64,7 +65,7 @@ class AddressHeat:
         grains = (keys & np.uint64((1 << _PAGE_BITS) - 1)).astype(np.int64)
         counts = self._counts[: self._columns.used]
         ranges: list[HeatScope] = []
-        for pid in np.unique(pids).tolist():
+        for pid in distinct(pids).tolist():
             own = np.flatnonzero(pids == pid)
             place = HeatScope(
                 f"pid {pid}", "virtual page", 0, 1 << self._shift, grains[own],

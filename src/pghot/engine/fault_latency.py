@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.nibbles import MOST, Nibbles
 
 U8Array = npt.NDArray[np.uint8]
@@ -402,7 +403,7 @@ class _Again:
     def count(self, before: U8Array, codes: U8Array, scanned: I64Array, usual: int) -> None:
         """Take in faults: the levels of their pages before, and when those were scanned."""
         again = np.flatnonzero(before)
-        for period in np.unique(scanned[again]).tolist():
+        for period in distinct(scanned[again]).tolist():
             if period in self._scanned or period > self._over:
                 nothing = _Scanned(usual, np.zeros(2), np.zeros(2))
                 rows = again[scanned[again] == period]

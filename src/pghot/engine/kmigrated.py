@@ -13,6 +13,7 @@ from pghot.engine import candidates as found
 from pghot.engine import throttle_state
 from pghot.engine.batches import Batches, TargetNodes
 from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
+from pghot.engine.distinct import distinct
 from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
 from pghot.engine.hotmap import HotMap
@@ -175,7 +176,7 @@ class Kmigrated:
         if len(ups) < 2 or not len(rows):
             return default
         distance = getattr(memory, "distance", _all_alike)
-        orders = {nid: by_distance(nid, ups, distance) for nid in np.unique(nids[rows]).tolist()}
+        orders = {nid: by_distance(nid, ups, distance) for nid in distinct(nids[rows]).tolist()}
         anywhere = dict.fromkeys(ups, np.ones(len(rows), np.bool_))
         default[rows] = first_with_headroom(
             nids[rows], orders, anywhere, hottest["pages"][rows], memory.headroom

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.nibbles import MOST, Nibbles
 from pghot.engine.units import NID_MAX, NUMA_NO_NODE
 
@@ -43,7 +44,7 @@ class LastNids:
         self._at.clear(indices)
 
     def _new(self, nids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        for nid in np.unique(nids).tolist():
+        for nid in distinct(nids).tolist():
             if not self._code_of[nid] and self._codes < MOST:
                 self._codes += 1
                 self._code_of[nid], self._nid_of[self._codes] = self._codes, nid

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.growing import grown
 from pghot.engine.look_up import indices_at, known_at, nids_at
 from pghot.engine.page_flags import COMPOUND, NOT_ONLINE, ODD, OFF_LRU, UNREFERENCED
@@ -248,10 +249,10 @@ class MemMap:
         resized = size != pages
         new: npt.NDArray[np.bool_] = resized | (known.memcg != memcgs)
         indices = self.indices(pfns)
-        for memcg in np.unique(memcgs[new]).tolist():
+        for memcg in distinct(memcgs[new]).tolist():
             same = new & ~resized & (memcgs == memcg)
             self._change(indices[same], partial(PageKind.of_memcg, memcg=memcg))
-            for count in np.unique(pages[resized & (memcgs == memcg)]).tolist():
+            for count in distinct(pages[resized & (memcgs == memcg)]).tolist():
                 fresh = pfns[resized & (memcgs == memcg) & (pages == count)]
                 self._make_folios(fresh, count, memcg)
         return new
@@ -312,7 +313,7 @@ class MemMap:
         """Make one folio of these pages, which are all order-0."""
         size = len(indices)
         if not _aligned(size) or pfn % size:
-            self.irregular[np.unique(indices // PAGES_PER_SECTION)] = 1
+            self.irregular[distinct(indices // PAGES_PER_SECTION)] = 1
             rows = [self.kinds.row(number) for number in self._rows(indices).tolist()]
             self._set_odd(
                 indices,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.units import PAGE_SHIFT
 from pghot.errors import InputError
 
@@ -54,4 +55,4 @@ def parse_fast(text: str) -> FastSize:
 def sizes_up_to(footprint: int, more: tuple[int, ...] = ()) -> npt.NDArray[np.int64]:
     """The sizes of a curve, in pages, ascending: percents of the footprint, and `more`."""
     percents = np.ceil(np.arange(STEPS + 1) * footprint / STEPS).astype(np.int64)
-    return np.unique(np.concatenate([percents, np.array(more, np.int64)]))
+    return distinct(np.concatenate([percents, np.array(more, np.int64)]))

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import BoolArray, I64Array, U64Array
 from pghot.engine.placing import by_distance, first_with_headroom
 from pghot.linux.nodes.topology import Topology
@@ -93,7 +94,7 @@ class Aiming:
         near = np.where(cpu_nids >= 0, cpu_nids, unknown)
         orders = {
             nid: by_distance(nid, ups, partial(_distance, topology))
-            for nid in np.unique(near).tolist()
+            for nid in distinct(near).tolist()
         }
         return first_with_headroom(near, orders, allowed, self._pages(pfns), headroom)
 
@@ -101,7 +102,7 @@ class Aiming:
         """Of each node, which folios may go there."""
         owner = self._owners(pfns)
         allowed = {nid: np.ones(len(pfns), np.bool_) for nid in ups}
-        for pid in np.unique(owner.pid).tolist():
+        for pid in distinct(owner.pid).tolist():
             rows = np.flatnonzero(owner.pid == pid)
             rights = self._placement.of(pid) if pid else AllowedNodes()  # nobody's stay anyway
             for nid in ups:

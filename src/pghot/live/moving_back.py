@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.host import Host
 from pghot.linux.pages.batch_size import LatencyBudget
@@ -65,7 +64,7 @@ class MovingBack:
             return
         starttime = self._targets.starttime(folios.pid)
         mapped = self._pagemap.lookup(folios.pid, folios.vaddr, starttime)
-        for nid in np.unique(folios.from_nid).tolist():
+        for nid in distinct(folios.from_nid).tolist():
             here = mapped.present & (folios.from_nid == nid)
             moved = Moved(folios.pid, starttime, nid, folios.vaddr, mapped.pfn, folios.pages)
             self._keep(moved.taken(here))

@@ -20,7 +20,11 @@ WAYS = 8
 
 SET_BYTES = 16 * WAYS
 LEAST_SETS = 8
-"""Sets that the smallest machine has room for: 1 KiB."""
+"""Sets of a table that is new: 1 KiB."""
+
+LEAST_MOST = 1 << 13
+"""Sets that the smallest machine has room for: 1 MiB, 65,536 owners.  After a scan thousands of
+pages become ready at once."""
 
 _INDEX_BITS = 42
 _WAYS = cython.declare(cython.long, WAYS)
@@ -44,9 +48,9 @@ class Rmap:
     """The last process seen at each page, by its index in the engine's arrays.
 
     A table of at most a quarter of a byte for each of `pages`, which is an owner for every 64th
-    to 128th of them: those that wait for room or for their turn.  Where it is full, a page is let
-    go for another: of those in the same set, the one accessed least recently.  Its next access
-    brings its owner back.
+    to 128th of them, or of `least` sets: those that wait for room or for their turn.  Where it
+    is full, a page is let go for another: of those in the same set, the one accessed least
+    recently.  Its next access brings its owner back.
 
     An index hashes to a set of WAYS entries, the one accessed last in front.  An entry is two
     words: index + 1 with the pid above it, and the address; zeros are no entry.  The table
@@ -55,15 +59,15 @@ class Rmap:
     are below 2^42 - 1 (16 PiB), pids as the kernel's below 2^22.
     """
 
-    def __init__(self, pages: int) -> None:
+    def __init__(self, pages: int, least: int = LEAST_MOST) -> None:
         self.kept = 0
         """Pages that have an owner now."""
 
         self.let_go = 0
         """Owners that made room for others so far."""
 
-        self._sets = self._most = LEAST_SETS
-        self._table: npt.NDArray[np.uint64] = np.zeros(LEAST_SETS * SET_BYTES // 8, np.uint64)
+        self._sets, self._most = LEAST_SETS, least
+        self._table: npt.NDArray[np.uint64] = np.zeros(least * SET_BYTES // 8, np.uint64)
         self.grow(pages)
 
     @property

@@ -13,6 +13,7 @@ from pghot.driving.answer_log import AnswerLog, EntryKind
 from pghot.driving.driver import Driver
 from pghot.driving.outside_events import Folios, Marked, Stayed, Write
 from pghot.driving.wake_up_rows import all_of
+from pghot.engine.distinct import distinct
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import U64Array
 from pghot.linux.nodes.topology import Topology
@@ -171,7 +172,7 @@ class EngineSink:
         self.driver.reach(instant)
         if len(rows["time_us"]):
             if self.placement is not None:
-                self.placement.notice(np.unique(rows["pid"]).tolist())
+                self.placement.notice(distinct(rows["pid"]).tolist())
             self._record(instant, rows)
         self._machine.look_again()
         self.driver.wake()

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.log.schema import Metadata
 
 KEY = "regions"
@@ -74,7 +75,7 @@ class RegionNames:
         self._cells: dict[int, tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = {}
         for pid in {region.pid for region in regions}:
             own = [(r, n) for r, n in zip(regions, numbers, strict=True) if r.pid == pid]
-            edges = np.unique(
+            edges = distinct(
                 np.array([[r.start, min(r.end, _U64 - 1)] for r, _n in own], np.uint64)
             )
             owner = np.zeros(len(edges), np.int64)
@@ -88,7 +89,7 @@ class RegionNames:
     def of(self, pids: npt.NDArray[Any], vaddrs: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
         """The number of the region of each address; 0 where there is none."""
         found = np.zeros(len(vaddrs), np.int64)
-        for pid in np.unique(pids).tolist():
+        for pid in distinct(pids).tolist():
             if pid in self._cells:
                 mine = pids == pid
                 found[mine] = self.of_process(pid, vaddrs[mine])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pghot.binning.forms import NamedRegionHeat
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import U64Array
 from pghot.errors import InputError
 from pghot.log.read import open_log
@@ -32,7 +33,7 @@ def region_heats(log: Path, moved: Sequence[U64Array]) -> list[NamedRegionHeat]:
                 return []
             names = RegionNames(regions)
             accesses = np.zeros(len(names.names), np.int64)
-            folios = np.unique(np.concatenate(moved)) if moved else np.zeros(0, np.uint64)
+            folios = distinct(np.concatenate(moved)) if moved else np.zeros(0, np.uint64)
             owner = np.zeros(len(folios), np.int64)
             for chunk in opened.chunks(COLUMNS):
                 rows = chunk.columns

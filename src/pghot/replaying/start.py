@@ -23,6 +23,7 @@ from pghot.baselines.folios import (
 )
 from pghot.baselines.placements import filled, first_touch, interleaved, slow_first
 from pghot.engine.array_memory import ArrayMemory
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import Node
 from pghot.engine.page_flags import OFF_LRU
 from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
@@ -130,7 +131,7 @@ def _unused(memory: ArrayMemory, touched: FirstTouches, sizes: I64Array, nid: in
         return np.zeros(0, np.uint64)
     mem_map = memory.mem_map
     length = 1 << (int(sizes.max()) - 1).bit_length()
-    in_use = np.unique(_every_page(touched) // np.uint64(length))
+    in_use = distinct(_every_page(touched) // np.uint64(length))
     found: list[U64Array] = [np.zeros(0, np.uint64)]
     missing = len(sizes)
     for slot in reversed(mem_map.slots_of_node(nid).tolist()):
@@ -169,6 +170,6 @@ def _take_over(memory: ArrayMemory, old: U64Array, new: U64Array, pages: I64Arra
     for at in np.flatnonzero((pages > 1) | (known.memcg != 0) | off_lru).tolist():
         lru = not off_lru[at]
         mem_map.set_folio(int(new[at]), int(pages[at]), int(known.memcg[at]), lru=lru)
-    for here in np.unique(known.nid).tolist() if len(new) else ():
+    for here in distinct(known.nid).tolist() if len(new) else ():
         moved = int(pages[known.nid == here].sum())
         memory.count_moved(here, int(mem_map.nids_of(new[:1])[0]), moved)

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.simulated.agenda import Agenda
 from pghot.simulated.groups import Group
 from pghot.simulated.hot_set import heat, hottest
@@ -104,7 +105,7 @@ class World:
         """Split folios by region: each with the places in `folios` of those that are its."""
         of = self._region_of[folios]
         regions = list(self.regions.values())
-        present = range(len(regions)) if len(regions) == 1 else np.unique(of).tolist()
+        present = range(len(regions)) if len(regions) == 1 else distinct(of).tolist()
         for number in present:
             yield regions[number], np.flatnonzero(of == number)
 

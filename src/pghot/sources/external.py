@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.driving.run_state import SourceCounts
+from pghot.engine.distinct import distinct
 from pghot.engine.lists import parse_list
 from pghot.errors import InputError
 from pghot.linux.host import Host
@@ -171,7 +172,7 @@ class ExternalSource(LiveSource):
         accesses, of = _by_page(named, self._page_size)
         accesses["vaddr"] = accesses["where"]
         ours = self._targets.contains(accesses["pid"])
-        for pid in np.unique(accesses["pid"][ours]).tolist():
+        for pid in distinct(accesses["pid"][ours]).tolist():
             rows = np.flatnonzero(accesses["pid"] == pid)
             starttime = self._targets.starttime(pid)
             mapped = self._pagemap.lookup(pid, accesses["vaddr"][rows], starttime)

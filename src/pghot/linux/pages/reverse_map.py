@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import BoolArray, U64Array
 from pghot.linux.closing import Closing
 from pghot.linux.host import Host
@@ -113,12 +114,12 @@ class ReverseMap(Closing):
             self._asked.append(pfns)
             self._asked_count += len(pfns)
         if self._asked_count > MOST_KEPT:
-            self._asked = [np.unique(np.concatenate(self._asked))[:MOST_KEPT]]
+            self._asked = [distinct(np.concatenate(self._asked))[:MOST_KEPT]]
             self._asked_count = len(self._asked[0])
 
     def _take_asked(self) -> U64Array:
         asked, self._asked, self._asked_count = self._asked, [], 0
-        frames: U64Array = np.unique(np.concatenate(asked))
+        frames: U64Array = distinct(np.concatenate(asked))
         return frames
 
     def _work(self) -> None:
@@ -181,7 +182,7 @@ class ReverseMap(Closing):
         at = at[self._kept["seen_ns"][at] < now - SURE_NS]
         good: BoolArray = np.ones(len(self._kept), np.bool_)
         entries = self._kept[at]
-        for pid in np.unique(entries["pid"]).tolist():
+        for pid in distinct(entries["pid"]).tolist():
             of_pid = at[entries["pid"] == pid]
             ours = self._kept[of_pid]
             starttime = int(ours["starttime"][0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.memory import Node
 from pghot.engine.pfn_arrays import contained, nth_pfns
 from pghot.engine.pfn_ranges import merge
@@ -166,7 +167,7 @@ class FramePlacement:
         if self.physical and not self.machine:
             return
         has = {node.id for node in self.machine.nodes} if self.machine else {0, 1}
-        unknown = sorted(set(np.unique(nids).tolist()) - has - {NUMA_NO_NODE})
+        unknown = sorted(set(distinct(nids).tolist()) - has - {NUMA_NO_NODE})
         if unknown:
             raise InputError(
                 f"{self.name}: node {unknown[0]}: the machine has no such node; give its machine "

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine import throttle_state
+from pghot.engine.distinct import distinct
 from pghot.engine.fidelity import V7
 from pghot.engine.layout import DEFAULT
 from pghot.engine.page_flags import OFF_LRU, UNMOVABLE
@@ -203,7 +204,7 @@ class NumaBalancing(Policy):
         for reason in FAULT[COLD:]:
             if count := int(np.count_nonzero(verdicts == reason.code)):
                 self._figures.refused[reason.name] += count
-        for nid in np.unique(faults.nids).tolist():
+        for nid in distinct(faults.nids).tolist():
             if np.any((verdicts == FULL) & (faults.nids == nid)):
                 memory.short.add(nid)
             chosen = faults.folios[(verdicts == PROMOTED) & (faults.nids == nid)]
@@ -220,7 +221,7 @@ class NumaBalancing(Policy):
         self._scanning.promoted(folios)
         self._vmstat.add("numa_pages_migrated", int(pages.sum()))
         self._pgdat["pgpromote_success"][nid] += int(pages.sum())
-        for memcg in np.unique(memory.folios.memcg[folios]).tolist():
+        for memcg in distinct(memory.folios.memcg[folios]).tolist():
             mine = memory.folios.memcg[folios] == memcg
             self._figures.memcg_promoted[memcg] += int(pages[mine].sum())
         if not len(folios):
