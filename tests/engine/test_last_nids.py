@@ -30,17 +30,12 @@ def test_the_last_known_node_of_each_page_is_what_comes_back(calls, gone) -> Non
     assert ours.of(everywhere).tolist() == wanted
 
 
-def test_beyond_15_nodes_the_rest_is_not_remembered() -> None:
-    ours = LastNids()
-    indices = np.arange(300)
-    ours.remember(indices, indices.astype(np.int16))
-    found = ours.of(indices)
-    assert found[:15].tolist() == list(range(15))
-    assert set(found[15:].tolist()) == {-1}
-
-
-def test_it_costs_half_a_byte_for_each_page_up_to_the_last_that_was_accessed() -> None:
-    ours = LastNids()
-    ours.remember(np.array([1 << 30]), np.array([1], np.int16))
-    assert 1 << 29 < ours._at.nbytes <= (2 << 29) + 64  # it grows to twice as much
-    assert ours.of(np.array([1 << 30, (1 << 40)])).tolist() == [1, -1]
+def test_nodes_of_all_pages_take_an_eighth_of_a_byte_each_at_most_and_some_are_let_go() -> None:
+    pages = 1 << 23
+    ours = LastNids(pages)
+    indices = np.arange(pages)
+    ours.remember(indices, (indices % 700).astype(np.int16))
+    assert ours.nbytes <= pages // 8
+    last = indices[-1000:]
+    assert ours.of(last).tolist() == (last % 700).tolist()
+    assert set(ours.of(indices[:1000]).tolist()) == {-1}

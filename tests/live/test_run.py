@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 
 from pghot.engine.fidelity import IMPROVED, V7
 from pghot.engine.reasons import LIVE
+from pghot.engine.recent_pages import LEAST_SETS
 from pghot.errors import PghotError
 from pghot.linux.processes.following import FamilyLook
 from pghot.live.machine import HostMachine
 from pghot.live.options import LiveOptions
+from pghot.live.rmap import Rmap
 from pghot.log.read import open_log
 from pghot.replaying.replay import replay
 from pghot.replaying.settings import Settings
@@ -386,7 +389,8 @@ def test_looking_for_processes_takes_a_hundredth_of_the_time_at_the_most(world, 
 
 
 def test_pages_whose_owner_was_let_go_stay_and_count_as_such(world, monkeypatch):
-    monkeypatch.setattr(HostMachine, "lower_tier_pages", 0)  # room for 64 owners
+    monkeypatch.setattr(HostMachine, "lower_tier_pages", 0)
+    monkeypatch.setattr("pghot.live.running.Rmap", partial(Rmap, least=LEAST_SETS))  # 64 owners
     many = range(100, 400)
     fill(world, many)
     world.heat(40, *many)

@@ -22,7 +22,14 @@ from pghot.engine.memory import Memory
 from pghot.engine.migrated import Batch, Migrated
 from pghot.engine.outcome_observer import EngineObserver
 from pghot.engine.tunables import NUMA_BALANCING_MEMORY_TIERING, Tunables
-from pghot.engine.units import HZ_RANGE, NID_MAX, NUMA_NO_NODE, USEC_PER_SEC, jiffies_to_msecs
+from pghot.engine.units import (
+    HZ_RANGE,
+    NID_MAX,
+    NUMA_NO_NODE,
+    PAGES_PER_SECTION,
+    USEC_PER_SEC,
+    jiffies_to_msecs,
+)
 from pghot.engine.vmstat import RECORDED_ACCESSES, RECORDED_BY, Vmstat
 
 
@@ -143,12 +150,13 @@ class Engine:
             latency_us = None
         if count is not None or latency_us is not None:
             accesses = self._weighed(accesses, latency_us, 1 if count is None else count)
+        recorded = accesses
+        if self.fidelity.nearest_target and self.layout.nid_width:
+            recorded = self._without_low_cpus(accesses)
+        for rows in self._between_sweeps(recorded.now):
+            self._record_rows(_rows(recorded, rows))
         if self._chooses:
             self._remember(accesses)
-        if self.fidelity.nearest_target and self.layout.nid_width:
-            accesses = self._without_low_cpus(accesses)
-        for rows in self._between_sweeps(accesses.now):
-            self._record_rows(_rows(accesses, rows))
         return self._recorder.refused - refused
 
     def record_accesses(self, pfn: int, nid: int, source: int, nr: int, now: int) -> int:
@@ -239,6 +247,14 @@ class Engine:
         self._recorder.nodes_changed()
         # With one slow node and one fast one there is nothing to choose.
         self._chooses = self.fidelity.nearest_target and len(self.memory.nodes()) > 2
+        if self._chooses:
+            self.last_nids.grow(self._lower_tier_pages())
+
+    def _lower_tier_pages(self) -> int:
+        """Pages of whole sections, which a log has as well: a replay forgets what the run did."""
+        slots_of = self.memory.mem_map.slots_of_node
+        lower = [nid for nid in self.memory.nodes() if not self.memory.node_is_toptier(nid)]
+        return PAGES_PER_SECTION * sum(len(slots_of(nid)) for nid in lower)
 
     def _run_kmigrated(self, nid: int) -> None:
         if not self.memory.node_is_toptier(nid) and nid not in self.kmigrated:
@@ -298,13 +314,14 @@ class Engine:
         return _rows(accesses, rows)
 
     def _remember(self, accesses: recorder.Accesses) -> None:
-        """Remember where slow pages were accessed from: it settles where they are promoted to."""
+        """Remember where ready pages were accessed from: it settles where they are promoted to."""
         mem_map, toptier = self.memory.mem_map, self._recorder.nodes.toptier
         of_page = mem_map.nids_of(accesses.pfn)
         slow = np.flatnonzero((of_page >= 0) & (toptier[np.maximum(of_page, 0)] == 0))
-        if len(slow):
-            heads = mem_map.indices(mem_map.known(accesses.pfn[slow]).head)
-            self.last_nids.remember(heads, accesses.nid[slow])
+        heads = mem_map.indices(mem_map.known(accesses.pfn[slow]).head)
+        ready = self.hot_map.is_ready(heads)
+        if ready.any():
+            self.last_nids.remember(heads[ready], accesses.nid[slow[ready]])
 
     def _without_low_cpus(self, accesses: recorder.Accesses) -> recorder.Accesses:
         """Say -1 for CPUs on no online top-tier node, which R2.2 refuses in precision mode.
