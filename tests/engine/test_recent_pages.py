@@ -89,7 +89,7 @@ def test_what_is_known_is_what_was_seen_last_or_the_page_was_let_go(pages, calls
         assert len(plain) <= there + table.let_go
         if rows:  # what was seen last is there
             assert of(table, rows[-1][0]) == [tuple(rows[-1][1:])]
-    assert table.nbytes <= max(8 * SET_BYTES, pages // 4, 4 * pages * (grown < len(calls)))
+    assert table.nbytes <= max(8 * SET_BYTES, pages // 8, 2 * pages * (grown < len(calls)))
 
 
 @pytest.mark.parametrize("step", [1, 16, 512, 1 << 15, 1 << 18, 12_345])
@@ -156,15 +156,15 @@ def test_what_was_forgotten_makes_room_before_any_other_is_let_go() -> None:
     assert (table.kept, table.let_go) == (WAYS, 0)
 
 
-@pytest.mark.parametrize("gibibytes", [16, 48])
-def test_where_every_page_is_seen_an_entry_for_64_pages_is_taken_at_most(gibibytes) -> None:
+@pytest.mark.parametrize("gibibytes", [32, 96])
+def test_where_every_page_is_seen_an_entry_for_128_pages_is_taken_at_most(gibibytes) -> None:
     pages = gibibytes << 18
     table = a_table(pages)
     step = 1 << 14
-    for start in range(0, pages, 64 * step):  # every 64th run of pages
+    for start in range(0, pages, 128 * step):  # every 128th run of pages
         indices = np.arange(start, start + step, dtype=np.int64)
         table.see(indices, np.ones(step, np.int32), indices.astype(np.uint64) << np.uint64(12))
-    assert pages // 16 < table.nbytes <= pages // 4
+    assert pages // 32 < table.nbytes <= pages // 8
     last = table.of(indices)
     assert np.count_nonzero(last.tag) > 0.99 * step
-    assert table.kept + table.let_go == pages // 64
+    assert table.kept + table.let_go == pages // 128

@@ -21,10 +21,10 @@ def test_a_page_is_owned_by_the_last_that_was_seen_at_it_until_it_moves() -> Non
     assert (rmap.kept, rmap.let_go) == (1, 0)
 
 
-def test_all_owners_take_a_quarter_of_a_byte_for_each_page_at_most() -> None:
+def test_all_owners_take_an_eighth_of_a_byte_for_each_page_at_most() -> None:
     pages = 1 << 23
     rmap = Rmap(pages)
     indices = np.arange(pages, dtype=np.int64)
     rmap.see(indices, np.ones(pages, np.int32), indices.astype(np.uint64) << np.uint64(12))
-    assert pages // 8 <= rmap.nbytes <= pages // 4
+    assert pages // 16 <= rmap.nbytes <= pages // 8
     assert rmap.kept + rmap.let_go == pages

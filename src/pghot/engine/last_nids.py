@@ -16,7 +16,7 @@ from pghot.engine.units import NID_MAX
 class LastNids:
     """Node ids by index, of pages that were accessed since they became ready.
 
-    At most an eighth of a byte for each page of the lower tier, and half a MiB on any machine.
+    At most a sixteenth of a byte for each page of the lower tier, and half a MiB on any machine.
     Where that is full a page is let go for another (`recent_pages`): its node is not known.
     """
 

@@ -23,7 +23,7 @@ Words = npt.NDArray[np.uint64]
 WAYS = 8
 """Pages of a set."""
 
-PAGES_A_SET = 512
+PAGES_A_SET = 1024
 """A table has at most a set for so many pages, and half as many at least."""
 
 LEAST_SETS = 8
@@ -66,7 +66,7 @@ class Sets(NamedTuple):
 class RecentPages:
     """Facts by a page's index in the engine's arrays.
 
-    A table of an entry for every 64th to 128th of `pages`, or of `least` sets.  Where it is full,
+    A table of an entry for every 128th to 256th of `pages`, or of `least` sets.  Where it is full,
     a page is let go for another: of those in the same set, the one seen least recently.
 
     An index hashes to a set of WAYS entries, the one seen last in front.  An entry is index + 1

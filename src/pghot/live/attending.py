@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pghot.engine.fault_latency import FaultLatency
 from pghot.errors import Caution, PghotError
@@ -16,8 +17,10 @@ from pghot.live.reorder_buffer import ReorderBuffer
 from pghot.live.scan_pace import ScanPace, ScanPacer
 from pghot.live.session import Session
 from pghot.live.sinks import EngineSink
-from pghot.live.trial import Trial
 from pghot.sources import hint_faults
+
+if TYPE_CHECKING:
+    from pghot.live.trial import Trial
 
 FLAT = (
     "no page of slow memory is accessed more often than others: nothing is promoted until that "

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from pghot.baselines.shares import Share
 from pghot.driving.run_state import RunState
 from pghot.engine import summary
 from pghot.engine.engine import Engine
 from pghot.engine.recorder import PGHOT_HWHINTS
 from pghot.engine.units import PAGE_SHIFT
 from pghot.live.running import RunningEngine
-from pghot.results.provenance import Made, machine_facts, node_facts, outcome, provenance
-from pghot.results.verdict import untold
 
 if TYPE_CHECKING:
     from pghot.binning.forms import Binned
     from pghot.binning.run_binner import RunBinner
+    from pghot.results.provenance import Made
 
 
 UNTOLD = (
@@ -101,6 +99,9 @@ class LiveResult:
         )
 
     def _provenance(self) -> dict[str, Any]:
+        # At the end, not before the run: it starts the sooner.
+        from pghot.results.provenance import machine_facts, node_facts, provenance  # noqa: PLC0415
+
         nodes = [
             node_facts(
                 node.id,
@@ -120,6 +121,10 @@ class LiveResult:
         )
 
     def _outcome(self) -> dict[str, Any]:
+        from pghot.baselines.shares import Share  # noqa: PLC0415 - at the end, as above
+        from pghot.results.provenance import outcome  # noqa: PLC0415
+        from pghot.results.verdict import untold  # noqa: PLC0415
+
         live = self.state.live
         return outcome(
             Share(live.fast_share, None),

@@ -20,7 +20,7 @@ class Owner(NamedTuple):
 class Rmap:
     """The last process seen at each page, by its index in the engine's arrays.
 
-    At most a quarter of a byte for each of `pages`, and 1 MiB on any machine.  Where that is
+    At most an eighth of a byte for each of `pages`, and 1 MiB on any machine.  Where that is
     full, a page is let go for another (`recent_pages`); its next access brings its owner back.
     """
 

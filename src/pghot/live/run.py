@@ -31,9 +31,9 @@ from pghot.live.running import RunningEngine, run_metadata
 from pghot.live.session import Session, open_session
 from pghot.live.sinks import EngineSink, LogSink, PartWriter
 from pghot.live.state import States
-from pghot.live.trial_plan import TrialPlan
 
 if TYPE_CHECKING:
+    from pghot.live.trial_plan import TrialPlan
     from pghot.log.events import Events
 
 Tell = Callable[[str], None]

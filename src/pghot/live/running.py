@@ -42,13 +42,12 @@ from pghot.live.rmap import Owner, Rmap
 from pghot.live.scan_pace import ScanPacer
 from pghot.live.session import Session
 from pghot.live.sinks import EngineSink, LogSink
-from pghot.live.trial import Counts, Trial, measures_nothing
-from pghot.live.trial_plan import TrialPlan
-from pghot.live.trial_switch import Switch
 from pghot.log.schema import SOURCES, Metadata
 from pghot.sources import hardware, hint_faults
 
 if TYPE_CHECKING:
+    from pghot.live.trial import Trial
+    from pghot.live.trial_plan import TrialPlan
     from pghot.log.events import Events
 
 RESULTS = "the results"
@@ -183,6 +182,9 @@ class RunningEngine:
         """Lay a trial out; InputError or TunableError where its settings cannot be."""
         if plan is None:
             return None
+        from pghot.live.trial import Counts, Trial, measures_nothing  # noqa: PLC0415 - few
+        from pghot.live.trial_switch import Switch  # noqa: PLC0415 - few runs are trials
+
         session, clock, engine = self.session, self._clock, self.engine
         switch = Switch(session, sink, plan.against, engine.tunables.as_dict)
         switch.pacer = self.pacer
