@@ -90,6 +90,7 @@ class _Finder:
         self.chosen = os.environ.get(CHOICE) == "interpreted"
         self._built = {} if self.chosen else _read_built()
         self._declarations: bytes | None = None
+        self._finders: dict[tuple[str, str], FileFinder] = {}
         self._told = False
 
     @property
@@ -105,12 +106,12 @@ class _Finder:
         stem = "/".join((PACKAGE, *name.split(".")[1:]))
         if name in self._built:
             self._check(name, f"{stem}.py")
-            return _spec(name, stem, _Object, SUFFIX)
+            return self._spec(name, stem, _Object, SUFFIX)
         if _holds_loops(f"{stem}.py"):
             if self._built:
                 raise StaleError(f"{stem}.py has not been compiled; {_AGAIN}")
             self._tell()
-        return _spec(name, stem, SourceFileLoader, ".py")
+        return self._spec(name, stem, SourceFileLoader, ".py")
 
     def _check(self, name: str, source: str) -> None:
         """Refuse an object that was built from other sources, or is gone."""
@@ -125,6 +126,21 @@ class _Finder:
         if not os.path.isfile(made := source.removesuffix(".py") + SUFFIX):  # noqa: PTH113
             raise StaleError(f"{made} is not there; {_AGAIN}")
 
+    def _spec(self, name: str, stem: str, loader: type, suffix: str) -> ModuleSpec | None:
+        """What Python's own finder would give, were there no other form of the module.
+
+        Of each folder one finder: each lists it.
+        """
+        folder = stem.rpartition("/")[0]
+        finder = self._finders.get((folder, suffix))
+        if finder is None:
+            finder = self._finders[folder, suffix] = FileFinder(folder, (loader, [suffix]))
+        return finder.find_spec(name)
+
+    def invalidate_caches(self) -> None:
+        """Let go of what was listed, as importlib.invalidate_caches() asks for."""
+        self._finders.clear()
+
     def _tell(self) -> None:
         """Warn once that loops run interpreted, unless that was asked for."""
         if self._told or self.chosen:
@@ -135,11 +151,6 @@ class _Finder:
             "with a C compiler and Python's headers, install pghot again",
             file=sys.stderr,
         )
-
-
-def _spec(name: str, stem: str, loader: type, suffix: str) -> ModuleSpec | None:
-    """What Python's own finder would give, were there no other form of the module."""
-    return FileFinder(stem.rpartition("/")[0], (loader, [suffix])).find_spec(name)
 
 
 def _holds_loops(source: str) -> bool:
