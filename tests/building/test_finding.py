@@ -126,3 +126,22 @@ def test_live_commands_refuse_to_run_interpreted_in_one_line(arguments: tuple[st
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"pghot: pghot {arguments[0]} needs compiled loops")
+
+
+LISTED = """
+import sys
+from collections import Counter
+listed = Counter()
+sys.addaudithook(lambda event, args: event == "os.listdir" and listed.update(args[:1]))
+import pghot.live.run
+ours = {folder: count for folder, count in listed.items() if "/pghot" in str(folder)}
+print(len(ours), max(ours.values()))
+"""
+
+
+def test_a_folder_is_listed_once_for_loops_and_once_for_the_rest() -> None:
+    words = [sys.executable, "-c", LISTED]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    folders, most = map(int, done.stdout.split())
+    assert folders > 5
+    assert most <= 2
