@@ -18,7 +18,7 @@ from tests.vm.machine import SHARED
 
 pytestmark = pytest.mark.usefixtures("settings_come_back")
 
-TOTAL_MIB, HOT_MIB, SECONDS = 8, 2, 30
+TOTAL_MIB, HOT_MIB, SECONDS = 8, 2, 12
 
 
 def wanted(*programs: str) -> None:
