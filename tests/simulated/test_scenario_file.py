@@ -7,6 +7,7 @@ import random
 import re
 import tomllib
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -359,7 +360,8 @@ def nearly(draw: Callable[..., Any]) -> dict[str, Any]:
         keys = Scenario.__struct_fields__
         if isinstance(inner, dict) and draw(st.booleans()):
             last = draw(st.sampled_from([last, *keys, "order", "absent", "stream_of"]))
-        inner[last] = draw(LEAF | st.dictionaries(st.text(max_size=4), LEAF, max_size=2))
+        value = draw(LEAF | st.dictionaries(st.text(max_size=4), LEAF, max_size=2))
+        inner[last] = deepcopy(value)  # a list of LEAF is the same one each time
     return content
 
 
