@@ -32,7 +32,8 @@ def test_the_last_known_node_of_each_page_is_what_comes_back(calls, gone) -> Non
 
 def test_nodes_of_all_pages_take_a_sixteenth_of_a_byte_each_at_most_and_some_are_let_go() -> None:
     pages = 1 << 23
-    ours = LastNids(pages)
+    ours = LastNids()
+    ours.grow(pages)
     indices = np.arange(pages)
     ours.remember(indices, (indices % 700).astype(np.int16))
     assert ours.nbytes <= pages // 16

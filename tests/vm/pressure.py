@@ -34,7 +34,6 @@ from tests.vm.machine import INSIDE
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 CACHES = Path("/proc/sys/vm/drop_caches")
-PREFIXES = ("pg", "numa_")
 COUNTED = ("pgpromote_success", "pgdemote_kswapd", "pgdemote_direct", "numa_hint_faults")
 PROFILE = {
     "migrated": "pgmigrate_success",
@@ -97,8 +96,7 @@ class Heat:
 
 def vmstat(names: Collection[str] = COUNTED) -> dict[str, int]:
     """What the kernel has counted since boot, of these names."""
-    lines = Path("/proc/vmstat").read_text().splitlines()
-    pairs = (line.split() for line in lines if line.startswith(PREFIXES))
+    pairs = map(str.split, Path("/proc/vmstat").read_text().splitlines())
     return {name: int(value) for name, value in pairs if name in names}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pghot.engine.recent_pages import LEAST_MOST, Indices, RecentPages
+from pghot.engine.recent_pages import Indices, RecentPages
 from pghot.engine.units import NID_MAX
 
 
@@ -20,8 +20,8 @@ class LastNids:
     Where that is full a page is let go for another (`recent_pages`): its node is not known.
     """
 
-    def __init__(self, pages: int = 0, least: int = LEAST_MOST) -> None:
-        self._table = RecentPages(pages, least, with_words=False)
+    def __init__(self) -> None:
+        self._table = RecentPages(0, with_words=False)
 
     @property
     def nbytes(self) -> int:
@@ -39,9 +39,8 @@ class LastNids:
 
     def of(self, indices: Indices) -> npt.NDArray[np.int64]:
         """The node of each page's last access, -1 where it is not known."""
-        nids: npt.NDArray[np.int64] = (
-            self._table.of(np.ascontiguousarray(indices)).tag.astype(np.int64) - 1
-        )
+        tags = self._table.of(np.ascontiguousarray(indices)).tag
+        nids: npt.NDArray[np.int64] = tags.astype(np.int64) - 1
         return nids
 
     def forget(self, indices: Indices) -> None:
