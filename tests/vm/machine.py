@@ -54,6 +54,7 @@ PROGRAMS = {
     "modprobe": "kmod",
     "ip": "iproute2",
     "strings": "binutils",
+    "file": "file",  # virtme-ng asks it for the kernel's version, and finds no modules without
     "gcc": "gcc libc6-dev",
     "dpkg-deb": "dpkg",
     "apt-get": "apt",
