@@ -234,7 +234,7 @@ def test_the_walk_steps_over_a_compound_folio_to_the_page_after_it(rig):
 class RecordsWhileMoving(ArrayMemory):
     """A machine on which pages are touched while others move, so that it moves each batch."""
 
-    frames = None
+    mover = None
 
     def __init__(self, nodes):
         super().__init__(nodes)
@@ -271,7 +271,7 @@ def test_after_work_it_looks_again_at_once_before_it_sleeps(rig):
 class AskedEachTime(ArrayMemory):
     """A machine that does not say that it is nothing but arrays."""
 
-    frames = None
+    mover = None
 
 
 @pytest.mark.parametrize("fidelity", [V7, IMPROVED], ids=["v7", "improved"])

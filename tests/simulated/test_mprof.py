@@ -11,7 +11,14 @@ from pghot.engine.throttle_state import make_pgdat
 from pghot.engine.vmstat import Vmstat
 from pghot.simulated.ibs import registers as ibs
 from pghot.simulated.ibs.hardware import sample_registers
-from pghot.simulated.ibs.mprof import COUNTERS, IBS_NR_SAMPLES, MemoryProfiler, Overflows
+from pghot.simulated.ibs.mprof import (
+    COUNTERS,
+    IBS_NR_SAMPLES,
+    MemoryProfiler,
+    MprofAccesses,
+    Overflows,
+    by_time,
+)
 from tests.simulated.plain_mprof import NMI_DONE, PlainCpu
 
 CAPABLE = ibs.IBS_CAPS_MEM_PROFILER
@@ -254,3 +261,19 @@ def test_an_interrupt_without_a_sample_is_somebody_else_s():
     assert cpu.nmi(0.0, 0, True) == NMI_DONE
     assert not cpu.counts
     assert len(cpu.slots) == IBS_NR_SAMPLES
+
+
+@given(
+    times=st.lists(st.one_of(st.integers(0, 20), st.integers(0, 1 << 40)), max_size=60),
+    first=st.integers(0, 1 << 60),
+)
+def test_accesses_come_in_the_order_of_time_and_those_of_a_time_as_they_were(times, first):
+    given_in = [(number, first + time) for number, time in enumerate(times)]
+    pfn, time = (
+        np.array(column, np.uint64)
+        for column in ([n for n, _ in given_in], [t for _, t in given_in])
+    )
+    ordered = by_time(MprofAccesses(pfn, pfn.astype(np.int16), time))
+    expected = sorted(given_in, key=lambda row: row[1])
+    assert list(zip(ordered.pfn.tolist(), ordered.time.tolist(), strict=True)) == expected
+    assert ordered.nid.tolist() == ordered.pfn.tolist()

@@ -57,8 +57,7 @@ PGDAT = {
 class AskedMemory(ArrayMemory):
     """An array machine that is asked for each batch, as a live host is."""
 
-    @property
-    def frames(self) -> None:
+    def mover(self, _most: int) -> None:
         return None
 
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pghot.engine.candidates import Frames
+from pghot.engine.array_mover import ArrayMover
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, Folio, Node, U64Array, Zone
-from pghot.engine.pages import move_all
-from pghot.engine.units import NID_MAX
+from pghot.engine.pass_mover import PassMover, no_frames
 
 
 class ArrayMemory:
@@ -22,7 +21,8 @@ class ArrayMemory:
 
     def __init__(self, nodes: Iterable[Node], folios: Iterable[Folio] = ()) -> None:
         self._nodes = {node.id: node for node in sorted(nodes, key=lambda node: node.id)}
-        self._frames = Frames(*(np.zeros(NID_MAX + 1, np.int64) for _ in Frames._fields))
+        self.frames = no_frames()
+        """Pages by node."""
         for node in self._nodes.values():
             self._count(node)
         self.offline: set[int] = set()
@@ -38,10 +38,9 @@ class ArrayMemory:
         """The facts of every page, by PFN."""
         return self._mem_map
 
-    @property
-    def frames(self) -> Frames | None:
-        """Pages by node, for kmigrated to move whole passes among."""
-        return self._frames
+    def mover(self, _most: int) -> PassMover | None:
+        """What moves the folios of a whole pass, `_most` at the most."""
+        return self._array_mover()
 
     def add_node(self, node: Node) -> None:
         """Hot-add a node, its memory not yet announced to an engine."""
@@ -72,7 +71,7 @@ class ArrayMemory:
 
     def free_pages(self, nid: int) -> int:
         """Pages of the node that are free now; 0 for an id that names none."""
-        return int(self._frames.free[nid]) if nid in self._nodes else 0
+        return int(self.frames.free[nid]) if nid in self._nodes else 0
 
     def present_pages(self, nid: int) -> int:
         """Pages of the node; 0 for an id that names none."""
@@ -86,7 +85,7 @@ class ArrayMemory:
         """The node's one zone."""
         if nid not in self._nodes:
             return ()
-        return (Zone(int(self._frames.free[nid]), self._nodes[nid].promo_wmark),)
+        return (Zone(int(self.frames.free[nid]), self._nodes[nid].promo_wmark),)
 
     def headroom(self, nid: int) -> int:
         """Pages of the largest folio that finds room on the node now."""
@@ -95,16 +94,20 @@ class ArrayMemory:
     def migrate(self, pfns: U64Array, nid: int) -> BoolArray:
         """Move folios to the node in this order, as far as each finds room in its turn."""
         moved = np.zeros(len(pfns), np.bool_)
-        rows = self._mem_map.rows_on(nid)
-        move_all(self._mem_map.pages(), rows, self._frames.free, pfns, nid, moved)
+        mover = self._array_mover()
+        mover.go_to(nid)
+        mover.move_all(pfns, moved)
         return moved
 
     def count_moved(self, from_nid: int, to_nid: int, pages: int) -> None:
         """Count pages as free on one node, and as taken on another."""
-        self._frames.free[from_nid] += pages
-        self._frames.free[to_nid] -= pages
+        self.frames.free[from_nid] += pages
+        self.frames.free[to_nid] -= pages
+
+    def _array_mover(self) -> ArrayMover:
+        return ArrayMover(self.frames, self._mem_map)
 
     def _count(self, node: Node) -> None:
-        self._frames.free[node.id] = node.free_pages
-        self._frames.present[node.id] = node.pages
-        self._frames.promo_wmark[node.id] = node.promo_wmark
+        self.frames.free[node.id] = node.free_pages
+        self.frames.present[node.id] = node.pages
+        self.frames.promo_wmark[node.id] = node.promo_wmark

@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i32, i64, items, u8
+    from cython.cimports.pghot.engine.arrays import i64, items, u8
     from cython.cimports.pghot.engine.candidates import (
         ALREADY_THERE,
         NO_TARGET,
@@ -16,7 +16,7 @@ if cython.compiled:
         Candidate,
         MovedBatch,
     )
-    from cython.cimports.pghot.engine.pages import Pages, move_folio
+    from cython.cimports.pghot.engine.pass_mover import PassMover
     from cython.cimports.pghot.engine.throttle import (
         Limits,
         Pgdat,
@@ -27,17 +27,22 @@ if cython.compiled:
     from cython.cimports.pghot.engine.throttle_verdicts import ADMITTED
     from cython.cimports.pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE
 else:
-    from pghot.engine.arrays import Structs, i32, i64, u8
+    from pghot.engine.arrays import Structs, i64, u8
     from pghot.engine.candidates import (
         ALREADY_THERE,
         NO_TARGET,
         NOT_ISOLATED,
         NOT_MIGRATED,
     )
-    from pghot.engine.pages import Pages, move_folio
+    from pghot.engine.pass_mover import PassMover
     from pghot.engine.throttle import Limits, has_headroom, judge, pgdat_items
     from pghot.engine.throttle_verdicts import ADMITTED
     from pghot.engine.units import MSEC_PER_SEC, NUMA_NO_NODE
+
+AHEAD = 8
+"""Folios between one that is looked for in memory and the one that moves."""
+
+_AHEAD = cython.declare(cython.long, AHEAD)
 
 
 @cython.cclass
@@ -108,24 +113,18 @@ class Batches:
         self,
         targets: TargetNodes,
         limits: Limits,
-        pages: Pages,
-        frames: Any,
-        rows: Any,
+        mover: PassMover,
         as_stack: cython.bint,
         out: Any,
     ) -> tuple[int, int]:
-        """Move all batches among the arrays of a machine; how many, and of how many folios.
+        """Have `mover` move all batches; how many there were, and of how many folios.
 
-        `frames` is a `candidates.Frames`; `rows` holds `MemMap.rows_on` of each target by
-        node id, None where a node is none; `out`: the candidates' indices in the order tried
-        (i64), whether each moved (bool), both batch after batch, and what each batch was
-        (`candidates.MOVED_BATCH`).  `as_stack`: the last folio isolated is migrated first.
+        `out`: the candidates' indices in the order tried (i64), whether each moved (bool), both
+        batch after batch, and what each batch was (`candidates.MOVED_BATCH`).  `as_stack`: the
+        last folio isolated is migrated first.
         """
         order: cython.p_long = i64(out[0])
         moved: cython.p_uchar = u8(out[1])
-        free: cython.p_long = i64(frames.free)
-        present: cython.p_long = i64(frames.present)
-        promo_wmark: cython.p_long = i64(frames.promo_wmark)
         tried: cython.long = 0
         done: cython.long = 0
         more: cython.bint = True
@@ -141,22 +140,27 @@ class Batches:
                 more = _fill(self, targets, limits)
             if not self.count:
                 continue
-            away: cython.p_int = i32(rows[self.nid][0])
-            home: cython.p_int = i32(rows[self.nid][1])
+            mover.go_to(self.nid)
             with cython.nogil:
-                batches[done].pages_moved = _move(
-                    self, pages, away, home, free, as_stack, order, moved, tried
-                )
-                targets.enough[self.nid] = has_headroom(
-                    free[self.nid], promo_wmark[self.nid], present[self.nid]
-                )
-                targets.headroom[self.nid] = free[self.nid]
+                batches[done].pages_moved = _move(self, mover, as_stack, order, moved, tried)
+                _read(targets, mover, self.nid)
                 batches[done].folios = self.count
                 batches[done].nid = self.nid
                 batches[done].memcg = self.memcg
             tried += self.count
             done += 1
         return done, tried
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _read(targets: TargetNodes, mover: PassMover, nid: cython.long) -> cython.void:
+    """Read the frames of a target again."""
+    free: cython.long = mover.free[nid]
+    targets.enough[nid] = has_headroom(free, mover.promo_wmark[nid], mover.present[nid])
+    targets.headroom[nid] = max(free - mover.kept[nid], 0)
 
 
 @cython.cfunc
@@ -219,14 +223,20 @@ def _outcome(
 
 
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _in_turn(batches: Batches, turn: cython.long, as_stack: cython.bint) -> cython.long:
+    """The candidate of a batch whose turn it is."""
+    return batches.chosen[batches.count - 1 - turn if as_stack else turn]
+
+
+@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def _move(
     batches: Batches,
-    pages: Pages,
-    away: cython.p_int,
-    home: cython.p_int,
-    free: cython.p_long,
+    mover: PassMover,
     as_stack: cython.bint,
     order: cython.p_long,
     moved: cython.p_uchar,
@@ -238,8 +248,11 @@ def _move(
     size: cython.long
     i: cython.long
     for i in range(batches.count):
-        index = batches.chosen[batches.count - 1 - i if as_stack else i]
-        size = move_folio(pages, away, home, free, batches.candidates[index].pfn, batches.nid)
+        if i + _AHEAD < batches.count:
+            index = _in_turn(batches, i + _AHEAD, as_stack)
+            mover.expect(batches.candidates[index].pfn)
+        index = _in_turn(batches, i, as_stack)
+        size = mover.move(batches.candidates[index].pfn)
         if size == 0:
             batches.candidates[index].outcome = NOT_MIGRATED
         order[tried + i] = index

@@ -77,15 +77,3 @@ class TargetArrays(NamedTuple):
     enough: npt.NDArray[np.int64]
     headroom: npt.NDArray[np.int64]
     promotable: npt.NDArray[np.uint8]
-
-
-class Frames(NamedTuple):
-    """Pages by node id: free now, present, and the promotion watermark of its one zone.
-
-    A machine that is nothing but arrays says so by having these: kmigrated then moves all
-    batches of a pass in one loop, instead of asking the machine for each.
-    """
-
-    free: npt.NDArray[np.int64]
-    present: npt.NDArray[np.int64]
-    promo_wmark: npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pghot.engine import candidates as found
 from pghot.engine import throttle_state
 from pghot.engine.batches import Batches, TargetNodes
-from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, Frames, TargetArrays
+from pghot.engine.candidates import CANDIDATE, MOVED_BATCH, TargetArrays
 from pghot.engine.distinct import distinct
 from pghot.engine.fault_latency import FaultLatency
 from pghot.engine.fidelity import Fidelity
@@ -22,6 +22,7 @@ from pghot.engine.layout import Layout
 from pghot.engine.memory import I64Array, Memory
 from pghot.engine.migrated import Migrated
 from pghot.engine.outcome_observer import EngineObserver, Judged
+from pghot.engine.pass_mover import PassMover
 from pghot.engine.placing import by_distance, first_with_headroom
 from pghot.engine.reasons import CANDIDATE as CANDIDATE_REASONS
 from pghot.engine.throttle import Limits
@@ -139,14 +140,28 @@ class Kmigrated:
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
-        self._aim(candidates, np.lexsort((candidates["pfn"], age, -freq)))
+        # A folio over two sections may have left a record in each: the hotter one stands.
+        twice = (candidates["pfn"][1:] == candidates["pfn"][:-1]).any()
+        if self._may_aim():
+            self._aim(candidates, np.lexsort((candidates["pfn"], age, -freq)))
         order = np.lexsort((candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq))
         candidates = candidates[order]
-        # A folio over two sections may have left a record in each: the hotter one stands.
-        _, first = np.unique(candidates["pfn"], return_index=True)
-        candidates = candidates[np.sort(first)]
+        if twice:
+            _, first = np.unique(candidates["pfn"], return_index=True)
+            candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
         yield _Found(candidates, np.flatnonzero(np.bincount(candidates["nid"])).tolist())
+
+    def _may_aim(self) -> bool:
+        """Whether candidates may go elsewhere than to the node of `target_nid`."""
+        memory = self._engine.memory
+        chooses = hasattr(memory, "aim") or len(self._top_tier()) > 1
+        return self._engine.fidelity.nearest_target and chooses
+
+    def _top_tier(self) -> list[int]:
+        memory = self._engine.memory
+        online = filter(memory.node_online, memory.nodes())
+        return [nid for nid in online if memory.node_is_toptier(nid)]
 
     def _aim(self, candidates: npt.NDArray[np.void], order: npt.NDArray[np.intp]) -> None:
         """Choose where candidates go, hottest first in `order`, by who accessed each last.
@@ -155,7 +170,7 @@ class Kmigrated:
         (`memory.Aiming`); else a page goes to that CPU's own node where it is top tier.
         """
         engine = self._engine
-        if not engine.fidelity.nearest_target or not len(candidates):
+        if not len(candidates):
             return
         hottest = candidates[order]
         nids = engine.last_nids.of(hottest["index"])
@@ -170,10 +185,9 @@ class Kmigrated:
         """The nearest online top-tier node with room, of each whose last CPU is known."""
         memory = self._engine.memory
         default: I64Array = hottest["nid"].copy()
-        online = filter(memory.node_online, memory.nodes())
-        ups = [nid for nid in online if memory.node_is_toptier(nid)]
+        ups = self._top_tier()
         rows = np.flatnonzero(nids >= 0)
-        if len(ups) < 2 or not len(rows):
+        if not len(rows):
             return default
         distance = getattr(memory, "distance", _all_alike)
         orders = {nid: by_distance(nid, ups, distance) for nid in distinct(nids[rows]).tolist()}
@@ -192,11 +206,12 @@ class Kmigrated:
             self._engine.fault_latency.target(targets.present[roomy], targets.spare[roomy])
         if self._engine.fault_latency.judging:
             self._excuse_lateness(candidates)
-        frames: Frames | None = getattr(self._engine.memory, "frames", None)
-        if frames is None:
+        mover_for = getattr(self._engine.memory, "mover", None)
+        mover: PassMover | None = mover_for(len(candidates)) if mover_for else None
+        if mover is None:
             yield from self._promote_each(candidates, targets, now)
         else:
-            yield from self._promote_all(candidates, targets, frames, now)
+            yield from self._promote_all(candidates, targets, mover, now)
         gone = candidates["outcome"] == found.MOVED_OR_IN_BATCH
         self._engine.fault_latency.forget(candidates["index"][gone])
         self._engine.last_nids.forget(candidates["index"][gone])
@@ -239,7 +254,7 @@ class Kmigrated:
                 targets.refresh()
 
     def _promote_all(
-        self, candidates: npt.NDArray[np.void], targets: _Targets, frames: Frames, now: int
+        self, candidates: npt.NDArray[np.void], targets: _Targets, mover: PassMover, now: int
     ) -> Iterator[Migrated]:
         """Move every batch of the candidates at once, among the arrays of the machine."""
         engine = self._engine
@@ -248,17 +263,12 @@ class Kmigrated:
         moved = np.empty(len(candidates), np.bool_)
         done = np.empty(len(candidates), MOVED_BATCH)
         chosen = np.empty(min(limits.batch_max, len(candidates)), np.int64)
-        mem_map = engine.memory.mem_map
-        rows_on = {nid: mem_map.rows_on(nid) for nid in targets.nids}
-        count, tried = Batches(candidates, self.nid, engine.pgdat, chosen).promote(
-            targets.loops,
-            limits,
-            mem_map.pages(),
-            frames,
-            rows_on,
-            not engine.fidelity.hottest_first,
-            (order, moved, done),
+        batches = Batches(candidates, self.nid, engine.pgdat, chosen)
+        as_stack = not engine.fidelity.hottest_first  # as the series' list is
+        count, tried = batches.promote(
+            targets.loops, limits, mover, as_stack, (order, moved, done)
         )
+        mover.ended()
         if count:
             order = order[:tried]
             pfns = candidates["pfn"][order].astype(np.uint64)

@@ -120,8 +120,8 @@ class Memory(Protocol):
     """A machine: the simulated one, a live host, or the arrays of a replay.
 
     Between two calls of `migrate` the engine takes `zones` and `room` to be constant.  A
-    machine of nothing but arrays may have a `frames` as well (`frames.Frames`): whole passes
-    of kmigrated then move there by the rules of `ArrayMemory`, and `migrate` is not called.
+    machine of nothing but arrays may have `mover(most)` as well, which gives a `PassMover` for a
+    pass that moves at most so many folios: it moves them, and `migrate` is not called.
     """
 
     @property

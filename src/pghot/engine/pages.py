@@ -333,23 +333,6 @@ def move_folio(
     return size
 
 
-def move_all(pages: Pages, rows: Any, free: Any, pfns: Any, nid: cython.int, moved: Any) -> None:
-    """Put folios on node `nid` one after the other; `moved` (bool) says which found room.
-
-    `rows`: `MemMap.rows_on(nid)`; `free` (i64): free pages by node; `pfns` (u64).
-    """
-    away: cython.p_int = i32(rows[0])
-    home: cython.p_int = i32(rows[1])
-    free_of: cython.p_long = i64(free)
-    pfn: cython.p_ulong = u64(pfns)
-    went: cython.p_uchar = u8(moved)
-    count: cython.long = len(pfns)
-    i: cython.long
-    with cython.nogil:
-        for i in range(count):
-            went[i] = move_folio(pages, away, home, free_of, pfn[i], nid) > 0
-
-
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)

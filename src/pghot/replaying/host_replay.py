@@ -15,10 +15,10 @@ from pghot.driving.answer_log import AnswerReader, EntryKind, Values, damaged, t
 from pghot.driving.driver import Driver
 from pghot.driving.outside_events import Folios, Online, Outside, OutsideReader, Write
 from pghot.engine.array_memory import ArrayMemory
-from pghot.engine.candidates import Frames
 from pghot.engine.engine import Engine
 from pghot.engine.errors import TunableError
 from pghot.engine.memory import BoolArray, Node, U64Array, Zone
+from pghot.engine.pass_mover import PassMover
 from pghot.engine.units import NID_MAX
 from pghot.log.machine import Machine
 from pghot.log.schema import Metadata
@@ -32,8 +32,7 @@ class HostMemory(ArrayMemory):
         self._answers = answers
         self._targets: set[int] = set()
 
-    @property
-    def frames(self) -> Frames | None:
+    def mover(self, _most: int) -> PassMover | None:
         """None: the host answered batch by batch."""
         return None
 
@@ -47,7 +46,7 @@ class HostMemory(ArrayMemory):
         """The node's zones as they were."""
         values = self._answers.take_rows(EntryKind.ZONES, nid, 2)
         zones = [Zone(free, promo_wmark) for free, promo_wmark in values.tolist()]
-        self._frames.free[nid] = sum(zone.free_pages for zone in zones)
+        self.frames.free[nid] = sum(zone.free_pages for zone in zones)
         return zones
 
     def headroom(self, nid: int) -> int:

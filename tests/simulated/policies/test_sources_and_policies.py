@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from errno import EOPNOTSUPP
 from math import exp, sqrt
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from pghot.engine.errors import TunableError
+from pghot.engine.migrated import Migrated
 from pghot.errors import InputError
+from pghot.simulated.machine.memory import SimulatedMemory
 from pghot.simulated.policies.pghot import Pghot
 from pghot.simulated.policies.simulate import Simulation, simulate
 from pghot.simulated.result import Outcome
@@ -52,14 +55,18 @@ class Moves:
         self.times: list[float] = []
         self.world.memory.tell(lambda *_move: self.times.append(self.world.now))
         self.batches: list[int] = []
-        migrate = self.world.memory.migrate
-
-        def counting(pfns: Any, nid: int) -> Any:
-            self.batches.append(len(pfns))
-            return migrate(pfns, nid)
-
-        self.world.memory.migrate = counting  # type: ignore[method-assign]
+        engine = getattr(self.policy, "engine", None)
+        if engine is not None:
+            engine.migrations = self._counting(engine.migrations)
         self.world.run()
+
+    def _counting(self, migrations: Callable[[int], Iterator[Migrated]]) -> Any:
+        def counted(now: int) -> Iterator[Migrated]:
+            for migrated in migrations(now):
+                self.batches += migrated.batches["folios"].tolist()
+                yield migrated
+
+        return counted
 
 
 @pytest.mark.parametrize("policy", PROMOTING)
@@ -112,6 +119,29 @@ def test_memcgs_are_not_mixed_in_a_batch_and_are_counted_each() -> None:
     for policy in PROMOTING:
         outcome = simulate(busy(region=regions, threads=pair), policy)
         assert outcome.memcg_promoted == {3: PAGES, 8: PAGES // 4}
+
+
+@pytest.mark.parametrize("policy", ["v8-hwhint", "precise-hintfault", "improved-hwhint"])
+@pytest.mark.parametrize("fast", ["128 MiB", "8 MiB"])
+@pytest.mark.parametrize("order", [0, 9])
+def test_a_pass_is_moved_whole_as_it_would_be_batch_by_batch(
+    monkeypatch: pytest.MonkeyPatch, policy: str, fast: str, order: int
+) -> None:
+    regions = [region("memory", "32 MiB", memcg=3, order=order), region("other", "8 MiB", memcg=8)]
+    nodes = [node(FAST, fast, toptier=True, cpus="0-7"), node(SLOW, "1 GiB")]
+    pair = [threads(count=4), threads("other", 4, region="other")]
+    scenario = busy(region=regions, threads=pair, node=nodes, seconds=1.5)
+    seen = []
+    for batch_by_batch in False, True:
+        if batch_by_batch:
+            monkeypatch.setattr(SimulatedMemory, "mover", None)
+        ready = Simulation(scenario, policy)
+        ready.world.run()
+        figures, folios = ready.policy.figures(), ready.world.memory.folios
+        assert figures.counters["pgpromote_success"] > 0
+        check_memory(ready.world.memory)
+        seen.append((figures, folios.pfn.tolist(), ready.world.now))
+    assert seen[0] == seen[1]
 
 
 # R6.1, by contrast

@@ -27,7 +27,6 @@ IBS_NR_SAMPLES = 150
 """Slots of a CPU's ring, one of which stays free."""
 
 NEVER = float("inf")
-_LAST = np.iinfo(np.uint64).max
 
 COUNTERS = (
     "hwhint_total_events",
@@ -173,15 +172,53 @@ class MemoryProfiler:
         for place, name in enumerate(COUNTERS):
             vmstat.add(name, int(counts[place]))
         self.dropped += int(counts[_DROPPED])
-        order = _by_time(out.time[:filled])
-        return MprofAccesses(out.pfn[order], out.nid[order], out.time[order])
+        return by_time(MprofAccesses(out.pfn[:filled], out.nid[:filled], out.time[:filled]))
 
 
-def _by_time(time: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
-    """The stable order of times; NumPy sorts 16-bit numbers in linear time."""
-    span = time - time.min(initial=_LAST)
-    short = span.astype(np.uint16) if span.max(initial=0) < 1 << 16 else span
-    return np.argsort(short, kind="stable")
+def by_time(accesses: MprofAccesses) -> MprofAccesses:
+    """The accesses by time, those of a time as they were."""
+    time = accesses.time
+    if not len(time):
+        return accesses
+    first, span = int(time.min()), int(time.max() - time.min())
+    if span > len(time):
+        order = np.argsort(time, kind="stable")
+        return MprofAccesses(accesses.pfn[order], accesses.nid[order], time[order])
+    ordered = MprofAccesses(*map(np.empty_like, accesses))
+    count_and_place(accesses, ordered, first, np.zeros(span + 2, np.int64))
+    return ordered
+
+
+def count_and_place(
+    accesses: MprofAccesses,
+    ordered: MprofAccesses,
+    first: cython.ulong,
+    places: npt.NDArray[np.int64],
+) -> None:
+    """Sort accesses by counting those of each time, of which `first` is the earliest.
+
+    `places`: a zero for each time from `first` to the last, and one more.
+    """
+    pfn: cython.p_ulong = u64(accesses.pfn)
+    nid: cython.p_short = i16(accesses.nid)
+    time: cython.p_ulong = u64(accesses.time)
+    to_pfn: cython.p_ulong = u64(ordered.pfn)
+    to_nid: cython.p_short = i16(ordered.nid)
+    to_time: cython.p_ulong = u64(ordered.time)
+    place: cython.p_long = i64(places)
+    rows: cython.long = len(accesses.time)
+    times: cython.long = len(places) - 1
+    row: cython.long
+    at: cython.long
+    with cython.nogil:
+        for row in range(rows):
+            place[time[row] - first + 1] += 1
+        for at in range(times):
+            place[at + 1] += place[at]
+        for row in range(rows):
+            at = place[time[row] - first]
+            place[time[row] - first] += 1
+            to_pfn[at], to_nid[at], to_time[at] = pfn[row], nid[row], time[row]
 
 
 def _make_state(cpus: int) -> _State:

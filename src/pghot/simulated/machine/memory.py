@@ -13,12 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pghot.engine.distinct import distinct
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import BoolArray, U64Array, Zone
 from pghot.engine.page_flags import COMPOUND, UNREFERENCED
 from pghot.engine.page_kinds import PageKind
-from pghot.engine.units import PAGES_PER_SECTION
-from pghot.simulated.machine.folios import FolioArrays, Folios, move_folios, no_folios
+from pghot.engine.pass_mover import PassMover, no_frames
+from pghot.engine.units import NID_MAX, PAGES_PER_SECTION
+from pghot.simulated.machine.folios import (
+    FolioArrays,
+    FolioMover,
+    FolioMoves,
+    Folios,
+    Placement,
+    move_folios,
+    no_folios,
+)
 from pghot.simulated.machine.frames import HUGE_PAGES, NONE, Lists, add_frames, free_lists
 from pghot.simulated.machine.watermarks import Watermarks
 
@@ -52,6 +62,8 @@ class SimulatedMemory:
         end = max(node.start_pfn + node.frames for node in self.all.values())
         self.lists = free_lists(end)
         self._lists = Lists(self.lists)
+        self._frames = no_frames()._replace(free=self.lists.free)
+        self._reserve = np.zeros(NID_MAX + 1, np.int64)
         self._rows = self._mem_map.write_rows(
             (PageKind(UNREFERENCED), PageKind(COMPOUND, pages=-HUGE_PAGES))
         )
@@ -85,6 +97,10 @@ class SimulatedMemory:
         self._mem_map.add_sections(node.start_pfn, node.frames, nid)
         add_frames(self.lists, nid, node.start_pfn, node.frames, node.pages)
         self._online[nid] = node
+        self._frames.present[nid] = node.pages
+        self._frames.promo_wmark[nid] = node.wmark.promo
+        self._frames.kept[nid] = node.wmark.high + 1
+        self._reserve[nid] = node.wmark.min
         return node
 
     def add_folios(self, count: int, pages: int, memcg: int, flags: npt.NDArray[np.uint8]) -> int:
@@ -186,6 +202,24 @@ class SimulatedMemory:
         """Move the folios that start at `pfns` to the node; which moved."""
         return self.move(self.folios_at(pfns), nid)
 
+    def mover(self, most: int) -> PassMover | None:
+        """What moves the folios of a whole pass, `most` at the most."""
+        return FolioMover(self._frames, self._reserve, self._placement(), most, self._has_moved)
+
+    def _has_moved(self, moves: FolioMoves) -> None:
+        """Take note of a pass, whose targets are full where a folio might not find room."""
+        for nid in distinct(moves.to_nid).tolist():
+            there = moves.to_nid == nid
+            self._moves.setdefault(nid, []).append((moves.folios[there], moves.from_nid[there]))
+            self.headroom(nid)
+        if not self._gathering:
+            self._tell()
+
+    def _placement(self) -> Placement:
+        return Placement(
+            self.folios, self._mem_map.pages(), self._lists, self.folio_of, self._rows
+        )
+
     def _tell(self) -> None:
         moves, self._moves = self._moves, {}
         for nid, parts in sorted(moves.items()):
@@ -194,16 +228,8 @@ class SimulatedMemory:
                 tell(folios, before, nid)
 
     def _move(self, folios: Folios, nid: int, reserve: int) -> npt.NDArray[np.bool_]:
-        moved: npt.NDArray[np.bool_] = move_folios(
-            np.ascontiguousarray(folios, np.int64),
-            nid,
-            reserve,
-            self.folios,
-            self._mem_map.pages(),
-            self._lists,
-            self.folio_of,
-            self._rows,
-        )
+        wanted = np.ascontiguousarray(folios, np.int64)
+        moved: npt.NDArray[np.bool_] = move_folios(wanted, nid, reserve, self._placement())
         return moved
 
 

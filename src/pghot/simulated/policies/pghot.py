@@ -156,9 +156,9 @@ class Pghot(Policy):
         folios = self._folios_to_walk()
         short, refused = set(memory.short), self.engine.refused["isolation"]
         with memory.gathering():
-            for batch in self.engine.look(self._jiffies):
-                self._batches += 1
-                self._sizes.add([len(batch.pfns)])
+            for migrated in self.engine.migrations(self._jiffies):
+                self._batches += len(migrated)
+                self._sizes.add(migrated.batches["folios"].tolist())
         if self._may_outlast(time) or self.engine.hot_map.ready.any():
             self._either = False
         self._woke = time
