@@ -140,13 +140,15 @@ class Kmigrated:
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
-        # A folio over two sections may have left a record in each: the hotter one stands.
-        twice = (candidates["pfn"][1:] == candidates["pfn"][:-1]).any()
+        pfn = candidates["pfn"].copy()
+        in_order = bool((pfn[1:] > pfn[:-1]).all())
         if self._may_aim():
-            self._aim(candidates, np.lexsort((candidates["pfn"], age, -freq)))
-        order = np.lexsort((candidates["pfn"], candidates["memcg"], candidates["nid"], age, -freq))
+            self._aim(candidates, np.lexsort((pfn, age, -freq)))
+        keys = [candidates[name] for name in ("memcg", "nid") if _differ(candidates[name])]
+        order = np.lexsort((*([] if in_order else [pfn]), *keys, age, -freq))  # it is stable
         candidates = candidates[order]
-        if twice:
+        if not in_order:
+            # A folio over two sections may have left a record in each: the hotter one stands.
             _, first = np.unique(candidates["pfn"], return_index=True)
             candidates = candidates[np.sort(first)]
         candidates["walk"] = 0
@@ -326,6 +328,10 @@ class Kmigrated:
         for reason in CANDIDATE_REASONS:
             if counts[reason.code] and reason.code != found.MOVED_OR_IN_BATCH:
                 self._engine.refused[reason.name] += int(counts[reason.code])
+
+
+def _differ(column: I64Array) -> bool:
+    return bool((column[1:] != column[:1]).any())
 
 
 def _all_alike(_nid: int, _to: int) -> int:
