@@ -71,12 +71,18 @@ def start(terminal: Terminal) -> str:
     command = f"{sys.executable} -m pghot top --replay {log}"
     terminal.wait(lambda screen: "ready$" in screen)
     terminal.keys(f"{command} --speed 4 -d 0.5 || echo status $?", "Enter")
-    return terminal.wait(lambda screen: "hwhint" in screen and "speed 4" in screen)
+    return terminal.wait(
+        lambda screen: "hwhint" in screen and "speed 4" in screen and fills(screen)
+    )
+
+
+def fills(screen: str) -> bool:
+    """Whether it is drawn to its last line."""
+    return len(screen.rstrip("\n").splitlines()) == 24
 
 
 def test_a_replay_is_watched_edited_and_left_in_a_terminal(terminal: Terminal) -> None:
-    screen = start(terminal)
-    assert len(screen.rstrip("\n").splitlines()) == 24
+    start(terminal)
     assert terminal.asks("#{alternate_on}") == "1"
     terminal.keys("Tab")
     terminal.wait(lambda screen: "[Tunables]" in screen)  # the regions were first: no pids

@@ -6,12 +6,15 @@ in the machine's own /boot or /lib/modules.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.vm.apt import Apt, AptError
@@ -66,13 +69,23 @@ def find(which: str, *, fresh: bool = False) -> Kernel:
     if which not in WHICH:
         return _by_version(which.removesuffix(".x"))
     link = cache() / f"{_os_release()['VERSION_CODENAME']}-{which}"
-    if fresh or not (link / "vmlinuz").exists():
-        try:
-            version = _fetch(_offer(which))
-        except AptError as error:
-            raise NoKernelError(str(error)) from error
-        _link(link, version)
+    with _one_at_a_time():
+        if fresh or not (link / "vmlinuz").exists():
+            try:
+                version = _fetch(_offer(which))
+            except AptError as error:
+                raise NoKernelError(str(error)) from error
+            _link(link, version)
     return Kernel(link.resolve())
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Have other processes that look for a kernel wait: they find what this one has fetched."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _by_version(start: str) -> Kernel:
@@ -111,7 +124,6 @@ def _offer(which: str) -> _Offer:
 
 def _fetch(offer: _Offer) -> str:
     """Put the newest kernel of an offer into the cache and give its version."""
-    cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache()) as scratch:
         work = Path(scratch)
         apt = Apt(work / "apt", _os_release()["VERSION_CODENAME"], offer.suites)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,30 @@ def test_extra_modules_of_ubuntu_come_along() -> None:
 def test_a_meta_package_without_an_image_is_refused() -> None:
     with pytest.raises(apt.AptError, match="depends on no linux-image"):
         kernels._packages(Offers({"linux-image-amd64": ["kmod"]}), "linux-image-amd64")
+
+
+def test_those_that_look_for_a_kernel_at_once_fetch_it_once(tmp_path, monkeypatch):
+    fetched, looking = [], threading.Semaphore(0)
+    flock = kernels.fcntl.flock
+
+    def noted(lock, operation):
+        looking.release()
+        flock(lock, operation)
+
+    def fetch(_offer):
+        fetched.append(_offer)
+        for _each in range(3):
+            assert looking.acquire(timeout=60)
+        (kernels.cache() / "1.2.3").mkdir()
+        (kernels.cache() / "1.2.3/vmlinuz").touch()
+        return "1.2.3"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kernels, "_os_release", lambda: {"VERSION_CODENAME": "bookworm"})
+    monkeypatch.setattr(kernels, "_offer", lambda which: which)
+    monkeypatch.setattr(kernels, "_fetch", fetch)
+    monkeypatch.setattr(kernels.fcntl, "flock", noted)
+    with ThreadPoolExecutor(3) as pool:
+        found = [pool.submit(kernels.find, "next") for _ in range(3)]
+        assert {future.result().version for future in found} == {"1.2.3"}
+    assert fetched == ["next"]
