@@ -134,9 +134,7 @@ class Kmigrated:
         By frequency, then recency; then by target and memcg, so that batches stay large,
         and by PFN.
         """
-        candidates = np.concatenate(
-            [*(block.candidates.copy() for block in blocks), self._block[:0]]
-        )
+        candidates = _joined([block.candidates.tobytes() for block in blocks])
         layout = self._engine.layout
         freq = candidates["record"] >> layout.freq_shift & layout.freq_max
         age = candidates["latency"] >> RECENCY_SHIFT
@@ -144,13 +142,12 @@ class Kmigrated:
         in_order = bool((pfn[1:] > pfn[:-1]).all())
         if self._may_aim():
             self._aim(candidates, np.lexsort((pfn, age, -freq)))
-        keys = [candidates[name] for name in ("memcg", "nid") if _differ(candidates[name])]
-        order = np.lexsort((*([] if in_order else [pfn]), *keys, age, -freq))  # it is stable
-        candidates = candidates[order]
+        order = np.lexsort((pfn, candidates["memcg"], candidates["nid"], age, -freq))
+        candidates = np.take(candidates, order)
         if not in_order:
             # A folio over two sections may have left a record in each: the hotter one stands.
             _, first = np.unique(candidates["pfn"], return_index=True)
-            candidates = candidates[np.sort(first)]
+            candidates = np.take(candidates, np.sort(first))
         candidates["walk"] = 0
         yield _Found(candidates, np.flatnonzero(np.bincount(candidates["nid"])).tolist())
 
@@ -174,7 +171,7 @@ class Kmigrated:
         engine = self._engine
         if not len(candidates):
             return
-        hottest = candidates[order]
+        hottest = np.take(candidates, order)
         nids = engine.last_nids.of(hottest["index"])
         aim = getattr(engine.memory, "aim", None)
         if aim is not None:
@@ -306,7 +303,8 @@ class Kmigrated:
     def _keep(self, candidates: npt.NDArray[np.void]) -> int:
         """Restore the records of refused folios (defect 8); how many there are."""
         outcome = candidates["outcome"]
-        kept = candidates[(outcome != found.MOVED_OR_IN_BATCH) & (outcome != found.ALREADY_THERE)]
+        waits = (outcome != found.MOVED_OR_IN_BATCH) & (outcome != found.ALREADY_THERE)
+        kept = np.compress(waits, candidates)
         if not len(kept):
             return 0
         hot_map = self._engine.hot_map
@@ -330,8 +328,9 @@ class Kmigrated:
                 self._engine.refused[reason.name] += int(counts[reason.code])
 
 
-def _differ(column: I64Array) -> bool:
-    return bool((column[1:] != column[:1]).any())
+def _joined(parts: list[bytes]) -> npt.NDArray[np.void]:
+    """Candidates that were copied as bytes: NumPy copies rows field by field."""
+    return np.frombuffer(bytearray().join(parts), CANDIDATE)
 
 
 def _all_alike(_nid: int, _to: int) -> int:
