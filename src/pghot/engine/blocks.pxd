@@ -14,6 +14,9 @@ cdef enum:
     PAGE_MOVED = 1
     PAGE_ON_TOP = 2
     PAGE_NOT_PLAIN = 4
+    FATE_ON_TOP = 1
+    FATE_INITIALLY = 2
+    FATE_OTHER = 4
     SOURCES = 2
     REFUSE = 0
     DISABLED = 1

@@ -21,6 +21,10 @@ TOUCHED, READY = 1, 128
 PAGE_MOVED, PAGE_ON_TOP, PAGE_NOT_PLAIN = 1, 2, 4
 """What can be said of a page: it has moved; it has moved to the top tier; any other flag."""
 
+FATE_ON_TOP, FATE_INITIALLY, FATE_OTHER = 1, 2, 4
+"""What R2.5 to R2.8 say of the pages of a row in a section: they are on the top tier; they would
+be had none moved; something else is to be said."""
+
 SOURCES = 2
 """How many sources there are; a number from here on names none."""
 

@@ -28,12 +28,13 @@ cdef class Scratch:
     cdef unsigned long last
     cdef unsigned char *verdicts
     cdef unsigned long *indices
-    cdef unsigned short *kinds
+    cdef unsigned char *fates
     cdef unsigned long *kept
     cdef unsigned long *when
     cdef long staying
     cdef long initially_on_top
     cdef bint plain
+    cdef bint facts
 
 cdef unsigned long locate(AccessArrays rows, long first, long end, Pages pages, Maps maps, Scratch scratch, long at) noexcept nogil
 cdef void keep_lower_tier_rows(AccessArrays rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil

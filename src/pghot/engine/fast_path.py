@@ -15,41 +15,61 @@ from typing import Any
 import cython
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u16, u32, u64
+    from cython.cimports.pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
     from cython.cimports.pghot.engine.blocks import (
         AHEAD,
         BLOCK,
         FACTS,
+        FATE_INITIALLY,
+        FATE_ON_TOP,
+        FATE_OTHER,
         KEPT,
         PAGE_MOVED,
         PAGE_NOT_PLAIN,
         READY,
         SECTION_KIND,
         SLOT_BITS,
+        TOP,
         TOUCHED,
         U32,
     )
     from cython.cimports.pghot.engine.hot_map_arrays import Maps
-    from cython.cimports.pghot.engine.pages import Pages, ask_for_kinds, kinds_of
-    from cython.cimports.pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
+    from cython.cimports.pghot.engine.page_flags import CODES_SHIFT, PALETTE_SHIFT, WHOLE
+    from cython.cimports.pghot.engine.pages import Pages, ask_for_kinds
+    from cython.cimports.pghot.engine.units import (
+        BLOCK_SHIFT,
+        NID_MAX,
+        PAGES_PER_SECTION,
+        PFN_SECTION_SHIFT,
+    )
 else:
-    from pghot.engine.arrays import i8, i16, prefetch, u8, u16, u32, u64
+    from pghot.engine.arrays import i8, i16, prefetch, u8, u32, u64
     from pghot.engine.blocks import (
         AHEAD,
         BLOCK,
         FACTS,
+        FATE_INITIALLY,
+        FATE_ON_TOP,
+        FATE_OTHER,
         KEPT,
         PAGE_MOVED,
         PAGE_NOT_PLAIN,
         READY,
         SECTION_KIND,
         SLOT_BITS,
+        TOP,
         TOUCHED,
         U32,
     )
     from pghot.engine.hot_map_arrays import Maps
-    from pghot.engine.pages import Pages, ask_for_kinds, kinds_of
-    from pghot.engine.units import BLOCK_SHIFT, NID_MAX, PFN_SECTION_SHIFT
+    from pghot.engine.page_flags import CODES_SHIFT, PALETTE_SHIFT, WHOLE
+    from pghot.engine.pages import Pages, ask_for_kinds
+    from pghot.engine.units import (
+        BLOCK_SHIFT,
+        NID_MAX,
+        PAGES_PER_SECTION,
+        PFN_SECTION_SHIFT,
+    )
 
 # The numbers of the two layouts below are those of layout.py: tests/engine/test_layout.py
 # holds every record against `Layout.update`.
@@ -107,21 +127,22 @@ class Scratch:
     """Scratch arrays of the recorder, kept from block to block.
 
     `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
-    against it; an item more stands for all beyond.  `verdicts` (u8): what can be said of a
-    page, by row.  Indices of this block and the next, and the rows (u16) of its pages; indices
-    and times of the rows that stay below the top tier, of which there are `staying`;
-    `initially_on_top`: rows whose page would be on the top tier had none moved; `plain`:
-    nothing else is to be said.
+    against it; an item more stands for all beyond.  `facts`: one of them has FACTS.  `verdicts`
+    (u8): what can be said of a page, by row, and `fates` (u8): by slot and code (`fill_fates`).
+    Indices of this block and the next; indices and times of the rows that stay below the top
+    tier, of which there are `staying`; `initially_on_top`: rows whose page would be on the top
+    tier had none moved; `plain`: nothing else is to be said.
     """
 
-    def __init__(self, arrays: Any) -> None:
+    def __init__(self, arrays: Any, facts: cython.bint) -> None:
         """Take pointers from a `recorder.Tables`, which is kept."""
         self.arrays = arrays
+        self.facts = facts
         self.sections = u32(arrays.sections)
         self.last = len(arrays.sections) - 1
         self.verdicts = u8(arrays.verdicts)
         self.indices = u64(arrays.indices)
-        self.kinds = u16(arrays.kinds)
+        self.fates = u8(arrays.fates)
         self.kept = u64(arrays.kept)
         self.when = u64(arrays.when)
         self.staying = self.initially_on_top = 0
@@ -200,6 +221,17 @@ def one_time(
 
 
 @cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _code_byte(index: cython.ulong, width: cython.uint) -> cython.ulong:
+    """Where the code of a page stands in `Pages.codes`, of a section whose codes are that wide."""
+    return ((index >> PFN_SECTION_SHIFT) << CODES_SHIFT) | (
+        (index & (PAGES_PER_SECTION - 1)) << (width + 1) >> 3
+    )
+
+
+@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 def locate(
@@ -220,6 +252,7 @@ def locate(
     sections: cython.p_uint = scratch.sections
     last: cython.ulong = scratch.last
     width: cython.ulong = 4 if maps.precise else 1
+    facts: cython.bint = scratch.facts
     said: cython.ulong = 0
     section: cython.ulong
     index: cython.ulong
@@ -233,9 +266,41 @@ def locate(
             prefetch(maps.bytes, index, 1)
         else:
             prefetch(maps.words, index, 4)
-    if said & FACTS:
-        ask_for_kinds(pages, indices, at, end - first)
+        if facts:
+            prefetch(pages.codes, _code_byte(index, pages.width[index >> PFN_SECTION_SHIFT]), 1)
     return said & SECTION_KIND
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _fate(page: cython.uint, section: cython.uint) -> cython.uint:
+    """What R2.5 to R2.8 say of a page, of what is said of its row and of its section."""
+    moved: cython.uint = page & PAGE_MOVED
+    top: cython.uint = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
+    # A page below the top tier that has moved, or whose section has no hot map.
+    other: cython.uint = (page & PAGE_NOT_PLAIN) >> 2 | (
+        (moved | ((section >> 2) & 1)) & (top ^ 1)
+    )
+    return top | (section & TOP) | other << 2
+
+
+def fill_fates(pages: Pages, scratch: Scratch, fates: Any) -> None:
+    """Write what is to be said of pages (u8), by slot and code as in `Pages.palette`."""
+    fate: cython.p_uchar = u8(fates)
+    first: cython.long
+    section: cython.uint
+    slot: cython.long
+    code: cython.long
+    with cython.nogil:
+        for slot in range(pages.slots):
+            if pages.section[slot] < 0 or pages.width[slot] == WHOLE:
+                continue
+            first = slot << PALETTE_SHIFT
+            section = scratch.sections[pages.section[slot]]
+            for code in range(pages.more_rows[slot] + 1):
+                fate[first | code] = _fate(scratch.verdicts[pages.palette[first | code]], section)
 
 
 @cython.cfunc
@@ -251,40 +316,45 @@ def keep_lower_tier_rows(
 ) -> cython.void:
     """Keep the rows of `size` from `first` on whose page is below the top tier (R2.5).
 
-    Without a branch: which pages have moved follows no pattern that could be predicted.
+    Their sections are present.  Without a branch but by section: which pages have moved follows
+    no pattern that could be predicted.
     """
-    pfn: cython.p_ulong = rows.pfn
     now: cython.p_ulong = rows.now
-    sections: cython.p_uint = scratch.sections
-    last: cython.ulong = scratch.last
-    verdicts: cython.p_uchar = scratch.verdicts
+    widths: cython.p_uchar = pages.width
+    codes: cython.p_uchar = pages.codes
+    fates: cython.p_uchar = scratch.fates
     indices: cython.p_ulong = scratch.indices
-    kinds: cython.p_ushort = scratch.kinds
     kept: cython.p_ulong = scratch.kept
     when: cython.p_ulong = scratch.when
     staying: cython.long = 0
     initially: cython.ulong = 0
-    others: cython.ulong = 0
-    section: cython.ulong
-    page: cython.ulong
-    moved: cython.ulong
-    top: cython.ulong
+    said: cython.uint = 0
+    fate: cython.uint
+    index: cython.ulong
+    slot: cython.ulong
+    code: cython.uint
+    width: cython.uint
     i: cython.long
-    kinds_of(pages, indices, at, size, kinds)
     for i in range(size):
-        page = verdicts[kinds[i]]
-        section = sections[min(pfn[first + i] >> PFN_SECTION_SHIFT, last)]
-        moved = page & PAGE_MOVED
-        top = ((page >> 1) & moved) | ((section >> 1) & (moved ^ 1))
-        # A page below the top tier that has moved, or whose section has no hot map.
-        others |= (page & PAGE_NOT_PLAIN) | ((moved | ((section >> 2) & 1)) & (top ^ 1))
-        kept[staying] = indices[at + i]
+        index = indices[at + i]
+        slot = index >> PFN_SECTION_SHIFT
+        width = widths[slot]
+        if width == WHOLE:
+            fate = _fate(
+                scratch.verdicts[pages.whole[index]], scratch.sections[pages.section[slot]]
+            )
+        else:  # as pages.py has them
+            code = codes[_code_byte(index, width)] >> ((index << (width + 1)) & 7)
+            code &= (1 << (2 << width)) - 1
+            fate = fates[(slot << PALETTE_SHIFT) | code]
+        said |= fate
+        kept[staying] = index
         when[staying] = now[first + i]
-        staying += top ^ 1
-        initially += (section >> 1) & 1
+        staying += (fate & FATE_ON_TOP) ^ 1
+        initially += (fate & FATE_INITIALLY) >> 1
     scratch.staying = staying
     scratch.initially_on_top = initially
-    scratch.plain = others == 0
+    scratch.plain = not said & FATE_OTHER
 
 
 @cython.cfunc

@@ -17,9 +17,17 @@ import numpy.typing as npt
 from pghot.engine.distinct import distinct
 from pghot.engine.growing import grown
 from pghot.engine.look_up import indices_at, known_at, nids_at
-from pghot.engine.page_flags import COMPOUND, NOT_ONLINE, ODD, OFF_LRU, UNREFERENCED
+from pghot.engine.page_flags import (
+    COMPOUND,
+    NOT_ONLINE,
+    ODD,
+    OFF_LRU,
+    PALETTE_SHIFT,
+    UNREFERENCED,
+    WHOLE,
+)
 from pghot.engine.page_kinds import Kinds, PageKind
-from pghot.engine.pages import PALETTE_SHIFT, WHOLE, Pages, kinds_at, put_kinds, tail_pages
+from pghot.engine.pages import Pages, kinds_at, put_kinds, tail_pages
 from pghot.engine.pfn_arrays import pfns_of
 from pghot.engine.pfn_ranges import PfnRange, subtract, whole_sections
 from pghot.engine.units import NUMA_NO_NODE, PAGES_PER_SECTION, PFN_SECTION_SHIFT
@@ -125,7 +133,7 @@ class MemMap:
 
     @property
     def facts_made(self) -> int:
-        """Goes up when a section gets its first page of another kind than 0."""
+        """Goes up when a section gets its first page of another kind than 0, or a new palette."""
         return self._made + (self._pages.facts_made if self._pages is not None else 0)
 
     def rows_on(self, nid: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

@@ -11,3 +11,6 @@ cdef enum:
     NOT_ONLINE = 3
     SHARED_ROWS = 65536
     ODD = 65535
+    WHOLE = 3
+    PALETTE_SHIFT = 8
+    CODES_SHIFT = 16

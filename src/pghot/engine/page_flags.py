@@ -22,3 +22,12 @@ SHARED_ROWS = 65536
 
 ODD = 0xFFFF
 """The number that sends to a row of the page's own."""
+
+WHOLE = 3
+"""The width of codes that are the rows' numbers themselves."""
+
+PALETTE_SHIFT = 8
+"""A palette has room for 2^8 rows."""
+
+CODES_SHIFT = 16
+"""A section has 2^16 bytes of address space for its codes; memory is taken where they are."""

@@ -17,25 +17,26 @@ import numpy as np
 
 if cython.compiled:
     from cython.cimports.pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
-    from cython.cimports.pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS
+    from cython.cimports.pghot.engine.page_flags import (
+        CODES_SHIFT,
+        MOVED,
+        ODD,
+        PALETTE_SHIFT,
+        SHARED_ROWS,
+        WHOLE,
+    )
     from cython.cimports.pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
 else:
     from pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
-    from pghot.engine.page_flags import MOVED, ODD, SHARED_ROWS
+    from pghot.engine.page_flags import (
+        CODES_SHIFT,
+        MOVED,
+        ODD,
+        PALETTE_SHIFT,
+        SHARED_ROWS,
+        WHOLE,
+    )
     from pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
-
-WHOLE = 3
-"""The width of codes that are the rows' numbers themselves."""
-
-PALETTE_SHIFT = 8
-"""A palette has room for 2^8 rows."""
-
-CODES_SHIFT = 16
-"""A section has 2^16 bytes of address space for its codes; memory is taken where they are."""
-
-_WHOLE = cython.declare(cython.int, WHOLE)
-_PALETTE_SHIFT = cython.declare(cython.int, PALETTE_SHIFT)
-_CODES_SHIFT = cython.declare(cython.int, CODES_SHIFT)
 
 
 @cython.cclass
@@ -47,8 +48,8 @@ class Pages:
     `whole` of two bytes), `palette` (rows by code) and `more_rows` (of the palette, beside the
     first); by row `row_flags`, `row_nid` (where MOVED is set), `row_pages` (pages of the folio at
     its first page; at the others minus its size, in an odd row minus the distance to the first),
-    `row_memcg`; and the indices of odd pages, ascending.  `facts_made` counts sections that got
-    their first page of another kind than 0.
+    `row_memcg`; and the indices of odd pages, ascending.  `facts_made` goes up when a section
+    gets its first page of another kind than 0, or its palette changes.
     """
 
     def __init__(self, arrays: Any) -> None:
@@ -106,11 +107,9 @@ def row_at(pages: Pages, index: cython.long) -> cython.long:
 def _kind_at(pages: Pages, index: cython.long) -> cython.long:
     """Shared row of the page at an index, ODD where it has one of its own."""
     slot: cython.long = index >> PFN_SECTION_SHIFT
-    if pages.width[slot] == _WHOLE:
+    if pages.width[slot] == WHOLE:
         return pages.whole[index]
-    return pages.palette[
-        (slot << _PALETTE_SHIFT) | _code_at(pages.codes, index, pages.width[slot])
-    ]
+    return pages.palette[(slot << PALETTE_SHIFT) | _code_at(pages.codes, index, pages.width[slot])]
 
 
 @cython.cfunc
@@ -121,7 +120,7 @@ def _code_at(codes: cython.p_uchar, index: cython.long, width: cython.int) -> cy
     """Code of the page at an index, of a section whose codes are that wide."""
     slot: cython.long = index >> PFN_SECTION_SHIFT
     bit: cython.long = (index & (PAGES_PER_SECTION - 1)) << (width + 1)
-    code: cython.long = codes[(slot << _CODES_SHIFT) | (bit >> 3)]
+    code: cython.long = codes[(slot << CODES_SHIFT) | (bit >> 3)]
     return (code >> (bit & 7)) & ((1 << (2 << width)) - 1)
 
 
@@ -135,7 +134,7 @@ def _put_code(
     """Write the code of the page at an index; `_code_at` reads it."""
     slot: cython.long = index >> PFN_SECTION_SHIFT
     bit: cython.long = (index & (PAGES_PER_SECTION - 1)) << (width + 1)
-    at: cython.long = (slot << _CODES_SHIFT) | (bit >> 3)
+    at: cython.long = (slot << CODES_SHIFT) | (bit >> 3)
     mask: cython.long = ((1 << (2 << width)) - 1) << (bit & 7)
     pages.codes[at] = (pages.codes[at] & (0xFF ^ mask)) | (code << (bit & 7))
 
@@ -147,7 +146,7 @@ def _put_kind(pages: Pages, index: cython.long, row: cython.long) -> cython.void
     """Write the shared row, or ODD, of the page at an index."""
     slot: cython.long = index >> PFN_SECTION_SHIFT
     code: cython.long = _code_of(pages, slot, row)
-    if pages.width[slot] == _WHOLE:
+    if pages.width[slot] == WHOLE:
         pages.whole[index] = row
     else:
         _put_code(pages, index, pages.width[slot], code)
@@ -159,9 +158,9 @@ def _put_kind(pages: Pages, index: cython.long, row: cython.long) -> cython.void
 def _code_of(pages: Pages, slot: cython.long, row: cython.long) -> cython.long:
     """Code of a row in a section, which gets one where it has none; -1 where codes are whole."""
     palette: cython.p_ushort = pages.palette
-    first: cython.long = slot << _PALETTE_SHIFT
+    first: cython.long = slot << PALETTE_SHIFT
     code: cython.long
-    while pages.width[slot] != _WHOLE:
+    while pages.width[slot] != WHOLE:
         for code in range(pages.more_rows[slot] + 1):
             if palette[first | code] == row:
                 return code
@@ -169,6 +168,7 @@ def _code_of(pages: Pages, slot: cython.long, row: cython.long) -> cython.long:
         if code < 1 << (2 << pages.width[slot]):
             palette[first | code] = row
             pages.more_rows[slot] = code
+            pages.facts_made += 1
             return code
         _make_room(pages, slot)
     return -1
@@ -183,7 +183,7 @@ def _make_room(pages: Pages, slot: cython.long) -> cython.void:
     A quarter of them at least: what drops fewer would soon be done again.
     """
     palette: cython.p_ushort = pages.palette
-    first: cython.long = slot << _PALETTE_SHIFT
+    first: cython.long = slot << PALETTE_SHIFT
     start: cython.long = slot << PFN_SECTION_SHIFT
     width: cython.int = pages.width[slot]
     rows: cython.long = pages.more_rows[slot] + 1
@@ -213,6 +213,7 @@ def _make_room(pages: Pages, slot: cython.long) -> cython.void:
     for i in range(start, start + PAGES_PER_SECTION):
         _put_code(pages, i, width, codes[_code_at(pages.codes, i, width)])
     pages.more_rows[slot] = kept - 1
+    pages.facts_made += 1
 
 
 @cython.cfunc
@@ -220,14 +221,14 @@ def _make_room(pages: Pages, slot: cython.long) -> cython.void:
 @cython.exceptval(check=False)
 def _widen(pages: Pages, slot: cython.long) -> cython.void:
     """Give each page of a section twice the bits, in place: from the last page on."""
-    first: cython.long = slot << _PALETTE_SHIFT
+    first: cython.long = slot << PALETTE_SHIFT
     start: cython.long = slot << PFN_SECTION_SHIFT
     width: cython.int = pages.width[slot]
     code: cython.long
     i: cython.long
     for i in range(start + PAGES_PER_SECTION - 1, start - 1, -1):
         code = _code_at(pages.codes, i, width)
-        if width + 1 == _WHOLE:
+        if width + 1 == WHOLE:
             pages.whole[i] = pages.palette[first | code]
         else:
             _put_code(pages, i, width + 1, code)
@@ -363,10 +364,10 @@ def kinds_of(
             out[i] = 0
             continue
         width = widths[slot]
-        if width == _WHOLE:
+        if width == WHOLE:
             out[i] = whole[index]
         else:
-            out[i] = palette[(slot << _PALETTE_SHIFT) | _code_at(codes, index, width)]
+            out[i] = palette[(slot << PALETTE_SHIFT) | _code_at(codes, index, width)]
 
 
 @cython.cfunc
@@ -383,7 +384,7 @@ def ask_for_kinds(
     for i in range(first, first + count):
         slot = min(indices[i] >> PFN_SECTION_SHIFT, slots - 1)
         bit = (indices[i] & (PAGES_PER_SECTION - 1)) << (pages.width[slot] + 1)
-        prefetch(pages.codes, (slot << _CODES_SHIFT) | (bit >> 3), 1)
+        prefetch(pages.codes, (slot << CODES_SHIFT) | (bit >> 3), 1)
 
 
 def kinds_at(pages: Pages, indices: Any, out: Any) -> None:

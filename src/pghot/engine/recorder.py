@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pghot.engine.blocks import BLOCK, PAGE_MOVED, PAGE_NOT_PLAIN, PAGE_ON_TOP, SOURCES
-from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch
+from pghot.engine.fast_path import AccessArrays, RecordRules, Scratch, fill_fates
 from pghot.engine.hotmap import HotMap
 from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Memory
-from pghot.engine.page_flags import MOVED, SHARED_ROWS
+from pghot.engine.page_flags import MOVED, PALETTE_SHIFT, SHARED_ROWS
 from pghot.engine.record_rows import fill_sections, record_rows
 from pghot.engine.slow_path import CallCounts, NodeFlags
 from pghot.engine.units import NID_MAX
@@ -45,7 +45,7 @@ class Tables(NamedTuple):
     sections: npt.NDArray[np.uint32]
     verdicts: npt.NDArray[np.uint8]
     indices: npt.NDArray[np.uint64]
-    kinds: npt.NDArray[np.uint16]
+    fates: npt.NDArray[np.uint8]
     kept: npt.NDArray[np.uint64]
     when: npt.NDArray[np.uint64]
 
@@ -64,6 +64,7 @@ class Recorder:
         self.nodes = Nodes(*(np.zeros(size, np.uint8) for _ in Nodes._fields))
         self._flags = NodeFlags(self.nodes)
         self._scratch: Scratch | None = None
+        self._fates: npt.NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._made_of: tuple[int, ...] = ()
         self._nodes_version = 0
         self.refused = 0
@@ -122,16 +123,20 @@ class Recorder:
             self._made_of = made_of
             sections = np.empty(len(mem_map.slot_of) + 1, np.uint32)
             fill_sections(mem_map.pages(), self._hot_map.maps(), self._flags, sections)
+            if len(self._fates) != mem_map.slots << PALETTE_SHIFT:
+                self._fates = np.zeros(mem_map.slots << PALETTE_SHIFT, np.uint8)
             self._scratch = Scratch(
                 Tables(
                     sections,
                     _verdicts(mem_map, self.nodes.toptier),
                     np.empty(2 * BLOCK, np.uint64),
-                    np.empty(BLOCK, np.uint16),
+                    self._fates,
                     np.empty(BLOCK, np.uint64),
                     np.empty(BLOCK, np.uint64),
-                )
+                ),
+                bool(mem_map.has_facts.any()),
             )
+            fill_fates(mem_map.pages(), self._scratch, self._fates)
         return self._scratch
 
 
