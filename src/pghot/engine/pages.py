@@ -213,7 +213,6 @@ def _make_room(pages: Pages, slot: cython.long) -> cython.void:
     for i in range(start, start + PAGES_PER_SECTION):
         _put_code(pages, i, width, codes[_code_at(pages.codes, i, width)])
     pages.more_rows[slot] = kept - 1
-    pages.facts_made += 1
 
 
 @cython.cfunc
