@@ -17,7 +17,13 @@ import pytest
 
 from pghot.engine.tunables import TUNABLES
 from tests.cli.live_host import LiveHost
-from tests.cli.test_live_commands import BALANCING, ELSEWHERE, value, wait_for
+from tests.cli.test_live_commands import (
+    BALANCING,
+    ELSEWHERE,
+    value,
+    wait_for,
+    wait_until_under_way,
+)
 from tests.log.made import Run, pghot_command
 
 
@@ -48,7 +54,7 @@ def sockets(here: Path) -> list[Path]:
 @pytest.fixture
 def first(here: Path) -> Iterator[subprocess.Popen[str]]:
     with running(here) as process:
-        wait_for(lambda: bool(sockets(here)))
+        wait_until_under_way(here / "state")
         yield process
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pghot.log.read import open_log
+from pghot.serving.client import Client
 from tests.cli.live_host import LiveHost, files
 from tests.linux.host_trees import write
 from tests.linux.test_guard import left, line
@@ -168,7 +169,8 @@ def test_a_second_command_names_the_first_which_ends_at_a_signal_with_all_put_ba
     words = pghot_command("run", "-p", "40", "--json", before=before)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
         try:
-            wait_for(lambda: value(other, BALANCING) == "2")
+            wait_until_under_way(tmp_path / "state")
+            assert value(other, BALANCING) == "2"
             refusal = run("record", "-p", "40", "-o", tmp_path / "log.parquet").refusal(1)
         finally:
             first.send_signal(signal.SIGTERM)
@@ -184,6 +186,15 @@ def test_a_second_command_names_the_first_which_ends_at_a_signal_with_all_put_ba
 def value(root: Path, setting: str) -> str:
     path = root / setting.lstrip("/")
     return path.read_text().strip() if path.exists() else ""
+
+
+def wait_until_under_way(state: Path) -> None:
+    """Wait for a state of the run after its first: until then a signal ends it as any command."""
+    sockets = state / "ctl"
+    wait_for(lambda: any(sockets.glob("*.sock")))
+    (path,) = sockets.glob("*.sock")
+    with Client(path) as client:
+        assert any(state.time > state.started for state in client.watch())
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
