@@ -135,13 +135,15 @@ def test_a_write_takes_effect_while_the_run_goes_on_and_is_in_the_state_at_once(
     for page in range(200, 210):
         loaded.map(40, page)
     loaded.heat(40, *range(200, 210), start_ms=500, times=1)
-    asker = Asker()
+    asker = Asker(mailbox=Listener())
     asker.at(loaded, 320, "freq_threshold", "1\n")
     run(loaded, mailbox=asker.mailbox)
     assert {loaded.nid_of(40, page) for page in range(200, 210)} == {FAST}
-    (state,) = asker.answered().states
-    assert state.tunables["freq_threshold"] == 1
-    assert state.live.real_s < 1
+    (found,) = asker.answered().states
+    assert found.tunables["freq_threshold"] == 1
+    states = asker.mailbox.states
+    first = next(state for state in states if state["tunables"]["freq_threshold"] == 1)
+    assert first["live"]["real_s"] < 1  # not only in that of the next second
 
 
 def test_a_write_that_the_kernel_would_refuse_changes_nothing_and_tells_its_asker(loaded):
