@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,6 +196,20 @@ def wait_until_under_way(state: Path) -> None:
     (path,) = sockets.glob("*.sock")
     with Client(path) as client:
         assert any(state.time > state.started for state in client.watch())
+
+
+def scraped(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=90) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def is_under_way(metrics: str) -> bool:
+    """Whether metrics are of a state after the run's first."""
+    began, now = "pghot_start_time_seconds", "pghot_state_timestamp_seconds"
+    lines = (line for line in metrics.splitlines() if line.startswith((began, now)))
+    times = {name: float(value) for name, value in map(str.split, lines)}
+    return bool(times) and times[now] > times[began]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:

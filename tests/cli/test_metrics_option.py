@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.cli.live_host import LiveHost
-from tests.cli.test_live_commands import ELSEWHERE
+from tests.cli.test_live_commands import ELSEWHERE, is_under_way, scraped, wait_for
 from tests.log.made import Run, pghot, pghot_command
 
 
@@ -22,20 +20,13 @@ def test_it_says_where_and_a_scrape_there_has_the_run(tmp_path: Path) -> None:
         said = process.stderr.readline().decode()
         assert said.startswith("pghot: metrics at http://127.0.0.1:")
         url = said.split()[-1]
-        end = time.monotonic() + 90
-        while "pghot_freq_threshold 2.0" not in (text := scraped(url)):
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        wait_for(lambda: is_under_way(scraped(url)))
+        text = scraped(url)
+        assert "pghot_freq_threshold 2.0" in text
         assert 'pghot_node_memory_bytes{node="1",tier="lower"}' in text
         process.terminate()
         process.communicate(timeout=90)
     assert process.returncode == 0
-
-
-def scraped(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=90) as answer:
-        text: str = answer.read().decode()
-        return text
 
 
 @pytest.mark.parametrize("address", ["host", "1:2:3", ":99999"])

@@ -8,13 +8,19 @@ import shutil
 import stat
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.cli.live_host import LiveHost
-from tests.cli.test_live_commands import BALANCING, ELSEWHERE, value, wait_for
+from tests.cli.test_live_commands import (
+    BALANCING,
+    ELSEWHERE,
+    is_under_way,
+    scraped,
+    value,
+    wait_for,
+)
 from tests.files.others import NOBODY, needs_root, open_the_way
 from tests.log.made import Run, pghot_command
 
@@ -131,8 +137,6 @@ def test_a_time_without_end_is_one_line(words: tuple[str, str], run: Run) -> Non
     assert "wants" in run("run", "-p", "40", *words).refusal(2)
 
 
-TIMES = ("pghot_start_time_seconds", "pghot_state_timestamp_seconds")
-
 STRANGER = """
 import resource, socket, sys
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -143,15 +147,6 @@ for _ in range(400):
 print("held", flush=True)
 sys.stdin.read()
 """
-
-
-def is_under_way(metrics: str) -> bool:
-    """Whether there is a state of the run after its first."""
-    with urllib.request.urlopen(metrics, timeout=90) as answer:
-        lines = answer.read().decode().splitlines()
-    values = dict(line.split() for line in lines if line.startswith(TIMES))
-    assert len(values) in {0, len(TIMES)}
-    return bool(values) and float(values[TIMES[1]]) > float(values[TIMES[0]])
 
 
 @needs_root
@@ -175,7 +170,7 @@ def test_a_strangers_connections_end_no_run_of_roots(tmp_path: Path) -> None:
         with stranger:
             try:
                 said = stranger.stdout.readline()
-                wait_for(lambda: is_under_way(f"http://127.0.0.1:{port}/"))
+                wait_for(lambda: is_under_way(scraped(f"http://127.0.0.1:{port}/")))
                 process.terminate()
                 out, err = process.communicate(timeout=90)
             finally:
