@@ -8,9 +8,18 @@ from collections import defaultdict
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pghot.compiled import loops
 from tests.left_out import NOT_RUN
+
+settings.register_profile(
+    "at any pace",
+    settings(),
+    deadline=None,
+    suppress_health_check=[*settings().suppress_health_check, HealthCheck.too_slow],
+)
+settings.load_profile("at any pace")
 
 
 class Worker(Protocol):
