@@ -35,7 +35,7 @@ if cython.compiled:
     )
     from cython.cimports.pghot.engine.hot_map_arrays import Maps
     from cython.cimports.pghot.engine.page_flags import CODES_SHIFT, PALETTE_SHIFT, WHOLE
-    from cython.cimports.pghot.engine.pages import Pages, ask_for_kinds
+    from cython.cimports.pghot.engine.pages import Pages
     from cython.cimports.pghot.engine.units import (
         BLOCK_SHIFT,
         NID_MAX,
@@ -63,7 +63,7 @@ else:
     )
     from pghot.engine.hot_map_arrays import Maps
     from pghot.engine.page_flags import CODES_SHIFT, PALETTE_SHIFT, WHOLE
-    from pghot.engine.pages import Pages, ask_for_kinds
+    from pghot.engine.pages import Pages
     from pghot.engine.units import (
         BLOCK_SHIFT,
         NID_MAX,
@@ -229,6 +229,20 @@ def _code_byte(index: cython.ulong, width: cython.uint) -> cython.ulong:
     return ((index >> PFN_SECTION_SHIFT) << CODES_SHIFT) | (
         (index & (PAGES_PER_SECTION - 1)) << (width + 1) >> 3
     )
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(check=False)
+def _ask_for_codes(
+    pages: Pages, indices: cython.p_ulong, first: cython.long, count: cython.long
+) -> cython.void:
+    """Ask for the codes of pages, of a block that follows one without facts."""
+    index: cython.ulong
+    i: cython.long
+    for i in range(first, first + count):
+        index = indices[i]
+        prefetch(pages.codes, _code_byte(index, pages.width[index >> PFN_SECTION_SHIFT]), 1)
 
 
 @cython.cfunc
@@ -463,7 +477,7 @@ def update_and_locate(
     else:
         said = _update_bytes(rows, first, size, rules, maps, scratch, at, at_next)
     if said & FACTS:
-        ask_for_kinds(pages, scratch.indices, at_next, size)
+        _ask_for_codes(pages, scratch.indices, at_next, size)
     return said & SECTION_KIND
 
 

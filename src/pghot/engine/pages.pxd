@@ -28,5 +28,3 @@ cdef long node_of(Pages pages, long index, long row) noexcept nogil
 cdef long head_of(Pages pages, long index, long row) noexcept nogil
 cdef void put_row(Pages pages, long index, long row) noexcept nogil
 cdef long move_folio(Pages pages, int *away, int *home, long *free, unsigned long pfn, int nid) noexcept nogil
-cdef void kinds_of(Pages pages, unsigned long *indices, long first, long count, unsigned short *out) noexcept nogil
-cdef void ask_for_kinds(Pages pages, unsigned long *indices, long first, long count) noexcept nogil

@@ -16,7 +16,7 @@ import cython
 import numpy as np
 
 if cython.compiled:
-    from cython.cimports.pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
+    from cython.cimports.pghot.engine.arrays import i16, i32, i64, u8, u16, u32, u64
     from cython.cimports.pghot.engine.page_flags import (
         CODES_SHIFT,
         MOVED,
@@ -27,7 +27,7 @@ if cython.compiled:
     )
     from cython.cimports.pghot.engine.units import PAGES_PER_SECTION, PFN_SECTION_SHIFT
 else:
-    from pghot.engine.arrays import i16, i32, i64, prefetch, u8, u16, u32, u64
+    from pghot.engine.arrays import i16, i32, i64, u8, u16, u32, u64
     from pghot.engine.page_flags import (
         CODES_SHIFT,
         MOVED,
@@ -333,66 +333,19 @@ def move_folio(
     return size
 
 
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def kinds_of(
-    pages: Pages,
-    indices: cython.p_ulong,
-    first: cython.long,
-    count: cython.long,
-    out: cython.p_ushort,
-) -> cython.void:
-    """Write the shared row of the page at each of `count` indices from the `first` on.
-
-    ODD where it has one of its own; 0 where the index is that of no page.
-    """
-    slots: cython.ulong = pages.slots
-    widths: cython.p_uchar = pages.width
-    codes: cython.p_uchar = pages.codes
-    whole: cython.p_ushort = pages.whole
-    palette: cython.p_ushort = pages.palette
-    index: cython.ulong
-    slot: cython.ulong
-    width: cython.int
-    i: cython.long
-    for i in range(count):
-        index = indices[first + i]
-        slot = index >> PFN_SECTION_SHIFT
-        if slot >= slots:
-            out[i] = 0
-            continue
-        width = widths[slot]
-        if width == WHOLE:
-            out[i] = whole[index]
-        else:
-            out[i] = palette[(slot << PALETTE_SHIFT) | _code_at(codes, index, width)]
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(check=False)
-def ask_for_kinds(
-    pages: Pages, indices: cython.p_ulong, first: cython.long, count: cython.long
-) -> cython.void:
-    """Ask for the cache lines that `kinds_of` will read."""
-    slots: cython.ulong = pages.slots
-    slot: cython.ulong
-    bit: cython.ulong
-    i: cython.long
-    for i in range(first, first + count):
-        slot = min(indices[i] >> PFN_SECTION_SHIFT, slots - 1)
-        bit = (indices[i] & (PAGES_PER_SECTION - 1)) << (pages.width[slot] + 1)
-        prefetch(pages.codes, (slot << CODES_SHIFT) | (bit >> 3), 1)
-
-
 def kinds_at(pages: Pages, indices: Any, out: Any) -> None:
-    """Write the shared row of each page (u64) to `out` (u16), ODD where it has one of its own."""
+    """Write the shared row of each page (u64) to `out` (u16), ODD where it has one of its own.
+
+    0 where the index is that of no page.
+    """
     index: cython.p_ulong = u64(indices)
     row: cython.p_ushort = u16(out)
     count: cython.long = len(indices)
+    slots: cython.ulong = pages.slots
+    i: cython.long
     with cython.nogil:
-        kinds_of(pages, index, 0, count, row)
+        for i in range(count):
+            row[i] = _kind_at(pages, index[i]) if index[i] >> PFN_SECTION_SHIFT < slots else 0
 
 
 def put_kinds(pages: Pages, indices: Any, rows: Any) -> None:

@@ -202,16 +202,16 @@ class SimulatedMemory:
         """Move the folios that start at `pfns` to the node; which moved."""
         return self.move(self.folios_at(pfns), nid)
 
-    def mover(self, most: int) -> PassMover | None:
+    def mover(self, most: int) -> PassMover:
         """What moves the folios of a whole pass, `most` at the most."""
         return FolioMover(self._frames, self._reserve, self._placement(), most, self._has_moved)
 
     def _has_moved(self, moves: FolioMoves) -> None:
-        """Take note of a pass, whose targets are full where a folio might not find room."""
+        """Take note of what moved in a pass."""
         for nid in distinct(moves.to_nid).tolist():
             there = moves.to_nid == nid
             self._moves.setdefault(nid, []).append((moves.folios[there], moves.from_nid[there]))
-            self.headroom(nid)
+            self.headroom(nid)  # it is least now: the node may be short
         if not self._gathering:
             self._tell()
 
