@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
+from pghot.engine.growing import HUGE, thicken, zeros
 from pghot.engine.hotmap import HotMap
 from pghot.engine.layout import DEFAULT
 from pghot.engine.mem_map import MemMap
@@ -137,3 +139,45 @@ def test_tail_pages_are_those_that_are_not_the_first_of_their_folio(steps) -> No
         pfns = np.arange(section * SECTION, (section + 1) * SECTION, dtype=np.uint64)
         tails = np.count_nonzero(mem_map.known(pfns).head != pfns)
         assert mem_map.tail_pages(mem_map.index(section * SECTION) // SECTION) == tails
+
+
+def advised(address: int) -> set[str]:
+    """What the kernel says of the mapping that has an address (VmFlags, proc(5))."""
+    within = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if first == "VmFlags:" and within:
+            return set(rest)
+        if not first.endswith(":"):
+            start, end = (int(part, 16) for part in first.split("-"))
+            within = start <= address < end
+    raise AssertionError(f"nothing is mapped at {address:#x}")
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages"
+)
+def test_huge_pages_are_asked_for_where_accesses_lie_thick_and_nowhere_else() -> None:
+    array = zeros(4 * HUGE, np.uint8)
+    at = array.ctypes.data
+    thicken(array, HUGE, 2 * HUGE + 1)
+    assert ["hg" in advised(at + part * HUGE) for part in range(4)] == [False, True, False, False]
+
+
+@pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages"
+)
+def test_records_that_are_touched_throughout_have_huge_pages() -> None:
+    pages = 2 * HUGE
+    nodes = (Node(0, 0, SECTION, toptier=True), Node(1, SECTION, pages, toptier=False))
+    engine = Engine(ArrayMemory(nodes), DEFAULT)
+    engine.write("enabled_sources", "3")
+    engine.start()
+    pfns = np.arange(SECTION, SECTION + pages, 64, np.uint64)
+    for first in range(0, len(pfns), 4096):
+        some = pfns[first : first + 4096]
+        count = len(some)
+        engine.record_many(
+            some, np.zeros(count, np.int16), np.ones(count, np.int8), np.zeros(count, np.uint64)
+        )
+    assert "hg" in advised(engine.hot_map.records.ctypes.data + HUGE)

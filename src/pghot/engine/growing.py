@@ -35,7 +35,7 @@ def zeros(items: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     except OSError as error:
         raise MemoryError(f"{size} bytes: {error.strerror}") from None
     _advise(memory, mmap.MADV_NOHUGEPAGE, 0, len(memory))
-    return np.frombuffer(memory, dtype, items, -_address(memory) % HUGE)
+    return np.frombuffer(memoryview(memory), dtype, items, -_address(memory) % HUGE)
 
 
 def reaching(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
@@ -50,13 +50,14 @@ def reaching(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
 def thicken(array: npt.NDArray[Any], start: int, end: int) -> None:
     """Ask for huge pages for whole ones among the items [start, end) of a `zeros` array."""
     room = _room_of(array)
-    if not isinstance(room.base, mmap.mmap):
+    memory = room.base.obj if isinstance(room.base, memoryview) else None
+    if not isinstance(memory, mmap.mmap):
         return
     first = -(-start * array.itemsize // HUGE) * HUGE
     last = end * array.itemsize // HUGE * HUGE
-    offset = room.ctypes.data - _address(room.base)
-    if first < last and _advise(room.base, mmap.MADV_HUGEPAGE, offset + first, last - first):
-        _advise(room.base, _MADV_COLLAPSE, offset + first, last - first)
+    offset = room.ctypes.data - _address(memory)
+    if first < last and _advise(memory, mmap.MADV_HUGEPAGE, offset + first, last - first):
+        _advise(memory, _MADV_COLLAPSE, offset + first, last - first)
 
 
 def grown(array: npt.NDArray[Any], slots: int, used: npt.NDArray[Any]) -> npt.NDArray[Any]:
