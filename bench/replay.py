@@ -34,7 +34,7 @@ from _measure import (
     zipf,
 )
 from _yardstick import sequential_sum
-from pghot.driving.wake_up_rows import cut
+from pghot.driving.wake_up_rows import cut, with_jiffies
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.layout import LAYOUTS, Layout
@@ -160,7 +160,8 @@ def record(path: Path, known: Machine, layout: Layout) -> None:
     engine.start()
     with open_log(path) as log:
         checked = RowCheck(path, known)
-        for piece in cut(map(checked.good_rows, log.chunks()), STEP_US, known.hz):
+        good_rows = map(checked.good_rows, log.chunks())
+        for piece in cut(with_jiffies(good_rows, known.hz), STEP_US):
             engine.record_many(piece.pfn, piece.nid, piece.source, piece.jiffies)
 
 

@@ -46,6 +46,31 @@ def test_a_row_counts_for_as_many_accesses_as_it_stands_for():
     assert touched.accesses.tolist() == [9]
 
 
+ACCESSES = st.integers(0, 600) | st.integers(MOST - 600, MOST)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), ACCESSES), max_size=40),
+    st.integers(0, 40),
+    st.integers(1, 5),
+)
+def test_accesses_add_up_in_each_half_whatever_rows_stand_for(rows, half, pieces):
+    pfns, weights = [pfn for pfn, _ in rows], [weight for _, weight in rows]
+    touched = counted(pfns, range(len(rows)), half, pieces=pieces, weights=weights)
+    assert touched.pfn.tolist() == list(dict.fromkeys(pfn for pfn, weight in rows if weight))
+    for found, of_half in ((touched.early, rows[: half + 1]), (touched.late, rows[half + 1 :])):
+        assert found.tolist() == [
+            min(MOST, sum(weight for pfn, weight in of_half if pfn == one))
+            for one in touched.pfn.tolist()
+        ]
+
+
+@given(st.integers(1, 1200), st.integers(0, 1200))
+def test_single_accesses_add_up_in_each_half(early, late):
+    touched = counted([7] * (early + late), range(early + late), early - 1)
+    assert (touched.early.tolist(), touched.late.tolist()) == ([early], [late])
+
+
 def test_counts_stop_at_their_limit_instead_of_starting_anew():
     touched = counted([7, 7], [0, 1], None, weights=[MOST, MOST])
     assert touched.early.tolist() == [MOST]

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
+import pyarrow.parquet
 import pytest
 
 from pghot.errors import InputError, PghotError
+from pghot.files.parquet_pages import check_pages
 from pghot.files.whole import whole_file
-from pghot.log.read import open_log
+from pghot.log.read import ROWS_A_CHUNK, open_log
+from pghot.log.schema import REQUIRED
 from pghot.log.write import create_log
 from tests.log.made import entries, log_rows, pghot, somebody_else, write_log
 
@@ -141,3 +146,30 @@ def test_nothing_is_left_on_a_full_disk(tmp_path: Path, name: str, room: int) ->
     assert done.out.endswith("File too large\n")
     assert done.out.count("\n") == 1
     assert entries(tmp_path) == []
+
+
+class Seeks:
+    """A file that counts how often a reader goes elsewhere in it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def seek(self, at: int) -> int:
+        self.count += 1
+        return self._stream.seek(at)
+
+    def read(self, size: int) -> bytes:
+        return self._stream.read(size)
+
+
+def test_a_page_of_a_long_log_holds_as_many_rows_as_a_reader_asks_for(tmp_path: Path) -> None:
+    path, rows = tmp_path / "log.parquet", 4 * ROWS_A_CHUNK
+    with create_log(path) as writer:
+        writer.write({name: np.zeros(rows, kind) for name, kind in REQUIRED.items()})
+    with path.open("rb") as stream:
+        metadata = pyarrow.parquet.ParquetFile(stream).metadata
+        seeks = Seeks(stream)
+        check_pages(path, seeks, metadata, tuple(REQUIRED))
+    dictionaries = 2  # of node and source
+    assert seeks.count == len(REQUIRED) * rows // ROWS_A_CHUNK + dictionaries

@@ -75,8 +75,12 @@ def headroom_for(touched: FirstTouches, on_fast: BoolArray, nodes: Iterable[Node
 
 def placed_fast(touched: FirstTouches, mem_map: MemMap, nodes: Iterable[Node]) -> BoolArray:
     """Which folios the machine has on the top tier before anything moves."""
-    tops = [node.id for node in nodes if node.toptier]
-    return np.isin(mem_map.nids_of(touched.pfn), tops)
+    nids = mem_map.nids_of(touched.pfn)
+    on_fast = np.zeros(len(nids), np.bool_)
+    for node in nodes:
+        if node.toptier:
+            on_fast |= nids == node.id
+    return on_fast
 
 
 def _sums(which: I64Array, counts: I64Array) -> I64Array:

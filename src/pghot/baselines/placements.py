@@ -33,8 +33,10 @@ def interleaved(touched: FirstTouches, headroom: Headroom) -> BoolArray:
     """
     shift = max((headroom.fast + headroom.slow).bit_length() - _BITS, 0)
     fast, both = headroom.fast >> shift, (headroom.fast + headroom.slow) >> shift
-    turns = np.arange(len(touched) + 1, dtype=np.int64) * fast // max(both, 1)
-    dealt: BoolArray = np.diff(turns) > 0
+    turns = np.arange(len(touched) + 1, dtype=np.int64)
+    turns *= fast
+    turns //= max(both, 1)
+    dealt: BoolArray = turns[1:] > turns[:-1]
     dealt[dealt] = filled(touched.pages[dealt], headroom.fast)
     return dealt
 
@@ -66,6 +68,9 @@ def filled(pages: I64Array, headroom: int) -> BoolArray:
     if int(pages.sum()) <= headroom:
         return np.ones(len(pages), np.bool_)
     taken = np.zeros(len(pages), np.bool_)
+    if (pages == 1).all():
+        taken[:headroom] = True
+        return taken
     waiting = np.arange(len(pages))
     while len(waiting):
         waiting = waiting[pages[waiting] <= headroom]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -55,19 +54,28 @@ def baselines(touched: FirstTouches, headroom: Headroom, on_fast: BoolArray) -> 
 
 def served(touched: FirstTouches, on_fast: BoolArray) -> Share:
     """The share that a placement serves fast."""
-    return _share(touched, lambda accesses: float(accesses[on_fast].sum()))
+    early, late = touched.early, touched.late
+    fast, accesses = int(early[on_fast].sum()), int(early.sum())
+    if late is None:
+        return Share(_part(fast, accesses), None)
+    late_fast, late_accesses = int(late[on_fast].sum()), int(late.sum())
+    return Share(
+        _part(fast + late_fast, accesses + late_accesses), _part(late_fast, late_accesses)
+    )
 
 
 def bound(touched: FirstTouches, headroom: int) -> Share:
     """The share that no placement within `headroom` pages of the top tier exceeds."""
-    return _share(touched, lambda accesses: hottest(accesses, touched.pages, headroom))
+    return Share(
+        *(_most(half, touched.pages, headroom) for half in (touched.accesses, touched.late))
+    )
 
 
-def _share(touched: FirstTouches, fast: Callable[[I64Array], float]) -> Share:
-    late = touched.late
-    return Share(_part(fast, touched.accesses), None if late is None else _part(fast, late))
+def _most(accesses: I64Array | None, pages: I64Array, headroom: int) -> float | None:
+    if accesses is None:
+        return None
+    return _part(hottest(accesses, pages, headroom), int(accesses.sum()))
 
 
-def _part(fast: Callable[[I64Array], float], accesses: I64Array) -> float | None:
-    total = int(accesses.sum())
-    return fast(accesses) / total if total else None
+def _part(fast: float, accesses: int) -> float | None:
+    return fast / accesses if accesses else None

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from pghot.engine.units import USEC_PER_SEC
 from pghot.log.schema import Columns
 
+JIFFIES = "jiffies"
+"""The column that `with_jiffies` adds; no log has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class WakeUpRows:
@@ -59,8 +62,14 @@ def all_of(instant: int, columns: Columns, hz: int) -> WakeUpRows:
     )
 
 
-def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows]:
-    """Cut rows at the multiples of `step_us`, from 1 on.
+def with_jiffies(chunks: Iterable[Columns], hz: int) -> Iterator[Columns]:
+    """Rows as they come, with one more column: the jiffies of their times."""
+    for columns in chunks:
+        yield columns | {JIFFIES: jiffies_of(columns["time_us"], hz)}
+
+
+def cut(chunks: Iterable[Columns], step_us: int) -> Iterator[WakeUpRows]:
+    """Cut rows of `with_jiffies` at the multiples of `step_us`, from 1 on.
 
     A row at an instant is recorded before that instant's wake-up (R9.3).  The rows of
     one instant may come in several pieces.
@@ -69,7 +78,7 @@ def cut(chunks: Iterable[Columns], step_us: int, hz: int) -> Iterator[WakeUpRows
         time = columns["time_us"]
         if not len(time):
             continue
-        jiffies = jiffies_of(time, hz)
+        jiffies = columns[JIFFIES]
         latency_us, nr = columns.get("latency_us"), columns.get("nr")
         at = 0
         while at < len(time):

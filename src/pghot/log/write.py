@@ -6,6 +6,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -21,6 +22,15 @@ from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata
 
 ROWS_A_GROUP = 1 << 20
 """Rows kept in memory before they are written; a reader needs room for as many."""
+
+_PAGE = {"data_page_size": 2 << 20}
+"""Of what a column's pages hold: as many rows as a reader asks for at a time.
+
+Each page has a header that is looked at before it is read (`parquet_pages`).  Arrow begins a page
+after 20,000 rows, since it has a limit for that.
+"""
+if "max_rows_per_page" in signature(pa.parquet.ParquetWriter.__init__).parameters:
+    _PAGE["max_rows_per_page"] = 1 << 18
 
 _WIDE = ("time_us", "pfn", "vaddr")
 """Columns of 64-bit numbers that differ in few bytes: split by byte and packed with lz4 they
@@ -152,6 +162,7 @@ def open_parquet(stream: BinaryIO, columns: tuple[str, ...]) -> Iterator[pa.parq
         use_dictionary=[name for name in columns if name not in _WIDE],
         column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
         write_page_checksum=True,
+        **_PAGE,
     ) as writer:
         yield writer
 

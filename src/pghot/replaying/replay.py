@@ -9,7 +9,7 @@ from pathlib import Path
 from pghot.baselines.shares import Baselines
 from pghot.driving.driver import Driver
 from pghot.driving.observer import Begun, Observer, Observers
-from pghot.driving.wake_up_rows import WakeUpRows, cut
+from pghot.driving.wake_up_rows import WakeUpRows, cut, with_jiffies
 from pghot.engine.array_memory import ArrayMemory
 from pghot.engine.engine import Engine
 from pghot.engine.memory import U64Array
@@ -48,8 +48,8 @@ def replay(
         run.begin(log)
         check = RowCheck(log.path, known, ragged=log.ragged, skip_bad=settings.skip_bad)
         columns = (*REQUIRED, *JUDGED, *run.observer.columns)
-        good_rows = run.counted(check.good_rows(c) for c in log.chunks(columns))
-        with closing(ahead(good_rows)) as chunks:
+        prepared = run.prepared(check.good_rows(c) for c in log.chunks(columns))
+        with closing(ahead(prepared)) as chunks:
             run.through(chunks)
         check.look_for_ragged()
         return run.result(log, skipped=check.skipped, machine_name=name_of(machine, log))
@@ -135,14 +135,15 @@ class _Replay:
             )
         )
 
-    def counted(self, chunks: Iterable[Columns]) -> Iterable[Columns]:
-        """Rows as they come, counted for what other placements would have served."""
+    def prepared(self, chunks: Iterable[Columns]) -> Iterable[Columns]:
+        """Rows as they come, with jiffies, counted for what other placements would have served."""
+        chunks = with_jiffies(chunks, self._hz)
         return self._served.counted(chunks) if self._served else chunks
 
     def through(self, chunks: Iterable[Columns]) -> None:
         """Record every row and let kmigrated look at every instant that can matter."""
         driver, step = self.driver, self.driver.step_us
-        for rows in cut(self._told(chunks), step, self._hz):
+        for rows in cut(self._told(chunks), step):
             self._look_until(rows.instant, step)
             driver.reached()
             if self._host is not None:
