@@ -24,6 +24,20 @@ uint64_t write_##T(T *a, const uint32_t *p, size_t n) \\
 { for (size_t i = 0; i < n; i++) a[p[i]] ^= 1; return 0; }
 LOOPS(uint8_t)
 LOOPS(uint32_t)
+void update_uint8_t(uint8_t *a, const uint64_t *p, const uint64_t *t, const int16_t *d, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&a[p[i + 64 < n ? i + 64 : n - 1]], 1);
+        a[p[i]] ^= 1;
+    }
+}
+void update_uint32_t(uint32_t *a, const uint64_t *p, const uint64_t *t, const int16_t *d, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(&a[p[i + 64 < n ? i + 64 : n - 1]], 1);
+        a[p[i]] ^= t[i] ^ d[i];
+    }
+}
 void spread(const uint64_t *words, size_t n, size_t stride, const int32_t *from, size_t fields,
             uint64_t *to)
 {
@@ -44,6 +58,20 @@ def read_sum(array: npt.NDArray[np.generic], places: npt.NDArray[np.uint32]) -> 
 def write_back(array: npt.NDArray[np.generic], places: npt.NDArray[np.uint32]) -> None:
     """Load items at random places, change a bit of each and store them."""
     _random("write", array, places)
+
+
+def write_back_rows(
+    array: npt.NDArray[np.generic],
+    places: npt.NDArray[np.uint64],
+    times: npt.NDArray[np.uint64],
+    nids: npt.NDArray[np.int16],
+) -> None:
+    """`write_back` of rows as a recorder has them, asking for what comes 64 rows later.
+
+    Of items of 32 bits, time and node too are read.
+    """
+    loop = getattr(_library(), f"update_uint{8 * array.itemsize}_t")
+    loop(*map(_items, (array, places, times, nids)), ctypes.c_size_t(len(places)))
 
 
 def sequential_sum(words: npt.NDArray[np.uint64]) -> int:

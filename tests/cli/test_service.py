@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pghot.cli.reloading import Reload
 from pghot.linux.guard.mounts import end_mount
 from tests.cli.live_host import LiveHost
 from tests.cli.test_live_commands import ELSEWHERE, value, wait_for
@@ -45,6 +46,20 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def until_reloaded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run by the file goes on until it has reloaded it, however long that takes."""
+    file.write_text(file.read_text().replace("0.5", "600"))
+    whole = Reload.reload
+
+    def reload(self: Reload) -> None:
+        whole(self)
+        wait_for(lambda: self._mailbox.state().time > self._mailbox.state().started)
+        stop()
+
+    monkeypatch.setattr(Reload, "reload", reload)
+
+
 def once_it_runs(host: LiveHost, *steps: Callable[[], object]) -> None:
     """Do the steps as the run begins to watch, before it looks at signals or the time."""
     host.once_watched += steps
@@ -71,6 +86,7 @@ def test_a_run_takes_its_options_from_the_file(file: Path, run: Run) -> None:
     assert summary["live"]["promoted_pages"] == 20
 
 
+@pytest.mark.usefixtures("until_reloaded")
 def test_sighup_rereads_the_file_and_the_run_goes_on_with_its_tunables(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
@@ -78,7 +94,7 @@ def test_sighup_rereads_the_file_and_the_run_goes_on_with_its_tunables(
     once_it_runs(loaded, lambda: file.write_text(new), hang_up)
     done = run("run", "--config", file, "--json")
     summary = json.loads(done.out)
-    assert summary["live"]["ended"] == "the time was up"
+    assert summary["live"]["ended"] == "stopped by SIGTERM"
     assert summary["tunables"]["freq_threshold"] == 3
     assert summary["tunables"]["kmigrated_batch_nr"] == 7
     told = f"{file}: reloaded: freq_threshold 2 -> 3, kmigrated_batch_nr 512 -> 7"
@@ -87,6 +103,7 @@ def test_sighup_rereads_the_file_and_the_run_goes_on_with_its_tunables(
     assert value(loaded.root, BALANCING) == "0"
 
 
+@pytest.mark.usefixtures("until_reloaded")
 def test_the_command_line_still_wins_after_a_reload(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
@@ -97,23 +114,25 @@ def test_the_command_line_still_wins_after_a_reload(
     assert f"{file}: reloaded: no tunable changes" in done.err
 
 
+@pytest.mark.usefixtures("until_reloaded")
 def test_a_tunable_that_is_no_longer_named_has_its_default_again(
     loaded: LiveHost, file: Path, run: Run
 ) -> None:
     file.write_text(file.read_text() + "kmigrated_batch_nr = 7\ntarget_nid = 0\n")
-    once_it_runs(loaded, lambda: file.write_text("pids = [40]\nduration = 0.5\n"), hang_up)
+    once_it_runs(loaded, lambda: file.write_text("pids = [40]\nduration = 600\n"), hang_up)
     done = run("run", "--config", file, "--json")
     assert json.loads(done.out)["tunables"]["kmigrated_batch_nr"] == 512
     assert f"{file}: target_nid: no longer named; as it is until a restart" in done.err
 
 
+@pytest.mark.usefixtures("until_reloaded")
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("pids = [40", "not reloaded, the run goes on as it was: {file}: not TOML"),
         ("pids = [40]\nmoed = 1", "not reloaded, the run goes on as it was: {file}: unknown key"),
         (
-            "pids = [40]\nduration = 0.5\n[tunables]\ntarget_nid = 1",
+            "pids = [40]\nduration = 600\n[tunables]\ntarget_nid = 1",
             "{file}: target_nid: '1' is not an online top-tier node",
         ),
     ],
@@ -123,7 +142,7 @@ def test_a_file_that_became_wrong_changes_nothing_and_is_told(
 ) -> None:
     once_it_runs(loaded, lambda: file.write_text(text), hang_up)
     done = run("run", "--config", file, "--json")
-    assert json.loads(done.out)["live"]["ended"] == "the time was up"
+    assert json.loads(done.out)["live"]["ended"] == "stopped by SIGTERM"
     assert f"pghot: {why.format(file=file)}" in done.err
     assert json.loads(done.out)["tunables"]["target_nid"] == 0
 
@@ -284,7 +303,7 @@ def test_a_run_under_a_manager_is_ready_reloads_and_stops(
     assert "NOTIFY_SOCKET" not in os.environ
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("loaded", "until_reloaded")
 def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
     file: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,7 +315,7 @@ def test_a_reload_that_comes_while_a_run_starts_waits_until_it_goes(
     monkeypatch.setattr("pghot.live.recording.cautions", cautions)
     done = run("run", "--config", file, "--json")
     assert f"{file}: reloaded: freq_threshold 2 -> 3" in done.err
-    assert json.loads(done.out)["live"]["ended"] == "the time was up"
+    assert json.loads(done.out)["live"]["ended"] == "stopped by SIGTERM"
 
 
 # The unit.
