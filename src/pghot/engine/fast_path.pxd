@@ -42,3 +42,4 @@ cdef void update_kept(long size, int target, RecordRules rules, Maps maps, Scrat
 cdef unsigned long update_and_locate(AccessArrays rows, long first, long size, int target, RecordRules rules, Pages pages, Maps maps, Scratch scratch, long at, long at_next) noexcept nogil
 cdef bint update_one(unsigned long index, unsigned long now, int target, RecordRules rules, Maps maps) noexcept nogil
 cdef bint one_time(AccessArrays rows, long first, long end, bint precise) noexcept nogil
+cdef void ask_for_rows(AccessArrays rows, long first) noexcept nogil

@@ -27,6 +27,7 @@ if cython.compiled:
         AccessArrays,
         RecordRules,
         Scratch,
+        ask_for_rows,
         keep_lower_tier_rows,
         locate,
         one_time,
@@ -58,6 +59,7 @@ else:
         AccessArrays,
         RecordRules,
         Scratch,
+        ask_for_rows,
         keep_lower_tier_rows,
         locate,
         one_time,
@@ -118,6 +120,7 @@ def _record(
         after = min(end + BLOCK, count)
         here = at
         at = BLOCK - at
+        ask_for_rows(rows, end + 4 * BLOCK)
         nid = rows.nid[first]
         target = rules.target_nid if nid == NUMA_NO_NODE else nid
         alike = not said & ABSENT and _alike(rows, first, end, nodes, rules)
