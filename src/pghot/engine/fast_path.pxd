@@ -35,6 +35,7 @@ cdef class Scratch:
     cdef long initially_on_top
     cdef bint plain
     cdef bint facts
+    cdef unsigned int width
 
 cdef unsigned long locate(AccessArrays rows, long first, long end, Pages pages, Maps maps, Scratch scratch, long at) noexcept nogil
 cdef void keep_lower_tier_rows(AccessArrays rows, long first, long size, Pages pages, Scratch scratch, long at) noexcept nogil

@@ -129,6 +129,7 @@ class Scratch:
     `sections` (u32): by section number its slot, and below that what R2.5 to R2.8 can say
     against it; an item more stands for all beyond.  `facts`: one of them has FACTS.  `verdicts`
     (u8): what can be said of a page, by row, and `fates` (u8): by slot and code (`fill_fates`).
+    `width`: that of the codes of all sections with facts, WHOLE where they differ.
     Indices of this block and the next; indices and times of the rows that stay below the top
     tier, of which there are `staying`; `initially_on_top`: rows whose page would be on the top
     tier had none moved; `plain`: nothing else is to be said.
@@ -147,6 +148,7 @@ class Scratch:
         self.when = u64(arrays.when)
         self.staying = self.initially_on_top = 0
         self.plain = False
+        self.width = WHOLE
 
 
 @cython.cfunc
@@ -324,14 +326,21 @@ def fill_fates(pages: Pages, scratch: Scratch, fates: Any) -> None:
     section: cython.uint
     slot: cython.long
     code: cython.long
+    alike: cython.bint = True
     with cython.nogil:
+        scratch.width = WHOLE
         for slot in range(pages.slots):
+            if pages.has_facts[slot]:
+                alike = alike and (scratch.width == WHOLE or scratch.width == pages.width[slot])
+                scratch.width = pages.width[slot]
             if pages.section[slot] < 0 or pages.width[slot] == WHOLE:
                 continue
             first = slot << PALETTE_SHIFT
             section = scratch.sections[pages.section[slot]]
             for code in range(pages.more_rows[slot] + 1):
                 fate[first | code] = _fate(scratch.verdicts[pages.palette[first | code]], section)
+        if not alike:
+            scratch.width = WHOLE
 
 
 @cython.cfunc
@@ -347,8 +356,31 @@ def keep_lower_tier_rows(
 ) -> cython.void:
     """Keep the rows of `size` from `first` on whose page is below the top tier (R2.5).
 
-    Their sections are present.  Without a branch but by section: which pages have moved follows
-    no pattern that could be predicted.
+    Their sections are present.
+    """
+    if scratch.width == WHOLE:
+        _keep(rows, first, size, pages, scratch, at, False)
+    else:
+        _keep(rows, first, size, pages, scratch, at, True)
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+def _keep(
+    rows: AccessArrays,
+    first: cython.long,
+    size: cython.long,
+    pages: Pages,
+    scratch: Scratch,
+    at: cython.long,
+    one_width: cython.bint,
+) -> cython.void:
+    """`keep_lower_tier_rows`, where all codes have `scratch.width` and where they may not.
+
+    Without a branch but by section: which pages have moved follows no pattern that could be
+    predicted.
     """
     now: cython.p_ulong = rows.now
     widths: cython.p_uchar = pages.width
@@ -364,13 +396,14 @@ def keep_lower_tier_rows(
     index: cython.ulong
     slot: cython.ulong
     code: cython.uint
-    width: cython.uint
+    width: cython.uint = scratch.width
     i: cython.long
     for i in range(size):
         index = indices[at + i]
         slot = index >> PFN_SECTION_SHIFT
-        width = widths[slot]
-        if width == WHOLE:
+        if not one_width:
+            width = widths[slot]
+        if not one_width and width == WHOLE:
             fate = _fate(
                 scratch.verdicts[pages.whole[index]], scratch.sections[pages.section[slot]]
             )
