@@ -208,6 +208,43 @@ def test_a_block_that_goes_as_a_whole_is_recorded_as_its_rows_are(
             rig.memory.mem_map.move_folio(SLOW_PFN - 7, SLOW)
         if unmapped:
             rig.engine.hot_map.offline(SLOW_PFN, SECTION)
+    assert_recorded_alike(whole, rows, pfns, nid, now)
+
+
+@pytest.mark.parametrize("layout", [DEFAULT, PRECISE], ids=["default", "precise"])
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    memcgs=st.lists(st.sampled_from([0, 2, 3, 12, 80, 300]), min_size=4, max_size=4),
+    moved=st.sampled_from([0, 0.5]),
+)
+def test_a_block_is_recorded_as_its_rows_are_whatever_kinds_its_sections_have(
+    layout, seed, memcgs, moved
+):
+    """Kinds of pages by section: none, few, or so many that codes are wide."""
+    rng = np.random.default_rng(seed)
+    count, pages = 1500, 600
+    starts = SLOW_PFN + np.arange(len(memcgs)) * SECTION
+    pfns = rng.choice((starts[:, None] + np.arange(pages)).ravel(), count)
+    whole, rows = Rig(layout), Rig(layout)
+    for rig in whole, rows:
+        draw = np.random.default_rng(seed)
+        mem_map = rig.memory.mem_map
+        for start, kinds in zip(starts, memcgs, strict=True):
+            some = (start + np.arange(pages)).astype(np.uint64)
+            if not kinds:
+                continue
+            mem_map.learn(
+                some, np.ones(pages, np.int64), np.arange(pages, dtype=np.uint32) % kinds
+            )
+            for pfn in some[draw.random(pages) < moved].tolist():
+                mem_map.move_folio(pfn, FAST)
+    assert_recorded_alike(whole, rows, pfns, FAST, np.arange(count, dtype=np.uint64))
+
+
+def assert_recorded_alike(whole, rows, pfns, nid, now):
+    """Record blocks in one engine, and the same row by row in its like."""
+    count = len(pfns)
     whole.engine.record_many(pfns, nid, HWHINT, now)
     at = np.arange(0, count, 20)
     mixed = np.insert(pfns, at, NOWHERE)

@@ -326,21 +326,20 @@ def fill_fates(pages: Pages, scratch: Scratch, fates: Any) -> None:
     section: cython.uint
     slot: cython.long
     code: cython.long
+    width: cython.int = -1  # of the last section with facts
     alike: cython.bint = True
     with cython.nogil:
-        scratch.width = WHOLE
         for slot in range(pages.slots):
             if pages.has_facts[slot]:
-                alike = alike and (scratch.width == WHOLE or scratch.width == pages.width[slot])
-                scratch.width = pages.width[slot]
+                alike = alike and (width < 0 or width == pages.width[slot])
+                width = pages.width[slot]
             if pages.section[slot] < 0 or pages.width[slot] == WHOLE:
                 continue
             first = slot << PALETTE_SHIFT
             section = scratch.sections[pages.section[slot]]
             for code in range(pages.more_rows[slot] + 1):
                 fate[first | code] = _fate(scratch.verdicts[pages.palette[first | code]], section)
-        if not alike:
-            scratch.width = WHOLE
+        scratch.width = width if alike and width >= 0 else WHOLE
 
 
 @cython.cfunc
