@@ -23,14 +23,16 @@ from pghot.log.schema import DTYPES, REQUIRED, Columns, Metadata
 ROWS_A_GROUP = 1 << 20
 """Rows kept in memory before they are written; a reader needs room for as many."""
 
-_PAGE = {"data_page_size": 2 << 20}
-"""Of what a column's pages hold: as many rows as a reader asks for at a time.
+_HAS_ROW_LIMIT = "max_rows_per_page" in signature(pa.parquet.ParquetWriter.__init__).parameters
 
-Each page has a header that is looked at before it is read (`parquet_pages`).  Arrow begins a page
-after 20,000 rows, since it has a limit for that.
+_PAGES: dict[str, int] = {"data_page_size": 2 << 20}
+"""How columns are cut into pages: as many rows in one as a reader asks for at a time.
+
+A page's header is looked at before it is read (`parquet_pages`).  Where Arrow has a limit of rows
+it is 20,000 by itself.
 """
-if "max_rows_per_page" in signature(pa.parquet.ParquetWriter.__init__).parameters:
-    _PAGE["max_rows_per_page"] = 1 << 18
+if _HAS_ROW_LIMIT:
+    _PAGES["max_rows_per_page"] = 1 << 18
 
 _WIDE = ("time_us", "pfn", "vaddr")
 """Columns of 64-bit numbers that differ in few bytes: split by byte and packed with lz4 they
@@ -162,7 +164,7 @@ def open_parquet(stream: BinaryIO, columns: tuple[str, ...]) -> Iterator[pa.parq
         use_dictionary=[name for name in columns if name not in _WIDE],
         column_encoding={name: "BYTE_STREAM_SPLIT" for name in columns if name in _WIDE},
         write_page_checksum=True,
-        **_PAGE,
+        **_PAGES,
     ) as writer:
         yield writer
 
