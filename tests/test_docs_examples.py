@@ -12,7 +12,7 @@ import pytest
 
 from pghot.linux.guard.mounts import end_mount
 from pghot.serving.mount import mounted
-from tests.serving.rig import answering, fuse_is_missing
+from tests.serving.rig import answering, fuse_is_missing, within
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -30,8 +30,7 @@ def examples(page: str) -> list[tuple[str, str]]:
 def printed(command: str, cwd: Path, path: str = "") -> str:
     """What a command prints, on both streams, with programs by their names."""
     done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=cwd,
+        within(cwd, "bash", "-c", command),
         env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}", "LC_ALL": "C"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -90,3 +90,13 @@ def mounts_at(path: Path) -> list[str]:
     """The lines of mountinfo for a mount point."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line for line in lines if f" {path} " in line]
+
+
+def within(directory: Path, *words: str) -> list[str]:
+    """A command that goes to a directory by itself, before it runs.
+
+    Where a thread of this process serves that directory, the cwd of a new process would wait for
+    ever: it is changed while subprocess holds the interpreter (vfork), unless the kernel
+    remembers the directory's attributes.
+    """
+    return ["env", "-C", str(directory), *words]

@@ -29,7 +29,7 @@ from pghot.serving import mount, tree
 from pghot.serving.mount import mounted
 from pghot.serving.tree import Tree
 from tests.published import published_state
-from tests.serving.rig import DeskRun, answering, fuse_is_missing, mounts_at
+from tests.serving.rig import DeskRun, answering, fuse_is_missing, mounts_at, within
 
 needs_fuse = pytest.mark.skipif(bool(fuse_is_missing()), reason=f"FUSE: {fuse_is_missing()}")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="not root")
@@ -65,7 +65,7 @@ def files(run: DeskRun, tmp_path: Path) -> Iterator[Path]:
 
 def sh(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", "-c", script], cwd=cwd, capture_output=True, text=True, check=False
+        within(cwd, "sh", "-c", script), capture_output=True, text=True, check=False
     )
 
 
@@ -259,8 +259,8 @@ mount --bind vmstat /proc/vmstat
 def in_place(script: str, files: Path) -> subprocess.CompletedProcess[str]:
     """Run a script where the tree lies over the kernel's own paths, for it alone."""
     return subprocess.run(
-        ["unshare", "-m", "sh", "-ec", IN_PLACE + script],
-        cwd=files, capture_output=True, text=True, check=False,
+        within(files, "unshare", "-m", "sh", "-ec", IN_PLACE + script),
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
