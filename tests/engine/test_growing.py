@@ -19,6 +19,9 @@ from pghot.engine.mem_map import MemMap
 from pghot.engine.memory import Node
 from pghot.engine.units import PAGES_PER_SECTION as SECTION
 
+needs_huge_pages = pytest.mark.skipif(
+    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages"
+)
 MOST = 12
 PAGE = st.tuples(st.integers(0, MOST - 1), st.sampled_from([0, 1, 512, 1024, SECTION - 512]))
 STEPS = st.lists(
@@ -154,9 +157,7 @@ def advised(address: int) -> set[str]:
     raise AssertionError(f"nothing is mapped at {address:#x}")
 
 
-@pytest.mark.skipif(
-    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages"
-)
+@needs_huge_pages
 def test_huge_pages_are_asked_for_where_accesses_lie_thick_and_nowhere_else() -> None:
     array = zeros(4 * HUGE, np.uint8)
     at = array.ctypes.data
@@ -164,9 +165,7 @@ def test_huge_pages_are_asked_for_where_accesses_lie_thick_and_nowhere_else() ->
     assert ["hg" in advised(at + part * HUGE) for part in range(4)] == [False, True, False, False]
 
 
-@pytest.mark.skipif(
-    not Path("/sys/kernel/mm/transparent_hugepage").is_dir(), reason="the kernel has no huge pages"
-)
+@needs_huge_pages
 def test_records_that_are_touched_throughout_have_huge_pages() -> None:
     pages = 2 * HUGE
     nodes = (Node(0, 0, SECTION, toptier=True), Node(1, SECTION, pages, toptier=False))

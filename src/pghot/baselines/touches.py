@@ -31,7 +31,7 @@ _MOST = cython.declare(cython.ulong, MOST)
 _FULL = cython.declare(cython.ulong, 0xFF)
 _AHEAD = cython.declare(cython.long, 24)  # rows from a prefetch to its use
 _SECTION_SHIFT = 15  # as units.PFN_SECTION_SHIFT: compiled, that is no Python object
-_SECTION = 1 << 15  # as units.PAGES_PER_SECTION
+_SECTION = 1 << _SECTION_SHIFT
 
 
 def count(
